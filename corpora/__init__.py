@@ -1,0 +1,6 @@
+"""Corpora: documents, sentences, tokens and tags, and the files that they come from."""
+
+from corpora.errors import InputError
+from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS, Token
+
+__all__ = ["Corpus", "Document", "Entity", "InputError", "Label", "Sentence", "SPLITS", "Token"]

@@ -1,0 +1,165 @@
+"""Spans to BIO tags and back, by policies that are named and acts that are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args, Literal
+
+from corpora.errors import InputError
+from corpora.types import Entity, Token
+
+Overlap = Literal["longest", "first", "last"]
+Discontinuous = Literal["first", "envelope", "drop"]
+Crossing = Literal["split", "first", "drop"]
+Partial = Literal["expand", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What becomes of annotations that flat BIO tags cannot say.
+
+    Attributes:
+        overlap: Of two mentions that share a token, the `longest`, the `first` or the `last` of the file is kept.
+        discontinuous: A mention in pieces becomes its `first` piece, the `envelope` of all, or is dropped.
+        crossing: A mention over a sentence boundary is `split` into one a sentence, cut to its `first` part, or dropped.
+        partial: A mention that cuts a token is grown to whole tokens (`expand`) or dropped.
+    """
+
+    overlap: Overlap = "longest"
+    discontinuous: Discontinuous = "first"
+    crossing: Crossing = "split"
+    partial: Partial = "expand"
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("overlap", Overlap), ("discontinuous", Discontinuous), ("crossing", Crossing), ("partial", Partial)):
+            if getattr(self, name) not in get_args(kinds):
+                raise InputError(f"{name}={getattr(self, name)} is not a policy", remedy=f"Use one of {', '.join(get_args(kinds))}.")
+
+
+def tag_sentences(
+    sentences: Sequence[Sequence[Token]],
+    entities: Sequence[Entity],
+    policies: Policies,
+) -> tuple[list[tuple[str, ...]], Counter[str]]:
+    """Tag the sentences of one document.
+
+    Args:
+        sentences: Tokens by sentence, in text order.
+        entities: Annotations in the order of their file, of any shape.
+        policies: What to do where tags cannot say what the annotations say.
+
+    Returns:
+        One tuple of tags a sentence, and how often each policy had to act.
+    """
+    acts: Counter[str] = Counter()
+    tokens = [token for sentence in sentences for token in sentence]
+    sentence_of = [n for n, sentence in enumerate(sentences) for _ in sentence]
+    spans: list[tuple[int, int, str]] = []
+    for entity in entities:
+        spans += [(a, b, entity.label) for a, b in _token_spans(entity, tokens, sentence_of, policies, acts)]
+    tags = ["O"] * len(tokens)
+    for start, end, label in _without_overlaps(spans, policies.overlap, acts):
+        tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+    result, at = [], 0
+    for sentence in sentences:
+        result.append(tuple(tags[at : at + len(sentence)]))
+        at += len(sentence)
+    return result, acts
+
+
+def _token_spans(
+    entity: Entity, tokens: Sequence[Token], sentence_of: Sequence[int], policies: Policies, acts: Counter[str]
+) -> list[tuple[int, int]]:
+    start, end = entity.start, entity.end
+    if not entity.continuous:
+        acts[f"discontinuous_{policies.discontinuous}"] += 1
+        if policies.discontinuous == "drop":
+            return []
+        if policies.discontinuous == "first":
+            start, end = entity.fragments[0]
+    touched = [i for i, token in enumerate(tokens) if token.start < end and token.end > start]
+    if not touched:
+        acts["empty_dropped"] += 1
+        return []
+    first, last = touched[0], touched[-1]
+    if tokens[first].start < start or tokens[last].end > end:
+        acts[f"partial_{policies.partial}"] += 1
+        if policies.partial == "drop":
+            return []
+    if sentence_of[first] == sentence_of[last]:
+        return [(first, last + 1)]
+    acts[f"crossing_{policies.crossing}"] += 1
+    if policies.crossing == "drop":
+        return []
+    parts = []
+    for n in range(sentence_of[first], sentence_of[last] + 1):
+        inside = [i for i in range(first, last + 1) if sentence_of[i] == n]
+        parts.append((inside[0], inside[-1] + 1))
+    return parts if policies.crossing == "split" else parts[:1]
+
+
+def _without_overlaps(
+    spans: Sequence[tuple[int, int, str]], overlap: Overlap, acts: Counter[str]
+) -> list[tuple[int, int, str]]:
+    order = list(range(len(spans)))
+    if overlap == "longest":
+        order.sort(key=lambda i: (spans[i][0] - spans[i][1], i))
+    elif overlap == "last":
+        order.reverse()
+    taken: set[int] = set()
+    kept = []
+    for i in order:
+        start, end, _ = spans[i]
+        if taken.isdisjoint(range(start, end)):
+            taken.update(range(start, end))
+            kept.append(spans[i])
+        elif spans[i] in kept:
+            acts["duplicate_dropped"] += 1
+        else:
+            acts[f"overlap_{overlap}"] += 1
+    return sorted(kept)
+
+
+def split_tag(tag: str) -> tuple[str, str] | None:
+    """`(prefix, label)` of a BIO tag, `("O", "")` of O, None of anything else.
+
+    >>> split_tag("B-Rare-Disease"), split_tag("O"), split_tag("X-Sign"), split_tag("B-")
+    (('B', 'Rare-Disease'), ('O', ''), None, None)
+    """
+    if tag == "O":
+        return "O", ""
+    prefix, dash, label = tag.partition("-")
+    return (prefix, label) if prefix in ("B", "I") and dash and label else None
+
+
+def tag_spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
+    """`(start, end, label)` in token numbers, half-open; an `I-` that continues nothing opens a span, as conlleval reads it.
+
+    >>> tag_spans(["B-Sign", "I-Sign", "I-Disease", "O", "B-Sign", "B-Sign"])
+    [(0, 2, 'Sign'), (2, 3, 'Disease'), (4, 5, 'Sign'), (5, 6, 'Sign')]
+    """
+    spans: list[tuple[int, int, str]] = []
+    for i, tag in enumerate(tags):
+        parts = split_tag(tag)
+        if parts is None or parts[0] == "O":
+            continue
+        prefix, label = parts
+        if prefix == "I" and spans and spans[-1][1] == i and spans[-1][2] == label:
+            spans[-1] = (spans[-1][0], i + 1, label)
+        else:
+            spans.append((i, i + 1, label))
+    return spans
+
+
+def span_tags(length: int, spans: Sequence[tuple[int, int, str]]) -> list[str]:
+    """Tags of `length` tokens from flat spans `(start, end, label)`: the inverse of `tag_spans`.
+
+    >>> span_tags(4, [(1, 3, "Sign")])
+    ['O', 'B-Sign', 'I-Sign', 'O']
+    """
+    tags = ["O"] * length
+    for start, end, label in spans:
+        tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+    return tags

@@ -1,0 +1,95 @@
+"""From documents in pieces to a `Corpus`: cutting, tagging, labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from corpora.bio import Policies, tag_sentences, tag_spans
+from corpora.errors import InputError
+from corpora.tokens import SPLITTERS, TOKENIZERS
+from corpora.types import Corpus, Document, Entity, Label, Sentence, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """Which rules cut a text: `tokenizer` is `punctuation` or `whitespace`, `sentences` is `punctuation` or `lines`."""
+
+    tokenizer: str = "punctuation"
+    sentences: str = "punctuation"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("tokenizer", self.tokenizer, TOKENIZERS), ("sentences", self.sentences, SPLITTERS)):
+            if value not in known:
+                raise InputError(f"{name}={value} is not known", remedy=f"Use one of {', '.join(known)}.")
+
+    def __call__(self, text: str) -> list[tuple[Token, ...]]:
+        return SPLITTERS[self.sentences](text, TOKENIZERS[self.tokenizer](text))
+
+
+def build_document(
+    name: str, text: str, entities: Sequence[Entity], *, cutting: Cutting, policies: Policies
+) -> tuple[Document, Counter[str]]:
+    """Cut and tag one text; also returns what the policies had to do."""
+    cut = cutting(text)
+    tags, acts = tag_sentences(cut, entities, policies)
+    return assemble(name, text, entities, cut, tags), acts
+
+
+def assemble(
+    name: str,
+    text: str,
+    entities: Sequence[Entity],
+    cut: Sequence[Sequence[Token]],
+    tags: Sequence[Sequence[str]],
+) -> Document:
+    """A document of sentences whose ids are the document's id, a colon, and their number from 0."""
+    sentences = tuple(
+        Sentence(f"{name}:{n}", name, tuple(tokens), tuple(row)) for n, (tokens, row) in enumerate(zip(cut, tags, strict=True))
+    )
+    return Document(name, text, tuple(entities), sentences)
+
+
+def build_corpus(
+    name: str,
+    splits: Mapping[str, Sequence[Document]],
+    *,
+    labels: Sequence[Label] = (),
+    definitions: Mapping[str, str] | None = None,
+    phi: bool = True,
+    conversion: Mapping[str, Counter[str]] | None = None,
+) -> Corpus:
+    """A corpus whose labels are those given or, if none are, those of its tags in alphabetic order.
+
+    Raises:
+        InputError: A tag has a label that is not among those given, a definition names a label that the
+            corpus lacks, or one document id stands twice in a split.
+    """
+    found = sorted({label for documents in splits.values() for label in _labels(documents)})
+    if labels:
+        known = [label.name for label in labels]
+        if extra := [label for label in found if label not in known]:
+            remedy = f"Add it to corpus.labels (now: {', '.join(known)}) or mend the data."
+            raise InputError(f"corpus {name} has tags of the label {extra[0]}, which corpus.labels lacks", remedy=remedy)
+    texts = definitions or {}
+    chosen = tuple(labels) or tuple(Label(label, texts.get(label, "")) for label in found)
+    if strange := [key for key in texts if key not in [label.name for label in chosen]]:
+        remedy = f"The labels are {', '.join(label.name for label in chosen)}."
+        raise InputError(f"corpus.definitions defines {strange[0]}, which is no label of {name}", remedy=remedy)
+    for split, documents in splits.items():
+        twice = [key for key, n in Counter(document.id for document in documents).items() if n > 1]
+        if twice:
+            raise InputError(f"document {twice[0]} stands twice in {split} of {name}", remedy="Give each its own id.")
+    return Corpus(name, {s: tuple(d) for s, d in splits.items()}, chosen, phi, dict(conversion or {}))
+
+
+def _labels(documents: Iterable[Document]) -> Iterable[str]:
+    for document in documents:
+        for sentence in document.sentences:
+            yield from (label for _, _, label in tag_spans(sentence.tags))
+
+
+def label_list(names: Sequence[str] | None, definitions: Mapping[str, str] | None) -> tuple[Label, ...]:
+    """Labels from config: names in their order with their definitions; none named gives none."""
+    return tuple(Label(name, (definitions or {}).get(name, "")) for name in names or ())

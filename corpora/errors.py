@@ -1,0 +1,46 @@
+"""The one exception of this package: input that a user can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Input that cannot be used as it is: says which file and line, what is wrong and what to do.
+
+    Args:
+        problem: What is wrong, in one clause.
+        path: The file (or folder) that holds the problem.
+        line: Its line, counted from 1.
+        remedy: What the user can do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: Path | str | None = None,
+        line: int | None = None,
+        remedy: str = "",
+    ) -> None:
+        self.path, self.line, self.remedy = path, line, remedy
+        where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
+        super().__init__(where + problem + (f". {remedy}" if remedy else ""))
+
+
+def read_text(path: Path) -> str:
+    """The file as UTF-8 text with its line ends untouched; `InputError` if it is missing or binary."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="Check the path and its permissions.") from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        remedy = "Save it as UTF-8."
+        raise InputError(f"is not UTF-8 text (byte {error.start})", path=path, line=line, remedy=remedy) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError("holds a NUL character, so it is not text", path=path, line=line, remedy="Give a text file.")
+    return text

@@ -1,0 +1,87 @@
+"""Cutting text into tokens and sentences.
+
+`punctuation` is the rule by which RareDis was cut for *Large Language Models Struggle in Token-Level Clinical NER*
+(arXiv 2407.00731); `whitespace` and `lines` read back text whose tokens and sentences somebody has set already.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterable
+
+from corpora.types import Token
+
+_WORD = re.compile(r"\S+")
+_EDGE = frozenset(string.punctuation)
+_FULL_STOPS = frozenset(".?!")
+
+
+def punctuation_tokens(text: str) -> list[Token]:
+    """White space divides; each ASCII punctuation character at either edge of a word is a token of its own.
+
+    >>> [t.text for t in punctuation_tokens("(ASAH1-related) loss.")]
+    ['(', 'ASAH1-related', ')', 'loss', '.']
+    """
+    tokens: list[Token] = []
+    for word in _WORD.finditer(text):
+        start, end = word.span()
+        while start < end and text[start] in _EDGE:
+            tokens.append(Token(text[start], start, start + 1))
+            start += 1
+        core = end
+        while core > start and text[core - 1] in _EDGE:
+            core -= 1
+        if core > start:
+            tokens.append(Token(text[start:core], start, core))
+        tokens.extend(Token(text[i], i, i + 1) for i in range(core, end))
+    return tokens
+
+
+def whitespace_tokens(text: str) -> list[Token]:
+    """White space divides, nothing else."""
+    return [Token(word.group(), *word.span()) for word in _WORD.finditer(text)]
+
+
+def punctuation_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, ...]]:
+    """A sentence ends after a token `.`, `?` or `!` that is followed by white space or the end of the text.
+
+    >>> text = "Is it (rare.) Yes. No"
+    >>> [len(s) for s in punctuation_sentences(text, punctuation_tokens(text))]
+    [8, 1]
+    """
+    ends = lambda token: token.text in _FULL_STOPS and (token.end == len(text) or text[token.end].isspace())  # noqa: E731
+    return _cut(tokens, after=ends)
+
+
+def line_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, ...]]:
+    """One sentence a line; lines without tokens are passed over."""
+
+    def last_of_line(token: Token) -> bool:
+        rest = re.compile(r"\s*").match(text, token.end)
+        return rest is not None and ("\n" in rest.group() or rest.end() == len(text))
+
+    return _cut(tokens, after=last_of_line)
+
+
+def _cut(tokens: Iterable[Token], *, after: Callable[[Token], bool]) -> list[tuple[Token, ...]]:
+    sentences: list[tuple[Token, ...]] = []
+    current: list[Token] = []
+    for token in tokens:
+        current.append(token)
+        if after(token):
+            sentences.append(tuple(current))
+            current = []
+    if current:
+        sentences.append(tuple(current))
+    return sentences
+
+
+TOKENIZERS: dict[str, Callable[[str], list[Token]]] = {
+    "punctuation": punctuation_tokens,
+    "whitespace": whitespace_tokens,
+}
+SPLITTERS: dict[str, Callable[[str, Iterable[Token]], list[tuple[Token, ...]]]] = {
+    "punctuation": punctuation_sentences,
+    "lines": line_sentences,
+}

@@ -1,0 +1,118 @@
+"""The corpus in memory. All offsets are character offsets into `Document.text`, half-open: `text[start:end]`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: `document.text[start:end] == text`."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One annotated mention. `fragments` are its pieces, in the order of its file; a continuous mention has one.
+
+    >>> Entity("Sign", ((18, 25), (0, 7))).start
+    0
+    """
+
+    label: str
+    fragments: tuple[tuple[int, int], ...]
+
+    @property
+    def start(self) -> int:
+        return min(start for start, _ in self.fragments)
+
+    @property
+    def end(self) -> int:
+        return max(end for _, end in self.fragments)
+
+    @property
+    def continuous(self) -> bool:
+        return len(self.fragments) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Tokens of one sentence and their gold tags (`O`, `B-label`, `I-label`), one tag a token."""
+
+    id: str
+    document: str
+    tokens: tuple[Token, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(token.text for token in self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document: its untouched text, its annotations as they were read, its sentences."""
+
+    id: str
+    text: str
+    entities: tuple[Entity, ...]
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An entity type: its name in tags, what it means, and how a person would say it."""
+
+    name: str
+    definition: str = ""
+    phrase: str = ""
+
+    @property
+    def spoken(self) -> str:
+        """
+        >>> Label("RareDisease").spoken
+        'rare disease'
+        """
+        if self.phrase:
+            return self.phrase
+        words = "".join(f" {c.lower()}" if c.isupper() and not b.isupper() else c for b, c in zip(" " + self.name, self.name, strict=False))
+        return words.replace("_", " ").strip().lower()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents by split, the labels in a fixed order, and what the conversion had to do.
+
+    `conversion` counts every act that was not one to one, by split and by name, for example
+    `{"test": {"overlap_dropped": 3}}`. `phi` says whether the texts hold protected health information.
+    """
+
+    name: str
+    splits: Mapping[str, tuple[Document, ...]]
+    labels: tuple[Label, ...]
+    phi: bool = True
+    conversion: Mapping[str, Counter[str]] = field(default_factory=dict)
+
+    def sentences(self, split: str) -> Iterator[Sentence]:
+        """The sentences of a split in corpus order."""
+        for document in self.splits.get(split, ()):
+            yield from document.sentences
+
+    @property
+    def sha256(self) -> str:
+        """A digest of texts, tokens, tags and labels: the same content gives the same digest, wherever it was read."""
+        digest = hashlib.sha256(json.dumps([label.name for label in self.labels]).encode())
+        for split in SPLITS:
+            for document in self.splits.get(split, ()):
+                rows = [[s.id, [[t.start, t.end] for t in s.tokens], s.tags] for s in document.sentences]
+                digest.update(json.dumps([split, document.id, document.text, rows]).encode())
+        return digest.hexdigest()

@@ -1,0 +1,46 @@
+"""Language models through one door: `build(spec) -> dspy.LM`, local, remote or recorded alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dspy
+
+from lms.errors import ModelError, PromptTooLongError
+from lms.specs import AzureModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel
+
+__all__ = [
+    "AzureModel",
+    "build",
+    "LocalModel",
+    "ModelError",
+    "ModelSpec",
+    "OpenAIModel",
+    "PromptTooLongError",
+    "ReplayModel",
+]
+
+
+def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = None) -> dspy.LM:
+    """Load or connect the model that a spec describes.
+
+    Args:
+        spec: The model.
+        outputs: For `ReplayModel`: texts by `(id, question)`, from `lms.replay.load_outputs`.
+
+    Raises:
+        ModelError: The model cannot be had; the message says what to do.
+    """
+    if isinstance(spec, LocalModel):
+        from lms.engine import TransformersEngine
+
+        engine = TransformersEngine(spec)
+        revision = engine.weights.revision
+        return dspy.LM(f"local/{spec.name}@{revision}:{spec.dtype}:{spec.template}", engine=engine, cache=False, num_retries=0)
+    if isinstance(spec, ReplayModel):
+        from lms.replay import ReplayEngine
+
+        return dspy.LM("local/replay", engine=ReplayEngine(outputs or {}), cache=False, num_retries=0)
+    from lms.remote import build_azure, build_openai
+
+    return build_azure(spec) if isinstance(spec, AzureModel) else build_openai(spec)

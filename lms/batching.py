@@ -1,0 +1,107 @@
+"""Requests of concurrent threads, run together.
+
+Which requests share a batch can change the last bit of a float and so, once in a long while, a token. So that a
+rerun gives the same answers, a caller says with `expect(n)` how many threads take part: then a batch is run when
+all of them wait, never by the clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclass
+class _Waiting(Generic[Job, Result]):
+    job: Job
+    future: Future[Result] = field(default_factory=Future)
+
+
+class Batcher(Generic[Job, Result]):
+    """Gathers jobs and hands them to `run` in batches of at most `size`.
+
+    Args:
+        run: Does a batch; gives one result a job, an exception being the result of a job that failed.
+        size: Largest batch.
+        order: Sorting key, so that a batch does not depend on which thread came first.
+        linger: Seconds to wait for company where nobody said how many take part.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Job]], Sequence[Result | Exception]],
+        *,
+        size: int,
+        order: Callable[[Job], tuple[int, ...]],
+        linger: float = 0.02,
+    ) -> None:
+        self._run, self._size, self._order, self._linger = run, size, order, linger
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting[Job, Result]] = []
+        self._expected = 0
+        self._worker: threading.Thread | None = None
+
+    @contextmanager
+    def expect(self, threads: int) -> Iterator[Callable[[], None]]:
+        """Say that so many threads take part; each calls what this yields when it has no more requests."""
+        left = threads
+
+        def leave() -> None:
+            nonlocal left
+            with self._changed:
+                left -= 1
+                self._expected -= 1
+                self._changed.notify_all()
+
+        with self._changed:
+            self._expected += threads
+        try:
+            yield leave
+        finally:
+            with self._changed:
+                self._expected -= left
+                self._changed.notify_all()
+
+    def submit(self, job: Job) -> Result:
+        """Wait for the job's turn and give its result, or raise what went wrong with it."""
+        waiting = _Waiting[Job, Result](job)
+        with self._changed:
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="clinspan-batches", daemon=True)
+                self._worker.start()
+            self._waiting.append(waiting)
+            self._changed.notify_all()
+        return waiting.future.result()
+
+    def _work(self) -> None:
+        while True:
+            for batch in self._gather():
+                self._do(batch)
+
+    def _gather(self) -> list[list[_Waiting[Job, Result]]]:
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting))
+            if not self._expected:
+                self._changed.wait_for(lambda: len(self._waiting) >= self._size, timeout=self._linger)
+            self._changed.wait_for(lambda: len(self._waiting) >= max(self._expected, 1))
+            jobs, self._waiting = self._waiting, []
+        jobs.sort(key=lambda waiting: self._order(waiting.job))
+        return [jobs[i : i + self._size] for i in range(0, len(jobs), self._size)]
+
+    def _do(self, batch: Sequence[_Waiting[Job, Result]]) -> None:
+        try:
+            results = self._run([waiting.job for waiting in batch])
+        except Exception as error:  # whoever waits must hear of it, whatever it is
+            results = [error] * len(batch)
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)

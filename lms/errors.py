@@ -1,0 +1,24 @@
+"""What can go wrong with a language model in a way that a user can mend."""
+
+from __future__ import annotations
+
+
+class ModelError(RuntimeError):
+    """A model that cannot be had or used as configured; the message says what to do."""
+
+
+class PromptTooLongError(ValueError):
+    """A prompt that leaves no room for its answer.
+
+    Args:
+        prompt: Tokens of the prompt.
+        answer: Tokens that the longest answer may take.
+        context: Tokens that the model can hold.
+    """
+
+    def __init__(self, *, prompt: int, answer: int, context: int) -> None:
+        self.prompt, self.answer, self.context = prompt, answer, context
+        super().__init__(
+            f"the prompt has {prompt} tokens and its answer may take {answer}, but the model holds {context}: "
+            "use fewer demonstrations or chunks, or strategy.overflow=drop"
+        )

@@ -1,0 +1,117 @@
+"""Recorded answers behind the interface of a model, so that any system's outputs can be scored again.
+
+One JSON object a line; `question` only where a request is one of several about the same id:
+
+    {"id": "Alstrom-Syndrome:3", "output": "Alstrom : B-RareDisease\\nsyndrome : I-RareDisease"}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dspy import lm15
+
+from lms.errors import ModelError
+
+Key = tuple[str, str]
+
+
+class ReplayEngine:
+    """Answers from a table by the extensions `id` and `question` of a request.
+
+    Args:
+        outputs: Texts by `(id, question)`; the question is empty where a request stands alone.
+    """
+
+    def __init__(self, outputs: Mapping[Key, str]) -> None:
+        self.outputs = dict(outputs)
+
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        extensions = request.config.extensions or {}
+        key = (str(extensions.get("id")), str(extensions.get("question", "")))
+        if key not in self.outputs:
+            raise ModelError(f"the recorded outputs have none for {key[0]} {key[1]}".rstrip())
+        return lm15.Response(
+            id=None,
+            model=request.model,
+            message=lm15.Message.assistant(self.outputs[key]),
+            finish_reason="stop",
+            usage=lm15.Usage(input_tokens=0, output_tokens=0, total_tokens=0),
+        )
+
+    def stream(self, request: lm15.Request) -> Any:
+        return lm15.response_to_events(self.complete(request))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def load_outputs(path: Path, ids: Sequence[str], limit: int | None) -> dict[Key, str]:
+    """Read recorded outputs and hold them against the ids that will be asked for.
+
+    Args:
+        path: The file.
+        ids: Ids of the whole split, in order.
+        limit: How many of them will be asked for, if not all; a file of just those is complete too.
+
+    Raises:
+        ModelError: A line is malformed, missing, surplus or twice there; the message names it.
+    """
+    rows = _rows(path)
+    wanted = list(ids[:limit])
+    named = [row for row in rows if row[1] is not None]
+    if named and len(named) < len(rows):
+        line = next(number for number, key, _, _ in rows if key is None)
+        raise ModelError(f"{path}:{line}: has no id though other lines have one: give all or none")
+    if not named:
+        complete = wanted if len(rows) == len(wanted) else list(ids)
+        if len(rows) != len(complete):
+            raise ModelError(
+                f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line a sentence, or ids"
+            )
+        return {(key, ""): text for key, (_, _, _, text) in zip(complete, rows, strict=True)}
+    return _by_id(path, rows, wanted, set(ids))
+
+
+def _by_id(
+    path: Path, rows: Sequence[tuple[int, str | None, str, str]], wanted: Sequence[str], known: set[str]
+) -> dict[Key, str]:
+    outputs: dict[Key, str] = {}
+    for number, key, question, text in rows:
+        if str(key) not in known:
+            raise ModelError(f"{path}:{number}: surplus line: no sentence of the split has the id {key}")
+        if (str(key), question) in outputs:
+            raise ModelError(f"{path}:{number}: the id {key} stands here a second time: remove one of the lines")
+        outputs[str(key), question] = text
+    answered = {key for key, _ in outputs}
+    missing = [key for key in wanted if key not in answered]
+    if missing:
+        raise ModelError(f"{path}: no line for the sentence {missing[0]} ({len(missing)} missing): add the lines")
+    return outputs
+
+
+def _rows(path: Path) -> list[tuple[int, str | None, str, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__}): give model.path=FILE.jsonl") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            output = record["output"]
+            key = record.get("id")
+            rows.append((number, None if key is None else str(key), str(record.get("question", "")), output))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+            output = None
+        if not isinstance(output, str):
+            form = '{"id": "...", "output": "..."}'
+            raise ModelError(f"{path}:{number}: is not of the form {form}: mend the line")
+    if not rows:
+        raise ModelError(f"{path}: is empty: give one line a sentence")
+    return rows

@@ -1,0 +1,182 @@
+"""What a `model=` choice says: one frozen class a kind of model. Unknown keys are refused by their constructors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from lms.errors import ModelError
+from lms.templates import TEMPLATES
+
+Quantization = Literal["4bit", "8bit"]
+_LOOPBACK = ("localhost", "::1", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalModel:
+    """A causal language model that runs here, on transformers.
+
+    Attributes:
+        name: What the model is called in tables.
+        hub_id: Its repository on the Hugging Face hub.
+        revision: The commit of that repository that the name stands for.
+        path: A folder with the model, which goes before everything else.
+        package: `distribution==version` of a package that carries the weights, if there is one.
+        template: `chat`, `plain`, `alpaca` or `universalner`.
+        dtype: `float32`, `bfloat16` or `float16`.
+        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
+        quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
+        batch_size: How many answers are generated together.
+        stop: Strings at which an answer ends, besides the template's own.
+    """
+
+    name: str
+    hub_id: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    package: str | None = None
+    template: str = "chat"
+    dtype: str = "float32"
+    device: str = "auto"
+    quantization: Quantization | None = None
+    batch_size: int = 16
+    stop: tuple[str, ...] | list[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.template not in TEMPLATES:
+            raise ModelError(f"model.template={self.template} is not known: use one of {', '.join(TEMPLATES)}")
+        if self.dtype not in ("float32", "bfloat16", "float16"):
+            raise ModelError(f"model.dtype={self.dtype} is not known: use float32, bfloat16 or float16")
+        if self.quantization not in (None, "4bit", "8bit"):
+            raise ModelError(f"model.quantization={self.quantization} is not known: use 4bit, 8bit or null")
+        if self.batch_size < 1:
+            raise ModelError("model.batch_size must be at least 1")
+
+    @property
+    def concurrency(self) -> int:
+        return self.batch_size
+
+    @property
+    def remote_host(self) -> None:
+        """A local model sends nothing anywhere."""
+        return None
+
+    @property
+    def price(self) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Remote:
+    name: str
+    concurrency: int = 8
+    retries: int = 6
+    timeout: float = 120.0
+    price_input: float | None = None
+    price_output: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
+            raise ModelError("model.concurrency and model.timeout must be positive, model.retries not negative")
+
+    @property
+    def price(self) -> tuple[float, float] | None:
+        """US dollars for a million prompt and a million answer tokens, if both are known."""
+        if self.price_input is None or self.price_output is None:
+            return None
+        return self.price_input, self.price_output
+
+
+@dataclass(frozen=True, kw_only=True)
+class AzureModel(_Remote):
+    """A deployment of Azure OpenAI. The key comes from `AZURE_OPENAI_API_KEY`, never from a config.
+
+    Attributes:
+        deployment: Name of the deployment; `AZURE_OPENAI_DEPLOYMENT` if null, then the model's own name.
+        concurrency: Requests under way at once.
+        retries: Repeats of a request that met 408, 409, 429, 5xx or a broken connection, with growing
+            pauses or the server's own `Retry-After`.
+        timeout: Seconds for one request.
+        price_input: US dollars for a million prompt tokens.
+        price_output: US dollars for a million answer tokens.
+    """
+
+    deployment: str | None = None
+
+    @property
+    def endpoint(self) -> str:
+        value = os.environ.get("AZURE_OPENAI_ENDPOINT", "")
+        if not value:
+            raise ModelError(
+                f"model={self.name} needs AZURE_OPENAI_ENDPOINT (https://RESOURCE.openai.azure.com) and "
+                "AZURE_OPENAI_API_KEY in the environment; AZURE_OPENAI_API_VERSION is optional"
+            )
+        return value
+
+    @property
+    def remote_host(self) -> str | None:
+        return host_outside(self.endpoint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAIModel(_Remote):
+    """Any server that speaks OpenAI's chat completions: vLLM, SGLang, llama.cpp, Ollama, OpenAI itself.
+
+    Attributes:
+        id: The model's name on the server.
+        api_base: The server's base address up to `/v1`; `OPENAI_BASE_URL` if null.
+        key_variable: The environment variable that holds the key; a server without keys needs none.
+    """
+
+    id: str | None = None
+    api_base: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+
+    @property
+    def endpoint(self) -> str:
+        value = self.api_base or os.environ.get("OPENAI_BASE_URL", "")
+        if not value:
+            raise ModelError("model=openai needs model.api_base=http://HOST:PORT/v1 or OPENAI_BASE_URL in the environment")
+        if urlsplit(value).scheme not in ("http", "https"):
+            raise ModelError(f"model.api_base={value} is no address: it begins with http:// or https://")
+        return value
+
+    @property
+    def remote_host(self) -> str | None:
+        return host_outside(self.endpoint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayModel:
+    """Recorded answers instead of a model.
+
+    Attributes:
+        path: A JSON lines file of `{"id": ..., "output": ...}`; without ids the n-th line answers the n-th request.
+    """
+
+    name: str = "replay"
+    path: str | None = None
+    concurrency: int = 1
+
+    @property
+    def remote_host(self) -> None:
+        return None
+
+    @property
+    def price(self) -> None:
+        return None
+
+
+ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel
+
+
+def host_outside(address: str) -> str | None:
+    """The host of an address, or None if it is this machine.
+
+    >>> host_outside("http://127.0.0.1:8000/v1"), host_outside("https://x.openai.azure.com")
+    (None, 'x.openai.azure.com')
+    """
+    host = urlsplit(address).hostname or ""
+    return None if host in _LOOPBACK or host.startswith("127.") else host

@@ -1,0 +1,71 @@
+"""Prompt templates: how a conversation becomes the one string that a local model was trained on.
+
+A message is a `(role, content)` pair with the role `system`, `user` or `assistant`; a prompt ends where the
+model's answer begins. Templates know nothing of what the messages are about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lms.errors import ModelError
+
+Message = tuple[str, str]
+Template = Callable[[Sequence[Message], Any], str]
+
+
+def chat(messages: Sequence[Message], tokenizer: Any) -> str:
+    """The tokenizer's own chat template.
+
+    Raises:
+        ModelError: The tokenizer has none.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError("this model has no chat template: set model.template=plain or alpaca")
+    turns = [{"role": role, "content": content} for role, content in messages]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def plain(messages: Sequence[Message], tokenizer: Any = None) -> str:
+    r"""Headed blocks, for base models.
+
+    >>> plain([("system", "Tag."), ("user", "No fever")])
+    'Tag.\n\nInput:\nNo fever\n\nOutput:\n'
+    """
+    heads = {"system": "", "user": "Input:\n", "assistant": "Output:\n"}
+    return "".join(f"{heads[role]}{content}\n\n" for role, content in messages) + "Output:\n"
+
+
+def alpaca(messages: Sequence[Message], tokenizer: Any = None) -> str:
+    r"""The wire format that Llama2-MedTuned was tuned on (Rohanian et al. 2023): one space before later headers.
+
+    >>> alpaca([("system", "Tag."), ("user", "No fever")])
+    '### Instruction: Tag.\n ### Input: No fever\n ### Output:'
+    """
+    heads = {"system": "### Instruction: ", "user": " ### Input: ", "assistant": " ### Output: "}
+    return "\n".join(heads[role] + content for role, content in messages) + "\n ### Output:"
+
+
+def universalner(messages: Sequence[Message], tokenizer: Any = None) -> str:
+    """The conversation that UniversalNER was tuned on (Zhou et al. 2023), which has no place for instructions.
+
+    >>> universalner([("user", "Text: No fever"), ("assistant", "I've read this text."), ("user", "What describes sign in the text?")])
+    "A virtual assistant answers questions from a user based on the provided text. USER: Text: No fever ASSISTANT: I've read this text.</s>USER: What describes sign in the text? ASSISTANT:"
+    """
+    text = "A virtual assistant answers questions from a user based on the provided text. "
+    for role, content in messages:
+        if role == "user":
+            text += f"USER: {content} ASSISTANT:"
+        elif role == "assistant":
+            text += f" {content}</s>"
+    return text
+
+
+TEMPLATES: dict[str, Template] = {"chat": chat, "plain": plain, "alpaca": alpaca, "universalner": universalner}
+STOPS: dict[str, tuple[str, ...]] = {
+    "chat": (),
+    "plain": ("\n\n",),
+    "alpaca": ("\n ###", "\n###", "</s>"),
+    "universalner": ("</s>",),
+}

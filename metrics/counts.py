@@ -1,0 +1,86 @@
+"""Counts of exactly matched entities, as seqeval reads tags: the ground that every score stands on."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import Entities, IOB2
+
+Mode = Literal["conlleval", "strict"]
+Span = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Matched, predicted and gold entities; they add up, so they can be aggregated before any division.
+
+    >>> total = Counts(1, 2, 3) + Counts(1, 1, 1)
+    >>> total, total.precision, total.recall
+    (Counts(matched=2, pred=3, gold=4), 0.6666666666666666, 0.5)
+    """
+
+    matched: int = 0
+    pred: int = 0
+    gold: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.matched + other.matched, self.pred + other.pred, self.gold + other.gold)
+
+    @property
+    def precision(self) -> float:
+        return self.matched / self.pred if self.pred else 0.0
+
+    @property
+    def recall(self) -> float:
+        return self.matched / self.gold if self.gold else 0.0
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.matched / (self.pred + self.gold) if self.pred + self.gold else 0.0
+
+
+def entities(tags: Sequence[str], mode: Mode) -> set[Span]:
+    """`(label, first token, last token)` of a sentence's entities, by seqeval.
+
+    `conlleval` is seqeval's default: an `I-` that continues nothing opens an entity. `strict` is its IOB2
+    mode: such an `I-` belongs to no entity.
+    """
+    if mode == "conlleval":
+        return {(str(label), int(start), int(end)) for label, start, end in get_entities(list(tags))}
+    found = Entities([list(tags)], IOB2).entities[0]
+    return {(str(e.tag), int(e.start), int(e.end) - 1) for e in found}
+
+
+@functools.lru_cache(maxsize=65536)
+def _entities(tags: tuple[str, ...], mode: Mode) -> frozenset[Span]:
+    return frozenset(entities(tags, mode))
+
+
+def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
+    """Counts by label of one sentence; both tag lists have one tag a token.
+
+    Raises:
+        ValueError: The lists differ in length.
+    """
+    if len(gold) != len(pred):
+        raise ValueError(f"{len(gold)} gold tags but {len(pred)} predicted tags")
+    truth, guess = _entities(tuple(gold), mode), _entities(tuple(pred), mode)
+    table = {}
+    for label in labels:
+        true = {span for span in truth if span[0] == label}
+        said = {span for span in guess if span[0] == label}
+        table[label] = Counts(len(true & said), len(said), len(true))
+    return table
+
+
+def add_counts(tables: Iterable[dict[str, Counts]], labels: Sequence[str]) -> dict[str, Counts]:
+    """The sum of tables of counts, label by label."""
+    total = dict.fromkeys(labels, Counts())
+    for table in tables:
+        for label in labels:
+            total[label] = total[label] + table[label]
+    return total

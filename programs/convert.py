@@ -1,0 +1,34 @@
+"""`python -m programs.convert`: write a corpus in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from corpora import InputError
+from corpora.brat import write_brat
+from corpora.conll import write_conll
+from corpora.jsonl import write_jsonl
+from programs.assemble import load_corpus
+from programs.door import open_door
+
+WRITERS = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}
+
+
+def main(config: DictConfig) -> None:
+    """Write all splits below `output`, which must not hold anything yet; print its path."""
+    if config.to not in WRITERS:
+        raise InputError(f"to={config.to} is not known", remedy=f"Use one of {', '.join(WRITERS)}.")
+    if not config.output:
+        raise InputError("there is no place to write to", remedy="Add output=FOLDER.")
+    output = Path(config.output).expanduser()
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError("exists and is not an empty folder", path=output, remedy="Name a new folder.")
+    corpus = load_corpus(config)
+    WRITERS[config.to](corpus, output)
+    print(output)
+
+
+if __name__ == "__main__":
+    open_door("convert", main)

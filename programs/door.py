@@ -1,0 +1,171 @@
+"""What all doors share: Hydra with one clear message for a wrong word, files that only their owner can read."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from corpora import InputError
+from lms import ModelError
+from programs.errors import RunError
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+_USER_ERRORS = (InputError, ModelError, RunError)
+
+
+def open_door(config_name: str, job: Callable[[DictConfig], None]) -> None:
+    """Run a job under Hydra and end the process: 0, or 2 after one message that says what to do.
+
+    Args:
+        config_name: The door's file in `conf/`, without its suffix.
+        job: What the door does with its config.
+    """
+    os.umask(0o077)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    quieten()
+    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)
+    try:
+        check_words(config_name, sys.argv[1:])
+        main()
+    except _USER_ERRORS as error:
+        stop(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        stop(explain(error))
+    except KeyboardInterrupt:
+        print("clinspan: interrupted; what was computed is on disk, go on with resume=FOLDER", file=sys.stderr)
+        sys.exit(130)
+
+
+def quieten() -> None:
+    """Other libraries' progress bars and notices off: a door prints what its user asked for."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    for name in ("httpx", "sentence_transformers", "chromadb", "dspy", "LiteLLM"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what Hydra logs of a failed job
+    warnings.filterwarnings("ignore", module="seqeval")
+
+
+def stop(message: str) -> None:
+    """Say one thing on standard error and exit with 2."""
+    print(f"clinspan: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def explain(error: BaseException) -> str:
+    """The first cause of an error of Hydra's that is ours, else its own words on one line."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        if isinstance(current, _USER_ERRORS):
+            return str(current)
+        seen.append(current)
+        current = current.__cause__ or current.__context__
+    text = str(seen[-1] if isinstance(seen[-1], TypeError) else error)
+    refused = re.search(r"unexpected keyword argument '(\w+)'", " ".join(map(str, seen)))
+    if refused:
+        where = re.search(r"full_key: (\S+)", str(error))
+        return f"unknown key {where[1] + '.' if where else ''}{refused[1]}: see conf/ for the keys of each choice"
+    return " ".join(text.split())
+
+
+def check_words(config_name: str, words: Sequence[str]) -> None:
+    """Refuse an override whose key or option does not exist, and name the nearest that does.
+
+    Raises:
+        InputError: With the nearest right name, if one is near.
+    """
+    overrides = [word for word in words if not word.startswith("-") and "=" in word]
+    stray = [word for word in words if not word.startswith("-") and "=" not in word and not word.startswith("~")]
+    for i, word in enumerate(words):
+        if word.startswith("-") and i + 1 < len(words) and words[i + 1] in stray:
+            stray.remove(words[i + 1])  # the value of an option such as --config-dir
+    if stray:
+        raise InputError(f"{stray[0]!r} is no override", remedy="Overrides read key=value.")
+    if any(word.startswith(("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")) for word in words):
+        return  # other folders hold other names: Hydra itself checks
+    groups = {path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in CONF.iterdir() if path.is_dir()}
+    chosen, keys = [], []
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group.lstrip("+~")
+        if key not in groups:
+            keys += [] if key.split(".")[0] == "hydra" or key.startswith("hydra/") else [key]
+            continue
+        value = override.get_value_element_as_str()
+        options = [] if "(" in value else [option.strip("'\"[] ") for option in value.split(",")]  # glob(*) is Hydra's
+        for option in options:
+            _known(option, groups[key], f"{key}=")
+        chosen += [f"{key}={options[0]}"] if options else []
+    known = _keys(config_name, chosen)
+    for key in keys:
+        _known(key, sorted({*known, *groups}), "")
+
+
+def _known(word: str, names: Sequence[str], prefix: str) -> None:
+    if word in names or word == "null" or not word or word.startswith("corpus.definitions."):
+        return
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    remedy = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(names)}."
+    raise InputError(f"there is no {prefix}{word}", remedy=remedy)
+
+
+def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
+    """All keys, dotted, of the config that these choices compose, and below free-form ones whatever is set."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose(config_name, overrides=list(chosen))
+    keys: set[str] = set()
+
+    def walk(prefix: str, node: Any) -> None:
+        keys.add(prefix)
+        if isinstance(node, DictConfig):
+            for key in node:
+                walk(f"{prefix}.{key}" if prefix else str(key), node._get_node(key))
+
+    walk("", composed)
+    return keys
+
+
+def build(config: Any, **more: Any) -> Any:
+    """The object that a config describes by `_target_`, with plain lists and dictionaries."""
+    return hydra.utils.instantiate(config, _convert_="all", _partial_=True)(**more)
+
+
+def output_folder() -> Path:
+    """The folder that Hydra chose for this job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def choices() -> dict[str, str]:
+    """Which option of each group was chosen."""
+    return {key: value for key, value in HydraConfig.get().runtime.choices.items() if not key.startswith("hydra/") and value}
+
+
+def log_to(folder: Path) -> logging.Logger:
+    """The run's own log, in `run.log`: what happened, never what was read or said."""
+    logger = logging.getLogger("clinspan")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    file = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(file)
+    return logger

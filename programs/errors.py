@@ -1,0 +1,64 @@
+"""What a door says when it cannot go on, and how a failed sentence is named."""
+
+from __future__ import annotations
+
+from dspy.utils.exceptions import (
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    LMUnsupportedModelError,
+)
+
+from lms import ModelError
+from programs.tagger import is_overflow
+
+_FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelError)
+_MISTAKES = (TypeError, AttributeError, KeyError, IndexError, NameError, AssertionError)
+
+
+class RunError(RuntimeError):
+    """A run that cannot start or go on; the message is one line for the user."""
+
+
+def failure_name(error: Exception) -> str:
+    """A short name of why one sentence failed, without any text of prompts or answers.
+
+    Raises:
+        RunError: The same will befall every sentence: a wrong key, a missing deployment, no such model.
+        Exception: The error itself, where it is a mistake in a program and not a failure of a model.
+    """
+    if is_overflow(error):
+        return "prompt_too_long"
+    for cause in _causes(error):
+        if isinstance(cause, ModelError):
+            raise RunError(str(cause)) from None
+        if isinstance(cause, _MISTAKES):
+            raise error
+    if not isinstance(error, LMError):
+        raise error
+    status = getattr(error, "status", None)
+    told = f"{getattr(error, 'message', '')} {getattr(error, 'provider_code', '')}".lower()
+    if "content_filter" in told or "content management policy" in told:
+        return "content_filter"
+    if isinstance(error, _FATAL) or status in (401, 403, 404):
+        raise RunError(_fatal_message(error, status)) from None
+    return f"{type(error).__name__}{f' {status}' if status else ''}"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain
+
+
+def _fatal_message(error: LMError, status: object) -> str:
+    if isinstance(error, LMAuthError) or status in (401, 403):
+        return "the server refused the key: check AZURE_OPENAI_API_KEY (model=gpt35, gpt4) or OPENAI_API_KEY (model=openai)"
+    if status == 404:
+        return "the server knows no such model or deployment: check model.deployment (Azure) or model.id (model=openai)"
+    first = str(getattr(error, "message", error)).strip().splitlines() or [type(error).__name__]
+    return f"the model cannot be used: {first[0]}"

@@ -1,0 +1,71 @@
+"""Edit alignment of what an answer echoes with the tokens of the sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+_QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "\u00a0": " "})
+_GAP = 0.7
+
+
+def fold(token: str) -> str:
+    """A token without the differences that models introduce: case, typographic quotes and dashes.
+
+    >>> fold("Crohn’s")
+    "crohn's"
+    """
+    return token.translate(_QUOTES).casefold()
+
+
+def align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
+    """For each token the place of its echo, or None: the cheapest alignment that keeps the order.
+
+    Equal pairs cost 0 and, after `fold`, a hundredth; unlike ones 0.6 to 1, the less alike the more; an echo or token left alone 0.7.
+    Of equally cheap alignments the one that pairs earlier is taken.
+
+    >>> align(["No", "fever", "today"], ["No", "new", "fever"])
+    [0, None, 1]
+    """
+    if list(echoed) == list(tokens):
+        return list(range(len(tokens)))
+    head = _common(echoed, tokens)
+    tail = _common(echoed[head:][::-1], tokens[head:][::-1])
+    inner = _align(echoed[head : len(echoed) - tail], tokens[head : len(tokens) - tail])
+    middle = [None if i is None else i + head for i in inner]
+    return [*range(head), *middle, *range(len(echoed) - tail, len(echoed))]
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
+    rows, columns = len(echoed), len(tokens)
+    cost = [[_GAP * (i + j) if not i or not j else 0.0 for j in range(columns + 1)] for i in range(rows + 1)]
+    known: dict[tuple[str, str], float] = {}
+    for i in range(1, rows + 1):
+        for j in range(1, columns + 1):
+            pair = (echoed[i - 1], tokens[j - 1])
+            if pair not in known:
+                known[pair] = _unlike(*pair)
+            cost[i][j] = min(cost[i - 1][j - 1] + known[pair], cost[i - 1][j] + _GAP, cost[i][j - 1] + _GAP)
+    found: list[int | None] = [None] * columns
+    i, j = rows, columns
+    while i and j:
+        if cost[i][j] == cost[i - 1][j] + _GAP:
+            i -= 1
+        elif cost[i][j] == cost[i][j - 1] + _GAP:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            found[j] = i
+    return found
+
+
+def _unlike(echo: str, token: str) -> float:
+    if echo == token:
+        return 0.0
+    if fold(echo) == fold(token):
+        return 0.01
+    return 1.0 - 0.4 * SequenceMatcher(None, fold(echo), fold(token), autojunk=False).ratio()

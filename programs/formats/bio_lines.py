@@ -1,0 +1,122 @@
+"""`token : TAG` a line: the paper's format and the default."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from corpora import InputError, Label
+from programs.formats.align import align
+from programs.formats.base import Alignment, Decoded, Format
+from programs.formats.tags import legal, TagReader
+
+_NOISE = re.compile(r"\s*(```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:)\s*", re.IGNORECASE)
+_SEPARATORS = {"space": " ", "newline": "\n"}
+_BRIDGE = 2
+Separator = Literal["space", "newline"]
+
+
+class BioLines(Format):
+    """One line a token.
+
+    Args:
+        labels: The corpus' labels.
+        alignment: `tokens` or `positional`; the latter reads lines just as the paper's scorer did.
+        separator: What stands between the tokens of the question: `space` (the paper's local models) or
+            `newline` (its GPT models).
+    """
+
+    lines = 8
+
+    def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens", separator: Separator = "space") -> None:
+        super().__init__(labels=labels, alignment=alignment)
+        if separator not in _SEPARATORS:
+            raise InputError(f"format.separator={separator} is not known", remedy="Use space or newline.")
+        self.separator = separator
+        self._reader = TagReader(self.labels, exact=alignment == "positional")
+
+    def rules(self) -> str:
+        tags = ["O", *(f"{prefix}-{label.name}" for label in self.labels for prefix in "BI")]
+        return (
+            "Answer with one line for each token, in the order of the sentence, and nothing else. A line holds the "
+            f"token, a space, a colon, a space and the token's tag, which is one of: {', '.join(tags)}."
+        )
+
+    def sentence(self, tokens: Sequence[str]) -> str:
+        return _SEPARATORS[self.separator].join(tokens)
+
+    def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
+        return "\n".join(f"{token} : {tag}" for token, tag in zip(tokens, tags, strict=True))
+
+    def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
+        repairs: Counter[str] = Counter()
+        text = answers.get("", "")
+        rows = self._positional(text, tokens, repairs) if self.alignment == "positional" else self._aligned(text, tokens, repairs)
+        return Decoded(legal(rows, repairs), repairs)
+
+    def _positional(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
+        """The paper's reading: each line that is not empty is the next token's; a line without just one `: ` is O."""
+        tags = []
+        for line in text.strip().split("\n"):
+            if not line:
+                continue
+            parts = line.replace("[", "").replace("]", "").split(": ")
+            tag = self._reader.read(parts[1].strip()) if len(parts) == 2 else "O"
+            repairs["malformed_line"] += len(parts) != 2
+            repairs["unknown_label"] += tag is None
+            tags.append(tag or "O")
+        repairs["missing_line"] += max(0, len(tokens) - len(tags))
+        repairs["surplus_line"] += max(0, len(tags) - len(tokens))
+        return (tags + ["O"] * len(tokens))[: len(tokens)]
+
+    def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
+        echoed, tags = self._lines(text, repairs)
+        if echoed and not any(echoed):  # tags alone, without their tokens: their number is all there is
+            places: list[int | None] = [i if i < len(tags) else None for i in range(len(tokens))]
+        else:
+            places = align(echoed, tokens)
+        repairs["missing_line"] += places.count(None)
+        repairs["surplus_line"] += len(tags) - (len(places) - places.count(None))
+        repairs["changed_token"] += sum(p is not None and echoed[p] not in ("", t) for p, t in zip(places, tokens, strict=True))
+        rows = ["O" if place is None else tags[place] for place in places]
+        return _bridged(rows, places, repairs)
+
+    def _lines(self, text: str, repairs: Counter[str]) -> tuple[list[str], list[str]]:
+        echoed, tags = [], []
+        for line in text.split("\n"):
+            if not line.strip() or _NOISE.fullmatch(line):
+                continue
+            token, tag = self._line(line)
+            repairs["unknown_label"] += tag is None
+            echoed.append(token)
+            tags.append(tag or "O")
+        return echoed, tags
+
+    def _line(self, line: str) -> tuple[str, str | None]:
+        """Token and tag of a line: divided at its last colon, else at its last space; or a tag alone."""
+        text = line.strip()
+        if text.startswith("[") and text.endswith("]") and len(text) > 2:
+            text = text[1:-1].strip()
+        for divider in (":", None):
+            parts = text.rsplit(divider, 1)
+            if len(parts) == 2 and (tag := self._reader.read(parts[1].strip())) is not None:
+                return parts[0].strip() or parts[0], tag
+        alone = self._reader.read(text)
+        if alone is not None:
+            return "", alone
+        return text.rsplit(" :", 1)[0].strip(), None
+
+
+def _bridged(rows: list[str], places: Sequence[int | None], repairs: Counter[str]) -> list[str]:
+    """One or two tokens without a line inside an entity that goes on behind them belong to it."""
+    for i in range(1, len(rows)):
+        if places[i] is not None or rows[i] != "O" or rows[i - 1] == "O":
+            continue
+        label = rows[i - 1][2:]
+        after = next((k for k in range(i, len(rows)) if places[k] is not None), None)
+        if after is not None and after - i <= _BRIDGE and rows[after] == f"I-{label}":
+            rows[i:after] = [f"I-{label}"] * (after - i)
+            repairs["bridged_gap"] += after - i
+    return rows

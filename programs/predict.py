@@ -1,0 +1,196 @@
+"""The loop from sentences to predictions: concurrent, recorded as it goes, repeatable."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from corpora import Sentence
+from metrics import count_sentence, Counts, Mode
+from programs.errors import failure_name, RunError
+from programs.formats import Format
+from programs.records import RunFolder
+from programs.tagger import Tagger
+
+_SORTED_TOGETHER = 8
+_LASTING = ("content_filter", "prompt_too_long")
+Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Tags sentences with a program on a model and records each.
+
+    Attributes:
+        tagger: The program.
+        lm: The model.
+        adapter: The format.
+        folder: Where predictions are appended.
+        labels: Label names, for the running score.
+        mode: How tags are read, for the running score.
+        concurrency: Requests under way at once; for a local model the size of its batches.
+        stop_after: Failures in a row after which the run stops (content filters and long prompts not counted).
+    """
+
+    tagger: Tagger
+    lm: dspy.LM
+    adapter: Format
+    folder: RunFolder
+    labels: Sequence[str]
+    mode: Mode
+    concurrency: int
+    stop_after: int
+
+    def run(self, sentences: Sequence[Sentence], progress: Progress) -> None:
+        """Tag what is not recorded yet.
+
+        Args:
+            sentences: All sentences of the run, in corpus order.
+            progress: Called with the number of sentences recorded and the micro F1 so far.
+
+        Raises:
+            RunError: Every further sentence would fail too. What was tagged is on disk.
+        """
+        records = self.folder.load_predictions()
+        done = {key for key, record in records.items() if not _again(record)}
+        score = _Running(self.labels, self.mode)
+        for sentence in sentences:
+            if sentence.id in done:
+                score.add(sentence, records[sentence.id]["pred"])
+        progress(score.sentences, score.f1)
+        failures = 0
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            for group in self._groups(sentences):
+                if all(sentence.id in done for sentence in group):
+                    continue
+                for sentence, record in self._tag_group(pool, group, done):
+                    if sentence.id in done:
+                        continue
+                    self.folder.append(record)
+                    score.add(sentence, record["pred"])
+                    progress(score.sentences, score.f1)
+                    failures = failures + 1 if _again(record) else 0
+                    if failures >= self.stop_after:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise RunError(
+                            f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
+                            f"with resume={self.folder.path}"
+                        )
+
+    def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
+        """Batches of a local model: fixed by the sentences alone, so that a rerun or a resumed run repeats them."""
+        if not hasattr(self.lm.engine, "expect"):
+            yield list(sentences)
+            return
+        block = self.concurrency * _SORTED_TOGETHER
+        for at in range(0, len(sentences), block):
+            ordered = sorted(sentences[at : at + block], key=lambda s: len(s.tokens))
+            for start in range(0, len(ordered), self.concurrency):
+                yield ordered[start : start + self.concurrency]
+
+    def _tag_group(
+        self, pool: ThreadPoolExecutor, group: Sequence[Sentence], done: set[str]
+    ) -> Iterator[tuple[Sentence, dict[str, Any]]]:
+        """Tag a group: a local batch whole, even where a part of it is recorded already, so that it is the same batch."""
+        if not hasattr(self.lm.engine, "expect"):
+            group = [sentence for sentence in group if sentence.id not in done]
+            futures = {pool.submit(self._tag, sentence): sentence for sentence in group}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+            return
+        with self.lm.engine.expect(len(group)) as leave:
+
+            def work(sentence: Sentence) -> dict[str, Any]:
+                try:
+                    return self._tag(sentence)
+                finally:
+                    leave()
+
+            batch: list[Future[dict[str, Any]]] = [pool.submit(work, sentence) for sentence in group]
+            for sentence, future in zip(group, batch, strict=True):
+                yield sentence, future.result()
+
+    def _tag(self, sentence: Sentence) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "id": sentence.id,
+            "document": sentence.document,
+            "tokens": list(sentence.words),
+            "gold": list(sentence.tags),
+        }
+        try:
+            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True):
+                found = self.tagger(tokens=list(sentence.words), id=sentence.id)
+        except Exception as error:  # named, recorded and counted, or raised again by failure_name
+            failed = {"pred": ["O"] * len(sentence.tokens), "raw": None, "repairs": {}, "usage": {}}
+            return {**record, **failed, "error": failure_name(error)}
+        repairs = Counter(found.repairs)
+        repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
+        raw = found.answers.get("", found.answers)
+        error = "content_filter" if found.usage.get("ended_by_content_filter") else None
+        pred = ["O"] * len(sentence.tokens) if error else list(found.tags)
+        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens")}
+        return {**record, "pred": pred, "raw": raw, "repairs": dict(+repairs), "usage": usage, "error": error}
+
+
+def _again(record: dict[str, Any]) -> bool:
+    """Whether a sentence failed of something that may have passed by the next try."""
+    return record["error"] is not None and record["error"] not in _LASTING
+
+
+class _Running:
+    """The score so far; each sentence counts once."""
+
+    def __init__(self, labels: Sequence[str], mode: Mode) -> None:
+        self.labels, self.mode = labels, mode
+        self.sentences = 0
+        self.counts = Counts()
+
+    def add(self, sentence: Sentence, pred: Sequence[str]) -> None:
+        table = count_sentence(sentence.tags, pred, self.labels, self.mode)
+        self.counts = sum(table.values(), self.counts)
+        self.sentences += 1
+
+    @property
+    def f1(self) -> float:
+        return self.counts.f1
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Progress]:
+    """A bar on standard error with sentences a second and the running micro F1."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("tagging"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} sentences/s"),
+        TextColumn("micro F1 {task.fields[f1]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    lock = threading.Lock()
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("tagging", total=total, rate="0.0", f1=0.0)
+        first: int | None = None
+
+        def show(done: int, f1: float) -> None:
+            nonlocal first
+            with lock:
+                first = done if first is None else first
+                seconds = bar.tasks[0].elapsed or 0.0
+                rate = (done - first) / seconds if seconds else 0.0
+                bar.update(task, completed=done, rate=f"{rate:.1f}", f1=f1)
+
+        yield show

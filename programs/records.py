@@ -1,0 +1,128 @@
+"""A run's folder: what a run writes, and how it is read back.
+
+`run.json` is written first and again at the end; `predictions.jsonl` grows a line a sentence. See `runs/README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from corpora import InputError
+
+PACKAGES = ("dspy", "transformers", "torch", "openai", "chromadb", "sentence-transformers", "seqeval", "hydra-core", "numpy")
+_TORN = "a line cut short by an interruption"
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: The folder; made with mode 0700 if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.jsonl"
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file so that it is there whole or not at all."""
+        scratch = self.path / f".{name}.part"
+        scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        scratch.replace(self.path / name)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the folder; `InputError` if it is missing or no JSON object."""
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            remedy = "Give a folder that a run left behind."
+            raise InputError(f"cannot be read ({type(error).__name__})", path=path, remedy=remedy) from None
+        if not isinstance(content, dict):
+            raise InputError("is not a JSON object", path=path, remedy="Give a folder that a run left behind.")
+        return content
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one sentence and hand it to the operating system before returning."""
+        line = json.dumps(record, ensure_ascii=False) + "\n"
+        with self.predictions.open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+
+    def load_predictions(self) -> dict[str, dict[str, Any]]:
+        """Records by sentence id, the last line of an id counting. A torn last line is cut off the file.
+
+        Raises:
+            InputError: Another line is no record.
+        """
+        if not self.predictions.exists():
+            return {}
+        data = self.predictions.read_bytes()
+        if data and not data.endswith(b"\n"):
+            data = data[: data.rfind(b"\n") + 1]
+            self.predictions.write_bytes(data)
+        records = {}
+        for number, line in enumerate(data.split(b"\n"), 1):
+            if not line:
+                continue
+            try:
+                record = json.loads(line)
+                records[str(record["id"])] = record
+            except (ValueError, KeyError, TypeError):
+                remedy = "Remove the line; resume=FOLDER tags that sentence again."
+                raise InputError("is no prediction", path=self.predictions, line=number, remedy=remedy) from None
+        return records
+
+    def sort_predictions(self, ids: Sequence[str]) -> None:
+        """Rewrite the predictions in this order, one line an id, so that equal runs leave equal files."""
+        records = self.load_predictions()
+        scratch = self.path / ".predictions.part"
+        with scratch.open("w", encoding="utf-8") as file:
+            for key in ids:
+                file.write(json.dumps(records[key], ensure_ascii=False) + "\n")
+        scratch.replace(self.predictions)
+
+
+def environment() -> dict[str, Any]:
+    """Versions of the packages that decide results, of Python, and the state of the source tree."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {"python": platform.python_version(), "packages": versions, "git": git_state(), "cores": os.cpu_count()}
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether the tree differs from it; both None outside a checkout."""
+    root = Path(__file__).parent
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = ask("rev-parse", "HEAD")
+    changes = ask("status", "--porcelain", "--untracked-files=no") if commit else None
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,154 @@
+"""`python -m programs.run`: tag a split with a model and a strategy, and score it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import lms
+from corpora import Corpus, InputError
+from programs.assemble import build_parts, Parts
+from programs.door import choices, log_to, open_door, output_folder
+from programs.predict import Predictor, progress_bar
+from programs.records import environment, now, RunFolder
+from programs.scoring import score_records
+from reports.tables import print_scores
+
+
+def main(config: DictConfig) -> None:
+    """One run: everything in its folder, the scores on the terminal, the folder's path last."""
+    folder, config, record = prepare(config, output_folder())
+    log = log_to(folder.path)
+    began = time.monotonic()
+
+    def started(corpus: Corpus, spec: lms.ModelSpec) -> None:
+        if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
+            remedy = "Give the corpus as it was, or start a new run."
+            raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
+        record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": config.split}
+        record["model"] = {"name": spec.name}
+        folder.write("run.json", record)
+
+    try:
+        parts = build_parts(config, started)
+        record |= parts.facts
+        folder.write("run.json", record)
+        parts.tagger.save(folder.path / "program.json")
+        log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
+        predict(parts, folder, config)
+    except BaseException as error:
+        if record.get("corpus"):
+            record["status"], record["error"] = "failed", type(error).__name__
+            record["ended"] = now()
+            folder.write("run.json", record)
+        log.info("stopped: %s", type(error).__name__)
+        raise
+    finish(parts, folder, config, record, time.monotonic() - began)
+    log.info("done")
+    print(folder.path)
+
+
+def prepare(config: DictConfig, output: Path) -> tuple[RunFolder, DictConfig, dict[str, Any]]:
+    """The folder, config and record of a new run, or those of the run that is resumed.
+
+    Raises:
+        InputError: `resume` names no run, or other settings are given than the run began with.
+    """
+    if config.resume is None:
+        plain = OmegaConf.to_container(config, resolve=True)
+        record = {"status": "started", "started": now(), "config": plain, "choices": choices(), "seed": config.seed, **environment()}
+        return RunFolder(output), config, record
+    path = Path(config.resume).expanduser()
+    if not (path / "run.json").is_file():
+        raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
+    folder = RunFolder(path)
+    record = folder.read("run.json")
+    began = OmegaConf.create({**record["config"], "resume": None})
+    assert isinstance(began, DictConfig)
+    given = _settings(config)
+    defaults = _settings(_defaults())
+    for key, value in _settings(began).items():
+        if given.get(key) not in (value, defaults.get(key)):
+            remedy = "Leave the setting out: a resumed run keeps its own."
+            raise InputError(f"the run began with {key}={value}, now {key}={given.get(key)} is given", path=path, remedy=remedy)
+    record["status"] = "started"
+    record.pop("error", None)
+    record.setdefault("resumed", []).append(now())
+    return folder, began, record
+
+
+def _defaults() -> DictConfig:
+    from hydra import compose
+
+    return compose("run")
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    """The config as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            flat[prefix] = value
+
+    walk("", OmegaConf.to_container(config, resolve=True))
+    flat.pop("resume", None)
+    return flat
+
+
+def predict(parts: Parts, folder: RunFolder, config: DictConfig) -> None:
+    """Tag what the folder does not hold yet."""
+    predictor = Predictor(
+        tagger=parts.tagger,
+        lm=parts.lm,
+        adapter=parts.adapter,
+        folder=folder,
+        labels=[label.name for label in parts.corpus.labels],
+        mode=parts.metric.mode,
+        concurrency=parts.spec.concurrency,
+        stop_after=config.stop_after,
+    )
+    with progress_bar(len(parts.sentences)) as progress:
+        predictor.run(parts.sentences, progress)
+    folder.sort_predictions([sentence.id for sentence in parts.sentences])
+
+
+def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str, Any], seconds: float) -> None:
+    """Score the predictions, complete the record, show the table."""
+    records = list(folder.load_predictions().values())
+    labels = [label.name for label in parts.corpus.labels]
+    scores = score_records(records, labels, parts.metric, alignment=parts.adapter.alignment, seed=config.seed)
+    scores["limit"] = config.limit
+    folder.write("scores.json", scores)
+    used: Counter[str] = Counter()
+    for row in records:
+        used.update(row["usage"])
+    record["status"], record["ended"] = "finished", now()
+    record["seconds"] = record.get("seconds", 0.0) + seconds
+    record["counts"] = {"sentences": len(records), "failed": scores["failed"], "repairs": scores["repairs"]}
+    record["tokens"] = dict(used)
+    record["cost"] = cost(used, parts.spec.price)
+    folder.write("run.json", record)
+    print_scores(scores, record, of=len(parts.split_ids))
+
+
+def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:
+    """US dollars, if the model has prices.
+
+    >>> cost(Counter(prompt_tokens=2_000_000, answer_tokens=1_000_000), (10.0, 30.0))
+    50.0
+    """
+    if price is None:
+        return None
+    return (used["prompt_tokens"] * price[0] + used["answer_tokens"] * price[1]) / 1e6
+
+
+if __name__ == "__main__":
+    open_door("run", main)

@@ -1,0 +1,57 @@
+"""`python -m programs.stats`: what a corpus holds, and what its conversion had to do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from omegaconf import DictConfig
+
+from corpora import Corpus, InputError
+from metrics.counts import entities
+from programs.assemble import load_corpus
+from programs.door import open_door, output_folder
+from programs.records import RunFolder
+from reports.tables import print_statistics
+
+
+def statistics(corpus: Corpus) -> dict[str, Any]:
+    """By split: documents, sentences, tokens, B- tags by label, spans by label as seqeval's default reads them."""
+    labels = [label.name for label in corpus.labels]
+    table: dict[str, Any] = {}
+    for split, documents in corpus.splits.items():
+        opened: Counter[str] = Counter()
+        spans: Counter[str] = Counter()
+        sentences = list(corpus.sentences(split))
+        for sentence in sentences:
+            opened.update(tag[2:] for tag in sentence.tags if tag.startswith("B-"))
+            spans.update(label for label, _, _ in entities(sentence.tags, "conlleval"))
+        table[split] = {
+            "documents": len(documents),
+            "sentences": len(sentences),
+            "tokens": sum(len(sentence.tokens) for sentence in sentences),
+            "entities": {label: opened[label] for label in labels},
+            "spans": {label: spans[label] for label in labels},
+            "conversion": dict(sorted(corpus.conversion.get(split, Counter()).items())),
+        }
+    if not any(part["sentences"] for part in table.values()):
+        raise InputError(f"corpus {corpus.name} has no sentence", remedy="Check corpus.path.")
+    return table
+
+
+def main(config: DictConfig) -> None:
+    """Print the statistics as a table, or with `json=true` as JSON alone."""
+    corpus = load_corpus(config)
+    table = statistics(corpus)
+    if config.json:
+        print(json.dumps(table))
+        return
+    folder = RunFolder(output_folder())
+    folder.write("stats.json", {"corpus": corpus.name, "sha256": corpus.sha256, "splits": table})
+    print_statistics(table, corpus.name)
+    print(folder.path)
+
+
+if __name__ == "__main__":
+    open_door("stats", main)

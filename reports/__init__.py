@@ -1,0 +1,1 @@
+"""Tables a person wants to read, and the published figures beside ours."""

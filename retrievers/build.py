@@ -1,0 +1,103 @@
+"""From a `retriever=` choice to something that answers queries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corpora import InputError, Sentence
+from retrievers.chroma import ChromaIndex, Manifest
+from retrievers.chunks import cut
+from retrievers.embedders import Embedder, EmbedderSpec
+from retrievers.knowledge import content_hash, knowledge_version, load_knowledge
+from retrievers.leaks import find_leaks, Leak, without_leaks
+
+_SPECIAL_TOKENS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retriever:
+    """What a `retriever=` choice says.
+
+    Attributes:
+        embedder: The embedder, for chunks and for nearest demonstrations.
+        knowledge: `bundled`, `hpo`, or a folder of .txt and .md files.
+        size: Tokens of a chunk, the two special tokens of the embedder included.
+        overlap: Tokens that a chunk repeats from the one before.
+        top_k: Chunks given for a sentence.
+        exclude_leaks: Leave out chunks that hold a sentence of the split that is tagged.
+        url: A Chroma server instead of the embedded database.
+    """
+
+    embedder: EmbedderSpec
+    knowledge: str = "bundled"
+    size: int = 512
+    overlap: int = 50
+    top_k: int = 2
+    exclude_leaks: bool = False
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1 or self.size < 16:
+            raise InputError("retriever.top_k must be at least 1 and retriever.size at least 16", remedy="Raise it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An index ready for queries, and what a run's record says of it."""
+
+    index: ChromaIndex
+    top_k: int
+    leaks: list[Leak]
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def find(self, texts: list[str]) -> list[list[str]]:
+        """The chunks of each text, nearest first."""
+        return self.index.query(texts, self.top_k)
+
+
+def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sentence], cache: Path) -> Base:
+    """Load or build the index, and look for the sentences in it.
+
+    Args:
+        retriever: What is wanted.
+        embedder: The loaded embedder.
+        sentences: The sentences that will be tagged, for the search for leaks.
+        cache: Folder under which indexes are kept.
+    """
+    if retriever.size > embedder.window:
+        remedy = f"Set retriever.size to at most {embedder.window}."
+        raise InputError(f"chunks of {retriever.size} tokens do not fit the embedder's {embedder.window}", remedy=remedy)
+    articles = load_knowledge(retriever.knowledge)
+    leaks = find_leaks(sentences, articles)
+    size = retriever.size - _SPECIAL_TOKENS
+    chunks = list(cut(articles, embedder.tokenizer, size=size, overlap=retriever.overlap))
+    total = len(chunks)
+    if retriever.exclude_leaks:
+        chunks = without_leaks(chunks, leaks)
+        if not chunks:
+            raise InputError("every chunk of the knowledge base holds a test sentence", remedy="Use another base.")
+    content = content_hash(articles) + (f"-{total - len(chunks)}-excluded" if len(chunks) < total else "")
+    manifest = Manifest(embedder.id, retriever.size, retriever.overlap, content, len(chunks))
+    folder = cache / "indexes" / _folder_name(retriever, embedder)
+    index = ChromaIndex(folder, embedder, url=retriever.url)
+    state = index.open(chunks, manifest)
+    facts: dict[str, object] = {
+        "knowledge": knowledge_version(retriever.knowledge) or retriever.knowledge,
+        "articles": len(articles),
+        "chunks": len(chunks),
+        "excluded_chunks": total - len(chunks),
+        "content_sha256": content_hash(articles),
+        "embedder": embedder.id,
+        "index": state,
+        "leaked_sentences": len({leak.sentence for leak in leaks}),
+    }
+    return Base(index, retriever.top_k, leaks, facts)
+
+
+def _folder_name(retriever: Retriever, embedder: Embedder) -> str:
+    place = str(Path(retriever.knowledge).expanduser().resolve())
+    digest = hashlib.sha256(f"{place}|{retriever.url}|{retriever.exclude_leaks}".encode()).hexdigest()[:8]
+    return f"{Path(place).name}-{digest}-{embedder.spec.name}-{retriever.size}-{retriever.overlap}"

@@ -1,0 +1,56 @@
+"""The training sentences nearest to a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from corpora import Sentence
+from retrievers.embedders import Embedder, Vectors
+
+
+class NearestSentences:
+    """Finds the `k` nearest of a pool by cosine.
+
+    Args:
+        pool: The sentences to choose from.
+        embedder: Embeds them and the queries.
+        k: How many are found.
+        cache: Folder for the pool's vectors, filed under a hash of texts and embedder; None keeps nothing on disk.
+    """
+
+    def __init__(self, pool: Sequence[Sentence], embedder: Embedder, *, k: int, cache: Path | None) -> None:
+        self.pool, self.embedder, self.k = list(pool), embedder, k
+        self._texts = [" ".join(sentence.words) for sentence in self.pool]
+        self._vectors = self._load(cache)
+
+    def find(self, texts: Sequence[str]) -> list[list[Sentence]]:
+        """For each text its nearest pool sentences, the nearest last; of equally near ones the earlier is nearer.
+
+        A pool sentence with the very id or text of the query is not excluded: pools and queries come from
+        different splits.
+        """
+        nearness = self.embedder.passages(texts) @ self._vectors.T
+        order = np.argsort(-nearness, axis=1, kind="stable")[:, : self.k]
+        return [[self.pool[int(i)] for i in reversed(row)] for row in order]
+
+    def _load(self, cache: Path | None) -> Vectors:
+        if cache is None:
+            return self.embedder.passages(self._texts)
+        key = hashlib.sha256("\0".join([self.embedder.id, *self._texts]).encode()).hexdigest()[:24]
+        path = cache / f"{key}.npy"
+        try:
+            vectors: Vectors = np.load(path, allow_pickle=False)
+            if vectors.ndim == 2 and len(vectors) == len(self.pool):
+                return vectors
+        except (OSError, ValueError, EOFError):
+            pass  # not there yet, or cut short: it is made again
+        vectors = self.embedder.passages(self._texts, progress=len(self._texts) > 1000)
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch = path.with_suffix(".part.npy")
+        np.save(scratch, vectors)
+        scratch.replace(path)
+        return vectors
