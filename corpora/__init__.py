@@ -3,4 +3,4 @@
 from corpora.errors import InputError
 from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS, Token
 
-__all__ = ["Corpus", "Document", "Entity", "InputError", "Label", "Sentence", "SPLITS", "Token"]
+__all__ = ["SPLITS", "Corpus", "Document", "Entity", "InputError", "Label", "Sentence", "Token"]

@@ -35,7 +35,9 @@ class Policies:
     def __post_init__(self) -> None:
         for name, kinds in (("overlap", Overlap), ("discontinuous", Discontinuous), ("crossing", Crossing), ("partial", Partial)):
             if getattr(self, name) not in get_args(kinds):
-                raise InputError(f"{name}={getattr(self, name)} is not a policy", remedy=f"Use one of {', '.join(get_args(kinds))}.")
+                raise InputError(
+                    f"{name}={getattr(self, name)} is not a policy", remedy=f"Use one of {', '.join(get_args(kinds))}."
+                )
 
 
 def tag_sentences(
@@ -100,9 +102,7 @@ def _token_spans(
     return parts if policies.crossing == "split" else parts[:1]
 
 
-def _without_overlaps(
-    spans: Sequence[tuple[int, int, str]], overlap: Overlap, acts: Counter[str]
-) -> list[tuple[int, int, str]]:
+def _without_overlaps(spans: Sequence[tuple[int, int, str]], overlap: Overlap, acts: Counter[str]) -> list[tuple[int, int, str]]:
     order = list(range(len(spans)))
     if overlap == "longest":
         order.sort(key=lambda i: (spans[i][0] - spans[i][1], i))

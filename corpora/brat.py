@@ -105,7 +105,9 @@ def load_pair(text_path: Path) -> tuple[str, list[Annotation], Counter[str]]:
     if not ann_path.exists():
         return raw, [], Counter(documents_without_ann=1)
     annotations, acts = parse_annotations(read_text(ann_path), ann_path)
-    readings = dict.fromkeys((raw, raw.removeprefix("\ufeff"), raw.replace("\r\n", "\n"), raw.removeprefix("\ufeff").replace("\r\n", "\n")))
+    readings = dict.fromkeys(
+        (raw, raw.removeprefix("\ufeff"), raw.replace("\r\n", "\n"), raw.removeprefix("\ufeff").replace("\r\n", "\n"))
+    )
     text = min(readings, key=lambda reading: _mismatches(reading, annotations))
     if text != raw:
         acts["text_normalised"] += 1
@@ -153,7 +155,14 @@ def split_folders(path: Path) -> dict[str, Path]:
 
 
 def load_brat(
-    path: Path, *, name: str, labels: tuple[Label, ...], definitions: dict[str, str], phi: bool, cutting: Cutting, policies: Policies
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
 ) -> Corpus:
     """Read a brat folder with the splits as sub-folders, or a flat one as `test`."""
     splits: dict[str, list[Document]] = {}
@@ -180,7 +189,7 @@ def write_brat(corpus: Corpus, folder: Path) -> None:
         for document in documents:
             stem = folder / split / file_stem(document.id)
             stem.with_name(stem.name + ".txt").write_bytes(document.text.encode())
-            lines = []
+            lines: list[str] = []
             for sentence in document.sentences:
                 for first, last, label in tag_spans(sentence.tags):
                     start, end = sentence.tokens[first].start, sentence.tokens[last - 1].end

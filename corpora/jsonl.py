@@ -21,7 +21,14 @@ from corpora.types import Corpus, Document, Entity, Label, SPLITS, Token
 
 
 def load_jsonl(
-    path: Path, *, name: str, labels: tuple[Label, ...], definitions: dict[str, str], phi: bool, cutting: Cutting, policies: Policies
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
 ) -> Corpus:
     """Read a folder of `<split>.jsonl`, or one file as `test`."""
     files = {"test": path} if path.is_file() else {s: path / f"{s}.jsonl" for s in SPLITS if (path / f"{s}.jsonl").is_file()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from corpora.bio import Discontinuous, Crossing, Overlap, Partial, Policies
+from corpora.bio import Crossing, Discontinuous, Overlap, Partial, Policies
 from corpora.brat import load_brat
 from corpora.build import Cutting, label_list
 from corpora.conll import load_conll

@@ -84,7 +84,9 @@ class Label:
         """
         if self.phrase:
             return self.phrase
-        words = "".join(f" {c.lower()}" if c.isupper() and not b.isupper() else c for b, c in zip(" " + self.name, self.name, strict=False))
+        words = "".join(
+            f" {c.lower()}" if c.isupper() and not b.isupper() else c for b, c in zip(" " + self.name, self.name, strict=False)
+        )
         return words.replace("_", " ").strip().lower()
 
 

@@ -11,13 +11,13 @@ from lms.specs import AzureModel, LocalModel, ModelSpec, OpenAIModel, ReplayMode
 
 __all__ = [
     "AzureModel",
-    "build",
     "LocalModel",
     "ModelError",
     "ModelSpec",
     "OpenAIModel",
     "PromptTooLongError",
     "ReplayModel",
+    "build",
 ]
 
 

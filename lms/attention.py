@@ -38,6 +38,7 @@ class RowsLayer(DynamicLayer):
         super().__init__()
         self.prefix_keys, self.prefix_values, self.room = prefix_keys, prefix_values, room
         self.length = 0
+        self.is_initialized: bool = False
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
@@ -132,28 +133,36 @@ def shared_prefix_attention(
     if kwargs.get("s_aux") is not None:
         raise ModelError("models with attention sinks are not supported: use a server and model=openai")
     scaling = kwargs.get("scaling")
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    how = _How(query.shape[-1] ** -0.5 if scaling is None else scaling, kwargs.get("softcap"), kwargs.get("sliding_window"))
     batch = CURRENT.batch
     if batch is None:
-        return _prefix_attention(query, key, value, scaling, kwargs), None
+        return _alone(query, key, value, how).transpose(1, 2), None
     layer = batch.cache.layers[module.layer_idx]
-    shared, own = batch.seen(kwargs.get("sliding_window"))
-    rows, heads, length, size = query.shape
+    shared, own = batch.seen(how.window)
+    rows, heads, length, _ = query.shape
     step = max(1, _MOST_SCORES // (heads * length * (batch.prefix + own.shape[-1])))
-    parts = [
-        _attend(query[i : i + step], key[i : i + step], value[i : i + step], layer, _part(shared, i, step), own[i : i + step], scaling, kwargs)
-        for i in range(0, rows, step)
-    ]
-    return torch.cat(parts).view(rows, heads, length, size).transpose(1, 2), None
+    parts = []
+    for some in (slice(i, i + step) for i in range(0, rows, step)):
+        masks = (None if shared is None else shared[some], own[some])
+        parts.append(_together(query[some], key[some], value[some], layer=layer, masks=masks, how=how))
+    return torch.cat(parts).transpose(1, 2), None
 
 
-def _part(mask: Tensor | None, start: int, step: int) -> Tensor | None:
-    return None if mask is None else mask[start : start + step]
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What a layer asks for: the factor of its scores, their soft cap, how far back a query sees."""
+
+    scaling: float
+    softcap: float | None
+    window: int | None
+
+    def scores(self, products: Tensor) -> Tensor:
+        scores = products * self.scaling
+        return scores if self.softcap is None else torch.tanh(scores / self.softcap) * self.softcap
 
 
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, layer: Any, shared: Tensor | None, own: Tensor, scaling: float, kwargs: dict[str, Any]
-) -> Tensor:
+def _together(query: Tensor, key: Tensor, value: Tensor, *, layer: Any, masks: tuple[Tensor | None, Tensor], how: _How) -> Tensor:
+    """Attention of rows over the shared prefix and their own keys, in one softmax."""
     rows, heads, length, size = query.shape
     key_heads = key.shape[1]
     group = heads // key_heads
@@ -161,10 +170,9 @@ def _attend(
     flat = grouped.transpose(0, 1).reshape(key_heads, rows * group * length, size)
     before = (flat @ layer.prefix_keys[0].transpose(-1, -2)).view(key_heads, rows, group, length, -1).transpose(0, 1)
     here = (grouped @ key.transpose(-1, -2)).view(rows, key_heads, group, length, -1)
-    scores = torch.cat([before, here], dim=-1) * scaling
-    if kwargs.get("softcap") is not None:
-        scores = torch.tanh(scores / kwargs["softcap"]) * kwargs["softcap"]
+    scores = how.scores(torch.cat([before, here], dim=-1))
     prefix = before.shape[-1]
+    shared, own = masks
     if shared is not None:
         scores[..., :prefix].masked_fill_(~shared[:, None, None], float("-inf"))
     scores[..., prefix:].masked_fill_(~own[:, None, None], float("-inf"))
@@ -175,21 +183,19 @@ def _attend(
     return result.reshape(rows, heads, length, size)
 
 
-def _prefix_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float, kwargs: dict[str, Any]) -> Tensor:
+def _alone(query: Tensor, key: Tensor, value: Tensor, how: _How) -> Tensor:
     """Plain causal attention of one sequence: how the prefix itself is read."""
-    window, softcap, length = kwargs.get("sliding_window"), kwargs.get("softcap"), query.shape[-2]
-    if softcap is None and (window is None or length <= window):
-        return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=True).transpose(1, 2)
+    length = query.shape[-2]
+    if how.softcap is None and (how.window is None or length <= how.window):
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=how.scaling, enable_gqa=True)
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    scores = query @ key.transpose(-1, -2) * scaling
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
     place = torch.arange(length, device=query.device)
     distance = place[:, None] - place[None, :]
-    visible = (distance >= 0) & (distance < (window or length + 1))
-    weights = torch.softmax(scores.masked_fill(~visible, float("-inf")), dim=-1, dtype=torch.float32).to(query.dtype)
-    return (weights @ value).transpose(1, 2)
+    visible = (distance >= 0) & (distance < (how.window or length + 1))
+    scores = how.scores(query @ key.transpose(-1, -2)).masked_fill(~visible, float("-inf"))
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    return weights @ value
 
 
 def install(model: Any) -> None:

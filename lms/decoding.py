@@ -139,9 +139,9 @@ class _Rows:
             tail = self.tokenizer.decode(said[-12:], skip_special_tokens=False)
             if any(stop in tail for stop in prompt.stops):
                 return "stop"
-        if prompt.lines and "\n" in self.tokenizer.decode(said[-1:]):
-            if self.tokenizer.decode(said).count("\n") >= prompt.lines:
-                return "stop"
+        newline = prompt.lines and "\n" in self.tokenizer.decode(said[-1:])
+        if newline and self.tokenizer.decode(said).count("\n") >= prompt.lines:
+            return "stop"
         return "length" if len(said) >= prompt.budget else ""
 
     def answers(self) -> list[Answer]:

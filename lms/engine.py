@@ -38,9 +38,7 @@ class TransformersEngine:
         self.model, self.tokenizer = _load(spec, self.weights)
         self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
         self._decoder = Decoder(self.model, self.tokenizer)
-        self._batcher: Batcher[Prompt, Answer] = Batcher(
-            self._decode, size=spec.batch_size, order=lambda p: (len(p.ids), *p.ids)
-        )
+        self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.batch_size, order=lambda p: (len(p.ids), *p.ids))
         self._fixed = functools.lru_cache(maxsize=1024)(self._fixed_ids)
 
     def expect(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
@@ -55,9 +53,7 @@ class TransformersEngine:
         """
         prompt = self.prompt(request)
         answer = self._batcher.submit(prompt)
-        usage = lm15.Usage(
-            input_tokens=len(prompt.ids), output_tokens=answer.tokens, total_tokens=len(prompt.ids) + answer.tokens
-        )
+        usage = lm15.Usage(input_tokens=len(prompt.ids), output_tokens=answer.tokens, total_tokens=len(prompt.ids) + answer.tokens)
         return lm15.Response(
             id=None,
             model=request.model,
@@ -97,7 +93,8 @@ class TransformersEngine:
 
     def _decode(self, prompts: Sequence[Prompt]) -> Sequence[Answer | Exception]:
         try:
-            return self._decoder.decode(prompts)
+            answers: list[Answer] = self._decoder.decode(prompts)
+            return answers
         except torch.OutOfMemoryError as error:
             if len(prompts) == 1:
                 return [ModelError(f"out of memory with one sentence of {len(prompts[0].ids)} prompt tokens ({error})")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import dspy
 
@@ -20,7 +21,11 @@ def build_azure(spec: AzureModel) -> dspy.LM:
     if not os.environ.get("AZURE_OPENAI_API_KEY"):
         raise ModelError(f"model={spec.name} needs AZURE_OPENAI_API_KEY in the environment (endpoint: {endpoint})")
     deployment = spec.deployment or os.environ.get("AZURE_OPENAI_DEPLOYMENT") or spec.name
-    return dspy.LM(f"azure/{deployment}", cache=False, num_retries=spec.retries, timeout=spec.timeout)
+    options: dict[str, Any] = {"cache": False, "num_retries": spec.retries, "timeout": spec.timeout}
+    version = os.environ.get("AZURE_OPENAI_API_VERSION", "")
+    if version[:1].isdigit():  # a dated version is a route of its own, which DSPy leaves to LiteLLM
+        options |= {"api_base": endpoint, "api_key": os.environ["AZURE_OPENAI_API_KEY"], "api_version": version}
+    return dspy.LM(f"azure/{deployment}", **options)
 
 
 def build_openai(spec: OpenAIModel) -> dspy.LM:

@@ -69,16 +69,12 @@ def load_outputs(path: Path, ids: Sequence[str], limit: int | None) -> dict[Key,
     if not named:
         complete = wanted if len(rows) == len(wanted) else list(ids)
         if len(rows) != len(complete):
-            raise ModelError(
-                f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line a sentence, or ids"
-            )
+            raise ModelError(f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line a sentence, or ids")
         return {(key, ""): text for key, (_, _, _, text) in zip(complete, rows, strict=True)}
     return _by_id(path, rows, wanted, set(ids))
 
 
-def _by_id(
-    path: Path, rows: Sequence[tuple[int, str | None, str, str]], wanted: Sequence[str], known: set[str]
-) -> dict[Key, str]:
+def _by_id(path: Path, rows: Sequence[tuple[int, str | None, str, str]], wanted: Sequence[str], known: set[str]) -> dict[Key, str]:
     outputs: dict[Key, str] = {}
     for number, key, question, text in rows:
         if str(key) not in known:

@@ -50,8 +50,9 @@ def alpaca(messages: Sequence[Message], tokenizer: Any = None) -> str:
 def universalner(messages: Sequence[Message], tokenizer: Any = None) -> str:
     """The conversation that UniversalNER was tuned on (Zhou et al. 2023), which has no place for instructions.
 
-    >>> universalner([("user", "Text: No fever"), ("assistant", "I've read this text."), ("user", "What describes sign in the text?")])
-    "A virtual assistant answers questions from a user based on the provided text. USER: Text: No fever ASSISTANT: I've read this text.</s>USER: What describes sign in the text? ASSISTANT:"
+    >>> turns = [("user", "Text: No fever"), ("assistant", "I've read this text."), ("user", "What describes sign in the text?")]
+    >>> universalner(turns).split("USER: ", 1)[1]
+    "Text: No fever ASSISTANT: I've read this text.</s>USER: What describes sign in the text? ASSISTANT:"
     """
     text = "A virtual assistant answers questions from a user based on the provided text. "
     for role, content in messages:

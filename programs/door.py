@@ -38,17 +38,27 @@ def open_door(config_name: str, job: Callable[[DictConfig], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     quieten()
-    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)
+    failed = False
+
+    def guarded(config: DictConfig) -> None:
+        nonlocal failed
+        try:
+            job(config)
+        except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
+            failed = True  # of a sweep the other jobs go on
+            print(f"clinspan: {explain(error)}", file=sys.stderr)
+
+    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
     try:
         check_words(config_name, sys.argv[1:])
         main()
-    except _USER_ERRORS as error:
-        stop(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         stop(explain(error))
     except KeyboardInterrupt:
         print("clinspan: interrupted; what was computed is on disk, go on with resume=FOLDER", file=sys.stderr)
         sys.exit(130)
+    if failed:
+        sys.exit(2)
 
 
 def quieten() -> None:
@@ -82,7 +92,7 @@ def explain(error: BaseException) -> str:
     refused = re.search(r"unexpected keyword argument '(\w+)'", " ".join(map(str, seen)))
     if refused:
         where = re.search(r"full_key: (\S+)", str(error))
-        return f"unknown key {where[1] + '.' if where else ''}{refused[1]}: see conf/ for the keys of each choice"
+        return f"unknown key {str(where[1]) + '.' if where else ''}{refused[1]}: see conf/ for the keys of each choice"
     return " ".join(text.split())
 
 
@@ -136,7 +146,7 @@ def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
         keys.add(prefix)
         if isinstance(node, DictConfig):
             for key in node:
-                walk(f"{prefix}.{key}" if prefix else str(key), node._get_node(key))
+                walk(f"{prefix}.{key!s}" if prefix else str(key), node._get_node(key))
 
     walk("", composed)
     return keys

@@ -132,15 +132,15 @@ class Predictor:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True):
                 found = self.tagger(tokens=list(sentence.words), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
-            failed = {"pred": ["O"] * len(sentence.tokens), "raw": None, "repairs": {}, "usage": {}}
+            failed: dict[str, Any] = {"pred": ["O"] * len(sentence.tokens), "raw": None, "repairs": {}, "usage": {}}
             return {**record, **failed, "error": failure_name(error)}
         repairs = Counter(found.repairs)
         repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
         raw = found.answers.get("", found.answers)
-        error = "content_filter" if found.usage.get("ended_by_content_filter") else None
-        pred = ["O"] * len(sentence.tokens) if error else list(found.tags)
+        refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
+        pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
         usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens")}
-        return {**record, "pred": pred, "raw": raw, "repairs": dict(+repairs), "usage": usage, "error": error}
+        return {**record, "pred": pred, "raw": raw, "repairs": dict(+repairs), "usage": usage, "error": refused}
 
 
 def _again(record: dict[str, Any]) -> bool:
@@ -170,7 +170,8 @@ class _Running:
 def progress_bar(total: int) -> Iterator[Progress]:
     """A bar on standard error with sentences a second and the running micro F1."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("tagging"),

@@ -98,7 +98,7 @@ class RunFolder:
 
 def environment() -> dict[str, Any]:
     """Versions of the packages that decide results, of Python, and the state of the source tree."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)

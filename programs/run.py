@@ -60,7 +60,14 @@ def prepare(config: DictConfig, output: Path) -> tuple[RunFolder, DictConfig, di
     """
     if config.resume is None:
         plain = OmegaConf.to_container(config, resolve=True)
-        record = {"status": "started", "started": now(), "config": plain, "choices": choices(), "seed": config.seed, **environment()}
+        record = {
+            "status": "started",
+            "started": now(),
+            "config": plain,
+            "choices": choices(),
+            "seed": config.seed,
+            **environment(),
+        }
         return RunFolder(output), config, record
     path = Path(config.resume).expanduser()
     if not (path / "run.json").is_file():

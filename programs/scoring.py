@@ -53,9 +53,7 @@ def score_records(
     failed = sum(failures.values())
     intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)
     return {
-        "signature": signature(
-            mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records)
-        ),
+        "signature": signature(mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records)),
         **Scores(add_counts(tables, labels)).as_dict(),
         "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
         "sentences": len(records),

@@ -40,7 +40,7 @@ class Tagger(dspy.Module):
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow = nearest, retrieve, overflow
 
-    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:  # noqa: A002 - the field's name in the files
+    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
         """Tag one sentence.
 
         Returns:

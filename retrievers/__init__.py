@@ -4,4 +4,4 @@ from retrievers.build import Base, build_base, Retriever
 from retrievers.embedders import Embedder, EmbedderSpec
 from retrievers.nearest import NearestSentences
 
-__all__ = ["Base", "build_base", "Embedder", "EmbedderSpec", "NearestSentences", "Retriever"]
+__all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "Retriever", "build_base"]

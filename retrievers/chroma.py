@@ -120,9 +120,7 @@ class ChromaIndex:
         try:
             if _COLLECTION in [collection.name for collection in client.list_collections()]:
                 client.delete_collection(_COLLECTION)
-            collection = client.create_collection(
-                _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-            )
+            collection = client.create_collection(_COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}})
         except Exception as error:  # see _client
             raise self._corrupt(type(error).__name__) from None
         vectors = self.embedder.passages([chunk.text for chunk in chunks], progress=len(chunks) > _BATCH)

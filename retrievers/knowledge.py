@@ -62,7 +62,9 @@ def load_hpo() -> list[Article]:
         for disease in sorted(diseases, key=lambda d: str(d.id)):
             names = sorted(ontology.get_hpo_object(i).name for i in disease.hpo)
             if names:
-                articles.append(Article(f"{type(disease).__name__}:{disease.id}", f"{disease.name} is seen with: {'; '.join(names)}."))
+                articles.append(
+                    Article(f"{type(disease).__name__}:{disease.id}", f"{disease.name} is seen with: {'; '.join(names)}.")
+                )
     return articles
 
 

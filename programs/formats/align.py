@@ -21,8 +21,8 @@ def fold(token: str) -> str:
 def align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
     """For each token the place of its echo, or None: the cheapest alignment that keeps the order.
 
-    Equal pairs cost 0 and, after `fold`, a hundredth; unlike ones 0.6 to 1, the less alike the more; an echo or token left alone 0.7.
-    Of equally cheap alignments the one that pairs earlier is taken.
+    Equal pairs cost 0 and, where only `fold` makes them equal, a hundredth; unlike ones 0.6 to 1, the less alike
+    the more; an echo or a token left alone 0.7. Of equally cheap alignments the one that pairs earlier is taken.
 
     >>> align(["No", "fever", "today"], ["No", "new", "fever"])
     [0, None, 1]

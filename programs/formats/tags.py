@@ -25,7 +25,7 @@ class TagReader:
 
     def __init__(self, labels: Sequence[Label], *, exact: bool) -> None:
         self.exact = exact
-        self._known = {}
+        self._known: dict[str, str] = {}
         for label in labels:
             spellings = {label.name, label.name.upper()} if exact else {_fold(label.name), _fold(label.spoken)}
             self._known |= dict.fromkeys(spellings, label.name)

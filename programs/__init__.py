@@ -1,0 +1,1 @@
+"""The program and the doors: `python -m programs.run` and its siblings."""
