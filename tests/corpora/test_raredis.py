@@ -1,0 +1,98 @@
+"""The paper's protocol, rule by rule, on texts of our own; and the parser on all real annotations."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from conftest import SHARED
+from corpora import InputError
+from corpora.brat import parse_annotations
+from corpora.raredis import load_raredis
+
+LABELS = ()
+
+
+def one(tmp_path: Path, text: str, ann: str) -> tuple[list[list[str]], dict[str, int]]:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "train" / "a.ann").write_text(ann, encoding="utf-8")
+    corpus = load_raredis(tmp_path, labels=LABELS, phi=False)
+    return [list(sentence.tags) for sentence in corpus.sentences("train")], dict(corpus.conversion["train"])
+
+
+def test_a_later_type_overwrites_token_by_token_and_within_a_type_the_first_annotation_wins(tmp_path: Path) -> None:
+    ann = "T1\tSIGN 0 17\tsevere nerve pain\nT2\tDISEASE 7 12\tnerve\nT3\tSIGN 7 17\tnerve pain\n"
+    rows, acts = one(tmp_path, "severe nerve pain", ann)
+    assert rows == [["B-Sign", "B-Disease", "I-Sign"]]
+    assert acts["overwritten_tokens"] == 1
+
+
+def test_the_order_of_types_is_that_of_their_first_line_not_of_their_numbers(tmp_path: Path) -> None:
+    rows, _ = one(tmp_path, "nerve pain", "T9\tDISEASE 0 10\tnerve pain\nT1\tSIGN 0 10\tnerve pain\n")
+    assert rows == [["B-Sign", "I-Sign"]]
+
+
+def test_anaphors_hide_what_is_below_them_and_become_o_at_the_end(tmp_path: Path) -> None:
+    ann = "T1\tDISEASE 0 12\tThis disease\nT2\tANAPHOR 0 12\tThis disease\n"
+    rows, acts = one(tmp_path, "This disease hurts", ann)
+    assert rows == [["O", "O", "O"]]
+    assert acts["anaphor_tokens"] == 2
+    assert acts["labels_hidden"] == 1
+
+
+def test_of_a_discontinuous_annotation_the_first_fragment_of_the_line_counts(tmp_path: Path) -> None:
+    rows, _ = one(tmp_path, "pain in the legs", "T1\tSIGN 12 16;0 4\tlegs pain\n")
+    assert rows == [["O", "O", "O", "B-Sign"]]
+
+
+def test_a_token_that_starts_with_the_annotation_is_b_even_if_it_ends_behind_it(tmp_path: Path) -> None:
+    rows, _ = one(tmp_path, "ASAH1-related loss", "T1\tSIGN 0 5\tASAH1\nT2\tSIGN 14 16\tlo\n")
+    assert rows == [["B-Sign", "B-Sign"]]
+
+
+def test_a_later_token_must_end_inside_the_annotation(tmp_path: Path) -> None:
+    rows, acts = one(tmp_path, "a nerve painful", "T1\tSIGN 3 12\terve pain\n")
+    assert rows == [["O", "O", "O"]]
+    assert acts["starts_inside_token"] == 1
+
+
+def test_an_annotation_over_a_full_stop_goes_on_as_i_in_the_next_sentence(tmp_path: Path) -> None:
+    rows, _ = one(tmp_path, "No fever. Pain now", "T1\tSIGN 3 14\tfever. Pain\n")
+    assert rows == [["O", "B-Sign", "I-Sign"], ["I-Sign", "O"]]
+
+
+def test_what_is_no_type_of_raredis_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.ann:2: DRUG is no type of RareDis"):
+        one(tmp_path, "pain pill", "T1\tSIGN 0 4\tpain\nT2\tDRUG 5 9\tpill\n")
+
+
+def test_offsets_that_were_counted_without_carriage_returns_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "a.txt").write_bytes(b"One.\r\nTwo pain")
+    (tmp_path / "dev" / "a.ann").write_bytes(b"T1\tSIGN 9 13\tpain\r\n")
+    corpus = load_raredis(tmp_path, labels=LABELS, phi=False)
+    assert [sentence.tags for sentence in corpus.sentences("dev")] == [("O", "O"), ("O", "B-Sign")]
+    assert corpus.conversion["dev"]["text_normalised"] == 1
+
+
+def test_the_parser_reads_every_real_annotation() -> None:
+    archive = SHARED / "raredis-v1-annotations.zip"
+    if not archive.exists():
+        pytest.skip("the RareDis annotations are not beside this checkout")
+    types: Counter[str] = Counter()
+    acts: Counter[str] = Counter()
+    pieces = 0
+    with zipfile.ZipFile(archive) as files:
+        names = [n for n in files.namelist() if n.endswith(".ann") and not n.startswith("__MACOSX")]
+        for name in names:
+            annotations, counted = parse_annotations(files.read(name).decode(), Path(name))
+            types.update(a.entity.label for a in annotations)
+            pieces += sum(not a.entity.continuous for a in annotations)
+            acts += counted
+    assert len(names) == 1041
+    assert types == {"SIGN": 5333, "RAREDISEASE": 4579, "DISEASE": 2348, "ANAPHOR": 1535, "SKINRAREDISEASE": 642, "SYMPTOM": 396}
+    assert (pieces, acts["relations"]) == (945, 8955)

@@ -1,0 +1,94 @@
+"""Counts and scores against hand tables, against seqeval as an oracle, and by properties."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
+
+from metrics import add_counts, count_sentence, Counts, document_bootstrap, Scores
+from metrics.counts import Mode
+
+LABELS = ["Sign", "Disease"]
+TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])
+SENTENCES = st.lists(st.lists(st.tuples(TAG, TAG), min_size=1, max_size=12), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("gold", "pred", "mode", "expected"),
+    [
+        ("B-Sign I-Sign O", "B-Sign I-Sign O", "conlleval", Counts(1, 1, 1)),
+        ("B-Sign I-Sign O", "B-Sign O O", "conlleval", Counts(0, 1, 1)),
+        ("B-Sign I-Sign O", "I-Sign I-Sign O", "conlleval", Counts(1, 1, 1)),
+        ("B-Sign I-Sign O", "I-Sign I-Sign O", "strict", Counts(0, 0, 1)),
+        ("B-Sign B-Sign O", "B-Sign I-Sign O", "conlleval", Counts(0, 1, 2)),
+        ("O O O", "O O O", "conlleval", Counts(0, 0, 0)),
+    ],
+)
+def test_hand_table(gold: str, pred: str, mode: Mode, expected: Counts) -> None:
+    assert count_sentence(gold.split(), pred.split(), LABELS, mode)["Sign"] == expected
+
+
+@settings(max_examples=400, deadline=None)
+@given(SENTENCES, st.sampled_from(["conlleval", "strict"]))
+def test_seqeval_gives_the_same_figures(rows: list[list[tuple[str, str]]], mode: Mode) -> None:
+    gold = [[g for g, _ in row] for row in rows]
+    pred = [[p for _, p in row] for row in rows]
+    total = add_counts((count_sentence(g, p, LABELS, mode) for g, p in zip(gold, pred, strict=True)), LABELS)
+    scores = Scores(total)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = {"mode": "strict", "scheme": IOB2} if mode == "strict" else {}
+        try:
+            report = classification_report(gold, pred, output_dict=True, zero_division=0, **options)
+        except ValueError:  # seqeval cannot report on tags without a single entity
+            assert not any(count.gold or count.pred for count in total.values())
+            return
+    for label in LABELS:
+        expected = report.get(label, {"precision": 0, "recall": 0, "f1-score": 0, "support": 0})
+        assert scores.per_type[label]["precision"] == pytest.approx(expected["precision"])
+        assert scores.per_type[label]["recall"] == pytest.approx(expected["recall"])
+        assert scores.per_type[label]["f1"] == pytest.approx(expected["f1-score"])
+        assert scores.per_type[label]["support"] == expected["support"]
+    assert scores.micro["f1"] == pytest.approx(report["micro avg"]["f1-score"])
+
+
+@given(SENTENCES)
+def test_order_and_doubling_change_no_score(rows: list[list[tuple[str, str]]]) -> None:
+    tables = [count_sentence([g for g, _ in row], [p for _, p in row], LABELS, "conlleval") for row in rows]
+    once = Scores(add_counts(tables, LABELS))
+    again = Scores(add_counts([*reversed(tables), *tables], LABELS))
+    assert again.macro == pytest.approx(once.macro)
+    assert again.micro == pytest.approx(once.micro)
+
+
+def test_macro_is_the_mean_over_all_labels_found_or_not() -> None:
+    scores = Scores({"Sign": Counts(1, 1, 1), "Disease": Counts(0, 0, 0)})
+    assert scores.macro == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+
+
+def test_lists_of_unlike_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 gold tags but 1 predicted"):
+        count_sentence(["O", "O"], ["O"], LABELS, "conlleval")
+
+
+def test_intervals_hold_the_score_and_repeat_with_their_seed() -> None:
+    documents = [{"Sign": Counts(i % 3, 3, 4), "Disease": Counts(1, 1, 1)} for i in range(40)]
+    score = Scores(add_counts(documents, LABELS))
+    intervals = document_bootstrap(documents, LABELS, samples=500, seed=3)
+    assert intervals == document_bootstrap(documents, LABELS, samples=500, seed=3)
+    low, high = intervals["macro"]
+    assert low < score.macro["f1"] < high
+    assert intervals["Disease"] == (1.0, 1.0)
+    one = document_bootstrap(documents[:1], LABELS, samples=50, seed=3)["Sign"]
+    assert one[0] == one[1]
+
+
+def test_more_documents_narrow_the_interval() -> None:
+    documents = [{"Sign": Counts(i % 2, 1, 1)} for i in range(20)]
+    few = document_bootstrap(documents, ["Sign"], samples=800, seed=1)["Sign"]
+    many = document_bootstrap(documents * 10, ["Sign"], samples=800, seed=1)["Sign"]
+    assert many[1] - many[0] < few[1] - few[0]
