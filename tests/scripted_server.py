@@ -43,7 +43,14 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         self.send(
             200,
-            {"id": "c1", "object": "chat.completion", "created": 0, "model": body.get("model", "m"), "choices": [choice], "usage": usage},
+            {
+                "id": "c1",
+                "object": "chat.completion",
+                "created": 0,
+                "model": body.get("model", "m"),
+                "choices": [choice],
+                "usage": usage,
+            },
         )
 
     def send(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:

@@ -67,13 +67,14 @@ def test_what_ran_before_changes_nothing(engine: TransformersEngine) -> None:
 
 @pytest.mark.weights
 def test_budget_stops_and_lines(engine: TransformersEngine) -> None:
-    base = engine.prompt(request("Count from one to twenty, one number a line."))
+    base = engine.prompt(request("Write a shopping list of ten fruits as a numbered list."))
     cut = engine._decoder.decode([Prompt(base.ids, base.fixed, 5, ())])[0]
     assert (cut.tokens, cut.finish) == (5, "length")
     whole = engine._decoder.decode([Prompt(base.ids, base.fixed, 60, ())])[0].text
     lines = engine._decoder.decode([Prompt(base.ids, base.fixed, 60, (), 2)])[0]
     assert lines.finish == "stop"
     assert lines.text.count("\n") == 2
+    assert whole.count("\n") > 2
     word = whole.split()[3]
     stopped = engine._decoder.decode([Prompt(base.ids, base.fixed, 60, (word,))])[0]
     assert stopped.text == whole.split(word, 1)[0]
