@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpora import Entity, InputError
 from corpora.bio import Policies, span_tags, tag_sentences, tag_spans

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st, HealthCheck
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
 
 from corpora import Corpus, InputError
 from corpora.brat import write_brat
