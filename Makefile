@@ -35,4 +35,4 @@ check: $(STAMP) ## ruff, mypy, import-linter, doctests
 	$(BIN)/python -m pytest -q --doctest-modules corpora lms metrics programs reports retrievers
 
 golden: $(STAMP) ## rewrite the golden prompts after a change that was meant
-	$(BIN)/python -m pytest -q tests/test_golden_prompts.py --rewrite-golden
+	$(BIN)/python -m pytest -q tests/programs/test_golden_prompts.py --rewrite-golden

@@ -1,0 +1,223 @@
+"""The main job as a user runs it: scripted server, recorded outputs, interruptions, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Door, folder_of, load, records, ROOT
+from corpora.sources import RareMini
+from scripted_server import content_filter, half_json, ScriptedServer, slow, status
+
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+
+
+def azure(server: ScriptedServer, key: str = "right") -> dict[str, str]:
+    return {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": key}
+
+
+def gold_lines(path: Path, limit: int) -> None:
+    corpus = RareMini(labels=NAMES, definitions={}).load()
+    rows = []
+    for sentence in list(corpus.sentences("test"))[:limit]:
+        text = "\n".join(f"{word} : {tag}" for word, tag in zip(sentence.words, sentence.tags, strict=True))
+        rows.append(json.dumps({"id": sentence.id, "output": text}) + "\n")
+    path.write_text("".join(rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize("alignment", ["tokens", "positional"])
+def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(door: Door, tmp_path: Path, alignment: str) -> None:
+    gold_lines(tmp_path / "out.jsonl", 12)
+    folder = folder_of(
+        door("run", "model=replay", "model.path=out.jsonl", "limit=12", f"alignment={alignment}", "strategy=zero_shot")
+    )
+    assert sorted(p.name for p in folder.iterdir()) == ["predictions.jsonl", "program.json", "run.json", "run.log", "scores.json"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    scores, record = load(folder / "scores.json"), load(folder / "run.json")
+    assert scores["micro"]["f1"] == 1.0
+    assert scores["signature"] == f"unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:{alignment}|failed:0/12|v1"
+    assert scores["limit"] == 12
+    assert record["status"] == "finished"
+    assert record["choices"]["model"] == "replay"
+    assert set(record["packages"]) >= {"dspy", "transformers", "torch"}
+    assert len(record["corpus"]["sha256"]) == 64
+
+
+def test_azure_is_asked_by_its_own_route_and_counted(door: Door, server: ScriptedServer) -> None:
+    server.key = "right"
+    folder = folder_of(door("run", "model=gpt4", "limit=5", "strategy=few_shot", env=azure(server)))
+    path, _, body = server.requests[0]
+    assert path == "/openai/v1/chat/completions"
+    assert body["model"] == "gpt-4-1106-preview"
+    assert len(server.requests) == 5
+    record = load(folder / "run.json")
+    assert record["tokens"]["prompt_tokens"] > 0
+    assert record["cost"] > 0
+    assert "right" not in (folder / "run.json").read_text()
+
+
+def test_azure_with_a_dated_version_uses_the_deployment_route(door: Door, server: ScriptedServer) -> None:
+    server.key = "right"
+    folder_of(door("run", "model=gpt35", "limit=2", env={**azure(server), "AZURE_OPENAI_API_VERSION": "2024-06-01"}))
+    assert server.requests[0][0] == "/openai/deployments/gpt-35-turbo-1106/chat/completions?api-version=2024-06-01"
+
+
+def test_faults_of_a_server_are_retried_or_recorded(door: Door, server: ScriptedServer) -> None:
+    server.behaviours = {1: status(429, {"Retry-After": "2"}), 2: status(500), 3: half_json, 4: content_filter}
+    began = time.monotonic()
+    folder = folder_of(door("run", "model=gpt4", "limit=8", env=azure(server)))
+    assert time.monotonic() - began > 2
+    scores = load(folder / "scores.json")
+    assert scores["failed"] == 2
+    assert scores["failures"]["content_filter"] == 1
+    failed = [row for row in records(folder) if row["error"]]
+    assert all(set(row["pred"]) == {"O"} and row["raw"] is None for row in failed)
+    assert "failed:2/8" in scores["signature"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=gpt4"], "the server refused the key: check AZURE_OPENAI_API_KEY"),
+        (["model=openai", "model.id=x"], "the server refused the key"),
+    ],
+)
+def test_a_wrong_key_ends_the_run_with_one_message(door: Door, server: ScriptedServer, words: list[str], message: str) -> None:
+    server.key = "right"
+    extra = [f"model.api_base={server.address}/v1"] if "model=openai" in words else []
+    done = door("run", *words, *extra, "limit=3", env=azure(server, "wrong"))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(door: Door, server: ScriptedServer) -> None:
+    server.always = slow(3)
+    words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0"]
+    done = door("run", *words, "limit=12", "model.timeout=0.5", "stop_after=3")
+    assert done.returncode == 2
+    assert "3 sentences in a row failed" in done.stderr
+    folder = done.stderr.split("resume=")[1].split()[0]
+    server.always = None
+    folder_of(door("run", f"resume={folder}"))
+    assert load(Path(folder) / "scores.json")["failed"] == 0
+
+
+def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
+    tmp_path: Path, door: Door, server: ScriptedServer
+) -> None:
+    server.always = slow(0.15)
+    words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.concurrency=2", "limit=30"]
+    undisturbed = folder_of(door("run", *words))
+    server.requests.clear()
+    command = [sys.executable, "-m", "programs.run", *words]
+    running = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+    while len(server.requests) < 12:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    time.sleep(0.5)
+    killed = sorted((tmp_path / "runs" / "run").iterdir())[-1]
+    kept = len(records(killed))
+    assert 5 <= kept < 30
+    with (killed / "predictions.jsonl").open("a") as file:
+        file.write('{"id": "torn')
+    server.requests.clear()
+    folder_of(door("run", f"resume={killed}"))
+    assert len(server.requests) == 30 - kept
+    assert (killed / "predictions.jsonl").read_bytes() == (undisturbed / "predictions.jsonl").read_bytes()
+    assert load(killed / "scores.json") == load(undisturbed / "scores.json")
+
+
+def test_resume_refuses_other_settings_and_other_folders(door: Door, tmp_path: Path) -> None:
+    gold_lines(tmp_path / "out.jsonl", 4)
+    folder = folder_of(door("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot"))
+    other = door("run", f"resume={folder}", "limit=3")
+    assert other.returncode == 2
+    assert "the run began with limit=4, now limit=3 is given" in other.stderr
+    assert door("run", "resume=nowhere").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["strategey=rag"], "there is no strategey. Did you mean strategy?"),
+        (["strategy=rga"], "Did you mean strategy=rag?"),
+        (["model.templat=x"], "Did you mean model.template?"),
+        (["+model.extra=1"], "there is no model.extra"),
+        (["split=training"], "split=training is not known"),
+        (["limit=0"], "limit=0 leaves no sentence"),
+        (["alignment=best"], "alignment=best is not known"),
+        (["corpus=raredis"], "corpus=raredis needs the data's place. Add corpus.path=FOLDER."),
+        (["model=replay"], "model=replay needs recorded outputs"),
+        (["model=replay", "model.path=none.jsonl"], "none.jsonl: cannot be read"),
+        (["model=gpt4"], "needs AZURE_OPENAI_ENDPOINT"),
+        (["model=medtuned", "strategy=zero_shot"], "no weights for model=medtuned"),
+        (["strategy=rag", "retriever.knowledge=nowhere"], "there is no such knowledge base"),
+        (["rag"], "'rag' is no override"),
+    ],
+)
+def test_bad_words_get_one_message_and_exit_code_2(door: Door, words: list[str], message: str) -> None:
+    done = door("run", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("clinspan:") == 1
+
+
+def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "test.tsv").write_text("Pain\tB-Sign\n", encoding="utf-8")
+    words = [
+        "corpus=conll",
+        "corpus.path=.",
+        "model=openai",
+        "model.id=x",
+        "model.api_base=http://gpu.example/v1",
+        "strategy=zero_shot",
+    ]
+    done = door("run", *words)
+    assert done.returncode == 2
+    assert "nothing was sent" in done.stderr
+    assert "allow_remote=true" in done.stderr
+
+
+@pytest.mark.weights
+def test_real_weights_with_every_strategy_and_format(door: Door, smollm2: object) -> None:
+    sweep = ["strategy=zero_shot,few_shot,knn,rag,rag_few_shot", "format=bio_lines,inline,entities"]
+    done = door("run", "-m", *sweep, "limit=2", timeout=1200)
+    assert done.returncode == 0, done.stderr
+    folders = [Path(line) for line in done.stdout.splitlines() if "/runs/run/" in line]
+    assert len(folders) == 15
+    for folder in folders:
+        assert load(folder / "run.json")["status"] == "finished"
+        assert all(row["raw"] for row in records(folder))
+
+
+@pytest.mark.weights
+def test_a_rerun_gives_identical_predictions(door: Door, smollm2: object) -> None:
+    first, second = (folder_of(door("run", "limit=6", "strategy=few_shot")) for _ in range(2))
+    assert (first / "predictions.jsonl").read_bytes() == (second / "predictions.jsonl").read_bytes()
+
+
+def test_stats_json_is_json_alone(door: Door) -> None:
+    done = door("stats", "json=true")
+    table = json.loads(done.stdout)
+    assert table["train"]["documents"] == 72
+    assert set(table["test"]["entities"]) == set(NAMES)
+    assert table["test"]["spans"] == table["test"]["entities"]
+
+
+def test_convert_writes_what_can_be_read_back(door: Door) -> None:
+    done = door("convert", "to=conll", "output=out")
+    assert done.returncode == 0, done.stderr
+    again = json.loads(door("stats", "corpus=conll", "corpus.path=out", "json=true").stdout)
+    assert again["test"]["entities"] == json.loads(door("stats", "json=true").stdout)["test"]["entities"]
+    assert door("convert", "to=conll", "output=out").returncode == 2
