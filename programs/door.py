@@ -118,8 +118,8 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
         if key not in groups:
             keys += [] if key.split(".")[0] == "hydra" or key.startswith("hydra/") else [key]
             continue
-        value = override.get_value_element_as_str()
-        options = [] if "(" in value else [option.strip("'\"[] ") for option in value.split(",")]  # glob(*) is Hydra's
+        text = str(override.input_line).partition("=")[2]
+        options = [] if "(" in text else [option.strip("'\"[] ") for option in text.split(",")]  # glob(*) is Hydra's
         for option in options:
             _known(option, groups[key], f"{key}=")
         chosen += [f"{key}={options[0]}"] if options else []
