@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer
 
 from lms import LocalModel, ModelError
 from lms.weights import find_weights
+from scripted_server import ScriptedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

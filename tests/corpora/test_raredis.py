@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import SHARED
 
+from conftest import SHARED
 from corpora import InputError
 from corpora.brat import parse_annotations
 from corpora.raredis import load_raredis
