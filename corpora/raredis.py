@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from corpora.brat import load_pair, split_folders, text_files
 from corpora.build import assemble, build_corpus
 from corpora.errors import InputError
-from corpora.tokens import punctuation_sentences, punctuation_tokens
+from corpora.tokens import ends_sentence, punctuation_sentences, punctuation_tokens
 from corpora.types import Corpus, Document, Entity, Label, Token
 
 TYPES = {
@@ -78,7 +79,8 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
     for split, folder in split_folders(path).items():
-        splits[split], conversion[split] = [], Counter()
+        pieces: list[_Piece] = []
+        conversion[split] = Counter()
         for file in text_files(folder):
             text, annotations, acts = load_pair(file)
             for annotation in annotations:
@@ -86,19 +88,92 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
                     remedy = f"RareDis has {', '.join(TYPES)}; read other brat folders with corpus=brat."
                     problem = f"{annotation.entity.label} is no type of RareDis"
                     raise InputError(problem, path=file.with_suffix(".ann"), line=annotation.line, remedy=remedy)
-            entities = [annotation.entity for annotation in annotations]
-            document, more = _document(file.stem, text, entities)
-            splits[split].append(document)
+            piece, more = _piece(file.stem, text, [annotation.entity for annotation in annotations])
+            pieces.append(piece)
             conversion[split] += acts + more
+        splits[split] = [piece.document for piece in _joined(pieces, conversion[split])]
+        conversion[split] = +conversion[split]
     return build_corpus("raredis", splits, labels=labels, phi=phi, conversion=conversion)
 
 
-def _document(name: str, text: str, entities: Sequence[Entity]) -> tuple[Document, Counter[str]]:
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A document on its way: its text, annotations, and tokens and tags by sentence."""
+
+    name: str
+    text: str
+    entities: tuple[Entity, ...]
+    cut: tuple[tuple[Token, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def document(self) -> Document:
+        return assemble(self.name, self.text, self.entities, self.cut, self.rows)
+
+    @property
+    def open(self) -> bool:
+        """Whether the last sentence has no end."""
+        return bool(self.cut) and not ends_sentence(self.text, self.cut[-1][-1])
+
+
+def _piece(name: str, text: str, entities: Sequence[Entity]) -> tuple[_Piece, Counter[str]]:
     tokens = punctuation_tokens(text)
     tags, acts = protocol_tags(tokens, entities)
     cut = punctuation_sentences(text, tokens)
     rows, at = [], 0
     for sentence in cut:
-        rows.append(tags[at : at + len(sentence)])
+        rows.append(tuple(tags[at : at + len(sentence)]))
         at += len(sentence)
-    return assemble(name, text, entities, cut, rows), acts
+    return _Piece(name, text, tuple(entities), tuple(cut), tuple(rows)), acts
+
+
+def _joined(pieces: Sequence[_Piece], acts: Counter[str]) -> list[_Piece]:
+    """Move a last sentence that has no end to the front of the next document.
+
+    The paper's sentences end only after a full stop, a question or an exclamation mark, so they run on from one
+    document into the next, by file name; its Table 1 counts them so, and recorded outputs have one answer for each.
+    Text, tokens, tags and annotations move together, so every offset still points into its document's text.
+    """
+    result: list[_Piece] = []
+    carried: _Piece | None = None
+    for number, piece in enumerate(pieces):
+        whole = piece if carried is None else _prefixed(carried, piece)
+        carried = None
+        if whole.open and number + 1 < len(pieces):
+            whole, carried = _divided(whole, acts)
+            acts["sentences_joined_across_documents"] += 1
+        result.append(whole)
+    return result
+
+
+def _divided(piece: _Piece, acts: Counter[str]) -> tuple[_Piece, _Piece]:
+    """A piece before its last sentence, and that sentence; an annotation goes where its first fragment is."""
+    at = piece.cut[-1][0].start
+    kept: list[Entity] = []
+    moved: list[Entity] = []
+    for entity in piece.entities:
+        ahead = entity.fragments[0][0] < at
+        same = [(start, min(end, at) if ahead else end) for start, end in entity.fragments if (start < at) == ahead]
+        acts["fragments_cut_at_join"] += sum(start < at < end or (start < at) != ahead for start, end in entity.fragments)
+        if ahead:
+            kept.append(Entity(entity.label, tuple(same)))
+        else:
+            moved.append(_shifted(Entity(entity.label, tuple(same)), -at))
+    tail = tuple(Token(t.text, t.start - at, t.end - at) for t in piece.cut[-1])
+    before = _Piece(piece.name, piece.text[:at], tuple(kept), piece.cut[:-1], piece.rows[:-1])
+    return before, _Piece(piece.name, piece.text[at:], tuple(moved), (tail,), piece.rows[-1:])
+
+
+def _prefixed(tail: _Piece, piece: _Piece) -> _Piece:
+    """A piece whose first sentence begins with the tail of the document before."""
+    text = tail.text if tail.text[-1].isspace() else tail.text + "\n"
+    by = len(text)
+    cut = [tuple(Token(t.text, t.start + by, t.end + by) for t in sentence) for sentence in piece.cut]
+    first = tail.cut[0] + (cut[0] if cut else ())
+    row = tail.rows[0] + (piece.rows[0] if piece.rows else ())
+    entities = (*tail.entities, *(_shifted(entity, by) for entity in piece.entities))
+    return _Piece(piece.name, text + piece.text, entities, (first, *cut[1:]), (row, *piece.rows[1:]))
+
+
+def _shifted(entity: Entity, by: int) -> Entity:
+    return Entity(entity.label, tuple((start + by, end + by) for start, end in entity.fragments))

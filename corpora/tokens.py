@@ -50,8 +50,12 @@ def punctuation_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Toke
     >>> [len(s) for s in punctuation_sentences(text, punctuation_tokens(text))]
     [8, 1]
     """
-    ends = lambda token: token.text in _FULL_STOPS and (token.end == len(text) or text[token.end].isspace())  # noqa: E731
-    return _cut(tokens, after=ends)
+    return _cut(tokens, after=lambda token: ends_sentence(text, token))
+
+
+def ends_sentence(text: str, token: Token) -> bool:
+    """Whether a sentence of `punctuation_sentences` ends after a token of the text."""
+    return token.text in _FULL_STOPS and (token.end == len(text) or text[token.end].isspace())
 
 
 def line_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, ...]]:

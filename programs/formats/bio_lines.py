@@ -10,7 +10,7 @@ from typing import Literal
 from corpora import InputError, Label
 from programs.formats.align import align
 from programs.formats.base import Alignment, Decoded, Format
-from programs.formats.tags import legal, TagReader
+from programs.formats.tags import ExactReader, legal, TagReader
 
 _NOISE = re.compile(r"\s*(```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:)\s*", re.IGNORECASE)
 _SEPARATORS = {"space": " ", "newline": "\n"}
@@ -35,7 +35,7 @@ class BioLines(Format):
         if separator not in _SEPARATORS:
             raise InputError(f"format.separator={separator} is not known", remedy="Use space or newline.")
         self.separator = separator
-        self._reader = TagReader(self.labels, exact=alignment == "positional")
+        self._reader, self._exact = TagReader(self.labels), ExactReader(self.labels)
 
     def rules(self) -> str:
         tags = ["O", *(f"{prefix}-{label.name}" for label in self.labels for prefix in "BI")]
@@ -53,8 +53,9 @@ class BioLines(Format):
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
         text = answers.get("", "")
-        rows = self._positional(text, tokens, repairs) if self.alignment == "positional" else self._aligned(text, tokens, repairs)
-        return Decoded(legal(rows, repairs), repairs)
+        if self.alignment == "positional":
+            return Decoded(self._positional(text, tokens, repairs), repairs)
+        return Decoded(legal(self._aligned(text, tokens, repairs), repairs), repairs)
 
     def _positional(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
         """The paper's reading: each line that is not empty is the next token's; a line without just one `: ` is O."""
@@ -63,13 +64,11 @@ class BioLines(Format):
             if not line:
                 continue
             parts = line.replace("[", "").replace("]", "").split(": ")
-            tag = self._reader.read(parts[1].strip()) if len(parts) == 2 else "O"
             repairs["malformed_line"] += len(parts) != 2
-            repairs["unknown_label"] += tag is None
-            tags.append(tag or "O")
+            tags.append(parts[1].strip() if len(parts) == 2 else "O")
         repairs["missing_line"] += max(0, len(tokens) - len(tags))
         repairs["surplus_line"] += max(0, len(tags) - len(tokens))
-        return (tags + ["O"] * len(tokens))[: len(tokens)]
+        return self._exact.read((tags + ["O"] * len(tokens))[: len(tokens)], repairs)
 
     def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
         echoed, tags = self._lines(text, repairs)

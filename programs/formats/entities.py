@@ -34,7 +34,7 @@ class Entities(Format):
     def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens", per_type: bool = False) -> None:
         super().__init__(labels=labels, alignment=alignment)
         self.per_type = per_type
-        self._reader = TagReader(self.labels, exact=False)
+        self._reader = TagReader(self.labels)
 
     def rules(self) -> str:
         if self.per_type:

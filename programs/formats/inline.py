@@ -21,7 +21,7 @@ class Inline(Format):
 
     def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens") -> None:
         super().__init__(labels=labels, alignment=alignment)
-        self._reader = TagReader(self.labels, exact=False)
+        self._reader = TagReader(self.labels)
 
     def rules(self) -> str:
         marks = ", ".join(f"<{label.name}>...</{label.name}>" for label in self.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,45 +16,52 @@ _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 class TagReader:
-    """Reads tags of the given labels.
+    """Reads tags of the given labels; case, spaces, underscores and hyphens in them do not matter.
 
     Args:
         labels: The corpus' labels.
-        exact: Take a label only as the corpus or its source spells it (`RareDisease`, `RAREDISEASE`), as the
-            paper's scorer does; otherwise case, spaces, underscores and hyphens do not matter.
     """
 
-    def __init__(self, labels: Sequence[Label], *, exact: bool) -> None:
-        self.exact = exact
+    def __init__(self, labels: Sequence[Label]) -> None:
         self._known: dict[str, str] = {}
         for label in labels:
-            spellings = {label.name, label.name.upper()} if exact else {_fold(label.name), _fold(label.spoken)}
-            self._known |= dict.fromkeys(spellings, label.name)
+            self._known |= dict.fromkeys((_fold(label.name), _fold(label.spoken)), label.name)
 
     def label(self, text: str) -> str | None:
         """The label that a spelling names, or None."""
-        return self._known.get(text if self.exact else _fold(text))
+        return self._known.get(_fold(text))
 
     def read(self, raw: str) -> str | None:
-        """A tag `O` or prefix-label with a prefix of B, I, E, S; None for what is no tag.
-
-        A bare label is read as seqeval reads it: by its first letter, which makes `SIGN` a one-token
-        entity (`S-`) and `DISEASE` a continued one (`I-`).
-        """
-        text = raw if self.exact else raw.strip(" \t\"'`[](){}*.,;")
-        if text == "O" or (not self.exact and text in ("o", "0")):
+        """A tag `O` or prefix-label with a prefix of B, I, E, S; a bare label is `I-`; None for what is no tag."""
+        text = raw.strip(" \t\"'`[](){}*.,;")
+        if text in ("O", "o", "0"):
             return "O"
-        prefix, dash, rest = (text[:1], text[1:2], text[2:])
-        if dash in ("-", "_") and (not self.exact or dash == "-"):
-            prefix = prefix if self.exact else prefix.upper()
-            label = self.label(rest) if prefix in ("B", "I", "E", "S") else None
-            if label is not None:
-                return f"{prefix}-{label}"
+        prefix, dash, rest = text[:1].upper(), text[1:2], text[2:]
+        if dash in ("-", "_") and prefix in ("B", "I", "E", "S") and (label := self.label(rest)) is not None:
+            return f"{prefix}-{label}"
         bare = self.label(text)
-        if bare is None:
-            return None
-        first = text[0].upper()
-        return "O" if first == "O" else f"{first if first in 'BIES' else 'I'}-{bare}"
+        return None if bare is None else f"I-{bare}"
+
+
+class ExactReader:
+    """Reads a row of tags just as the paper's scorer does: seqeval's default reading of whatever stands there.
+
+    Args:
+        labels: The corpus' labels, each known as it is spelt here and, as RareDis spells its own, in capitals.
+    """
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self._known = {spelling: label.name for label in labels for spelling in (label.name.upper(), label.name)}
+
+    def read(self, rows: Sequence[str], repairs: Counter[str]) -> list[str]:
+        """Legal tags with the entities of known labels that seqeval sees; what is no tag at all counts as `unknown_label`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # seqeval warns of each tag that is none
+            found = get_entities([row or "O" for row in rows])
+        result = span_tags(len(rows), [(start, end + 1, self._known[name]) for name, start, end in found if name in self._known])
+        repairs["unknown_label"] += sum(row != "O" and row[2:] not in self._known for row in rows)
+        repairs["orphan_i"] += sum(row[:1] == "I" and tag[:1] == "B" for row, tag in zip(rows, result, strict=True))
+        return result
 
 
 def _fold(text: str) -> str:

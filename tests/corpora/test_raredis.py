@@ -65,6 +65,41 @@ def test_an_annotation_over_a_full_stop_goes_on_as_i_in_the_next_sentence(tmp_pa
     assert rows == [["O", "B-Sign", "I-Sign"], ["I-Sign", "O"]]
 
 
+def test_a_document_without_a_full_stop_runs_on_into_the_next_by_file_name(tmp_path: Path) -> None:
+    texts = {"B": "Fits. Ceramidase loss", "a": "Menkes disease is rare. No end", "c": "Pain ends it", "d": "And so on"}
+    anns = {
+        "B": "T1\tSIGN 0 4\tFits\nT2\tRAREDISEASE 6 21\tCeramidase loss\n",
+        "a": "T1\tRAREDISEASE 0 14\tMenkes disease\nT2\tSIGN 18 22;27 30\trare end\n",
+        "c": "T1\tSYMPTOM 0 4\tPain\n",
+        "d": "",
+    }
+    (tmp_path / "test").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "test" / f"{name}.txt").write_text(text, encoding="utf-8")
+        (tmp_path / "test" / f"{name}.ann").write_text(anns[name], encoding="utf-8")
+    corpus = load_raredis(tmp_path, labels=LABELS, phi=False)
+    assert [(s.id, " ".join(s.words)) for s in corpus.sentences("test")] == [
+        ("B:0", "Fits ."),
+        ("a:0", "Ceramidase loss Menkes disease is rare ."),
+        ("d:0", "No end Pain ends it And so on"),
+    ]
+    rows = [s.tags for s in corpus.sentences("test")]
+    assert rows[1] == ("B-RareDisease", "I-RareDisease", "B-RareDisease", "I-RareDisease", "O", "B-Sign", "O")
+    assert rows[2] == ("O", "O", "B-Symptom", "O", "O", "O", "O", "O")
+    assert len(corpus.splits["test"]) == 4
+    assert corpus.conversion["test"]["sentences_joined_across_documents"] == 3
+    assert corpus.conversion["test"]["fragments_cut_at_join"] == 1
+    for document in corpus.splits["test"]:
+        assert all(document.text[t.start : t.end] == t.text for s in document.sentences for t in s.tokens)
+    covered = [
+        document.text[e.fragments[0][0] : e.fragments[0][1]]
+        for d in [corpus.splits["test"]]
+        for document in d
+        for e in document.entities
+    ]
+    assert covered == ["Fits", "Ceramidase loss", "Menkes disease", "rare", "Pain"]
+
+
 def test_what_is_no_type_of_raredis_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.ann:2: DRUG is no type of RareDis"):
         one(tmp_path, "pain pill", "T1\tSIGN 0 4\tpain\nT2\tDRUG 5 9\tpill\n")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seqeval.metrics import classification_report
 
 from corpora import Label
 from corpora.bio import span_tags, tag_spans
+from metrics import add_counts, count_sentence, Scores
 from programs.formats import BioLines, Entities, Format, Inline
 from programs.formats.align import align
 
@@ -53,8 +57,8 @@ def test_no_answer_raises_and_tags_are_legal(form: Format, text: str, markup: st
         ("a: b : B-SIGN\nx : I-SIGN", "O B-Sign O O O O", {"missing_line": 4, "malformed_line": 1, "orphan_i": 1}),
         (
             "x : SIGN\nx : SIGN\nx : DISEASE\nx : DISEASE",
-            "B-Sign B-Sign B-Disease I-Disease O O",
-            {"missing_line": 2, "orphan_i": 3},
+            "O O O O O O",
+            {"missing_line": 2, "unknown_label": 4},
         ),
         ("x : B-FOO\nx : b-sign", "O O O O O O", {"missing_line": 4, "unknown_label": 2}),
         ("\n".join(["x : O"] * 9), "O O O O O O", {"surplus_line": 3}),
@@ -66,9 +70,58 @@ def test_positional_reads_as_the_papers_scorer_did(answer: str, expected: str, r
     assert dict(+decoded.repairs) == repairs
 
 
+SPELT = [
+    "B-SIGN",
+    "I-SIGN",
+    "B-DISEASE",
+    "I-DISEASE",
+    "B-SYMPTOM",
+    "I-RAREDISEASE",
+    "S-SIGN",
+    "X-SIGN",
+    "SIGN",
+    "OTHER",
+    "O",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(SPELT), st.sampled_from([*SPELT[:6], "O"])), min_size=1, max_size=9),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_positional_scores_are_those_of_seqeval_on_the_raw_tags(rows: list[list[tuple[str, str]]]) -> None:
+    form = BioLines(labels=LABELS, alignment="positional")
+    names = {label.name.upper(): label.name for label in LABELS}
+    counts = []
+    for row in rows:
+        said, gold = zip(*row, strict=True)
+        tokens = [f"t{i}" for i in range(len(row))]
+        tags = form.read({"": form.answer(tokens, said)}, tokens).tags
+        truth = [tag if tag == "O" else tag[:2] + names[tag[2:]] for tag in gold]
+        counts.append(count_sentence(truth, tags, list(names.values()), "conlleval"))
+    scores = Scores(add_counts(counts, list(names.values())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pairs = [[[pair[side] for pair in row] for row in rows] for side in (1, 0)]
+        try:
+            report = classification_report(*pairs, output_dict=True, zero_division=0)
+        except ValueError:  # seqeval cannot report on tags without a single entity
+            return
+    for spelling, name in names.items():
+        expected = report.get(spelling, {"precision": 0, "recall": 0, "f1-score": 0, "support": 0})
+        ours = scores.per_type[name]
+        assert (ours["precision"], ours["recall"]) == pytest.approx((expected["precision"], expected["recall"]))
+        assert ours["support"] == expected["support"]
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        ("Fabry : Rare Disease\ndisease : RAREDISEASE\ncauses : O\nburning : Symptom\npain : symptom\n. : O", GOLD),
         ("Sure!\nFabry : B-RareDisease\ndisease : I-RareDisease\ncauses : O\nburning : B-Symptom\npain : I-Symptom\n. : O", GOLD),
         ("Fabry : B-RareDisease\ncauses : O\nburning : B-Symptom\npain : I-Symptom\n. : O", ["B-RareDisease", "O", *GOLD[2:]]),
         ("fabry : b-rare disease\nDISEASE : I-RAREDISEASE\ncauses : O\nburning: B-Symptom\npain\tI-Symptom\n. : O", GOLD),
