@@ -36,7 +36,8 @@ class Predictor:
         labels: Label names, for the running score.
         mode: How tags are read, for the running score.
         concurrency: Requests under way at once; for a local model the size of its batches.
-        stop_after: Failures in a row after which the run stops (content filters and long prompts not counted).
+        stop_after: Failures in a row, or of all sentences, after which the run stops (content filters and long prompts
+            not counted).
     """
 
     tagger: Tagger
@@ -66,6 +67,7 @@ class Predictor:
                 score.add(sentence, records[sentence.id]["pred"])
         progress(score.sentences, score.f1)
         failures = 0
+        bound = min(self.stop_after, len(sentences))
         with ThreadPoolExecutor(self.concurrency) as pool:
             for group in self._groups(sentences):
                 if all(sentence.id in done for sentence in group):
@@ -77,7 +79,7 @@ class Predictor:
                     score.add(sentence, record["pred"])
                     progress(score.sentences, score.f1)
                     failures = failures + 1 if _again(record) else 0
-                    if failures >= self.stop_after:
+                    if failures >= bound:
                         pool.shutdown(wait=False, cancel_futures=True)
                         raise RunError(
                             f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "

@@ -77,7 +77,6 @@ SPELT = [
     "I-DISEASE",
     "B-SYMPTOM",
     "I-RAREDISEASE",
-    "S-SIGN",
     "X-SIGN",
     "SIGN",
     "OTHER",
