@@ -6,17 +6,22 @@ from collections.abc import Mapping
 
 import dspy
 
-from lms.errors import ModelError, PromptTooLongError
-from lms.specs import AzureModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel
+from lms.errors import GrammarError, ModelError, PromptTooLongError
+from lms.grammars import Grammar, Rule
+from lms.specs import AzureModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
 
 __all__ = [
     "AzureModel",
+    "Grammar",
+    "GrammarError",
     "LocalModel",
     "ModelError",
     "ModelSpec",
     "OpenAIModel",
     "PromptTooLongError",
     "ReplayModel",
+    "Rule",
+    "Wire",
     "build",
 ]
 

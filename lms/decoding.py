@@ -1,42 +1,30 @@
-"""Greedy decoding of a batch on transformers, the states of what all prompts begin with computed once.
+"""Greedy decoding of a batch: what prompts share is read once, what is certain costs no step, guesses are checked many at a time.
 
-Rows are padded on the left of what differs; positions decide what is seen, so a row's answer does not depend on the
-padding. Rows that are done leave the batch.
+Every pass reads the tokens that are certain in each row (the last choice and whatever the grammar forces behind it)
+and, where there is room, guessed ones; it gives the choices at all places where a token had to be chosen. An answer is
+the one of plain constrained greedy decoding: tokens without alternative as the tokenizer splits their text, and at
+every other place the allowed token with the highest logit, of equal ones the first in the vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import DynamicCache
+from torch import Tensor
+from torch.nn import functional
 
-from lms.attention import Batch, CURRENT, install
+from lms.answers import Answer, Ask, Prompt, Speaker
+from lms.attention import Chunk, CURRENT, install
+from lms.errors import GrammarError
+from lms.states import Ids, LayerStates, Prefix, PrefixStore, RowStates
 
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Token ids of one prompt; `fixed` is how many of them do not depend on the last message.
-
-    An answer ends at one of `stops`, after `budget` tokens, or with its line number `lines` (0: any number).
-    """
-
-    ids: tuple[int, ...]
-    fixed: int
-    budget: int
-    stops: tuple[str, ...]
-    lines: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The text up to the stop, its tokens (the stop's included), and why it ended: `stop` or `length`."""
-
-    text: str
-    tokens: int
-    finish: str
+PASS = 256
+"""Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
+_KEEP = 0.75
 
 
 class Decoder:
@@ -45,123 +33,183 @@ class Decoder:
     Args:
         model: A transformers causal language model in evaluation mode.
         tokenizer: Its tokenizer.
+        prefix_bytes: Memory for the states of shared prefixes; 0 shares none.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, tokenizer: Any, *, prefix_bytes: int = 1 << 29) -> None:
+        self.model, self.tokenizer, self.sharing = model, tokenizer, prefix_bytes > 0
+        self._head = _Head(model)
         install(model)
         self._ends = _end_ids(model, tokenizer)
-        self._prefix: tuple[int, ...] = ()
-        self._prefix_cache: Any = None
+        self._special = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(
+            getattr(tokenizer, "added_tokens_decoder", ())
+        )
+        self.vocabulary = int(model.config.get_text_config().vocab_size)
+        self._layers = int(model.config.get_text_config().num_hidden_layers)
+        self.token_bytes = _token_bytes(model)
+        self.prefixes = PrefixStore(self._read_prefix, limit=prefix_bytes)
+        self.passes = 0
 
     @torch.inference_mode()
-    def decode(self, prompts: Sequence[Prompt]) -> list[Answer]:
-        """One answer a prompt, in order."""
-        prefix = shared_prefix(prompts)
-        cache = self._cache_of(prompts[0].ids[:prefix])
-        ids, positions = self._padded([p.ids[prefix:] for p in prompts], prefix)
-        batch = Batch.begin(cache, positions, ids.shape[1] + max(p.budget for p in prompts))
-        rows = _Rows(prompts, self.tokenizer, self._ends)
-        CURRENT.batch = batch
+    def decode(self, prompts: Sequence[Prompt]) -> list[Answer | Exception]:
+        """One answer a prompt, in order; what is wrong with one of them is its own result and harms no other."""
+        shared = shared_prefix(prompts) if self.sharing else 0
+        prefix = self.prefixes.get(prompts[0].ids[:shared])
+        results: dict[int, Answer | Exception] = {}
+        active: list[tuple[int, Speaker]] = []
+        for number, prompt in enumerate(prompts):
+            try:
+                active.append((number, self._speaker(prompt, shared)))
+            except GrammarError as error:
+                results[number] = error
+        states = RowStates(prefix, rows=len(active), layers=self._layers, device=self.model.device)
+        rows = list(range(len(active)))
+        while True:
+            results |= {number: speaker.answer() for number, speaker in active if speaker.finish}
+            going = [place for place, (number, _) in enumerate(active) if number not in results]
+            rows, active = [rows[place] for place in going], [active[place] for place in going]
+            if not active:
+                return [results[number] for number in range(len(prompts))]
+            if len(rows) <= _KEEP * states.rows:
+                states.keep(rows)
+                rows = list(range(len(rows)))
+            failed = self._pass(states, [(row, speaker) for row, (_, speaker) in zip(rows, active, strict=True)])
+            results |= {active[place][0]: error for place, error in failed.items()}
+
+    def _speaker(self, prompt: Prompt, shared: int) -> Speaker:
+        options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self._ends, "special": self._special}
+        return Speaker(prompt, shared, **options)
+
+    def _pass(self, states: RowStates, rows: Sequence[tuple[int, Speaker]]) -> dict[int, Exception]:
+        """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on, by place."""
+        window = max(0, PASS - sum(speaker.unread for _, speaker in rows)) // len(rows)
+        failed: dict[int, Exception] = {}
+        ids: list[int] = []
+        chunks: list[Chunk] = []
+        asks: list[Ask] = []
+        places: list[int] = []
+        for number, (row, speaker) in enumerate(rows):
+            with _failing(failed, number):
+                if speaker.idle:
+                    speaker.plan(window)
+                start, at = speaker.kept + speaker.fed, len(ids)
+                some, due = speaker.read(PASS - at)
+                chunks += [Chunk(row, start, len(some), at)] if some else []
+                asks += [ask for ask, _ in due]
+                places += [at + place for _, place in due]
+                ids += some
+        if ids:
+            self._choose(self._forward(ids, states, chunks, places), asks)
+        for number, (_, speaker) in enumerate(rows):
+            if number not in failed and speaker.idle:
+                with _failing(failed, number):
+                    speaker.resolve()
+        return failed
+
+    def _forward(self, ids: Sequence[int], states: RowStates, chunks: Sequence[Chunk], places: Sequence[int]) -> Tensor:
+        """Hidden states (or logits, see `_Head`) at these places of the packed tokens, shape (places, size)."""
+        step = states.step(chunks)
+        CURRENT.step = step
+        self.passes += 1
+        device = self.model.device
         try:
-            while True:
-                chosen = self._step(ids, batch)
-                keep = rows.advance(chosen)
-                if not rows.active:
-                    return rows.answers()
-                ids = torch.tensor([[chosen[i]] for i in keep], device=ids.device)
-                after = batch.queries[:, -1:] + 1
-                if len(keep) < len(chosen):
-                    index = torch.tensor(keep, device=ids.device)
-                    batch.keep(index)
-                    after = after[index]
-                batch.step(after)
+            return self._head.read(
+                torch.tensor(places, dtype=torch.long, device=device),
+                input_ids=torch.tensor([ids], device=device),
+                attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),  # four dimensions: not looked at
+                position_ids=step.positions[None],
+                past_key_values=states.cache,
+                use_cache=True,
+            )
         finally:
-            CURRENT.batch = None
+            CURRENT.step = None
 
-    def _step(self, ids: torch.Tensor, batch: Batch) -> list[int]:
-        out = self.model(
-            input_ids=ids,
-            attention_mask=ids.new_ones(ids.shape[0], 1, 1, 1, dtype=torch.bool),  # four dimensions: not looked at
-            position_ids=batch.queries.clamp(min=0),
-            past_key_values=batch.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        chosen: list[int] = out.logits[:, -1].argmax(-1).tolist()
-        return chosen
+    def _choose(self, hidden: Tensor, asks: Sequence[Ask]) -> None:
+        """Set the choice of each ask: the best allowed token and the logarithm of its probability among those allowed."""
+        bound = [(place, ask, ask.allowed) for place, ask in enumerate(asks) if ask.allowed is not None]
+        if bound:
+            union = np.unique(np.concatenate([allowed for _, _, allowed in bound]))
+            logits = self._head.logits(hidden[[place for place, _, _ in bound]], torch.from_numpy(union)).float().cpu()
+            masked = torch.full_like(logits, float("-inf"))
+            for i, (_, _, allowed) in enumerate(bound):
+                index = torch.from_numpy(np.searchsorted(union, allowed))
+                masked[i, index] = logits[i, index]
+            _set_choices([ask for _, ask, _ in bound], masked, union)
+        free = [(place, ask) for place, ask in enumerate(asks) if ask.allowed is None]
+        if free:
+            logits = self._head.logits(hidden[[place for place, _ in free]], None).float().cpu()
+            _set_choices([ask for _, ask in free], logits, np.arange(logits.shape[-1]))
 
-    def _padded(self, suffixes: Sequence[Sequence[int]], prefix: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids padded on the left, and their positions with -1 for padding."""
-        width = max(map(len, suffixes))
-        ids = torch.zeros(len(suffixes), width, dtype=torch.long)
-        positions = torch.full((len(suffixes), width), -1, dtype=torch.long)
-        for row, suffix in enumerate(suffixes):
-            ids[row, width - len(suffix) :] = torch.tensor(suffix)
-            positions[row, width - len(suffix) :] = torch.arange(prefix, prefix + len(suffix))
-        return ids.to(self.model.device), positions.to(self.model.device)
-
-    def _cache_of(self, prefix: tuple[int, ...]) -> Any:
-        """The states of the prefix, of the last one asked for at no cost."""
-        if prefix != self._prefix:
-            self._prefix, self._prefix_cache = (), None
-            ids = torch.tensor([prefix], device=self.model.device)
-            out = self.model(input_ids=ids, use_cache=True, past_key_values=DynamicCache(), logits_to_keep=1)
-            self._prefix, self._prefix_cache = prefix, out.past_key_values
-        return self._prefix_cache
+    @torch.inference_mode()
+    def _read_prefix(self, prefix: Prefix, ids: Ids) -> tuple[LayerStates, ...]:
+        """The states of tokens behind a prefix."""
+        states = RowStates(prefix, rows=1, layers=self._layers, device=self.model.device)
+        self._forward(ids, states, [Chunk(0, 0, len(ids), 0)], [])
+        return states.taken(len(ids))
 
 
-class _Rows:
-    """What each row of a batch has said so far, and which rows still speak."""
+@contextmanager
+def _failing(failed: dict[int, Exception], number: int) -> Iterator[None]:
+    try:
+        yield
+    except GrammarError as error:
+        failed[number] = error
 
-    def __init__(self, prompts: Sequence[Prompt], tokenizer: Any, ends: frozenset[int]) -> None:
-        self.prompts, self.tokenizer, self.ends = prompts, tokenizer, ends
-        self.said: list[list[int]] = [[] for _ in prompts]
-        self.finish: list[str] = [""] * len(prompts)
-        self.active = list(range(len(prompts)))
 
-    def advance(self, chosen: Sequence[int]) -> list[int]:
-        """Add one token to each active row; gives the places, among them, of the rows that go on."""
-        keep = []
-        for place, row in enumerate(self.active):
-            self.said[row].append(chosen[place])
-            self.finish[row] = self._finish_of(row)
-            if not self.finish[row]:
-                keep.append(place)
-        self.active = [self.active[place] for place in keep]
-        return keep
+def _set_choices(asks: Sequence[Ask], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
+    best, where = logits.max(dim=-1)
+    logprobs = (best - logits.logsumexp(-1)).tolist()
+    for ask, index, logprob in zip(asks, where.tolist(), logprobs, strict=True):
+        ask.chosen = (int(names[index]), float(logprob))
 
-    def _finish_of(self, row: int) -> str:
-        prompt, said = self.prompts[row], self.said[row]
-        if said[-1] in self.ends:
-            return "stop"
-        if prompt.stops:
-            tail = self.tokenizer.decode(said[-12:], skip_special_tokens=False)
-            if any(stop in tail for stop in prompt.stops):
-                return "stop"
-        newline = prompt.lines and "\n" in self.tokenizer.decode(said[-1:])
-        if newline and self.tokenizer.decode(said).count("\n") >= prompt.lines:
-            return "stop"
-        return "length" if len(said) >= prompt.budget else ""
 
-    def answers(self) -> list[Answer]:
-        return [self._answer(row) for row in range(len(self.prompts))]
+class _Head:
+    """From tokens to logits of a few places, and of a few tokens where the model's last layer is plain.
 
-    def _answer(self, row: int) -> Answer:
-        said = self.said[row]
-        body = said[:-1] if said and said[-1] in self.ends else said
-        text = self.tokenizer.decode(body, skip_special_tokens=True)
-        for stop in self.prompts[row].stops:
-            text = text.split(stop, 1)[0]
-        return Answer(text, len(said), self.finish[row])
+    Args:
+        model: The model, with its own attention still: the shortcut is held against it once.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._base = getattr(model, getattr(model, "base_model_prefix", "") or "-", None)
+        output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+        self._output = output if isinstance(output, torch.nn.Linear) else None
+        self._plain = self._base is not None and self._output is not None and self._agrees()
+
+    @torch.inference_mode()
+    def _agrees(self) -> bool:
+        """Whether the last layer alone gives the model's logits: not so where it caps or scales them."""
+        ids = torch.tensor([[1, 2, 3]], device=self.model.device)
+        whole = self.model(input_ids=ids, use_cache=False).logits
+        assert self._base is not None and self._output is not None
+        short = self._output(self._base(input_ids=ids, use_cache=False)[0])
+        return bool(torch.allclose(whole.float(), short.float(), rtol=1e-3, atol=1e-3))
+
+    def read(self, places: Tensor, **inputs: Any) -> Tensor:
+        """Run the model; gives what `logits` takes, one row a place."""
+        if self._plain:
+            assert self._base is not None
+            hidden: Tensor = self._base(**inputs)[0][0]
+            return hidden[places]
+        logits: Tensor = self.model(**inputs, logits_to_keep=places if len(places) else 1).logits[0]
+        return logits
+
+    def logits(self, rows: Tensor, tokens: Tensor | None) -> Tensor:
+        """Logits of these tokens (None: all), shape (rows, tokens)."""
+        if not self._plain:
+            return rows if tokens is None else rows[:, tokens.to(rows.device)]
+        assert self._output is not None
+        if tokens is None:
+            found: Tensor = self._output(rows)
+            return found
+        index = tokens.to(rows.device)
+        bias = None if self._output.bias is None else self._output.bias[index]
+        return functional.linear(rows, self._output.weight[index], bias)
 
 
 def shared_prefix(prompts: Sequence[Prompt]) -> int:
-    """How many leading tokens all prompts share and none of them owes to its last message.
-
-    A function of the batch alone: what ran before never changes how a batch is computed. At least one token: the
-    first is every sequence's own beginning, whatever follows.
-    """
+    """How many leading tokens all prompts share and none of them owes to its last message; a function of the batch alone."""
     first = prompts[0].ids
     length = min(min(p.fixed, len(p.ids) - 1) for p in prompts)
     for prompt in prompts[1:]:
@@ -174,3 +222,11 @@ def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     ends = getattr(model.generation_config, "eos_token_id", None)
     listed = ends if isinstance(ends, list) else [ends]
     return frozenset(int(i) for i in [*listed, tokenizer.eos_token_id] if i is not None)
+
+
+def _token_bytes(model: Any) -> int:
+    """Bytes of one token's keys and values in all layers."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(config.num_hidden_layers * heads * size * 2 * model.dtype.itemsize)

@@ -22,3 +22,7 @@ class PromptTooLongError(ValueError):
             f"the prompt has {prompt} tokens and its answer may take {answer}, but the model holds {context}: "
             "use fewer demonstrations or chunks, or strategy.overflow=drop"
         )
+
+
+class GrammarError(ValueError):
+    """A grammar that the engine cannot use for this request; the message says why, without any of its text."""

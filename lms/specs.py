@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args, Literal
 from urllib.parse import urlsplit
 
 from lms.errors import ModelError
 from lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
+WireGrammar = Literal["structured_outputs", "llama_cpp", "json_schema"]
 _LOOPBACK = ("localhost", "::1", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """What a server is asked for beyond a chat completion.
+
+    Attributes:
+        grammar: How it takes what an answer may be: vLLM's `structured_outputs`, `llama_cpp`'s grammar, OpenAI's
+            `json_schema` (formats whose answers are JSON), or null.
+        logprobs: Ask for the probabilities of the answer's tokens.
+        prediction: Send the draft as OpenAI's predicted output.
+    """
+
+    grammar: WireGrammar | None = None
+    logprobs: bool = False
+    prediction: bool = False
+
+    def __post_init__(self) -> None:
+        if self.grammar not in (None, *get_args(WireGrammar)):
+            raise ModelError(f"model.wire.grammar={self.grammar} is not known: use {', '.join(get_args(WireGrammar))} or null")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +50,9 @@ class LocalModel:
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
         quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
         batch_size: How many answers are generated together.
-        stop: Strings at which an answer ends, besides the template's own.
+        stop: Strings at which an answer without a grammar ends, besides the template's own.
+        share_prefix: Read what prompts have in common once.
+        states_gib: Memory for keys and values in GiB, half for shared prefixes, half for a batch's rows.
     """
 
     name: str
@@ -43,6 +66,8 @@ class LocalModel:
     quantization: Quantization | None = None
     batch_size: int = 16
     stop: tuple[str, ...] | list[str] = ()
+    share_prefix: bool = True
+    states_gib: float = 1.5
 
     def __post_init__(self) -> None:
         if self.template not in TEMPLATES:
@@ -51,8 +76,8 @@ class LocalModel:
             raise ModelError(f"model.dtype={self.dtype} is not known: use float32, bfloat16 or float16")
         if self.quantization not in (None, "4bit", "8bit"):
             raise ModelError(f"model.quantization={self.quantization} is not known: use 4bit, 8bit or null")
-        if self.batch_size < 1:
-            raise ModelError("model.batch_size must be at least 1")
+        if self.batch_size < 1 or self.states_gib <= 0:
+            raise ModelError("model.batch_size must be at least 1 and model.states_gib positive")
 
     @property
     def concurrency(self) -> int:
@@ -76,6 +101,7 @@ class _Remote:
     timeout: float = 120.0
     price_input: float | None = None
     price_output: float | None = None
+    wire: Wire = Wire()
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:

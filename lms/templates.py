@@ -70,3 +70,5 @@ STOPS: dict[str, tuple[str, ...]] = {
     "alpaca": ("\n ###", "\n###", "</s>"),
     "universalner": ("</s>",),
 }
+LEADS = {"chat": "", "plain": "", "alpaca": " ", "universalner": " "}
+"""What stands between the end of a prompt and the answer proper; the model says it itself."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args, Literal
 
@@ -12,18 +13,32 @@ import dspy
 from dspy import lm15
 
 from corpora import InputError, Label
+from lms import Grammar, Wire
 
 Alignment = Literal["tokens", "positional"]
+Drafter = Callable[[str, Sequence[str]], Sequence[str]]
+Piece = tuple[int, int, float]
 _CHARS_PER_TOKEN = 2.0
 _MARGIN = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An answer as tags, one a token, always legal BIO; `repairs` counts what the answer had wrong."""
+    """An answer as tags, one a token, always legal BIO.
+
+    Attributes:
+        tags: The tags.
+        repairs: Counts of what the answer had wrong.
+        places: Where each tag comes from, one a token: question and characters of its answer, half-open; None for a
+            tag that no particular piece of an answer decides.
+    """
 
     tags: list[str]
     repairs: Counter[str] = field(default_factory=Counter)
+    places: list[Place | None] = field(default_factory=list)
+
+
+Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +56,29 @@ class Format(dspy.Adapter):
         labels: The corpus' labels, in order.
         alignment: How an answer's pieces find their tokens: `tokens` by edit alignment of what the answer
             echoes, `positional` the n-th piece to the n-th token.
+        constrained: Hold local models to the format's grammar.
+        drafter: Gives likely tags from a sentence's id and tokens, which save passes and change no answer.
+        wire: What a server is asked for, where the model is behind one.
     """
 
     lines: int | None = None
     """How many lines more than tokens an answer may have before what follows is surplus; None: no such bound."""
 
-    def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens") -> None:
+    def __init__(
+        self,
+        *,
+        labels: Sequence[Label],
+        alignment: Alignment = "tokens",
+        constrained: bool = True,
+        drafter: Drafter | None = None,
+        wire: Wire | None = None,
+    ) -> None:
         super().__init__()
         if alignment not in get_args(Alignment):
             raise InputError(f"alignment={alignment} is not known", remedy="Use tokens or positional.")
         self.labels = tuple(labels)
         self.alignment = alignment
+        self.constrained, self.drafter, self.wire = constrained, drafter, wire or Wire()
 
     @abstractmethod
     def rules(self) -> str:
@@ -60,6 +87,14 @@ class Format(dspy.Adapter):
     @abstractmethod
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
         """What the right answer looks like: a demonstration's."""
+
+    @abstractmethod
+    def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
+        """What an answer may be; the right answer is always among it."""
+
+    def schema(self, key: str = "") -> dict[str, Any] | None:
+        """A JSON schema of answers, the same for every sentence so that prompts begin alike; None if they are no JSON objects."""
+        return None
 
     @abstractmethod
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
@@ -91,8 +126,9 @@ class Format(dspy.Adapter):
         """The system text and the turns of one request: demonstrations first, what changes last."""
         turns: list[tuple[str, str]] = []
         for demo in demos:
-            asked = next(q for q in self.questions(demo["tokens"], ()) if q.key == question.key)
-            turns += [*asked.turns, ("assistant", self.answer(demo["tokens"], demo["tags"], question.key))]
+            tokens = shown_tokens(demo["tokens"])
+            asked = next(q for q in self.questions(tokens, ()) if q.key == question.key)
+            turns += [*asked.turns, ("assistant", self.answer(tokens, demo["tags"], question.key))]
         return f"{instructions}\n\n{self.rules()}", turns + list(question.turns)
 
     def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,31 +145,92 @@ class Format(dspy.Adapter):
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """Ask every question about one sentence and read the answers together."""
-        tokens = list(inputs["tokens"])
+        tokens = shown_tokens(inputs["tokens"])
         answers: dict[str, str] = {}
+        pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
-        for question in self.questions(tokens, inputs.get("context") or ()):
+        name = str(lm_kwargs.get("sentence_id", ""))
+        for question in self.questions(tokens, inputs.get("context") or ()) if tokens else ():
             system, turns = self.messages(signature.instructions, demos, question)
-            config = self._config(lm, tokens, question, str(lm_kwargs.get("sentence_id", "")))
+            config = self._config(lm, tokens, question, name)
             messages = tuple(_message(role, content) for role, content in turns)
             response = lm(lm15.Request(model=lm.model, system=system, messages=messages, config=config))
             answers[question.key] = response.message.text or ""
+            pieces[question.key] = _pieces(response.logprobs)
             used["prompt_tokens"] += response.usage.input_tokens or 0
             used["answer_tokens"] += response.usage.output_tokens or 0
             used["cached_tokens"] += response.usage.cache_read_tokens or 0
+            used["passes"] += (response.provider_data or {}).get("passes", 0)
             used[f"ended_by_{response.finish_reason}"] += 1
-        decoded = self.read(answers, tokens)
-        return [{"tags": decoded.tags, "repairs": dict(+decoded.repairs), "answers": answers, "usage": dict(+used)}]
+        decoded = self.read(answers, tokens) if tokens else Decoded([])
+        return [
+            {
+                "tags": decoded.tags,
+                "confidence": _confidence(decoded, pieces),
+                "repairs": dict(+decoded.repairs),
+                "answers": answers,
+                "usage": dict(+used),
+            }
+        ]
 
     def _config(self, lm: Any, tokens: Sequence[str], question: Question, name: str) -> lm15.Config:
         longest = self.longest(tokens, question.key)
+        draft = None if self.drafter is None else self.answer(tokens, list(self.drafter(name, tokens)), question.key)
         if isinstance(lm.engine, str):  # a server gets what its protocol knows
             budget = int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN
-            return lm15.Config(temperature=0.0, max_tokens=budget)
+            return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
-        if self.lines is not None:
+        if self.constrained and getattr(lm.engine, "takes_grammar", False):
+            extensions |= {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
+        elif self.lines is not None:
             extensions["lines"] = len(tokens) + self.lines
         return lm15.Config(temperature=0.0, extensions=extensions)
+
+    def _wire_config(self, budget: int, grammar: Grammar, schema: dict[str, Any] | None, draft: str | None) -> lm15.Config:
+        extensions: dict[str, Any] = {}
+        form = None
+        if self.wire.grammar == "structured_outputs":
+            extensions["structured_outputs"] = {"grammar": grammar.lark()}
+        elif self.wire.grammar == "llama_cpp":
+            extensions["grammar"] = grammar.gbnf()
+        elif self.wire.grammar == "json_schema" and schema is not None:
+            form = {"type": "json_schema", "json_schema": {"name": "mentions", "strict": True, "schema": schema}}
+        if self.wire.prediction and draft is not None:
+            extensions["prediction"] = {"type": "content", "content": draft}
+        return lm15.Config(
+            temperature=0.0,
+            max_tokens=None if "prediction" in extensions else budget,  # Azure takes no bound beside a prediction
+            response_format=form,
+            logprobs=0 if self.wire.logprobs else None,
+            extensions=extensions or None,
+        )
+
+
+def shown_tokens(tokens: Sequence[str]) -> list[str]:
+    """Tokens as they stand in prompts and answers: on one line, and never empty."""
+    return [" ".join(token.split()) or "_" for token in tokens]
+
+
+def _pieces(logprobs: Sequence[lm15.TokenLogprob] | None) -> list[Piece]:
+    """Pieces of an answer that were chosen among several: characters, half-open, and the logarithm of the probability."""
+    found: list[Piece] = []
+    at = 0
+    for piece in logprobs or ():
+        found.append((at, at + len(piece.token), piece.logprob))
+        at += len(piece.token)
+    return found
+
+
+def _confidence(decoded: Decoded, pieces: Mapping[str, Sequence[Piece]]) -> list[float | None] | None:
+    """The probability of each tag: of all choices that touch its place; None where no choice is known."""
+    if not any(pieces.values()):
+        return None
+    return [None if place is None else _probability(place, pieces.get(place[0], ())) for place in decoded.places]
+
+
+def _probability(place: Place, pieces: Sequence[Piece]) -> float:
+    _, start, end = place
+    return math.exp(min(0.0, sum(logprob for a, b, logprob in pieces if a < end and b > start)))
 
 
 def _message(role: str, content: str) -> lm15.Message:

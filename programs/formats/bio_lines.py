@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from corpora import InputError, Label
+from lms import Grammar, Rule
+from lms.grammars import Alternatives
 from programs.formats.align import align
-from programs.formats.base import Alignment, Decoded, Format
+from programs.formats.base import Decoded, Format, Place
 from programs.formats.tags import ExactReader, legal, TagReader
 
 _NOISE = re.compile(r"\s*(```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:)\s*", re.IGNORECASE)
@@ -18,24 +21,32 @@ _BRIDGE = 2
 Separator = Literal["space", "newline"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    token: str
+    tag: str
+    place: Place
+
+
 class BioLines(Format):
     """One line a token.
 
     Args:
         labels: The corpus' labels.
-        alignment: `tokens` or `positional`; the latter reads lines just as the paper's scorer did.
         separator: What stands between the tokens of the question: `space` (the paper's local models) or
             `newline` (its GPT models).
+        options: See `Format`; `alignment=positional` reads lines just as the paper's scorer did.
     """
 
     lines = 8
 
-    def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens", separator: Separator = "space") -> None:
-        super().__init__(labels=labels, alignment=alignment)
+    def __init__(self, *, labels: Sequence[Label], separator: Separator = "space", **options: Any) -> None:
+        super().__init__(labels=labels, **options)
         if separator not in _SEPARATORS:
             raise InputError(f"format.separator={separator} is not known", remedy="Use space or newline.")
         self.separator = separator
         self._reader, self._exact = TagReader(self.labels), ExactReader(self.labels)
+        self._tags = {"O", *(f"{prefix}-{label.name}" for label in self.labels for prefix in "BI")}
 
     def rules(self) -> str:
         tags = ["O", *(f"{prefix}-{label.name}" for label in self.labels for prefix in "BI")]
@@ -50,12 +61,50 @@ class BioLines(Format):
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
         return "\n".join(f"{token} : {tag}" for token, tag in zip(tokens, tags, strict=True))
 
+    def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
+        """A line for each token, its tag any but an `I-` that continues nothing.
+
+        Rule `s3` is line 3 behind an `O`, `s3_1` line 3 behind a tag of label 1; `t3` and `t3_1` are their tags.
+        """
+        rules: dict[str, Alternatives] = {"start": [[Rule("s0")]]}
+        for i, token in enumerate(tokens):
+            end, last = ("", True) if i == len(tokens) - 1 else ("\n", False)
+
+            def then(name: str, last: bool = last, i: int = i) -> list[str | Rule]:
+                return [] if last else [Rule(f"s{i + 1}{name}")]
+
+            begun = [[f"B-{label.name}{end}", *then(f"_{n}")] for n, label in enumerate(self.labels)]
+            rules[f"s{i}"] = [[f"{token} : ", Rule(f"t{i}")]]
+            rules[f"t{i}"] = [[f"O{end}", *then("")], *begun]
+            for n, label in enumerate(self.labels if i else ()):
+                rules[f"s{i}_{n}"] = [[f"{token} : ", Rule(f"t{i}_{n}")]]
+                rules[f"t{i}_{n}"] = [[Rule(f"t{i}")], [f"I-{label.name}{end}", *then(f"_{n}")]]
+        return Grammar(rules)
+
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
         text = answers.get("", "")
         if self.alignment == "positional":
-            return Decoded(self._positional(text, tokens, repairs), repairs)
-        return Decoded(legal(self._aligned(text, tokens, repairs), repairs), repairs)
+            return Decoded(self._positional(text, tokens, repairs), repairs, [None] * len(tokens))
+        rows, places = self._echo(text, tokens) or self._aligned(text, tokens, repairs)
+        return Decoded(legal(rows, repairs), repairs, places)
+
+    def _echo(self, text: str, tokens: Sequence[str]) -> tuple[list[str], list[Place | None]] | None:
+        """Tags of an answer that is just as asked for, whatever its tokens look like; None if it is not."""
+        lines = text.split("\n")
+        if len(lines) != len(tokens):
+            return None
+        tags: list[str] = []
+        places: list[Place | None] = []
+        at = 0
+        for line, token in zip(lines, tokens, strict=True):
+            head = f"{token} : "
+            if not line.startswith(head) or line[len(head) :] not in self._tags:
+                return None
+            tags.append(line[len(head) :])
+            places.append(("", at + len(head), at + len(line)))
+            at += len(line) + 1
+        return tags, places
 
     def _positional(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
         """The paper's reading: each line that is not empty is the next token's; a line without just one `: ` is O."""
@@ -70,8 +119,9 @@ class BioLines(Format):
         repairs["surplus_line"] += max(0, len(tags) - len(tokens))
         return self._exact.read((tags + ["O"] * len(tokens))[: len(tokens)], repairs)
 
-    def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
-        echoed, tags = self._lines(text, repairs)
+    def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[list[str], list[Place | None]]:
+        lines = self._lines(text, repairs)
+        echoed, tags = [line.token for line in lines], [line.tag for line in lines]
         if echoed and not any(echoed):  # tags alone, without their tokens: their number is all there is
             places: list[int | None] = [i if i < len(tags) else None for i in range(len(tokens))]
         else:
@@ -80,18 +130,20 @@ class BioLines(Format):
         repairs["surplus_line"] += len(tags) - (len(places) - places.count(None))
         repairs["changed_token"] += sum(p is not None and echoed[p] not in ("", t) for p, t in zip(places, tokens, strict=True))
         rows = ["O" if place is None else tags[place] for place in places]
-        return _bridged(rows, places, repairs)
+        return _bridged(rows, places, repairs), [None if place is None else lines[place].place for place in places]
 
-    def _lines(self, text: str, repairs: Counter[str]) -> tuple[list[str], list[str]]:
-        echoed, tags = [], []
+    def _lines(self, text: str, repairs: Counter[str]) -> list[_Line]:
+        found = []
+        at = 0
         for line in text.split("\n"):
-            if not line.strip() or _NOISE.fullmatch(line):
-                continue
-            token, tag = self._line(line)
-            repairs["unknown_label"] += tag is None
-            echoed.append(token)
-            tags.append(tag or "O")
-        return echoed, tags
+            if line.strip() and not _NOISE.fullmatch(line):
+                token, tag = self._line(line)
+                repairs["unknown_label"] += tag is None
+                end = at + len(line.rstrip())
+                start = at + max(line.rfind(":"), line.rstrip().rfind(" ")) + 1
+                found.append(_Line(token, tag or "O", ("", min(start, end), end)))
+            at += len(line) + 1
+        return found
 
     def _line(self, line: str) -> tuple[str, str | None]:
         """Token and tag of a line: divided at its last colon, else at its last space; or a tag alone."""

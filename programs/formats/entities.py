@@ -12,8 +12,10 @@ import json_repair
 from corpora import Label
 from corpora.bio import span_tags, tag_spans
 from corpora.tokens import punctuation_tokens
+from lms import Grammar, Rule
+from lms.grammars import Alternatives
 from programs.formats.align import fold
-from programs.formats.base import Alignment, Decoded, Format, Question
+from programs.formats.base import Decoded, Format, Place, Question
 from programs.formats.tags import TagReader
 
 _READ = "I've read this text."
@@ -27,12 +29,12 @@ class Entities(Format):
 
     Args:
         labels: The corpus' labels.
-        alignment: Only `tokens` has a meaning here: mentions carry no positions.
         per_type: Ask for one type at a time, in the conversation that UniversalNER was tuned on.
+        options: See `Format`; `alignment` has no meaning here, since mentions carry no positions.
     """
 
-    def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens", per_type: bool = False) -> None:
-        super().__init__(labels=labels, alignment=alignment)
+    def __init__(self, *, labels: Sequence[Label], per_type: bool = False, **options: Any) -> None:
+        super().__init__(labels=labels, **options)
         self.per_type = per_type
         self._reader = TagReader(self.labels)
 
@@ -63,23 +65,60 @@ class Entities(Format):
                 lists[label].append(mention)
         return json.dumps(lists[key] if key else lists, ensure_ascii=False)
 
+    def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
+        """Lists of mentions that stand in the sentence, each behind the one before, so that every list ends.
+
+        Rule `list` is what follows an opening bracket, `m3` a mention that begins at token 3 or later, `w3` what
+        follows token 3 inside a mention, `c4` what follows a mention before token 4.
+        """
+        words = [json.dumps(token, ensure_ascii=False)[1:-1] for token in tokens]
+        if key:
+            rules: dict[str, Alternatives] = {"start": [["[", Rule("list")]]}
+        else:
+            parts: list[str | Rule] = []
+            for n, label in enumerate(self.labels):
+                parts += [f"{', ' if n else '{'}{json.dumps(label.name, ensure_ascii=False)}: [", Rule("list")]
+            rules = {"start": [[*parts, "}"]]}
+        rules["list"] = [["]"], ['"', Rule("m0")]]
+        for i, word in enumerate(words):
+            behind = i + 1
+            rules[f"m{i}"] = [[word, Rule(f"w{i}")], [Rule(f"m{behind}")]]
+            if behind < len(words):
+                rules[f"w{i}"] = [['"', Rule(f"c{behind}")], [f" {words[behind]}", Rule(f"w{behind}")]]
+                rules[f"c{behind}"] = [["]"], [', "', Rule(f"m{behind}")]]
+            else:
+                rules[f"m{i}"], rules[f"w{i}"], rules[f"c{behind}"] = [[word, Rule(f"w{i}")]], [['"', Rule(f"c{behind}")]], [["]"]]
+        return Grammar(rules)
+
+    def schema(self, key: str = "") -> dict[str, Any] | None:
+        """An object with a list of texts a type; OpenAI's structured outputs take objects only, so none for one type's list."""
+        if key:
+            return None
+        names = [label.name for label in self.labels]
+        listed = {"type": "array", "items": {"type": "string"}}
+        return {"type": "object", "properties": dict.fromkeys(names, listed), "required": names, "additionalProperties": False}
+
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
-        spans: list[tuple[int, int, str]] = []
+        spans: dict[tuple[int, int, str], Place | None] = {}
         for key, text in answers.items():
+            at = 0
             for label, mention in self._mentions(key, text, repairs):
-                spans += [(start, end, label) for start, end in _places(mention, tokens, repairs)]
+                place, at = _place_of(mention, key, text, at)
+                for start, end in _places(mention, tokens, repairs):
+                    spans.setdefault((start, end, label), place)
         order = {label.name: n for n, label in enumerate(self.labels)}
-        spans = sorted(set(spans), key=lambda s: (s[0] - s[1], order[s[2]], s[0]))
         taken: set[int] = set()
         kept = []
-        for span in spans:
+        places: list[Place | None] = [None] * len(tokens)
+        for span in sorted(spans, key=lambda s: (s[0] - s[1], order[s[2]], s[0])):
             if taken.isdisjoint(range(span[0], span[1])):
                 taken.update(range(span[0], span[1]))
                 kept.append(span)
+                places[span[0] : span[1]] = [spans[span]] * (span[1] - span[0])
             else:
                 repairs["overlapping_mention"] += 1
-        return Decoded(span_tags(len(tokens), kept), repairs)
+        return Decoded(span_tags(len(tokens), kept), repairs, places)
 
     def _mentions(self, key: str, text: str, repairs: Counter[str]) -> Iterable[tuple[str, str]]:
         value = _json(text, repairs)
@@ -114,16 +153,43 @@ def _json(text: str, repairs: Counter[str]) -> Any:
         return None
 
 
+def _place_of(mention: str, key: str, text: str, at: int) -> tuple[Place | None, int]:
+    """Where a mention stands in the answer from character `at` on, quotes included, and where to look for the next."""
+    quoted = json.dumps(mention, ensure_ascii=False)
+    start = text.find(quoted, at)
+    if start < 0:
+        return None, at
+    return (key, start, start + len(quoted)), start + len(quoted)
+
+
 def _places(mention: str, tokens: Sequence[str], repairs: Counter[str]) -> list[tuple[int, int]]:
     """Every place where the mention's tokens stand; if none does, the same without regard to case and quotes."""
     wanted = [token.text for token in punctuation_tokens(mention)]
-    places = _matches(wanted, tokens) or _matches(mention.split(), tokens)
+    places = _spelt(mention, tokens) or _matches(wanted, tokens)
     if not places:
         folded = [fold(token) for token in tokens]
         places = _matches([fold(token) for token in wanted], folded)
         repairs["changed_case"] += bool(places)
     repairs["mention_not_found"] += not places
     return places
+
+
+def _spelt(mention: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
+    """Every run of tokens that, joined by spaces, is the mention, whatever is inside a token."""
+    found = []
+    for start in range(len(tokens)):
+        rest = mention
+        for end in range(start, len(tokens)):
+            if not rest.startswith(tokens[end]):
+                break
+            rest = rest[len(tokens[end]) :]
+            if not rest:
+                found.append((start, end + 1))
+                break
+            if not rest.startswith(" "):
+                break
+            rest = rest[1:]
+    return found
 
 
 def _matches(wanted: Sequence[str], tokens: Sequence[str]) -> list[tuple[int, int]]:

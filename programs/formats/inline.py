@@ -5,22 +5,40 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import Any
 
 from corpora import Label
 from corpora.bio import span_tags, tag_spans
+from lms import Grammar, Rule
+from lms.grammars import Alternatives
 from programs.formats.align import fold
-from programs.formats.base import Alignment, Decoded, Format
+from programs.formats.base import Decoded, Format, Place
 from programs.formats.tags import TagReader
 
 _MARK = re.compile(r"<\s*(/?)\s*([^<>/]*?)\s*>")
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    start: int
+    end: int
+    label: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    name: str
+    place: Place
+
+
 class Inline(Format):
     """Marks around the mentions, in the sentence itself."""
 
-    def __init__(self, *, labels: Sequence[Label], alignment: Alignment = "tokens") -> None:
-        super().__init__(labels=labels, alignment=alignment)
+    def __init__(self, *, labels: Sequence[Label], **options: Any) -> None:
+        super().__init__(labels=labels, **options)
         self._reader = TagReader(self.labels)
 
     def rules(self) -> str:
@@ -37,34 +55,93 @@ class Inline(Format):
             words[end - 1] += f"</{label}>"
         return " ".join(words)
 
+    def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
+        """The sentence with marks that open before a token and close behind one, never one inside another.
+
+        Rule `o3` is token 3 outside of a mark, `p3` what comes behind it, `q3_1` the same inside a mark of label 1.
+        """
+        rules: dict[str, Alternatives] = {"start": [[Rule("o0")]]}
+        for i, token in enumerate(tokens):
+            last = i == len(tokens) - 1
+            opened: Alternatives = [[f"<{label.name}>{token}", Rule(f"q{i}_{n}")] for n, label in enumerate(self.labels)]
+            rules[f"o{i}"] = [[token, Rule(f"p{i}")], *opened]
+            rules[f"p{i}"] = [[]] if last else [[" ", Rule(f"o{i + 1}")]]
+            for n, label in enumerate(self.labels):
+                closed: list[str | Rule] = [f"</{label.name}>", Rule(f"p{i}")]
+                rules[f"q{i}_{n}"] = [closed] if last else [closed, [f" {tokens[i + 1]}", Rule(f"q{i + 1}_{n}")]]
+        return Grammar(rules)
+
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
-        said, owners, labels = self._unmark(answers.get("", ""), tokens, repairs)
+        text = answers.get("", "")
+        spans = self._echo(text, tokens)
+        if spans is None:
+            spans = self._found(text, tokens, repairs)
+        places: list[Place | None] = [None] * len(tokens)
+        for span in spans:
+            places[span.start : span.end] = [span.place] * (span.end - span.start)
+        return Decoded(span_tags(len(tokens), [(s.start, s.end, s.label) for s in spans]), repairs, places)
+
+    def _echo(self, text: str, tokens: Sequence[str]) -> list[_Span] | None:
+        """Spans of an answer that is the sentence and well-formed marks, whatever the tokens look like; None if it is not.
+
+        Where the text can be read in two ways, what can be a token of the sentence is one.
+        """
+        names = [label.name for label in self.labels]
+        todo: list[tuple[int, int, tuple[str, int, int] | None, tuple[_Span, ...]]] = [(0, 0, None, ())]
+        seen: set[tuple[int, int, str | None]] = set()
+        while todo:
+            i, at, mark, spans = todo.pop()
+            if (i, at, mark and mark[0]) in seen:
+                continue
+            seen.add((i, at, mark and mark[0]))
+            if mark is not None:
+                close = f"</{mark[0]}>"
+                if text.startswith(close, at):
+                    span = _Span(mark[1], i, mark[0], ("", mark[2], at + len(close)))
+                    todo.append((i, at + len(close), None, (*spans, span)))
+            if i == len(tokens):
+                if mark is None and at == len(text):
+                    return list(spans)
+                continue
+            begin = at
+            if i:
+                if not text.startswith(" ", at):
+                    continue
+                begin += 1
+            for name in names if mark is None else ():
+                if text.startswith(head := f"<{name}>", begin) and text.startswith(tokens[i], begin + len(head)):
+                    todo.append((i + 1, begin + len(head) + len(tokens[i]), (name, i, begin), spans))
+            if text.startswith(tokens[i], begin):
+                todo.append((i + 1, begin + len(tokens[i]), mark, spans))
+        return None
+
+    def _found(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[_Span]:
+        said, owners, labels = self._unmark(text, tokens, repairs)
         if self.alignment == "positional":
             found = _by_position(said, owners, len(tokens))
         else:
             found = _by_alignment(said, owners, tokens, repairs)
-        spans: list[tuple[int, int, str]] = []
+        spans: list[_Span] = []
         last: int | None = None
         for i, owner in enumerate(found):
             if owner is not None and owner == last:
-                spans[-1] = (spans[-1][0], i + 1, spans[-1][2])
+                spans[-1] = replace(spans[-1], end=i + 1)
             elif owner is not None:
-                spans.append((i, i + 1, labels[owner]))
+                spans.append(_Span(i, i + 1, labels[owner].name, labels[owner].place))
             last = owner
-        missed = len(labels) - len({owner for owner in found if owner is not None})
-        repairs["mention_not_found"] += missed
-        return Decoded(span_tags(len(tokens), spans), repairs)
+        repairs["mention_not_found"] += len(labels) - len({owner for owner in found if owner is not None})
+        return spans
 
-    def _unmark(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[str, list[int | None], list[str]]:
-        """The text without marks, the number of the mark that owns each character, and the label of each mark.
+    def _unmark(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[str, list[int | None], list[_Mark]]:
+        """The text without marks, the number of the mark that owns each character, and the marks.
 
         What looks like a mark but stands in the sentence itself is text.
         """
         sentence = "".join(tokens)
         said: list[str] = []
         owners: list[int | None] = []
-        labels: list[str] = []
+        labels: list[_Mark] = []
         current: int | None = None
         at = 0
         for match in [*_MARK.finditer(text), None]:
@@ -80,12 +157,14 @@ class Inline(Format):
                 owners += [current] * len(match[0])
             elif match[1]:
                 repairs["stray_close"] += current is None
+                if current is not None:
+                    labels[current] = replace(labels[current], place=("", labels[current].place[1], at))
                 current = None
             elif label is None:
                 repairs["unknown_label"] += 1
             else:
                 repairs["unclosed_mark"] += current is not None
-                labels.append(label)
+                labels.append(_Mark(label, ("", match.start(), len(text))))
                 current = len(labels) - 1
         repairs["unclosed_mark"] += current is not None
         return "".join(said), owners, labels

@@ -10,8 +10,9 @@ import torch
 from dspy import lm15
 
 from lms import LocalModel, ModelError, PromptTooLongError
+from lms.answers import Prompt
 from lms.attention import NAME
-from lms.decoding import Decoder, Prompt, shared_prefix
+from lms.decoding import Decoder, shared_prefix
 from lms.engine import TransformersEngine
 
 PROMPTS = [
@@ -50,33 +51,33 @@ def request(text: str, **extensions: Any) -> lm15.Request:
 def test_a_batch_says_what_each_prompt_alone_says_with_plain_generate(engine: TransformersEngine) -> None:
     prompts = [engine.prompt(request(text)) for text in PROMPTS]
     assert shared_prefix(prompts) > 50
-    answers = engine._decoder.decode(prompts)
+    answers = engine.decoder.decode(prompts)
     for prompt, answer in zip(prompts, answers, strict=True):
         said = plain_generate(engine.model, engine.tokenizer, prompt.ids, prompt.budget)
         assert answer.text == engine.tokenizer.decode(said, skip_special_tokens=True)
-        assert answer.tokens == len(said)
+        assert len(answer.ids) == len(said)
 
 
 @pytest.mark.weights
 def test_what_ran_before_changes_nothing(engine: TransformersEngine) -> None:
     prompts = [engine.prompt(request(text)) for text in PROMPTS]
-    before = engine._decoder.decode(prompts)
-    engine._decoder.decode([engine.prompt(request("Something else entirely"))])
-    assert engine._decoder.decode(prompts) == before
+    before = engine.decoder.decode(prompts)
+    engine.decoder.decode([engine.prompt(request("Something else entirely"))])
+    assert engine.decoder.decode(prompts) == before
 
 
 @pytest.mark.weights
 def test_budget_stops_and_lines(engine: TransformersEngine) -> None:
     base = engine.prompt(request("Write a shopping list of ten fruits as a numbered list."))
-    cut = engine._decoder.decode([Prompt(base.ids, base.fixed, 5, ())])[0]
-    assert (cut.tokens, cut.finish) == (5, "length")
-    whole = engine._decoder.decode([Prompt(base.ids, base.fixed, 60, ())])[0].text
-    lines = engine._decoder.decode([Prompt(base.ids, base.fixed, 60, (), 2)])[0]
+    cut = engine.decoder.decode([Prompt(base.ids, base.fixed, 5, ())])[0]
+    assert (len(cut.ids), cut.finish) == (5, "length")
+    whole = engine.decoder.decode([Prompt(base.ids, base.fixed, 60, ())])[0].text
+    lines = engine.decoder.decode([Prompt(base.ids, base.fixed, 60, (), 2)])[0]
     assert lines.finish == "stop"
     assert lines.text.count("\n") == 2
     assert whole.count("\n") > 2
     word = whole.split()[3]
-    stopped = engine._decoder.decode([Prompt(base.ids, base.fixed, 60, (word,))])[0]
+    stopped = engine.decoder.decode([Prompt(base.ids, base.fixed, 60, (word,))])[0]
     assert stopped.text == whole.split(word, 1)[0]
     assert stopped.finish == "stop"
 
