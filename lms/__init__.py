@@ -37,11 +37,7 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
         ModelError: The model cannot be had; the message says what to do.
     """
     if isinstance(spec, LocalModel):
-        from lms.engine import TransformersEngine
-
-        engine = TransformersEngine(spec)
-        revision = engine.weights.revision
-        return dspy.LM(f"local/{spec.name}@{revision}:{spec.dtype}:{spec.template}", engine=engine, cache=False, num_retries=0)
+        return _build_local(spec)
     if isinstance(spec, ReplayModel):
         from lms.replay import ReplayEngine
 
@@ -49,3 +45,18 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
     from lms.remote import build_azure, build_openai
 
     return build_azure(spec) if isinstance(spec, AzureModel) else build_openai(spec)
+
+
+_loaded: dict[str, dspy.LM] = {}
+
+
+def _build_local(spec: LocalModel) -> dspy.LM:
+    """The model, or the one that is loaded already: the jobs of a sweep share it."""
+    from lms.engine import TransformersEngine
+
+    if repr(spec) not in _loaded:
+        _loaded.clear()  # before the next is loaded: memory may not hold two
+        engine = TransformersEngine(spec)
+        name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{spec.template}"
+        _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)
+    return _loaded[repr(spec)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from lms.errors import GrammarError
 
 Allowed = NDArray[np.int64]
 _CLUES = (3, 2, 1)
+_PRIOR = (9, 10)
+MOST = 192
+"""Tokens that a row's feed may have before it takes no further guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,18 @@ class Speaker:
         tokenizer: For stop texts and the answer's text.
         vocabulary: How many logits the model gives.
         ends: Tokens that end an answer.
-        special: Tokens that are no text.
+        special: Control tokens, and the tokens that spell the text by which each is known.
     """
 
     def __init__(
-        self, prompt: Prompt, shared: int, *, tokenizer: Any, vocabulary: int, ends: frozenset[int], special: frozenset[int]
+        self,
+        prompt: Prompt,
+        shared: int,
+        *,
+        tokenizer: Any,
+        vocabulary: int,
+        ends: frozenset[int],
+        special: Mapping[int, Sequence[int]],
     ) -> None:
         self.prompt, self.tokenizer, self.ends, self.special = prompt, tokenizer, ends, special
         self._vocabulary = vocabulary
@@ -98,6 +108,7 @@ class Speaker:
         self.asks: list[Ask] = []
         self._fresh = list(prompt.ids[shared:])
         self._place: int | None = 0
+        self._right, self._guessed = _PRIOR
         self._behind = 0
         self._allowed: Allowed | None = None
         self._add(self._certain())
@@ -112,13 +123,21 @@ class Speaker:
         """Whether all that was planned has been read."""
         return self.fed == len(self.feed)
 
-    def plan(self, window: int) -> None:
-        """Set `feed` and `asks`: the tokens that are certain, then at most `window` that are guessed."""
+    def plan(self, overhead: float = 0.0) -> None:
+        """Set `feed` and `asks`: the tokens that are certain, then guessed ones as far as they pay.
+
+        A guess that is right saves this row's share of a pass; one behind a wrong guess is read for nothing. So the
+        draft is followed while the chance that it is right so far times `overhead` exceeds the chance that it is not
+        times the tokens that the next guess adds; the chance is learnt from the guesses of this row.
+
+        Args:
+            overhead: What a pass costs, however few tokens it reads, in tokens and divided among the rows.
+        """
         self.feed, self.fed = list(self._fresh), 0
         self.asks = [Ask(len(self.feed) - 1, self._allowed)]
-        if self.matcher is None or not self.prompt.draft or not window:
+        if self.matcher is None or not self.prompt.draft or not overhead:
             return
-        most, guessed = len(self.feed) + window, 0
+        guessed, chance = 0, 1.0
         place = self._found_again()
         while place is not None and place < len(self.prompt.draft):
             ask, guess = self.asks[-1], self.prompt.draft[place]
@@ -127,7 +146,8 @@ class Speaker:
             self._consume([guess])
             more = [guess, *self._certain()]
             guessed += len(more)
-            if self._allowed is None or len(self.feed) + len(more) > most:
+            chance *= self._right / self._guessed
+            if self._allowed is None or chance * overhead < (1 - chance) * len(more) or len(self.feed) > MOST:
                 break
             ask.guess = guess
             self.feed += more
@@ -153,11 +173,14 @@ class Speaker:
             token, logprob = ask.chosen
             self.kept = base + ask.at + 1
             self._fresh = []
-            self._choose(token, logprob)
+            self._guessed += ask.guess is not None
+            self._right += token == ask.guess
+            self.take(token, logprob)
             if self.finish or token != ask.guess:
                 return
 
-    def _choose(self, token: int, logprob: float) -> None:
+    def take(self, token: int, logprob: float = 0.0) -> None:
+        """Go on with this token, and with whatever the grammar forces behind it."""
         if token in self.ends:
             self.said.append(token)
             self.logprobs.append(logprob)
@@ -195,7 +218,7 @@ class Speaker:
     def _certain(self) -> list[int]:
         """Consume and give the tokens to which there is no alternative, and set what is allowed behind them.
 
-        Where the tokenizer would read a control token into the text, the model spells it out instead.
+        Where the tokenizer would read a control token into the text, the text is spelt instead.
         """
         self._allowed = None
         if self.matcher is None:
@@ -204,7 +227,9 @@ class Speaker:
         while not self.matcher.is_stopped():
             forced = self.matcher.compute_ff_tokens()
             some = forced[: next((i for i, token in enumerate(forced) if token in self.special), len(forced))]
-            if not some:
+            if forced and not some:
+                some = list(self.special[forced[0]])
+            elif not forced:
                 self._allowed = self._mask()
                 if len(self._allowed) != 1 or int(self._allowed[0]) in self.ends:
                     break

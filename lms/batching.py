@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+_PATIENCE = 2.0
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -73,21 +74,24 @@ class Batcher(Generic[Job, Result]):
         """Wait for the job's turn and give its result, or raise what went wrong with it."""
         waiting = _Waiting[Job, Result](job)
         with self._changed:
+            self._waiting.append(waiting)
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="clinspan-batches", daemon=True)
                 self._worker.start()
-            self._waiting.append(waiting)
             self._changed.notify_all()
         return waiting.future.result()
 
     def _work(self) -> None:
-        while True:
-            for batch in self._gather():
+        while batches := self._gather():
+            for batch in batches:
                 self._do(batch)
 
     def _gather(self) -> list[list[_Waiting[Job, Result]]]:
+        """The next batches; none after a while without requests, so that an engine nobody uses can be freed."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._waiting))
+            if not self._changed.wait_for(lambda: bool(self._waiting), timeout=_PATIENCE):
+                self._worker = None
+                return []
             if not self._expected:
                 self._changed.wait_for(lambda: len(self._waiting) >= self._size, timeout=self._linger)
             self._changed.wait_for(lambda: len(self._waiting) >= max(self._expected, 1))

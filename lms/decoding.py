@@ -8,6 +8,7 @@ every other place the allowed token with the highest logit, of equal ones the fi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ from lms.states import Ids, LayerStates, Prefix, PrefixStore, RowStates
 PASS = 256
 """Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
 _KEEP = 0.75
+_OVERHEAD = {"cpu": 40.0, "cuda": 512.0}  # what a pass costs however short it is, in tokens (measured with 135M parameters on CPU)
 
 
 class Decoder:
@@ -41,14 +43,19 @@ class Decoder:
         self._head = _Head(model)
         install(model)
         self._ends = _end_ids(model, tokenizer)
-        self._special = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(
-            getattr(tokenizer, "added_tokens_decoder", ())
-        )
+        self._text_tokenizer = copy.deepcopy(tokenizer)  # the switch of `plain` is kept in the object, which threads share
+        known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
+        self._special = {token: self.plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
+        self.overhead = _OVERHEAD.get(self.model.device.type, _OVERHEAD["cuda"])
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         self._layers = int(model.config.get_text_config().num_hidden_layers)
         self.token_bytes = _token_bytes(model)
         self.prefixes = PrefixStore(self._read_prefix, limit=prefix_bytes)
         self.passes = 0
+
+    def plain(self, text: str) -> tuple[int, ...]:
+        """Text as tokens none of which is a control token, whatever the text looks like."""
+        return tuple(self._text_tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     @torch.inference_mode()
     def decode(self, prompts: Sequence[Prompt]) -> list[Answer | Exception]:
@@ -59,7 +66,7 @@ class Decoder:
         active: list[tuple[int, Speaker]] = []
         for number, prompt in enumerate(prompts):
             try:
-                active.append((number, self._speaker(prompt, shared)))
+                active.append((number, self.speaker(prompt, shared)))
             except GrammarError as error:
                 results[number] = error
         states = RowStates(prefix, rows=len(active), layers=self._layers, device=self.model.device)
@@ -76,13 +83,13 @@ class Decoder:
             failed = self._pass(states, [(row, speaker) for row, (_, speaker) in zip(rows, active, strict=True)])
             results |= {active[place][0]: error for place, error in failed.items()}
 
-    def _speaker(self, prompt: Prompt, shared: int) -> Speaker:
+    def speaker(self, prompt: Prompt, shared: int) -> Speaker:
+        """The row that answers a prompt whose first `shared` tokens are read already."""
         options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self._ends, "special": self._special}
         return Speaker(prompt, shared, **options)
 
     def _pass(self, states: RowStates, rows: Sequence[tuple[int, Speaker]]) -> dict[int, Exception]:
         """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on, by place."""
-        window = max(0, PASS - sum(speaker.unread for _, speaker in rows)) // len(rows)
         failed: dict[int, Exception] = {}
         ids: list[int] = []
         chunks: list[Chunk] = []
@@ -91,7 +98,7 @@ class Decoder:
         for number, (row, speaker) in enumerate(rows):
             with _failing(failed, number):
                 if speaker.idle:
-                    speaker.plan(window)
+                    speaker.plan(self.overhead / len(rows))
                 start, at = speaker.kept + speaker.fed, len(ids)
                 some, due = speaker.read(PASS - at)
                 chunks += [Chunk(row, start, len(some), at)] if some else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import re
@@ -44,7 +43,6 @@ class TransformersEngine:
         self.spec = spec
         self.weights: Weights = find_weights(spec)
         self.model, self.tokenizer = _load(spec, self.weights)
-        self._text_tokenizer = copy.deepcopy(self.tokenizer)  # the switch below is kept in the object, which threads share
         self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
         memory = int(spec.states_gib * (1 << 30)) // 2
         self.decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if spec.share_prefix else 0)
@@ -98,18 +96,14 @@ class TransformersEngine:
             stops=(*STOPS[self.spec.template], *self.spec.stop, *request.config.stop),
             lines=lines if isinstance(lines, int) else 0,
             matcher=self._matcher(grammar) if isinstance(grammar, str) else None,
-            draft=self._plain(LEADS[self.spec.template] + draft) if isinstance(draft, str) else (),
+            draft=self.decoder.plain(LEADS[self.spec.template] + draft) if isinstance(draft, str) else (),
         )
 
     def _budget(self, config: lm15.Config) -> int:
         longest = (config.extensions or {}).get("longest")
         if isinstance(longest, str):
-            return len(self._plain(longest)) + _MARGIN
+            return len(self.decoder.plain(longest)) + _MARGIN
         return config.max_tokens or _FALLBACK_BUDGET
-
-    def _plain(self, text: str) -> tuple[int, ...]:
-        """Text as tokens none of which is a control token, whatever the text looks like."""
-        return tuple(self._text_tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def _encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """The prompt as tokens; what looks like a control token inside a message is text."""
@@ -121,7 +115,7 @@ class TransformersEngine:
         ids: list[int] = []
         for number, piece in enumerate(re.split(f"{_OPEN}(\\d+){_CLOSE}", template(held, self.tokenizer))):
             if number % 2:
-                ids += self._plain(messages[int(piece)][1])
+                ids += self.decoder.plain(messages[int(piece)][1])
             else:
                 ids += self.tokenizer(piece, add_special_tokens=special and not number)["input_ids"]
         return tuple(ids)

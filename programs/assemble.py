@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import dspy
 from omegaconf import DictConfig
@@ -14,11 +15,15 @@ import lms
 from corpora import Corpus, InputError, Sentence, SPLITS
 from lms.weights import cache_folder
 from programs.door import build
+from programs.drafts import build_drafter
 from programs.errors import RunError
 from programs.formats import Format
 from programs.scoring import Metric
 from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 from programs.tagger import Tagger
+
+if TYPE_CHECKING:
+    from retrievers import Embedder, EmbedderSpec
 
 
 @dataclass
@@ -88,7 +93,14 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
     check_privacy(corpus, spec, config.allow_remote)
-    adapter: Format = build(config.format, labels=corpus.labels, alignment=config.alignment)
+    adapter: Format = build(
+        config.format,
+        labels=corpus.labels,
+        alignment=config.alignment,
+        constrained=config.constrained,
+        drafter=build_drafter(config.draft, corpus),
+        wire=getattr(spec, "wire", None),
+    )
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
     facts: dict[str, Any] = {}
@@ -121,10 +133,10 @@ def build_tagger(
         fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
         facts["demonstrations"] = [demo["id"] for demo in fixed]
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
-        from retrievers import build_base, Embedder, NearestSentences, Retriever
+        from retrievers import build_base, NearestSentences, Retriever
 
         retriever: Retriever = build(config.retriever)
-        embedder = Embedder(retriever.embedder)
+        embedder = _embedder(retriever.embedder)
         if strategy.demonstrations == "nearest":
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
             pool = demonstration_pool(corpus, strategy)
@@ -136,6 +148,14 @@ def build_tagger(
             retrieve = _table(texts, base.find(texts))
             facts["retrieval"] = base.facts
     return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow)
+
+
+@functools.lru_cache(maxsize=1)
+def _embedder(spec: EmbedderSpec) -> Embedder:
+    """The embedder, loaded once for all jobs of a sweep."""
+    from retrievers import Embedder
+
+    return Embedder(spec)
 
 
 def _table(texts: Sequence[str], found: Sequence[Sequence[Any]]) -> Callable[[str], Sequence[Any]]:

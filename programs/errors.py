@@ -10,7 +10,7 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
-from lms import ModelError
+from lms import GrammarError, ModelError
 from programs.tagger import is_overflow
 
 _FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelError)
@@ -31,6 +31,8 @@ def failure_name(error: Exception) -> str:
     if is_overflow(error):
         return "prompt_too_long"
     for cause in _causes(error):
+        if isinstance(cause, GrammarError):
+            return "grammar"
         if isinstance(cause, ModelError):
             raise RunError(str(cause)) from None
         if isinstance(cause, _MISTAKES):

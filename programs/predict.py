@@ -134,15 +134,17 @@ class Predictor:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True):
                 found = self.tagger(tokens=list(sentence.words), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
-            failed: dict[str, Any] = {"pred": ["O"] * len(sentence.tokens), "raw": None, "repairs": {}, "usage": {}}
+            outside = ["O"] * len(sentence.tokens)
+            failed: dict[str, Any] = {"pred": outside, "confidence": None, "raw": None, "repairs": {}, "usage": {}}
             return {**record, **failed, "error": failure_name(error)}
         repairs = Counter(found.repairs)
         repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
         raw = found.answers.get("", found.answers)
         refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
         pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
-        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens")}
-        return {**record, "pred": pred, "raw": raw, "repairs": dict(+repairs), "usage": usage, "error": refused}
+        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}
+        said = {"pred": pred, "confidence": None if refused else found.confidence, "raw": raw}
+        return {**record, **said, "repairs": dict(+repairs), "usage": usage, "error": refused}
 
 
 def _again(record: dict[str, Any]) -> bool:

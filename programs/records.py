@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora import InputError
+from corpora.errors import read_text
 
 PACKAGES = ("dspy", "transformers", "torch", "openai", "chromadb", "sentence-transformers", "seqeval", "hydra-core", "numpy")
 _TORN = "a line cut short by an interruption"
@@ -74,17 +75,7 @@ class RunFolder:
         if data and not data.endswith(b"\n"):
             data = data[: data.rfind(b"\n") + 1]
             self.predictions.write_bytes(data)
-        records = {}
-        for number, line in enumerate(data.split(b"\n"), 1):
-            if not line:
-                continue
-            try:
-                record = json.loads(line)
-                records[str(record["id"])] = record
-            except (ValueError, KeyError, TypeError):
-                remedy = "Remove the line; resume=FOLDER tags that sentence again."
-                raise InputError("is no prediction", path=self.predictions, line=number, remedy=remedy) from None
-        return records
+        return load_records(self.predictions)
 
     def sort_predictions(self, ids: Sequence[str]) -> None:
         """Rewrite the predictions in this order, one line an id, so that equal runs leave equal files."""
@@ -94,6 +85,25 @@ class RunFolder:
             for key in ids:
                 file.write(json.dumps(records[key], ensure_ascii=False) + "\n")
         scratch.replace(self.predictions)
+
+
+def load_records(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines of a `predictions.jsonl` by sentence id, the last line of an id counting.
+
+    Raises:
+        InputError: The file cannot be read, or a line is no record.
+    """
+    records = {}
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line:
+            continue
+        try:
+            record = json.loads(line)
+            records[str(record["id"])] = record
+        except (ValueError, KeyError, TypeError):
+            remedy = "Remove the line; resume=FOLDER tags that sentence again."
+            raise InputError("is no prediction", path=path, line=number, remedy=remedy) from None
+    return records
 
 
 def environment() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from corpora import InputError
-from metrics import add_counts, count_sentence, Counts, document_bootstrap, Mode, Scores, signature
+from metrics import add_counts, calibration, count_sentence, Counts, document_bootstrap, judge_entities, Mode, Scores, signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ def score_records(
         repairs.update(record["repairs"])
         if record["error"] is not None:
             failures[record["error"]] += 1
+    judged = [pair for r in records for pair in judge_entities(r["gold"], r["pred"], r.get("confidence"))]
     tables = [add_counts(rows, labels) for rows in documents.values()]
     failed = sum(failures.values())
     intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)
@@ -56,6 +57,7 @@ def score_records(
         "signature": signature(mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records)),
         **Scores(add_counts(tables, labels)).as_dict(),
         "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
+        "calibration": calibration(judged),
         "sentences": len(records),
         "documents": len(documents),
         "failed": failed,

@@ -40,18 +40,23 @@ class Tagger(dspy.Module):
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow = nearest, retrieve, overflow
 
+    def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The demonstrations and the chunks that go with a sentence."""
+        text = " ".join(tokens)
+        demos = list(self.nearest(text)) if self.nearest else list(self.tag.demos)
+        return demos, list(self.retrieve(text)) if self.retrieve else []
+
     def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
         """Tag one sentence.
 
         Returns:
-            `tags`, `repairs` (counts by name), `answers` (raw texts by question) and `usage`.
+            `tags`, `confidence` (the probability of each tag as far as it is known, or None), `repairs` (counts by
+            name), `answers` (raw texts by question) and `usage`.
 
         Raises:
             PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
         """
-        text = " ".join(tokens)
-        demos = list(self.nearest(text)) if self.nearest else list(self.tag.demos)
-        context = list(self.retrieve(text)) if self.retrieve else []
+        demos, context = self.surroundings(tokens)
         dropped = 0
         while True:
             try:

@@ -22,7 +22,7 @@ def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: in
         of: Sentences of the whole split, to say so where a limit was set.
     """
     paper = published(dict(record))
-    table = Table(title=_title(scores, record, of), title_justify="left", caption=scores["signature"], caption_justify="left")
+    table = Table(title=_title(scores, record, of), title_justify="left", title_style="bold")
     table.add_column("type")
     for name in ("precision", "recall", "F1", "95% interval", "support"):
         table.add_column(name, justify="right")
@@ -35,8 +35,9 @@ def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: in
         table.add_row(name, *_cells(scores[name], scores, name), "", *_paper(paper, name))
     console = Console(width=_WIDTH)
     console.print(table)
+    console.print(scores["signature"], highlight=False, markup=False, soft_wrap=True)
     for line in notes(scores, record):
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
@@ -47,6 +48,9 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
         lines.append(f"failed, scored as all O: {scores['failed']} of {scores['sentences']} sentences ({causes})")
     if scores["repairs"]:
         lines.append("repaired in answers: " + ", ".join(f"{name} {n}" for name, n in scores["repairs"].items()))
+    if scores.get("calibration"):
+        known = scores["calibration"]
+        lines.append(f"confidence of {known['entities']} predicted entities: expected calibration error {known['ece']:.3f}")
     retrieval = record.get("retrieval")
     if retrieval:
         leaked, excluded = retrieval["leaked_sentences"], retrieval["excluded_chunks"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args, Literal
 
@@ -146,17 +146,14 @@ class Format(dspy.Adapter):
     ) -> list[dict[str, Any]]:
         """Ask every question about one sentence and read the answers together."""
         tokens = shown_tokens(inputs["tokens"])
+        name = str(lm_kwargs.get("sentence_id", ""))
         answers: dict[str, str] = {}
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
-        name = str(lm_kwargs.get("sentence_id", ""))
-        for question in self.questions(tokens, inputs.get("context") or ()) if tokens else ():
-            system, turns = self.messages(signature.instructions, demos, question)
-            config = self._config(lm, tokens, question, name)
-            messages = tuple(_message(role, content) for role, content in turns)
-            response = lm(lm15.Request(model=lm.model, system=system, messages=messages, config=config))
-            answers[question.key] = response.message.text or ""
-            pieces[question.key] = _pieces(response.logprobs)
+        for key, request in self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name):
+            response = lm(request)
+            answers[key] = response.message.text or ""
+            pieces[key] = _pieces(response.logprobs)
             used["prompt_tokens"] += response.usage.input_tokens or 0
             used["answer_tokens"] += response.usage.output_tokens or 0
             used["cached_tokens"] += response.usage.cache_read_tokens or 0
@@ -172,6 +169,23 @@ class Format(dspy.Adapter):
                 "usage": dict(+used),
             }
         ]
+
+    def requests(
+        self,
+        lm: Any,
+        instructions: str,
+        demos: Sequence[Mapping[str, Any]],
+        tokens: Sequence[str],
+        context: Sequence[str],
+        *,
+        name: str,
+    ) -> Iterator[tuple[str, lm15.Request]]:
+        """What one sentence asks of a model, by question key; nothing if it has no token."""
+        for question in self.questions(tokens, context) if tokens else ():
+            system, turns = self.messages(instructions, demos, question)
+            messages = tuple(_message(role, content) for role, content in turns)
+            config = self._config(lm, tokens, question, name)
+            yield question.key, lm15.Request(model=lm.model, system=system, messages=messages, config=config)
 
     def _config(self, lm: Any, tokens: Sequence[str], question: Question, name: str) -> lm15.Config:
         longest = self.longest(tokens, question.key)

@@ -1,0 +1,59 @@
+"""How far confidences can be believed: of predictions made with confidence .8, eight in ten should be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from corpora.bio import tag_spans
+
+BINS = 10
+Judged = tuple[float, bool]
+
+
+def judge_entities(gold: Sequence[str], pred: Sequence[str], confidence: Sequence[float | None] | None) -> list[Judged]:
+    """Confidence and correctness of each predicted entity of a sentence whose confidence is known.
+
+    An entity's confidence is the geometric mean of its tags' probabilities, so that long ones are not doubted for
+    their length; it is right if type and both ends are.
+
+    >>> judge_entities(["B-Sign", "I-Sign"], ["B-Sign", "I-Sign"], [0.9, 0.4])
+    [(0.6, True)]
+    """
+    if confidence is None:
+        return []
+    truth = set(tag_spans(gold))
+    judged: list[Judged] = []
+    for span in tag_spans(pred):
+        known = [value for value in confidence[span[0] : span[1]] if value is not None]
+        if known:
+            mean = math.exp(sum(math.log(max(value, 1e-12)) for value in known) / len(known))
+            judged.append((round(mean, 12), span in truth))
+    return judged
+
+
+def calibration(judged: Iterable[Judged]) -> dict[str, Any] | None:
+    """Expected calibration error over ten bins of equal width (Guo et al. 2017), and the bins; None without confidences.
+
+    Returns:
+        `ece`, the mean of |accuracy - confidence| weighted by the bins' sizes; `entities`; `bins`, each with `low`,
+        `high`, `entities`, `confidence` and `accuracy` (both None where a bin is empty).
+
+    >>> calibration([(0.75, True), (0.75, False), (0.25, True)])["ece"]
+    0.41666666666666663
+    """
+    rows = list(judged)
+    if not rows:
+        return None
+    bins: list[dict[str, Any]] = []
+    error = 0.0
+    for number in range(BINS):
+        inside = [row for row in rows if min(int(row[0] * BINS), BINS - 1) == number]
+        mean = sum(value for value, _ in inside) / len(inside) if inside else None
+        right = sum(hit for _, hit in inside) / len(inside) if inside else None
+        if mean is not None and right is not None:
+            error += len(inside) / len(rows) * abs(right - mean)
+        edges = {"low": number / BINS, "high": (number + 1) / BINS}
+        bins.append({**edges, "entities": len(inside), "confidence": mean, "accuracy": right})
+    return {"ece": error, "entities": len(rows), "bins": bins}

@@ -1,0 +1,90 @@
+"""The engine's answers against plain constrained greedy decoding by transformers alone, on real weights and real sentences.
+
+In float32, over every strategy and format: 15 cells of 14 sentences each, other ones in every cell, 210 sentences in
+all; two of each cell are as long as they come, the others short, for time. `CLINSPAN_EQUALITY=200` takes 200 in every
+cell. A place where two tokens' logits are nearer than `TIE` is a tie: which of them comes out may depend on the order
+of additions, so it counts neither way.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from conftest import ROOT
+from corpora import Sentence
+from lms import LocalModel
+from lms.answers import Answer
+from lms.engine import TransformersEngine
+from lms.reference import departures
+from programs.assemble import build_parts, Parts
+from programs.prompting import collect_prompts
+
+TIE = 1e-3
+STRATEGIES = ("zero_shot", "few_shot", "knn", "rag", "rag_few_shot")
+FORMATS = ("bio_lines", "inline", "entities")
+CELLS = [(s, f) for s in STRATEGIES for f in FORMATS]
+EACH = int(os.environ.get("CLINSPAN_EQUALITY", "14"))
+SHORT = 16
+DRAFTED = 5
+SMALLER = ["strategy.k=3", "retriever.size=128", "retriever.overlap=16"]  # the same code on shorter prompts, for time
+
+
+def parts_of(*words: str) -> Parts:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build_parts(compose("run", overrides=list(words)), lambda corpus, spec: None)
+
+
+def sentences_of(parts: Parts, cell: int) -> list[Sentence]:
+    every = [sentence for split in ("test", "dev", "train") for sentence in parts.corpus.sentences(split)]
+    short = [sentence for sentence in every if len(sentence.tokens) <= SHORT]
+    chosen = [short[(cell * (EACH - 2) + i) % len(short)] for i in range(EACH - 2)]
+    return [*chosen, every[cell * 29], every[cell * 31 + 7]]
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("cell", range(len(CELLS)), ids=["-".join(cell) for cell in CELLS])
+def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, smollm2: LocalModel) -> None:
+    strategy, form = CELLS[cell]
+    parts = parts_of(f"strategy={strategy}", f"format={form}", "model.batch_size=14", "seed=1", *SMALLER)
+    engine: TransformersEngine = parts.lm.engine
+    prompts = collect_prompts(parts, sentences_of(parts, cell))
+    draw = random.Random(cell)
+    answers = run(engine, prompts)
+    ties = 0
+    for prompt, answer in zip(prompts, answers, strict=True):
+        found = departures(engine.decoder, prompt, answer)
+        assert all(one.margin < TIE for one in found), found
+        ties += len(found)
+    some = prompts[-DRAFTED:]
+    drafted = run(engine, [replace(prompt, draft=random_draft(prompt.draft, draw)) for prompt in some])
+    for prompt, answer, other in zip(some, answers[-DRAFTED:], drafted, strict=True):
+        if other.ids != answer.ids:
+            assert all(one.margin < TIE for one in departures(engine.decoder, prompt, other))
+            ties += 1
+    assert ties <= 1
+
+
+def run(engine: TransformersEngine, prompts: list[Any]) -> list[Answer]:
+    answers = engine._decode(sorted(prompts, key=lambda prompt: len(prompt.ids)))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
+    placed: dict[int, Answer] = {}
+    for place, answer in zip(order, answers, strict=True):
+        assert isinstance(answer, Answer), answer
+        placed[place] = answer
+    return [placed[i] for i in range(len(prompts))]
+
+
+def random_draft(draft: tuple[int, ...], draw: random.Random) -> tuple[int, ...]:
+    """The draft with tokens changed, dropped and repeated, or other tokens altogether."""
+    if draw.random() < 0.2:
+        return tuple(draw.randrange(2, 49000) for _ in range(40))
+    found: list[int] = []
+    for token in draft:
+        found += draw.choices(([token], [draw.randrange(2, 49000)], [], [token, token]), (0.8, 0.1, 0.05, 0.05))[0]
+    return tuple(found)
