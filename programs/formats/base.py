@@ -208,7 +208,7 @@ class Format(dspy.Adapter):
         elif self.wire.grammar == "llama_cpp":
             extensions["grammar"] = grammar.gbnf()
         elif self.wire.grammar == "json_schema" and schema is not None:
-            form = {"type": "json_schema", "json_schema": {"name": "mentions", "strict": True, "schema": schema}}
+            form = {"type": "json_schema", "name": "mentions", "strict": True, "schema": schema}
         if self.wire.prediction and draft is not None:
             extensions["prediction"] = {"type": "content", "content": draft}
         return lm15.Config(

@@ -1,0 +1,168 @@
+"""Drafts, confidences, and what servers are asked for: grammar, predicted output, probabilities."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Door, folder_of, load, records
+from corpora import Corpus, InputError, Label
+from corpora.build import build_corpus, build_document, Cutting, Policies
+from corpora.types import Entity
+from metrics import calibration, judge_entities
+from programs.drafts import build_drafter
+from programs.formats import BioLines, Entities, Inline
+from programs.formats.base import _confidence, _pieces
+from scripted_server import ScriptedServer
+
+LABELS = [Label("Disease"), Label("Sign")]
+TOKENS = ["Fabry", "disease", "brings", "fever", "."]
+TAGS = ["B-Disease", "I-Disease", "O", "B-Sign", "O"]
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    text = "Fabry disease hurts. Fever of Fabry disease. Fever is bad."
+    marks = [
+        Entity("Disease", ((0, 13),)),
+        Entity("Sign", ((21, 26),)),
+        Entity("Disease", ((30, 43),)),
+        Entity("Sign", ((45, 50),)),
+    ]
+    document, _ = build_document("d", text, marks, cutting=Cutting(), policies=Policies())
+    return build_corpus("tiny", {"train": [document]})
+
+
+def test_a_gazetteer_marks_what_train_marks_the_longest_first(corpus: Corpus) -> None:
+    draft = build_drafter("gazetteer", corpus)
+    assert draft is not None
+    assert draft("x", ["FEVER", "in", "Fabry", "disease", "or", "Fabry"]) == ["B-Sign", "O", "B-Disease", "I-Disease", "O", "O"]
+
+
+def test_drafts_from_a_run_and_for_sentences_that_it_lacks(corpus: Corpus, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(json.dumps({"id": "a", "pred": ["B-Sign", "B-Drug"]}) + "\n", encoding="utf-8")
+    draft = build_drafter(str(path), corpus)
+    assert draft is not None
+    assert draft("a", ["x", "y"]) == ["B-Sign", "O"]
+    assert draft("a", ["x"]) == ["O"]
+    assert draft("b", ["x", "y"]) == ["O", "O"]
+    assert build_drafter("none", corpus) is None
+    with pytest.raises(InputError, match="draft=nowhere is not known. Use none, outside, gazetteer"):
+        build_drafter("nowhere", corpus)
+    path.write_text('{"id": "a", "pred": "O"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="sentence a has no tags"):
+        build_drafter(str(path), corpus)
+
+
+class Piece:
+    def __init__(self, token: str, logprob: float) -> None:
+        self.token, self.logprob = token, logprob
+
+
+def confidences(form: Any, said: str, chosen: dict[str, float]) -> list[float | None] | None:
+    """Confidences of an answer in which the given pieces were chosen with these probabilities."""
+    pieces, rest = [], said
+    for text, probability in chosen.items():
+        before, _, rest = rest.partition(text)
+        pieces += [Piece(before, 0.0), Piece(text, math.log(probability))]
+    decoded = form.read({"": said}, TOKENS)
+    assert decoded.tags == TAGS
+    return _confidence(decoded, {"": _pieces([*pieces, Piece(rest, 0.0)])})  # type: ignore[list-item]
+
+
+def test_a_lines_tag_has_the_probability_of_the_choices_in_it() -> None:
+    form = BioLines(labels=LABELS)
+    found = confidences(form, form.answer(TOKENS, TAGS), {" B": 0.5, "Disease": 0.8, " I": 0.9, " O": 0.7})
+    assert found == [pytest.approx(0.4), pytest.approx(0.9), pytest.approx(0.7), 1.0, 1.0]
+
+
+def test_marks_and_mentions_have_the_probability_of_the_choices_that_make_them() -> None:
+    inline = Inline(labels=LABELS)
+    found = confidences(inline, inline.answer(TOKENS, TAGS), {"<Dis": 0.5, "</": 0.8, " brings": 0.3, "<Sign": 0.6})
+    assert found == [pytest.approx(0.4), pytest.approx(0.4), None, pytest.approx(0.6), None]
+    entities = Entities(labels=LABELS)
+    found = confidences(entities, entities.answer(TOKENS, TAGS), {'["': 0.5, "disease": 0.9, "fever": 0.25})
+    assert found == [pytest.approx(0.45), pytest.approx(0.45), None, pytest.approx(0.25), None]
+
+
+def test_an_answer_without_probabilities_has_no_confidence() -> None:
+    form = BioLines(labels=LABELS)
+    decoded = form.read({"": form.answer(TOKENS, TAGS)}, TOKENS)
+    assert _confidence(decoded, {"": []}) is None
+    assert judge_entities(TAGS, TAGS, None) == []
+    assert calibration([]) is None
+
+
+def test_calibration_table() -> None:
+    table = calibration([(0.9, True), (0.9, False), (0.05, False), (1.0, True)])
+    assert table is not None
+    assert table["entities"] == 4
+    assert [row["entities"] for row in table["bins"]] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 3]
+    assert table["bins"][9]["accuracy"] == pytest.approx(2 / 3)
+    assert table["ece"] == pytest.approx(0.25 * 0.05 + 0.75 * abs(2 / 3 - 2.8 / 3))
+
+
+def test_grammars_hold_their_right_answers_and_nothing_with_an_orphan(engine: Any) -> None:
+    from llguidance import LLMatcher
+
+    for form in (BioLines(labels=LABELS), Inline(labels=LABELS), Entities(labels=LABELS)):
+        matcher = LLMatcher(engine._vocabulary, LLMatcher.grammar_from_lark(form.grammar(TOKENS).lark()))
+        assert not matcher.is_error()
+        ids = list(engine.decoder.plain(form.answer(TOKENS, TAGS)))
+        assert matcher.validate_tokens(ids) == len(ids)
+    orphan = BioLines(labels=LABELS).answer(TOKENS, ["O", "I-Sign", "O", "O", "O"])
+    lines = LLMatcher(engine._vocabulary, LLMatcher.grammar_from_lark(BioLines(labels=LABELS).grammar(TOKENS).lark()))
+    ids = list(engine.decoder.plain(orphan))
+    assert lines.validate_tokens(ids) < len(ids)
+
+
+def ask(door: Door, server: ScriptedServer, *words: str) -> tuple[dict[str, Any], Path]:
+    common = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", "limit=1"]
+    folder = folder_of(door("run", *common, *words))
+    return server.requests[-1][2], folder
+
+
+def test_each_server_gets_the_grammar_in_its_own_form(door: Door, server: ScriptedServer) -> None:
+    body, _ = ask(door, server, "model.wire.grammar=structured_outputs")
+    assert body["structured_outputs"]["grammar"].startswith("start: s0")
+    body, _ = ask(door, server, "model.wire.grammar=llama_cpp")
+    assert body["grammar"].startswith("root ::= s0")
+    body, _ = ask(door, server, "model.wire.grammar=json_schema", "format=entities")
+    assert body["response_format"]["json_schema"]["schema"]["required"][0] == "Disease"
+    body, _ = ask(door, server)
+    assert not {"grammar", "structured_outputs", "response_format", "prediction", "logprobs"} & set(body)
+
+
+def test_the_draft_becomes_azures_predicted_output_and_takes_the_place_of_a_bound(door: Door, server: ScriptedServer) -> None:
+    body, _ = ask(door, server, "model.wire.prediction=true", "draft=outside")
+    assert body["prediction"]["content"].endswith(". : O")
+    assert "max_tokens" not in body
+
+
+def test_a_servers_probabilities_become_confidences(door: Door, server: ScriptedServer) -> None:
+    def answer(handler: Any, body: dict[str, Any]) -> None:
+        text = server.reply(body["messages"])
+        lines = text.split("\n")
+        content = []
+        for n, line in enumerate(lines):
+            tag = line.rsplit(" ", 1)[1]
+            content += [{"token": line[: -len(tag)], "logprob": -0.5}, {"token": tag, "logprob": math.log(0.8)}]
+            content += [{"token": "\n", "logprob": 0.0}] if n < len(lines) - 1 else []
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        choice["logprobs"] = {"content": content}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        handler.send(200, {"id": "c", "object": "chat.completion", "created": 0, "model": "x", "choices": [choice], "usage": usage})
+
+    server.always = answer
+    server.reply = lambda messages: "\n".join(f"{word} : B-Sign" for word in messages[-1]["content"].rsplit("\n", 1)[-1].split(" "))
+    body, folder = ask(door, server, "model.wire.logprobs=true")
+    assert body["logprobs"] is True
+    assert records(folder)[0]["confidence"] == pytest.approx([0.8] * len(records(folder)[0]["tokens"]))
+    table = load(folder / "scores.json")["calibration"]
+    assert table["entities"] == len(records(folder)[0]["tokens"])
+    assert table["bins"][8]["confidence"] == pytest.approx(0.8)
