@@ -140,12 +140,12 @@ def build_tagger(
         if strategy.demonstrations == "nearest":
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
             pool = demonstration_pool(corpus, strategy)
-            found = NearestSentences(pool, embedder, k=strategy.k, cache=cache).find(texts)
-            nearest = _table(texts, [[as_demonstration(s) for s in row] for row in found])
+            found = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
+            nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)])
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
             base = build_base(retriever, embedder, sentences, cache_folder())
-            retrieve = _table(texts, base.find(texts))
+            retrieve = _lookup(texts, base.find)
             facts["retrieval"] = base.facts
     return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow)
 
@@ -158,6 +158,7 @@ def _embedder(spec: EmbedderSpec) -> Embedder:
     return Embedder(spec)
 
 
-def _table(texts: Sequence[str], found: Sequence[Sequence[Any]]) -> Callable[[str], Sequence[Any]]:
-    """Look-ups done for all sentences beforehand, in one batch."""
-    return dict(zip(texts, found, strict=True)).__getitem__
+def _lookup(texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]]) -> Callable[[str], Sequence[Any]]:
+    """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come."""
+    table = dict(zip(texts, find(list(texts)), strict=True))
+    return lambda text: table[text] if text in table else find([text])[0]

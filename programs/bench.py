@@ -22,9 +22,10 @@ from programs import contenders
 from programs.assemble import build_parts
 from programs.contenders import Task, Way
 from programs.door import choices, open_door, output_folder
+from programs.growth import growth
 from programs.prompting import collect_prompts
 from programs.records import environment, now, RunFolder
-from reports.bench import print_bench
+from reports.bench import plot_growth, print_bench
 
 TIE = 1e-3
 _QUICK = ("a", "b", "e", "floor")
@@ -36,6 +37,9 @@ def main(config: DictConfig) -> None:
         raise InputError("sentences and repeats must be at least 1", remedy="Raise them.")
     ways = choose_ways(config)
     task = build_task(config)
+    if config.curves:
+        curves(task, config)
+        return
     rows = measure(task, ways, config.repeats)
     compared = task.every(4 if config.quick else 1)
     same = sum(_identical(task, prompt, answer) for prompt, answer in zip(compared.prompts, compared.answers, strict=True))
@@ -47,6 +51,15 @@ def main(config: DictConfig) -> None:
     about = {"config": OmegaConf.to_container(config, resolve=True), "choices": choices(), "ended": now(), **environment()}
     folder.write("bench.json", {**about, **result})
     print_bench(result, title=_title(config, task))
+    print(folder.path)
+
+
+def curves(task: Task, config: DictConfig) -> None:
+    """Measure how cost grows, as numbers and as a plot."""
+    folder = RunFolder(output_folder())
+    found = growth(task.parts, config.repeats)
+    folder.write("curves.json", {"choices": choices(), "ended": now(), **environment(), "curves": found})
+    plot_growth(found, folder.path / "curves.png")
     print(folder.path)
 
 

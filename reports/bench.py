@@ -1,8 +1,9 @@
-"""The benchmark's table."""
+"""The benchmark's table and its plot."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -38,3 +39,25 @@ def print_bench(result: Mapping[str, Any], *, title: str) -> None:
     console.print(
         f"identical with plain constrained greedy decoding: {result['identical']} of {result['compared']}", highlight=False
     )
+
+
+def plot_growth(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Three panels: seconds a sentence by tokens, by labels and by batch size, as `programs.growth` gives them."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    heads = {"tokens": "tokens of the sentence", "labels": "labels", "batch": "batch size"}
+    figure, panels = plt.subplots(1, 3, figsize=(11, 3.4), constrained_layout=True)
+    for panel, (axis, rows) in zip(panels, curves.items(), strict=True):
+        panel.plot([row["at"] for row in rows], [row["seconds"] for row in rows], marker="o")
+        panel.set_xscale("log")
+        panel.set_xticks([row["at"] for row in rows], [f"{row['at']:.0f}" for row in rows])
+        panel.minorticks_off()
+        panel.set_ylim(bottom=0)
+        panel.set_xlabel(heads[axis])
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("seconds a sentence")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
