@@ -29,7 +29,8 @@ class Batcher(Generic[Job, Result]):
     """Gathers jobs and hands them to `run` in batches of at most `size`.
 
     Args:
-        run: Does a batch; gives one result a job, an exception being the result of a job that failed.
+        run: Does a batch; it calls what it is given beside the jobs with each job's number and result as soon as that
+            is there, an exception being the result of a job that failed.
         size: Largest batch.
         order: Sorting key, so that a batch does not depend on which thread came first.
         linger: Seconds to wait for company where nobody said how many take part.
@@ -37,7 +38,7 @@ class Batcher(Generic[Job, Result]):
 
     def __init__(
         self,
-        run: Callable[[Sequence[Job]], Sequence[Result | Exception]],
+        run: Callable[[Sequence[Job], Callable[[int, Result | Exception], None]], object],
         *,
         size: int,
         order: Callable[[Job], tuple[int, ...]],
@@ -100,12 +101,15 @@ class Batcher(Generic[Job, Result]):
         return [jobs[i : i + self._size] for i in range(0, len(jobs), self._size)]
 
     def _do(self, batch: Sequence[_Waiting[Job, Result]]) -> None:
-        try:
-            results = self._run([waiting.job for waiting in batch])
-        except Exception as error:  # whoever waits must hear of it, whatever it is
-            results = [error] * len(batch)
-        for waiting, result in zip(batch, results, strict=True):
+        def done(number: int, result: Result | Exception) -> None:
             if isinstance(result, Exception):
-                waiting.future.set_exception(result)
+                batch[number].future.set_exception(result)
             else:
-                waiting.future.set_result(result)
+                batch[number].future.set_result(result)
+
+        try:
+            self._run([waiting.job for waiting in batch], done)
+        except Exception as error:  # whoever still waits must hear of it, whatever it is
+            for number, waiting in enumerate(batch):
+                if not waiting.future.done():
+                    done(number, error)

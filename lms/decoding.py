@@ -9,7 +9,8 @@ every other place the allowed token with the highest logit, of equal ones the fi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +24,7 @@ from lms.attention import Chunk, CURRENT, install
 from lms.errors import GrammarError
 from lms.states import Ids, LayerStates, Prefix, PrefixStore, RowStates
 
+Done = Callable[[int, Answer | Exception], None]
 PASS = 256
 """Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
 _KEEP = 0.75
@@ -58,47 +60,67 @@ class Decoder:
         return tuple(self._text_tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     @torch.inference_mode()
-    def decode(self, prompts: Sequence[Prompt]) -> list[Answer | Exception]:
-        """One answer a prompt, in order; what is wrong with one of them is its own result and harms no other."""
+    def decode(self, prompts: Sequence[Prompt], *, rows: int | None = None, done: Done | None = None) -> list[Answer | Exception]:
+        """One answer a prompt, in order; what is wrong with one of them is its own result and harms no other.
+
+        Args:
+            prompts: They are begun in this order, the next one as soon as there is a row for it.
+            rows: How many are under way at once; None: all.
+            done: Told of each result as soon as it is there: the prompt's number and the result.
+        """
         shared = shared_prefix(prompts) if self.sharing else 0
         prefix = self.prefixes.get(prompts[0].ids[:shared])
+        size = min(rows or len(prompts), len(prompts))
+        states = RowStates(prefix, rows=size, layers=self._layers, device=self.model.device)
         results: dict[int, Answer | Exception] = {}
-        active: list[tuple[int, Speaker]] = []
-        for number, prompt in enumerate(prompts):
-            try:
-                active.append((number, self.speaker(prompt, shared)))
-            except GrammarError as error:
-                results[number] = error
-        states = RowStates(prefix, rows=len(active), layers=self._layers, device=self.model.device)
-        rows = list(range(len(active)))
+        waiting = deque(range(len(prompts)))
+        active: dict[int, tuple[int, Speaker]] = {}
+
+        def end(number: int, result: Answer | Exception) -> None:
+            results[number] = result
+            if done is not None:
+                done(number, result)
+
         while True:
-            results |= {number: speaker.answer() for number, speaker in active if speaker.finish}
-            going = [place for place, (number, _) in enumerate(active) if number not in results]
-            rows, active = [rows[place] for place in going], [active[place] for place in going]
+            for row in [row for row in range(states.rows) if row not in active]:
+                while waiting and row not in active:
+                    number = waiting.popleft()
+                    try:
+                        active[row] = number, self.speaker(prompts[number], shared)
+                    except GrammarError as error:
+                        end(number, error)
             if not active:
                 return [results[number] for number in range(len(prompts))]
-            if len(rows) <= _KEEP * states.rows:
-                states.keep(rows)
-                rows = list(range(len(rows)))
-            failed = self._pass(states, [(row, speaker) for row, (_, speaker) in zip(rows, active, strict=True)])
-            results |= {active[place][0]: error for place, error in failed.items()}
+            if not waiting and len(active) <= _KEEP * states.rows:
+                states.keep(list(active))
+                active = dict(enumerate(active.values()))
+            failed = self._pass(states, {row: speaker for row, (_, speaker) in active.items()})
+            for row, why in failed.items():
+                end(active.pop(row)[0], why)
+            for row in [row for row, (_, speaker) in active.items() if speaker.finish]:
+                number, speaker = active.pop(row)
+                end(number, speaker.answer())
 
     def speaker(self, prompt: Prompt, shared: int) -> Speaker:
         """The row that answers a prompt whose first `shared` tokens are read already."""
         options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self._ends, "special": self._special}
         return Speaker(prompt, shared, **options)
 
-    def _pass(self, states: RowStates, rows: Sequence[tuple[int, Speaker]]) -> dict[int, Exception]:
-        """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on, by place."""
+    def _pass(self, states: RowStates, speakers: Mapping[int, Speaker]) -> dict[int, Exception]:
+        """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on."""
         failed: dict[int, Exception] = {}
         ids: list[int] = []
         chunks: list[Chunk] = []
         asks: list[Ask] = []
         places: list[int] = []
-        for number, (row, speaker) in enumerate(rows):
-            with _failing(failed, number):
+        full = min(1.0, sum(speaker.unread for speaker in speakers.values()) / PASS)
+        overhead = self.overhead * (1 - full) / len(speakers)  # a pass that is full anyway is not saved by guessing
+        for row, speaker in speakers.items():
+            if speaker.finish:
+                continue
+            with _failing(failed, row):
                 if speaker.idle:
-                    speaker.plan(self.overhead / len(rows))
+                    speaker.plan(overhead)
                 start, at = speaker.kept + speaker.fed, len(ids)
                 some, due = speaker.read(PASS - at)
                 chunks += [Chunk(row, start, len(some), at)] if some else []
@@ -107,9 +129,9 @@ class Decoder:
                 ids += some
         if ids:
             self._choose(self._forward(ids, states, chunks, places), asks)
-        for number, (_, speaker) in enumerate(rows):
-            if number not in failed and speaker.idle:
-                with _failing(failed, number):
+        for row, speaker in speakers.items():
+            if row not in failed and speaker.idle and not speaker.finish:
+                with _failing(failed, row):
                     speaker.resolve()
         return failed
 
@@ -156,11 +178,11 @@ class Decoder:
 
 
 @contextmanager
-def _failing(failed: dict[int, Exception], number: int) -> Iterator[None]:
+def _failing(failed: dict[int, Exception], row: int) -> Iterator[None]:
     try:
         yield
     except GrammarError as error:
-        failed[number] = error
+        failed[row] = error
 
 
 def _set_choices(asks: Sequence[Ask], logits: Tensor, names: np.ndarray[Any, Any]) -> None:

@@ -14,7 +14,7 @@ from dspy import lm15
 
 from lms.answers import Answer, Prompt
 from lms.batching import Batcher
-from lms.decoding import Decoder, shared_prefix
+from lms.decoding import Decoder, Done, shared_prefix
 from lms.errors import GrammarError, ModelError, PromptTooLongError
 from lms.specs import LocalModel
 from lms.templates import LEADS, Message, STOPS, TEMPLATES
@@ -47,7 +47,7 @@ class TransformersEngine:
         memory = int(spec.states_gib * (1 << 30)) // 2
         self.decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if spec.share_prefix else 0)
         self._row_bytes = memory
-        self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.batch_size, order=lambda p: (len(p.ids), *p.ids))
+        self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=lambda p: (-len(p.ids), *p.ids))
         self._fixed = functools.lru_cache(maxsize=1024)(self._fixed_ids)
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
 
@@ -167,31 +167,27 @@ class TransformersEngine:
         add(len(answer.ids), 0.0)
         return tuple(pieces)
 
-    def _decode(self, prompts: Sequence[Prompt]) -> Sequence[Answer | Exception]:
-        """Decode in as many batches as the memory for states asks for."""
-        results: list[Answer | Exception] = []
-        batch: list[Prompt] = []
-        for prompt in prompts:
-            if batch and self._bytes([*batch, prompt]) > self._row_bytes:
-                results += self._decode_batch(batch)
-                batch = []
-            batch.append(prompt)
-        return [*results, *self._decode_batch(batch)]
-
-    def _bytes(self, prompts: Sequence[Prompt]) -> int:
-        """Memory that the rows' own states may take."""
+    def _decode(self, prompts: Sequence[Prompt], done: Done) -> None:
+        """Decode a batch with as many rows at once as the memory for states has room for."""
         shared = shared_prefix(prompts) if self.spec.share_prefix else 0
-        return self.decoder.token_bytes * len(prompts) * max(len(p.ids) - shared + p.budget for p in prompts)
+        longest = max(len(p.ids) - shared + p.budget for p in prompts)
+        rows = min(self.spec.batch_size, max(1, self._row_bytes // (self.decoder.token_bytes * longest)))
+        left = dict(enumerate(prompts))
 
-    def _decode_batch(self, prompts: Sequence[Prompt]) -> Sequence[Answer | Exception]:
-        try:
-            answers: list[Answer | Exception] = self.decoder.decode(prompts)
-            return answers
-        except torch.OutOfMemoryError as error:
-            if len(prompts) == 1:
-                return [ModelError(f"out of memory with one sentence of {len(prompts[0].ids)} prompt tokens ({error})")]
-        half = len(prompts) // 2
-        return [*self._decode_batch(prompts[:half]), *self._decode_batch(prompts[half:])]
+        def end(number: int, result: Answer | Exception) -> None:
+            done(numbers[number], result)
+            del left[numbers[number]]
+
+        while left:
+            numbers = list(left)
+            try:
+                self.decoder.decode([left[number] for number in numbers], rows=rows, done=end)
+            except torch.OutOfMemoryError as error:
+                if rows == 1:
+                    number = numbers[0]
+                    done(number, ModelError(f"out of memory with one sentence of {len(left[number].ids)} prompt tokens ({error})"))
+                    del left[number]
+                rows = max(1, rows // 2)
 
     def dump_state(self) -> dict[str, Any]:
         """What DSPy saves of this engine with a program: the spec, no weights."""

@@ -12,6 +12,7 @@ from lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
 WireGrammar = Literal["structured_outputs", "llama_cpp", "json_schema"]
+_TOGETHER = 4
 _LOOPBACK = ("localhost", "::1", "")
 
 
@@ -49,7 +50,7 @@ class LocalModel:
         dtype: `float32`, `bfloat16` or `float16`.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
         quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
-        batch_size: How many answers are generated together.
+        batch_size: How many answers are under way at once.
         stop: Strings at which an answer without a grammar ends, besides the template's own.
         share_prefix: Read what prompts have in common once.
         states_gib: Memory for keys and values in GiB, half for shared prefixes, half for a batch's rows.
@@ -81,7 +82,8 @@ class LocalModel:
 
     @property
     def concurrency(self) -> int:
-        return self.batch_size
+        """Requests that are taken together: more than are decoded at once, so that a row that is done is filled again."""
+        return self.batch_size * _TOGETHER
 
     @property
     def remote_host(self) -> None:

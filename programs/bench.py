@@ -101,7 +101,7 @@ def build_task(config: DictConfig) -> Task:
         raise InputError("this format asks several questions a sentence", remedy="Use format=bio_lines, inline or entities.")
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
     ordered = [prompts[i] for i in order]
-    answers = parts.lm.engine._decode(ordered)
+    answers = parts.lm.engine.decoder.decode(ordered, rows=parts.spec.batch_size)
     if failed := [answer for answer in answers if not isinstance(answer, Answer)]:
         raise failed[0]
     return Task(parts, [chosen[i] for i in order], ordered, list(answers))

@@ -128,8 +128,7 @@ def ours(*, prefix: bool, draft: bool) -> Callable[[Task], int]:
         prompts = [p if draft else replace(p, draft=()) for p in task.prompts]
         decoder.sharing = prefix
         try:
-            for at in range(0, len(prompts), size):
-                decoder.decode(prompts[at : at + size])
+            decoder.decode(prompts[::-1], rows=size)
         finally:
             decoder.sharing = True
         return decoder.passes - before

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import as_completed, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from programs.formats import Format
 from programs.records import RunFolder
 from programs.tagger import Tagger
 
-_SORTED_TOGETHER = 8
 _LASTING = ("content_filter", "prompt_too_long")
 Progress = Callable[[int, float], None]
 
@@ -35,7 +34,7 @@ class Predictor:
         folder: Where predictions are appended.
         labels: Label names, for the running score.
         mode: How tags are read, for the running score.
-        concurrency: Requests under way at once; for a local model the size of its batches.
+        concurrency: Requests under way at once.
         stop_after: Failures in a row, or of all sentences, after which the run stops (content filters and long prompts
             not counted).
     """
@@ -68,13 +67,10 @@ class Predictor:
         progress(score.sentences, score.f1)
         failures = 0
         bound = min(self.stop_after, len(sentences))
+        todo = [sentence for sentence in sentences if sentence.id not in done]
         with ThreadPoolExecutor(self.concurrency) as pool:
-            for group in self._groups(sentences):
-                if all(sentence.id in done for sentence in group):
-                    continue
-                for sentence, record in self._tag_group(pool, group, done):
-                    if sentence.id in done:
-                        continue
+            for group in self._groups(todo):
+                for sentence, record in self._tag_group(pool, group):
                     self.folder.append(record)
                     score.add(sentence, record["pred"])
                     progress(score.sentences, score.f1)
@@ -87,41 +83,33 @@ class Predictor:
                         )
 
     def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
-        """Batches of a local model: fixed by the sentences alone, so that a rerun or a resumed run repeats them."""
+        """What is sent off together: for a local model as many as it takes, alike in length; else all."""
         if not hasattr(self.lm.engine, "expect"):
             yield list(sentences)
             return
-        block = self.concurrency * _SORTED_TOGETHER
-        for at in range(0, len(sentences), block):
-            ordered = sorted(sentences[at : at + block], key=lambda s: len(s.tokens))
-            for start in range(0, len(ordered), self.concurrency):
-                yield ordered[start : start + self.concurrency]
+        ordered = sorted(sentences, key=lambda s: len(s.tokens))
+        for start in range(0, len(ordered), self.concurrency):
+            yield ordered[start : start + self.concurrency]
 
-    def _tag_group(
-        self, pool: ThreadPoolExecutor, group: Sequence[Sentence], done: set[str]
-    ) -> Iterator[tuple[Sentence, dict[str, Any]]]:
-        """Tag a group: a local batch whole, even where a part of it is recorded already, so that it is the same batch."""
-        if not hasattr(self.lm.engine, "expect"):
-            group = [sentence for sentence in group if sentence.id not in done]
-            futures = {pool.submit(self._tag, sentence): sentence for sentence in group}
+    def _tag_group(self, pool: ThreadPoolExecutor, group: Sequence[Sentence]) -> Iterator[tuple[Sentence, dict[str, Any]]]:
+        """Tag a group; each record is given as soon as it is there."""
+        local = hasattr(self.lm.engine, "expect")
+        with self.lm.engine.expect(len(group)) if local else nullcontext() as leave:
+
+            def work(sentence: Sentence) -> dict[str, Any]:
+                try:
+                    return self._tag(sentence)
+                finally:
+                    if leave is not None:
+                        leave()
+
+            futures = {pool.submit(work, sentence): sentence for sentence in group}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             finally:
                 for future in futures:
                     future.cancel()
-            return
-        with self.lm.engine.expect(len(group)) as leave:
-
-            def work(sentence: Sentence) -> dict[str, Any]:
-                try:
-                    return self._tag(sentence)
-                finally:
-                    leave()
-
-            batch: list[Future[dict[str, Any]]] = [pool.submit(work, sentence) for sentence in group]
-            for sentence, future in zip(group, batch, strict=True):
-                yield sentence, future.result()
 
     def _tag(self, sentence: Sentence) -> dict[str, Any]:
         record: dict[str, Any] = {

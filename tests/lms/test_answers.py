@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from dspy import lm15
 
 from lms import Grammar, GrammarError, LocalModel, Rule
 from lms.answers import Answer, Prompt
+from lms.decoding import shared_prefix
 from lms.engine import TransformersEngine
 from lms.reference import departures
 from lms.states import BLOCK, Ids, LayerStates, Prefix, PrefixStore
@@ -106,18 +108,23 @@ def test_a_bad_grammar_is_refused_and_a_row_that_fails_harms_no_other(engine: Tr
 
 
 @pytest.mark.weights
-def test_memory_for_states_bounds_the_rows_of_a_batch(smollm2: LocalModel, engine: TransformersEngine) -> None:
+def test_memory_for_states_bounds_the_rows_at_once(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [engine.prompt(request(f"fever cough {i}", grammar=TAGS.lark())) for i in range(6)]
-    sizes: list[int] = []
-    decode, memory = engine.decoder.decode, engine._row_bytes
-    try:
-        engine._row_bytes = engine._bytes(prompts[:2])
-        engine.decoder.decode = lambda some: (sizes.append(len(some)), decode(some))[1]  # type: ignore[method-assign]
-        assert len(engine._decode(prompts)) == 6
-    finally:
-        engine._row_bytes = memory
-        del engine.decoder.decode
-    assert sizes == [2, 2, 2]
+    together = engine.decoder.decode(prompts)
+    rows: list[int | None] = []
+    decode = engine.decoder.decode
+
+    def watched(some: list[Prompt], **options: Any) -> object:
+        rows.append(options["rows"])
+        return decode(some, **options)
+
+    monkeypatch.setattr(engine.decoder, "decode", watched)
+    own = max(len(p.ids) - shared_prefix(prompts) + p.budget for p in prompts)
+    monkeypatch.setattr(engine, "_row_bytes", 2 * own * engine.decoder.token_bytes)
+    found: dict[int, object] = {}
+    engine._decode(prompts, found.__setitem__)
+    assert rows == [2]
+    assert [getattr(found[i], "ids", None) for i in range(6)] == [getattr(a, "ids", None) for a in together]
 
 
 def test_prefixes_share_their_blocks_and_the_oldest_are_dropped() -> None:

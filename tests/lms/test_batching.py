@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lms.batching import Batcher
 
+Done = Callable[[int, int | Exception], None]
+
 
 def build(seen: list[list[int]], size: int = 4) -> Batcher[int, int]:
-    def run(jobs: Sequence[int]) -> Sequence[int | Exception]:
+    def run(jobs: Sequence[int], done: Done) -> None:
         seen.append(list(jobs))
-        return [ValueError("thirteen") if job == 13 else job * 10 for job in jobs]
+        for number, job in enumerate(jobs):
+            done(number, ValueError("thirteen") if job == 13 else job * 10)
 
     return Batcher(run, size=size, order=lambda job: (job,))
 
@@ -67,7 +70,7 @@ def test_a_bad_job_harms_only_itself() -> None:
 
 
 def test_an_error_of_the_whole_batch_reaches_all_who_wait() -> None:
-    def run(jobs: Sequence[int]) -> Sequence[int | Exception]:
+    def run(jobs: Sequence[int], done: Done) -> None:
         raise RuntimeError("broken")
 
     batcher: Batcher[int, int] = Batcher(run, size=2, order=lambda job: (job,))

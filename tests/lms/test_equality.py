@@ -71,8 +71,9 @@ def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, smoll
 
 
 def run(engine: TransformersEngine, prompts: list[Any]) -> list[Answer]:
-    answers = engine._decode(sorted(prompts, key=lambda prompt: len(prompt.ids)))
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
+    """As the engine does it: the longest first, rows filled again when one is done."""
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i].ids))
+    answers = engine.decoder.decode([prompts[i] for i in order], rows=9)
     placed: dict[int, Answer] = {}
     for place, answer in zip(order, answers, strict=True):
         assert isinstance(answer, Answer), answer
