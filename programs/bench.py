@@ -72,7 +72,7 @@ def choose_ways(config: DictConfig) -> list[Way]:
     known = {
         "a": Way("a", "generate, one sentence at a time", contenders.one_by_one, every=8),
         "b": Way("b", "generate, batches", contenders.batched),
-        "c": Way("c", "continuous batching of transformers", contenders.continuous),
+        "c": Way("c", "continuous batching of transformers", contenders.continuous, every=4),
         "e_grammar": Way("e_grammar", "ours: grammar", contenders.ours(prefix=False, draft=False), every=2),
         "e_prefix": Way("e_prefix", "ours: grammar, shared prefix", contenders.ours(prefix=True, draft=False)),
         "e": Way("e", "ours: grammar, shared prefix, draft", contenders.ours(prefix=True, draft=True)),

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from corpora import Sentence
-from lms import OpenAIModel, Wire
+from lms import ModelError, OpenAIModel, Wire
 from lms.answers import Answer, Prompt
 from lms.decoding import shared_prefix
 from lms.engine import TransformersEngine
@@ -94,8 +94,11 @@ def continuous(task: Task) -> None:
     tokens = sum(len(p.ids) for p in task.prompts) + longest * len(task.prompts)
     blocks = ContinuousBatchingConfig(num_blocks=max(64, 2 * tokens // 256), max_batch_tokens=512)
     wanted = GenerationConfig(max_new_tokens=longest, min_new_tokens=longest, do_sample=False, pad_token_id=0, eos_token_id=-1)
-    with plain_attention(model), torch.inference_mode():
-        model.generate_batch([list(p.ids) for p in task.prompts], generation_config=wanted, continuous_batching_config=blocks)
+    with plain_attention(model), torch.no_grad():
+        prompts = [list(p.ids) for p in task.prompts]
+        found = model.generate_batch(prompts, generation_config=wanted, continuous_batching_config=blocks)
+    if any(len(output.generated_tokens) < longest for output in found.values()) or len(found) < len(prompts):
+        raise ModelError("transformers' continuous batching did not answer every prompt")
 
 
 def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
@@ -112,7 +115,7 @@ def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
                 demos, context = tagger.surroundings(sentence.words)
                 words = shown_tokens(sentence.words)
                 for _, request in form.requests(lm, tagger.tag.signature.instructions, demos, words, context, name=sentence.id):
-                    lm(request.replace(config=request.config.replace(max_tokens=len(answer.ids))))
+                    lm(replace(request, config=replace(request.config, max_tokens=len(answer.ids))))
         finally:
             form.wire = before
 
