@@ -39,16 +39,17 @@ def document_bootstrap(
     rows = np.empty((samples, len(labels) + 2))
     for i in range(samples):
         total = table[rng.integers(0, len(documents), len(documents))].sum(axis=0)
-        rows[i, :-2] = _f1(total)
+        rows[i, :-2] = f1_scores(total)
         rows[i, -2] = rows[i, :-2].mean() if labels else 0.0
-        rows[i, -1] = _f1(total.sum(axis=0))
+        rows[i, -1] = f1_scores(total.sum(axis=0))
     tail = (1 - level) / 2
     low, high = np.quantile(rows, [tail, 1 - tail], axis=0)
     names = [*labels, "macro", "micro"]
     return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
 
 
-def _f1(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def f1_scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F1 from matched, predicted and gold in the last dimension; 0 where there is nothing to find and nothing found."""
     matched, pred, gold = counts[..., 0], counts[..., 1], counts[..., 2]
     both = pred + gold
     return np.divide(2 * matched, both, out=np.zeros_like(both), where=both > 0)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 import lms
 from corpora import Corpus, InputError, Sentence, SPLITS
+from lms.specs import host_outside
 from lms.weights import cache_folder
 from programs.door import build
 from programs.drafts import build_drafter
@@ -65,18 +66,22 @@ def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[lis
     return sentences[:limit], [sentence.id for sentence in sentences]
 
 
-def check_privacy(corpus: Corpus, spec: lms.ModelSpec, allow_remote: bool) -> None:
+def check_privacy(corpus: Corpus, what: str, host: str | None, allow_remote: bool) -> None:
     """Refuse to send protected health information to another machine.
 
+    Args:
+        corpus: Says whether it may hold such information.
+        what: What would be sent to, as the user chose it.
+        host: Where that is, or None if it is this machine.
+        allow_remote: The user's leave.
+
     Raises:
-        RunError: The corpus holds it, the model is elsewhere, and the user has not allowed it.
+        RunError: The corpus may hold it, the host is elsewhere, and the user has not allowed it.
     """
-    host = spec.remote_host
     if corpus.phi and host is not None and not allow_remote:
         raise RunError(
-            f"corpus {corpus.name} may hold protected health information (corpus.phi=true) and model={spec.name} runs at "
-            f"{host}: nothing was sent. Use a local model, set corpus.phi=false if the texts are public, or allow it with "
-            "allow_remote=true"
+            f"corpus {corpus.name} may hold protected health information (corpus.phi=true) and {what} is at {host}: nothing "
+            "was sent. Use one on this machine, set corpus.phi=false if the texts are public, or allow it with allow_remote=true"
         )
 
 
@@ -92,7 +97,7 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
     spec: lms.ModelSpec = build(config.model)
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
-    check_privacy(corpus, spec, config.allow_remote)
+    check_privacy(corpus, f"model={spec.name}", spec.remote_host, config.allow_remote)
     adapter: Format = build(
         config.format,
         labels=corpus.labels,
@@ -144,6 +149,8 @@ def build_tagger(
             nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)])
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
+            host = host_outside(retriever.url) if retriever.url else None
+            check_privacy(corpus, "the Chroma server of retriever.url", host, config.allow_remote)
             base = build_base(retriever, embedder, sentences, cache_folder())
             retrieve = _lookup(texts, base.find)
             facts["retrieval"] = base.facts

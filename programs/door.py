@@ -27,13 +27,16 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 _USER_ERRORS = (InputError, ModelError, RunError)
 
 
-def open_door(config_name: str, job: Callable[[DictConfig], None]) -> None:
+def open_door(config_name: str, job: Callable[[DictConfig], None], *, listed: str | None = None) -> None:
     """Run a job under Hydra and end the process: 0, or 2 after one message that says what to do.
 
     Args:
         config_name: The door's file in `conf/`, without its suffix.
         job: What the door does with its config.
+        listed: The key that takes the words which are no overrides, as a list.
     """
+    if listed:
+        sys.argv[1:] = gather(sys.argv[1:], listed)
     os.umask(0o077)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -59,6 +62,17 @@ def open_door(config_name: str, job: Callable[[DictConfig], None]) -> None:
         sys.exit(130)
     if failed:
         sys.exit(2)
+
+
+def gather(words: Sequence[str], key: str) -> list[str]:
+    """Words that are no overrides, as one override of a list.
+
+    >>> gather(["runs/a", "seed=1", "runs/it's b"], "runs")
+    ['seed=1', 'runs=["runs/a","runs/it\'s b"]']
+    """
+    plain = [word for word in words if not word.startswith("-") and "=" not in word]
+    quoted = ",".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in plain)
+    return [word for word in words if word not in plain] + ([f"{key}=[{quoted}]"] if plain else [])
 
 
 def quieten() -> None:

@@ -41,16 +41,14 @@ def score_records(
         alignment: Named in the signature.
         seed: Of the resampling.
     """
-    documents: dict[str, list[dict[str, Counts]]] = defaultdict(list)
     repairs: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     for record in records:
-        documents[record["document"]].append(count_sentence(record["gold"], record["pred"], labels, metric.mode))
         repairs.update(record["repairs"])
         if record["error"] is not None:
             failures[record["error"]] += 1
     judged = [pair for r in records for pair in judge_entities(r["gold"], r["pred"], r.get("confidence"))]
-    tables = [add_counts(rows, labels) for rows in documents.values()]
+    tables = list(count_documents(records, labels, metric.mode).values())
     failed = sum(failures.values())
     intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)
     return {
@@ -59,8 +57,16 @@ def score_records(
         "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
         "calibration": calibration(judged),
         "sentences": len(records),
-        "documents": len(documents),
+        "documents": len(tables),
         "failed": failed,
         "failures": dict(failures.most_common()),
         "repairs": dict(repairs.most_common()),
     }
+
+
+def count_documents(records: Sequence[dict[str, Any]], labels: Sequence[str], mode: Mode) -> dict[str, dict[str, Counts]]:
+    """Counts by document and label from the lines of `predictions.jsonl`."""
+    documents: dict[str, list[dict[str, Counts]]] = defaultdict(list)
+    for record in records:
+        documents[record["document"]].append(count_sentence(record["gold"], record["pred"], labels, mode))
+    return {name: add_counts(rows, labels) for name, rows in documents.items()}

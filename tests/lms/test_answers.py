@@ -108,6 +108,16 @@ def test_a_bad_grammar_is_refused_and_a_row_that_fails_harms_no_other(engine: Tr
 
 
 @pytest.mark.weights
+def test_sharing_and_rows_at_once_change_nothing(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = [engine.prompt(request(f"fever {'and ' * i}cough", grammar=TAGS.lark())) for i in range(7)]
+    shared = [getattr(answer, "ids", None) for answer in engine.decoder.decode(prompts)]
+    assert [getattr(answer, "ids", None) for answer in engine.decoder.decode(prompts, rows=3)] == shared
+    assert None not in shared
+    monkeypatch.setattr(engine.decoder, "sharing", False)
+    assert [getattr(answer, "ids", None) for answer in engine.decoder.decode(prompts, rows=2)] == shared
+
+
+@pytest.mark.weights
 def test_memory_for_states_bounds_the_rows_at_once(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [engine.prompt(request(f"fever cough {i}", grammar=TAGS.lark())) for i in range(6)]
     together = engine.decoder.decode(prompts)

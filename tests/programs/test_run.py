@@ -185,8 +185,13 @@ def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Pa
     ]
     done = door("run", *words)
     assert done.returncode == 2
-    assert "nothing was sent" in done.stderr
+    assert "nothing was sent" in " ".join(done.stderr.split())
     assert "allow_remote=true" in done.stderr
+    replay = ["corpus=conll", "corpus.path=.", "model=replay", "model.path=out.jsonl", "strategy=rag"]
+    (tmp_path / "out.jsonl").write_text('{"output": "Pain : O"}\n', encoding="utf-8")
+    away = door("run", *replay, "retriever.url=http://chroma.example:8000")
+    assert away.returncode == 2
+    assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
 
 
 @pytest.mark.weights
@@ -199,6 +204,38 @@ def test_real_weights_with_every_strategy_and_format(door: Door, smollm2: object
     for folder in folders:
         assert load(folder / "run.json")["status"] == "finished"
         assert all(row["raw"] for row in records(folder))
+
+
+@pytest.mark.weights
+def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_path: Path, door: Door, smollm2: object) -> None:
+    words = ["limit=30", "model.batch_size=6", "format=inline"]
+    undisturbed = folder_of(door("run", *words))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    running = subprocess.Popen([sys.executable, "-m", "programs.run", *words], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        killed = sorted((tmp_path / "runs" / "run").iterdir())[-1]
+        if killed != undisturbed and (killed / "predictions.jsonl").exists() and len(records_so_far(killed)) >= 8:
+            break
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    kept = records_so_far(killed)
+    assert 8 <= len(kept) < 30
+    folder_of(door("run", f"resume={killed}"))
+    assert [row for row in records(killed) if row["id"] in {r["id"] for r in kept}] == sorted(kept, key=lambda r: order(r["id"]))
+    assert [(r["id"], r["pred"]) for r in records(killed)] == [(r["id"], r["pred"]) for r in records(undisturbed)]
+    assert load(killed / "scores.json")["micro"] == load(undisturbed / "scores.json")["micro"]
+
+
+def records_so_far(folder: Path) -> list[dict[str, object]]:
+    whole = (folder / "predictions.jsonl").read_text(encoding="utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.split("\n") if line]
+
+
+def order(name: object) -> int:
+    corpus = RareMini(labels=NAMES, definitions={}).load()
+    return [sentence.id for sentence in corpus.sentences("test")].index(str(name))
 
 
 @pytest.mark.weights

@@ -1,0 +1,164 @@
+"""`python -m programs.compare RUN RUN [RUN ...]`: differences between runs, with intervals and p-values."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from corpora import InputError
+from corpora.bio import tag_spans
+from metrics import compare_systems, Difference
+from programs.door import open_door, output_folder
+from programs.records import environment, now, RunFolder
+from programs.scoring import count_documents
+from reports.comparison import markdown, print_comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run, read from its folder."""
+
+    path: Path
+    record: dict[str, Any]
+    scores: dict[str, Any]
+    program: dict[str, Any]
+    rows: dict[str, dict[str, Any]]
+
+    @property
+    def mode(self) -> str:
+        return str(self.record["config"]["metric"]["mode"])
+
+    def about(self) -> dict[str, Any]:
+        """What stands beside the differences: what ran, its scores, and what it cost."""
+        used, n = self.record.get("tokens", {}), max(1, len(self.rows))
+        return {
+            "path": str(self.path),
+            "choices": self.record.get("choices", {}),
+            "signature": self.scores["signature"],
+            "macro": self.scores["macro"],
+            "micro": self.scores["micro"],
+            "per_type": self.scores["per_type"],
+            "prompt_tokens_per_sentence": used.get("prompt_tokens", 0) / n,
+            "answer_tokens_per_sentence": used.get("answer_tokens", 0) / n,
+            "seconds": self.record.get("seconds"),
+            "cost": self.record.get("cost"),
+        }
+
+
+def load_run(path: Path) -> Run:
+    """Read a run's folder.
+
+    Raises:
+        InputError: It is no run, or one that has not finished.
+    """
+    if not (path / "run.json").is_file():
+        raise InputError("holds no run.json, so it is no run", path=path, remedy="Give the folders that programs.run printed.")
+    folder = RunFolder(path)
+    record = folder.read("run.json")
+    if record.get("status") != "finished":
+        raise InputError("has not finished", path=path, remedy=f"Finish it: python -m programs.run resume={path}")
+    return Run(path, record, folder.read("scores.json"), folder.read("program.json"), folder.load_predictions())
+
+
+def check_alike(first: Run, second: Run) -> None:
+    """Refuse runs that are not over the same sentences with the same gold, read and matched alike.
+
+    Raises:
+        InputError: Says what differs.
+    """
+    remedy = "Only runs over the same sentences and gold can be compared."
+
+    def refuse(what: str) -> InputError:
+        return InputError(f"{first.path} and {second.path} cannot be compared: {what}", remedy=remedy)
+
+    if lone := sorted(first.rows.keys() ^ second.rows.keys()):
+        owner = first if lone[0] in first.rows else second
+        raise refuse(f"{len(lone)} sentences stand in only one of them, such as {lone[0]} in {owner.path}")
+    for key, row in first.rows.items():
+        for field in ("tokens", "gold", "document"):
+            if row[field] != second.rows[key][field]:
+                raise refuse(f"the {field} of sentence {key} differ")
+    if first.mode != second.mode:
+        raise refuse(f"one reads tags in the mode {first.mode}, the other {second.mode}")
+    if list(first.scores["per_type"]) != list(second.scores["per_type"]):
+        raise refuse(f"one has the labels {', '.join(first.scores['per_type'])}, the other {', '.join(second.scores['per_type'])}")
+
+
+def compare_runs(first: Run, second: Run, *, samples: int, seed: int) -> dict[str, Difference]:
+    """Second minus first, by label, `macro` and `micro`."""
+    labels = list(first.scores["per_type"])
+    tables = [count_documents(list(run.rows.values()), labels, run.mode) for run in (first, second)]  # type: ignore[arg-type]
+    paired = [[table[name] for name in tables[0]] for table in tables]
+    return compare_systems(paired[0], paired[1], labels, samples=samples, seed=seed)
+
+
+def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
+    """Sentences that one run has wholly right and the other has not."""
+    found = []
+    for key, row in first.rows.items():
+        gold = tag_spans(row["gold"])
+        right = [tag_spans(run.rows[key]["pred"]) == gold for run in (first, second)]
+        if right[0] != right[1]:
+            said = {"gold": row["gold"], "first": row["pred"], "second": second.rows[key]["pred"]}
+            found.append({"id": key, "tokens": row["tokens"], **said, "right": "second" if right[1] else "first"})
+    return found
+
+
+def prompt_difference(first: Run, second: Run) -> list[str]:
+    """The instructions and demonstrations of two programs as a unified diff."""
+    texts = []
+    for run in (first, second):
+        tag = run.program.get("tag", {})
+        lines = str(tag.get("signature", {}).get("instructions", "")).splitlines()
+        for demo in tag.get("demos", []):
+            lines.append(f"[{demo.get('id', '')}] " + " ".join(map(str, demo.get("tokens", []))))
+        texts.append(lines)
+    return list(difflib.unified_diff(texts[0], texts[1], str(first.path), str(second.path), lineterm="", n=1))
+
+
+def main(config: DictConfig) -> None:
+    """Compare each run with the first; print tables and write `comparison.json`, `comparison.md` and `flipped.jsonl`."""
+    if len(config.runs) < 2:
+        raise InputError("there are fewer than two runs to compare", remedy="Give two run folders or more.")
+    if config.samples < 1:
+        raise InputError("samples must be at least 1", remedy="Raise it.")
+    runs = [load_run(Path(path).expanduser()) for path in config.runs]
+    for run in runs[1:]:
+        check_alike(runs[0], run)
+    pairs = [_pair(runs[0], run, config) for run in runs[1:]]
+    result = {"runs": [run.about() for run in runs], **pairs[0], "pairs": pairs}
+    folder = RunFolder(output_folder())
+    folder.write("comparison.json", {"samples": config.samples, "seed": config.seed, "ended": now(), **environment(), **result})
+    changes = [prompt_difference(runs[0], run) for run in runs[1:]]
+    (folder.path / "comparison.md").write_text(markdown(result, changes), encoding="utf-8")
+    turned = [{"run": str(run.path), **row} for run in runs[1:] for row in flipped(runs[0], run)]
+    _write_lines(folder.path / "flipped.jsonl", turned)
+    print_comparison(result)
+    print(folder.path)
+
+
+def _pair(first: Run, second: Run, config: DictConfig) -> dict[str, Any]:
+    found = compare_runs(first, second, samples=config.samples, seed=config.seed)
+    labels = list(first.scores["per_type"])
+    return {
+        "first": str(first.path),
+        "second": str(second.path),
+        "macro": found["macro"].as_dict(),
+        "micro": found["micro"].as_dict(),
+        "per_type": {label: found[label].as_dict() for label in labels},
+        "flipped": len(flipped(first, second)),
+    }
+
+
+def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    open_door("compare", main, listed="runs")

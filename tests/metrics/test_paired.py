@@ -1,0 +1,66 @@
+"""Paired differences: hand tables, symmetry, an exact oracle for few documents, and that noise is not called real."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from metrics import add_counts, Counts, Scores
+from metrics.paired import compare_systems, holm
+
+LABELS = ["Sign", "Disease"]
+
+
+def documents(hits: list[tuple[int, int]]) -> list[dict[str, Counts]]:
+    """Of ten Signs and two Diseases a document, so many matched."""
+    return [{"Sign": Counts(a, 10, 10), "Disease": Counts(b, 2, 2)} for a, b in hits]
+
+
+def test_the_difference_is_that_of_the_scores_and_turns_with_the_systems() -> None:
+    first, second = documents([(3, 1), (5, 0), (2, 2)]), documents([(4, 1), (9, 1), (2, 1)])
+    found = compare_systems(first, second, LABELS, samples=500, seed=1)
+    scores = [Scores(add_counts(system, LABELS)) for system in (first, second)]
+    assert found["macro"].difference == pytest.approx(scores[1].macro["f1"] - scores[0].macro["f1"])
+    assert found["micro"].difference == pytest.approx(scores[1].micro["f1"] - scores[0].micro["f1"])
+    back = compare_systems(second, first, LABELS, samples=500, seed=1)
+    assert back["macro"].difference == pytest.approx(-found["macro"].difference)
+    assert back["macro"].interval[0] == pytest.approx(-found["macro"].interval[1])
+    assert found == compare_systems(first, second, LABELS, samples=500, seed=1)
+
+
+def test_equal_systems_differ_by_nothing_with_certainty() -> None:
+    same = documents([(3, 1), (5, 0)])
+    found = compare_systems(same, same, LABELS, samples=200, seed=0)
+    assert all(d.difference == 0 and d.interval == (0.0, 0.0) and d.p_value == 1.0 for d in found.values())
+
+
+def test_p_values_are_those_of_all_swaps_of_few_documents() -> None:
+    first, second = documents([(1, 0), (2, 0), (4, 0), (3, 0), (5, 0)]), documents([(6, 0), (5, 0), (3, 0), (8, 0), (9, 0)])
+    observed = abs(sum(b["Sign"].matched - a["Sign"].matched for a, b in zip(first, second, strict=True)))
+    deltas = [b["Sign"].matched - a["Sign"].matched for a, b in zip(first, second, strict=True)]
+    signs = list(itertools.product((1, -1), repeat=len(deltas)))
+    exact = sum(abs(sum(s * d for s, d in zip(row, deltas, strict=True))) >= observed for row in signs) / len(signs)
+    found = compare_systems(first, second, LABELS, samples=20000, seed=3)["Sign"]
+    assert found.p_value == pytest.approx(exact, abs=0.01)
+
+
+def test_a_real_difference_is_found_and_noise_is_not() -> None:
+    draw = random.Random(5)
+    base = [(draw.randint(2, 6), draw.randint(0, 2)) for _ in range(40)]
+    better = compare_systems(documents(base), documents([(a + 2, b) for a, b in base]), LABELS, samples=1000, seed=0)["Sign"]
+    assert better.p_value < 0.01
+    assert better.interval[0] > 0
+    noisy = [(min(10, max(0, a + draw.choice((-1, 1)))), b) for a, b in base]
+    assert compare_systems(documents(base), documents(noisy), LABELS, samples=1000, seed=0)["Sign"].p_value > 0.05
+
+
+def test_holm_against_a_hand_table() -> None:
+    assert holm([0.2, 0.001, 0.02, 0.9]) == pytest.approx([0.4, 0.004, 0.06, 0.9])
+    assert holm([]) == []
+
+
+def test_what_cannot_be_paired_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 and 1 documents cannot be paired"):
+        compare_systems(documents([(1, 1), (1, 1)]), documents([(1, 1)]), LABELS, samples=10, seed=0)

@@ -1,0 +1,88 @@
+"""Comparing runs as a user does, on recorded outputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import Door, folder_of, load
+from corpora.sources import RareMini
+from programs.door import gather
+
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+
+
+def outputs(path: Path, limit: int, spoilt: int) -> None:
+    """Gold answers, but for the first sentences, in which every tag is O."""
+    rows = []
+    for n, sentence in enumerate(list(RareMini(labels=NAMES, definitions={}).load().sentences("test"))[:limit]):
+        tags = ["O"] * len(sentence.tags) if n < spoilt else sentence.tags
+        text = "\n".join(f"{word} : {tag}" for word, tag in zip(sentence.words, tags, strict=True))
+        rows.append(json.dumps({"id": sentence.id, "output": text}) + "\n")
+    path.write_text("".join(rows), encoding="utf-8")
+
+
+def run(door: Door, tmp_path: Path, name: str, spoilt: int, *words: str, limit: int = 40) -> Path:
+    outputs(tmp_path / f"{name}.jsonl", limit, spoilt)
+    common = ["model=replay", f"model.path={name}.jsonl", f"limit={limit}", "strategy=zero_shot", "format=bio_lines"]
+    return folder_of(door("run", *common, *words))
+
+
+def test_two_runs_with_a_known_difference(door: Door, tmp_path: Path) -> None:
+    bad, good = run(door, tmp_path, "bad", 40), run(door, tmp_path, "good", 0, "prompt=bare")
+    done = door("compare", str(bad), str(good), "samples=500")
+    folder = folder_of(done)
+    result = load(folder / "comparison.json")
+    assert result["micro"]["difference"] == 1.0
+    assert result["micro"]["interval"] == [1.0, 1.0]
+    assert result["macro"]["difference"] == pytest.approx(load(good / "scores.json")["macro"]["f1"])
+    assert set(result["per_type"]) == set(NAMES)
+    assert {"difference", "interval", "p_value", "p_holm"} == set(result["per_type"]["Sign"])
+    assert [r["path"] for r in result["runs"]] == [str(bad), str(good)]
+    turned = [json.loads(line) for line in (folder / "flipped.jsonl").read_text().splitlines()]
+    assert result["flipped"] == len(turned) > 20
+    assert all(row["right"] == "second" for row in turned)
+    text = (folder / "comparison.md").read_text()
+    assert "| micro | 0.0000 | 1.0000 | +1.0000 |" in text
+    assert "+Tag the mentions of Disease" in text
+    assert "micro" in done.stdout
+
+
+def test_three_runs_are_held_against_the_first(door: Door, tmp_path: Path) -> None:
+    runs = [run(door, tmp_path, f"r{n}", n) for n in (0, 5, 10)]
+    result = load(folder_of(door("compare", *map(str, runs), "samples=200")) / "comparison.json")
+    assert [pair["second"] for pair in result["pairs"]] == [str(path) for path in runs[1:]]
+    assert 0 > result["pairs"][0]["micro"]["difference"] > result["pairs"][1]["micro"]["difference"]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"limit": 39}, "1 sentences stand in only one of them"),
+        ({"words": ["metric.mode=strict"]}, "one reads tags in the mode conlleval, the other strict"),
+    ],
+)
+def test_runs_that_are_not_alike_are_refused(door: Door, tmp_path: Path, second: dict[str, object], message: str) -> None:
+    first = run(door, tmp_path, "a", 0)
+    other = run(door, tmp_path, "b", 0, *second.get("words", []), limit=int(str(second.get("limit", 40))))  # type: ignore[misc, attr-defined]
+    done = door("compare", str(first), str(other))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_finished_run_is_refused(door: Door, tmp_path: Path) -> None:
+    first = run(door, tmp_path, "a", 0)
+    assert "fewer than two runs" in door("compare", str(first)).stderr
+    assert "holds no run.json" in door("compare", str(first), str(tmp_path)).stderr
+    record = load(first / "run.json")
+    (first / "run.json").write_text(json.dumps({**record, "status": "started"}), encoding="utf-8")
+    done = door("compare", str(first), str(first))
+    assert done.returncode == 2
+    assert "has not finished. Finish it: python -m programs.run resume=" in done.stderr
+
+
+def test_words_are_gathered_into_a_list() -> None:
+    assert gather(["a b", "seed=1", "-m"], "runs") == ["seed=1", "-m", 'runs=["a b"]']
