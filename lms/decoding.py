@@ -28,7 +28,7 @@ Done = Callable[[int, Answer | Exception], None]
 PASS = 256
 """Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
 _KEEP = 0.75
-_OVERHEAD = {"cpu": 40.0, "cuda": 512.0}  # what a pass costs however short it is, in tokens (measured with 135M parameters on CPU)
+_OVERHEAD = {"cpu": 16.0, "cuda": 512.0}  # what a pass costs however short it is, in tokens (measured with 135M parameters on CPU)
 
 
 class Decoder:

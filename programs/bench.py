@@ -29,6 +29,7 @@ from reports.bench import plot_growth, print_bench
 
 TIE = 1e-3
 _QUICK = ("a", "b", "e", "floor")
+_QUICK_SENTENCES = 10
 
 
 def main(config: DictConfig) -> None:
@@ -70,7 +71,7 @@ def choose_ways(config: DictConfig) -> list[Way]:
         InputError: One is not known, or a server is asked for without its address.
     """
     known = {
-        "a": Way("a", "generate, one sentence at a time", contenders.one_by_one, every=8),
+        "a": Way("a", "generate, one sentence at a time", contenders.one_by_one, every=5),
         "b": Way("b", "generate, batches", contenders.batched),
         "c": Way("c", "continuous batching of transformers", contenders.continuous, every=4),
         "e_grammar": Way("e_grammar", "ours: grammar", contenders.ours(prefix=False, draft=False), every=2),
@@ -94,8 +95,9 @@ def build_task(config: DictConfig) -> Task:
     parts = build_parts(config, lambda corpus, spec: None)
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
-    step = max(1, len(parts.sentences) // config.sentences)
-    chosen = [s for s in parts.sentences[::step] if s.tokens][: config.sentences]
+    wanted = min(config.sentences, _QUICK_SENTENCES) if config.quick else config.sentences
+    step = max(1, len(parts.sentences) // wanted)
+    chosen = [s for s in parts.sentences[::step] if s.tokens][:wanted]
     prompts = collect_prompts(parts, chosen)
     if len(prompts) != len(chosen):
         raise InputError("this format asks several questions a sentence", remedy="Use format=bio_lines, inline or entities.")
