@@ -17,7 +17,7 @@ from programs.prompts import handwritten
 LENGTHS = (10, 25, 50, 100, 200)
 LABELS = (3, 5, 10, 20, 41)
 BATCHES = (1, 4, 16, 64)
-_EACH = 8
+_EACH = 4
 
 
 def growth(parts: Parts, repeats: int) -> dict[str, list[dict[str, Any]]]:
@@ -42,7 +42,7 @@ def growth(parts: Parts, repeats: int) -> dict[str, list[dict[str, Any]]]:
         found["labels"].append(_row(parts, count, _prompts(parts, usual[:_EACH], many), _EACH, repeats))
     every = (usual * (1 + max(BATCHES) // len(usual)))[: max(BATCHES)]
     for size in BATCHES:
-        some = every if size > 1 else every[:_EACH]
+        some = every[: max(size, _EACH)]
         found["batch"].append(_row(parts, size, _prompts(parts, some, labels), size, repeats))
     return found
 
