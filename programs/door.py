@@ -67,8 +67,8 @@ def open_door(config_name: str, job: Callable[[DictConfig], None], *, listed: st
 def gather(words: Sequence[str], key: str) -> list[str]:
     """Words that are no overrides, as one override of a list.
 
-    >>> gather(["runs/a", "seed=1", "runs/it's b"], "runs")
-    ['seed=1', 'runs=["runs/a","runs/it\'s b"]']
+    >>> gather(["runs/a", "seed=1", "runs/b c"], "runs")
+    ['seed=1', 'runs=["runs/a","runs/b c"]']
     """
     plain = [word for word in words if not word.startswith("-") and "=" not in word]
     quoted = ",".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in plain)
