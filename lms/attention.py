@@ -91,12 +91,10 @@ class Pass:
     def __post_init__(self) -> None:
         rows: list[int] = []
         slots: list[int] = []
-        places: list[int] = []
         for chunk in self.chunks:
             rows += [chunk.row] * chunk.length
             slots += range(chunk.start, chunk.start + chunk.length)
-            places += range(chunk.length)
-        self.row_of, self.slot_of, self.place_of = (torch.tensor(x, device=self.device) for x in (rows, slots, places))
+        self.row_of, self.slot_of = (torch.tensor(x, device=self.device) for x in (rows, slots))
         self.positions = self.slot_of + self.prefix
         self.room = max(chunk.start + chunk.length for chunk in self.chunks)
         small = [chunk for chunk in self.chunks if chunk.length <= _ALONE]
@@ -107,11 +105,17 @@ class Pass:
         """What is added to scores of prefix keys, shape (1, 1, groups * tokens, prefix); None: every token sees all of them."""
         if window is None or self.prefix + self.room <= window:
             return None
-        distance = self.positions[:, None] - torch.arange(self.prefix, device=self.device)
-        return self._bias(("prefix", window), (distance < window)[None], groups, like)
+        key = ("prefix", window)
+        if key not in self._biases:
+            distance = self.positions[:, None] - torch.arange(self.prefix, device=self.device)
+            self._biases[key] = _bias((distance < window)[None], groups, like)
+        return self._biases[key]
 
     def own_bias(self, part: Chunk | _Together, window: int | None, groups: int, like: Tensor) -> Tensor:
         """What is added to scores of a row's own keys, shape (rows, 1, groups * queries, keys)."""
+        key = (id(part), window)
+        if key in self._biases:
+            return self._biases[key]
         if isinstance(part, Chunk):
             query = torch.arange(part.start, part.start + part.length, device=self.device)[None]
             keys = part.start + part.length
@@ -119,13 +123,13 @@ class Pass:
             query, keys = part.slots, part.keys
         distance = query[:, :, None] - torch.arange(keys, device=self.device)
         seen = distance >= 0 if window is None else (distance >= 0) & (distance < window)
-        return self._bias((id(part), window), seen, groups, like)
-
-    def _bias(self, key: Any, seen: Tensor, groups: int, like: Tensor) -> Tensor:
-        if key not in self._biases:
-            bias = torch.zeros(seen.shape, dtype=like.dtype, device=self.device).masked_fill_(~seen, float("-inf"))
-            self._biases[key] = bias.repeat(1, groups, 1).unsqueeze(1)
+        self._biases[key] = _bias(seen, groups, like)
         return self._biases[key]
+
+
+def _bias(seen: Tensor, groups: int, like: Tensor) -> Tensor:
+    bias = torch.zeros(seen.shape, dtype=like.dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
+    return bias.repeat(1, groups, 1).unsqueeze(1)
 
 
 @dataclass(frozen=True, eq=False)
