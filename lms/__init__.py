@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import dspy
 
@@ -56,7 +57,8 @@ def _build_local(spec: LocalModel) -> dspy.LM:
 
     if repr(spec) not in _loaded:
         _loaded.clear()  # before the next is loaded: memory may not hold two
-        engine = TransformersEngine(spec)
+        with ThreadPoolExecutor(1) as aside:  # ends with its OpenMP team: two teams on the same cores hinder each other
+            engine = aside.submit(TransformersEngine, spec).result()
         name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{spec.template}"
         _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)
     return _loaded[repr(spec)]

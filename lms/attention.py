@@ -20,7 +20,7 @@ from transformers.masking_utils import sdpa_mask
 from lms.errors import ModelError
 
 NAME = "clinspan_packed"
-_ALONE = 32
+_ALONE = 8
 _GROWTH = 96
 
 

@@ -16,6 +16,7 @@ from lms.answers import Answer, Prompt
 from lms.batching import Batcher
 from lms.decoding import Decoder, Done, shared_prefix
 from lms.errors import GrammarError, ModelError, PromptTooLongError
+from lms.linear import pack
 from lms.specs import LocalModel
 from lms.templates import LEADS, Message, STOPS, TEMPLATES
 from lms.weights import find_weights, Weights
@@ -228,6 +229,7 @@ def _load(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
         raise ModelError(f"the model in {weights.folder} cannot be loaded: {first}") from None
     if not spec.quantization:
         model = model.to(device)
+        pack(model.eval().requires_grad_(False))
     return model.eval(), tokenizer
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psutil
@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from corpora import InputError
 from lms import LocalModel
 from lms.answers import Answer
+from lms.linear import unpacked
 from lms.reference import departures
 from programs import contenders
 from programs.assemble import build_parts
@@ -71,9 +72,9 @@ def choose_ways(config: DictConfig) -> list[Way]:
         InputError: One is not known, or a server is asked for without its address.
     """
     known = {
-        "a": Way("a", "generate, one sentence at a time", contenders.one_by_one, every=5),
-        "b": Way("b", "generate, batches", contenders.batched),
-        "c": Way("c", "continuous batching of transformers", contenders.continuous, every=4),
+        "a": Way("a", "generate, one sentence at a time", contenders.one_by_one, every=5, plain=True),
+        "b": Way("b", "generate, batches", contenders.batched, plain=True),
+        "c": Way("c", "continuous batching of transformers", contenders.continuous, every=4, plain=True),
         "e_grammar": Way("e_grammar", "ours: grammar", contenders.ours(prefix=False, draft=False), every=2),
         "e_prefix": Way("e_prefix", "ours: grammar, shared prefix", contenders.ours(prefix=True, draft=False)),
         "e": Way("e", "ours: grammar, shared prefix, draft", contenders.ours(prefix=True, draft=True)),
@@ -117,7 +118,7 @@ def measure(task: Task, ways: Sequence[Way], repeats: int) -> dict[str, dict[str
         for way in ways:
             part = task.every(way.every)
             print(f"bench: round {round_ + 1} of {repeats}: {way.name}, {way.says}", file=sys.stderr)
-            with _peak() as peak:
+            with unpacked(task.engine.model) if way.plain else nullcontext(), _peak() as peak:
                 began = time.perf_counter()
                 passes = way.run(part)
                 seconds[way.name].append(time.perf_counter() - began)

@@ -50,12 +50,14 @@ class Way:
         says: What it does, in a few words.
         run: Does the whole task; gives the number of forward passes, or None where it is not known.
         every: It is given each n-th sentence only.
+        plain: The model computes with PyTorch's own linear layers, as transformers loads them.
     """
 
     name: str
     says: str
     run: Callable[[Task], int | None]
     every: int = 1
+    plain: bool = False
 
 
 def one_by_one(task: Task) -> int:
