@@ -13,7 +13,7 @@ help: ## list the targets
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,hpo,serving]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,hpo,serving,sweep]'
 	touch $(STAMP)
 
 weights: $(STAMP)
@@ -32,7 +32,7 @@ check: $(STAMP) ## ruff, mypy, import-linter, doctests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q --doctest-modules corpora lms metrics programs reports retrievers
+	$(BIN)/python -m pytest -q --doctest-modules corpora lms metrics programs reports retrievers tuning
 
 golden: $(STAMP) ## rewrite the golden prompts after a change that was meant
 	$(BIN)/python -m pytest -q tests/programs/test_golden_prompts.py --rewrite-golden

@@ -8,7 +8,6 @@ every other place the allowed token with the highest logit, of equal ones the fi
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from torch.nn import functional
 
 from lms.answers import Answer, Ask, Prompt, Speaker
 from lms.attention import Chunk, CURRENT, install
+from lms.encoding import plain_tokens
 from lms.errors import GrammarError
 from lms.states import Ids, LayerStates, Prefix, PrefixStore, RowStates
 
@@ -45,7 +45,7 @@ class Decoder:
         self._head = _Head(model)
         install(model)
         self._ends = _end_ids(model, tokenizer)
-        self._text_tokenizer = copy.deepcopy(tokenizer)  # the switch of `plain` is kept in the object, which threads share
+        self.plain = plain_tokens(tokenizer)
         known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
         self._special = {token: self.plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
         self.overhead = _OVERHEAD.get(self.model.device.type, _OVERHEAD["cuda"])
@@ -54,10 +54,6 @@ class Decoder:
         self.token_bytes = _token_bytes(model)
         self.prefixes = PrefixStore(self._read_prefix, limit=prefix_bytes)
         self.passes = 0
-
-    def plain(self, text: str) -> tuple[int, ...]:
-        """Text as tokens none of which is a control token, whatever the text looks like."""
-        return tuple(self._text_tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     @torch.inference_mode()
     def decode(self, prompts: Sequence[Prompt], *, rows: int | None = None, done: Done | None = None) -> list[Answer | Exception]:

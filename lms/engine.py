@@ -15,15 +15,16 @@ from dspy import lm15
 from lms.answers import Answer, Prompt
 from lms.batching import Batcher
 from lms.decoding import Decoder, Done, shared_prefix
+from lms.encoding import Encoder
 from lms.errors import GrammarError, ModelError, PromptTooLongError
 from lms.linear import pack
+from lms.loading import load_model
 from lms.specs import LocalModel
-from lms.templates import LEADS, Message, STOPS, TEMPLATES
+from lms.templates import Message, STOPS
 from lms.weights import find_weights, Weights
 
 _MARGIN = 16
 _FALLBACK_BUDGET = 512
-_OPEN, _CLOSE = "\ue000", "\ue001"
 
 
 class TransformersEngine:
@@ -43,13 +44,15 @@ class TransformersEngine:
     def __init__(self, spec: LocalModel) -> None:
         self.spec = spec
         self.weights: Weights = find_weights(spec)
-        self.model, self.tokenizer = _load(spec, self.weights)
+        self.model, self.tokenizer = load_model(spec, self.weights)
+        if not spec.quantization:
+            pack(self.model.requires_grad_(False))
         self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
         memory = int(spec.states_gib * (1 << 30)) // 2
         self.decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if spec.share_prefix else 0)
+        self.encoder = Encoder(self.tokenizer, spec.template, plain=self.decoder.plain)
         self._row_bytes = memory
         self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=lambda p: (-len(p.ids), *p.ids))
-        self._fixed = functools.lru_cache(maxsize=1024)(self._fixed_ids)
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
 
     def expect(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
@@ -67,7 +70,7 @@ class TransformersEngine:
         answer = self._batcher.submit(prompt)
         said = len(answer.ids)
         usage = lm15.Usage(input_tokens=len(prompt.ids), output_tokens=said, total_tokens=len(prompt.ids) + said)
-        text = answer.text.removeprefix(LEADS[self.spec.template]) if prompt.matcher else answer.text
+        text = answer.text.removeprefix(self.encoder.lead) if prompt.matcher else answer.text
         return lm15.Response(
             id=None,
             model=request.model,
@@ -81,8 +84,8 @@ class TransformersEngine:
     def prompt(self, request: lm15.Request) -> Prompt:
         """The request as token ids, with its budget."""
         messages = request_messages(request)
-        ids = self._encode(messages)
-        fixed = self._fixed(tuple(messages[:-1]), messages[-1][0])
+        ids = self.encoder.prompt(messages)
+        fixed = self.encoder.fixed(tuple(messages[:-1]), messages[-1][0])
         shared = next((i for i, (a, b) in enumerate(zip(ids, fixed, strict=False)) if a != b), min(len(ids), len(fixed)))
         extensions = request.config.extensions or {}
         budget = self._budget(request.config)
@@ -97,7 +100,7 @@ class TransformersEngine:
             stops=(*STOPS[self.spec.template], *self.spec.stop, *request.config.stop),
             lines=lines if isinstance(lines, int) else 0,
             matcher=self._matcher(grammar) if isinstance(grammar, str) else None,
-            draft=self.decoder.plain(LEADS[self.spec.template] + draft) if isinstance(draft, str) else (),
+            draft=self.decoder.plain(self.encoder.lead + draft) if isinstance(draft, str) else (),
         )
 
     def _budget(self, config: lm15.Config) -> int:
@@ -106,36 +109,11 @@ class TransformersEngine:
             return len(self.decoder.plain(longest)) + _MARGIN
         return config.max_tokens or _FALLBACK_BUDGET
 
-    def _encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """The prompt as tokens; what looks like a control token inside a message is text."""
-        template = TEMPLATES[self.spec.template]
-        special = self.spec.template != "chat"  # a chat template writes its special tokens itself
-        if not any(mark in content for _, content in messages for mark in self._control):
-            return tuple(self.tokenizer(template(messages, self.tokenizer), add_special_tokens=special)["input_ids"])
-        held = [(role, f"{_OPEN}{number}{_CLOSE}") for number, (role, _) in enumerate(messages)]
-        ids: list[int] = []
-        for number, piece in enumerate(re.split(f"{_OPEN}(\\d+){_CLOSE}", template(held, self.tokenizer))):
-            if number % 2:
-                ids += self.decoder.plain(messages[int(piece)][1])
-            else:
-                ids += self.tokenizer(piece, add_special_tokens=special and not number)["input_ids"]
-        return tuple(ids)
-
-    @functools.cached_property
-    def _control(self) -> tuple[str, ...]:
-        added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
-        return tuple({str(token) for token in added if token.special} | set(self.tokenizer.all_special_tokens))
-
-    def _fixed_ids(self, before: tuple[Message, ...], role: str) -> tuple[int, ...]:
-        one, other = (self._encode([*before, (role, probe)]) for probe in ("a", "7"))
-        same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
-        return one[:same]
-
     def _compile(self, grammar: str) -> Any:
         """A matcher at the grammar's beginning; only copies of it are moved."""
         from llguidance import LLMatcher
 
-        lead = LEADS[self.spec.template]
+        lead = self.encoder.lead
         text = re.sub(r"^start:", f'start: "{lead}" answer\nanswer:', grammar, count=1, flags=re.MULTILINE) if lead else grammar
         matcher = LLMatcher(self._vocabulary, LLMatcher.grammar_from_lark(text))
         if matcher.is_error():
@@ -152,7 +130,7 @@ class TransformersEngine:
         """The answer's text in pieces: each token that was chosen among several, and what was certain between them."""
         pieces: list[lm15.TokenLogprob] = []
         text = ""
-        cut = len(LEADS[self.spec.template]) if answer.text.startswith(LEADS[self.spec.template]) else 0
+        cut = len(self.encoder.lead) if answer.text.startswith(self.encoder.lead) else 0
 
         def add(end: int, logprob: float) -> None:
             nonlocal text
@@ -211,37 +189,3 @@ def request_messages(request: lm15.Request) -> list[Message]:
     text = system if isinstance(system, str) else "".join(getattr(p, "text", "") for p in system or ())
     messages: list[Message] = [("system", text)] if text else []
     return messages + [(message.role, message.text or "") for message in request.messages]
-
-
-def _load(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    device = spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    options: dict[str, Any] = {"dtype": getattr(torch, spec.dtype)}
-    if spec.quantization:
-        options["quantization_config"] = _quantization(spec, device)
-        options["device_map"] = device
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(weights.folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"the model in {weights.folder} cannot be loaded: {first}") from None
-    if not spec.quantization:
-        model = model.to(device)
-        pack(model.eval().requires_grad_(False))
-    return model.eval(), tokenizer
-
-
-def _quantization(spec: LocalModel, device: str) -> Any:
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        raise ModelError(f"model.quantization={spec.quantization} needs bitsandbytes: pip install bitsandbytes") from None
-    if not device.startswith("cuda"):
-        raise ModelError(f"model.quantization={spec.quantization} needs a CUDA device; here the device is {device}")
-    from transformers import BitsAndBytesConfig
-
-    if spec.quantization == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)

@@ -75,9 +75,7 @@ def unpacked(model: Any) -> Iterator[None]:
 
 def _swap(model: Any, wanted: Any, other: Any) -> list[tuple[nn.Module, str, nn.Module]]:
     """Replace layers; gives where and what they were."""
-    found = [
-        (parent, name, layer) for parent in model.modules() for name, layer in parent.named_children() if wanted(layer)
-    ]
+    found = [(parent, name, layer) for parent in model.modules() for name, layer in parent.named_children() if wanted(layer)]
     for parent, name, layer in found:
         setattr(parent, name, other(layer))
     return found

@@ -45,6 +45,7 @@ class LocalModel:
         hub_id: Its repository on the Hugging Face hub.
         revision: The commit of that repository that the name stands for.
         path: A folder with the model, which goes before everything else.
+        adapter: A folder with a LoRA adapter of the model, as `programs.finetune` or peft saves it.
         package: `distribution==version` of a package that carries the weights, if there is one.
         template: `chat`, `plain`, `alpaca` or `universalner`.
         dtype: `float32`, `bfloat16` or `float16`.
@@ -60,6 +61,7 @@ class LocalModel:
     hub_id: str | None = None
     revision: str | None = None
     path: str | None = None
+    adapter: str | None = None
     package: str | None = None
     template: str = "chat"
     dtype: str = "float32"

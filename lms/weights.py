@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lms.adapters import CONFIG, find_adapter
 from lms.errors import ModelError
 from lms.specs import LocalModel
 
@@ -37,11 +38,15 @@ PACKAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A folder that transformers can load, and what to write into a run's record: id and revision."""
+    """A folder that transformers can load, and what to write into a run's record: id and revision.
+
+    With an adapter the revision names its digest too, since caches and records tell models apart by it.
+    """
 
     folder: Path
     id: str
     revision: str
+    adapter: Path | None = None
 
 
 def cache_folder() -> Path:
@@ -52,13 +57,23 @@ def cache_folder() -> Path:
 
 
 def find_weights(spec: LocalModel) -> Weights:
-    """The first place that has the model.
+    """The first place that has the model, and its adapter if the spec names one.
 
     Raises:
-        ModelError: None has; the message says each way to get it.
+        ModelError: None has, and the message says each way to get it; or the adapter cannot be used.
     """
+    found = _find_base(spec)
+    if spec.adapter is None:
+        return found
+    folder, digest = find_adapter(spec.adapter, name=spec.name, model_id=found.id)
+    return replace(found, revision=f"{found.revision}+adapter:{digest}", adapter=folder)
+
+
+def _find_base(spec: LocalModel) -> Weights:
     if spec.path:
         folder = Path(spec.path).expanduser()
+        if (folder / CONFIG).is_file():
+            raise ModelError(f"model.path={spec.path} is an adapter, not a whole model: give it as model.adapter={spec.path}")
         if not (folder / _CONFIG).is_file():
             raise ModelError(f"model.path={spec.path} holds no {_CONFIG}: give a folder as transformers saves it")
         return Weights(folder, spec.name, _digest(folder))

@@ -3,19 +3,26 @@
 from metrics.bootstrap import document_bootstrap
 from metrics.calibration import calibration, judge_entities
 from metrics.counts import add_counts, count_sentence, Counts, Mode
+from metrics.errors import classify, count_errors, ErrorKind, SpanError
+from metrics.feedback import feedback
 from metrics.paired import compare_systems, Difference
 from metrics.scores import Scores, signature
 
 __all__ = [
     "Counts",
     "Difference",
+    "ErrorKind",
     "Mode",
     "Scores",
+    "SpanError",
     "add_counts",
     "calibration",
+    "classify",
     "compare_systems",
+    "count_errors",
     "count_sentence",
     "document_bootstrap",
+    "feedback",
     "judge_entities",
     "signature",
 ]

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 import dspy
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import lms
-from corpora import Corpus, InputError, Sentence, SPLITS
+from corpora import Corpus, InputError, Label, Sentence, SPLITS
 from lms.specs import host_outside
 from lms.weights import cache_folder
-from programs.door import build
+from programs.compiled import check_labels, fingerprint, GROUPS, member_states, PLAIN, read_program, settings_of
+from programs.door import build, choices, given, group_option
 from programs.drafts import build_drafter
 from programs.errors import RunError
 from programs.formats import Format
+from programs.labels import present_labels
 from programs.scoring import Metric
 from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
-from programs.tagger import Tagger
+from programs.tagger import Ensemble, Tagger
 
 if TYPE_CHECKING:
     from retrievers import Embedder, EmbedderSpec
@@ -37,7 +39,7 @@ class Parts:
     spec: lms.ModelSpec
     adapter: Format
     metric: Metric
-    tagger: Tagger
+    tagger: Tagger | Ensemble
     lm: dspy.LM
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -93,27 +95,99 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
         started: Called as soon as corpus and model are known, before anything heavy is loaded.
     """
     metric: Metric = build(config.metric)
-    strategy: Strategy = build(config.strategy)
     spec: lms.ModelSpec = build(config.model)
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
     check_privacy(corpus, f"model={spec.name}", spec.remote_host, config.allow_remote)
+    build(config.strategy)
+    started(corpus, spec)
+    outputs = _recorded(spec, split_ids, config.limit)
+    facts: dict[str, Any] = {}
+    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts)
+    lm = lms.build(spec, outputs=outputs)
+    bind(lm)
+    facts["model"] = model_facts(spec, lm)
+    return Parts(corpus, sentences, split_ids, spec, adapter, metric, tagger, lm, facts)
+
+
+def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
+    """Which model it is: its name, id and revision."""
+    weights = getattr(lm.engine, "weights", None)
+    return {"name": spec.name, "id": getattr(weights, "id", lm.model), "revision": getattr(weights, "revision", None)}
+
+
+def build_program(
+    config: DictConfig, corpus: Corpus, sentences: Sequence[Sentence], spec: lms.ModelSpec, facts: dict[str, Any]
+) -> tuple[Tagger | Ensemble, Format, Callable[[dspy.LM], None]]:
+    """The program that the config describes or that `program=` names, its format, and what tells it its model."""
+    if config.program is None:
+        tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=choices())
+        return tagger, adapter, lambda lm: None
+    content = read_program(Path(config.program).expanduser())
+    check_labels(content, corpus)
+    facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
+    members = []
+    for state in member_states(content):
+        own, chosen = with_settings(config, state["settings"])
+        member = build_member(own, corpus, sentences, spec, facts, chosen=choices() | chosen, state=state)
+        members.append(member)
+    if "members" not in content:
+        return *members[0], lambda lm: None
+
+    def bind(lm: dspy.LM) -> None:
+        for tagger, adapter in members:
+            tagger.setting = functools.partial(dspy.context, lm=lm, adapter=adapter)
+
+    return Ensemble([tagger for tagger, _ in members]), members[0][1], bind
+
+
+def build_member(
+    config: DictConfig,
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    spec: lms.ModelSpec,
+    facts: dict[str, Any],
+    *,
+    chosen: Mapping[str, str],
+    state: Mapping[str, Any] | None = None,
+) -> tuple[Tagger, Format]:
+    """One tagger and its format, as the config has them or, with a state, as they were saved."""
+    labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
         config.format,
-        labels=corpus.labels,
+        labels=labels,
         alignment=config.alignment,
         constrained=config.constrained,
         drafter=build_drafter(config.draft, corpus),
         wire=getattr(spec, "wire", None),
+        called=called,
     )
-    started(corpus, spec)
-    outputs = _recorded(spec, split_ids, config.limit)
-    facts: dict[str, Any] = {}
-    tagger = build_tagger(config, corpus, sentences, strategy, facts)
-    lm = lms.build(spec, outputs=outputs)
-    weights = getattr(lm.engine, "weights", None)
-    facts["model"] = {"name": spec.name, "id": getattr(weights, "id", lm.model), "revision": getattr(weights, "revision", None)}
-    return Parts(corpus, sentences, split_ids, spec, adapter, metric, tagger, lm, facts)
+    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None)
+    tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
+    if state is not None:
+        tagger.load_state({"tag": state["tag"]})
+        facts["demonstrations"] = [demo.get("id") for demo in tagger.tag.demos]
+    return tagger, adapter
+
+
+def with_settings(config: DictConfig, settings: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+    """The config with a program's settings, and the options that those are; what the user has said goes before them."""
+    said = given()
+    own = config.copy()
+    OmegaConf.set_struct(own, False)
+    chosen: dict[str, str] = {}
+    for group in GROUPS:
+        if group not in said:
+            keys = dict(settings[group])
+            chosen[group] = str(keys.pop("choice"))
+            own[group] = group_option(group, chosen[group])
+            own[group].update(keys)
+    own.update({key: settings[key] for key in PLAIN if key not in said})
+    for key in said:
+        if "." in key and key.split(".")[0] in chosen:
+            OmegaConf.update(own, key, OmegaConf.select(config, key))
+    OmegaConf.set_struct(own, True)
+    return own, chosen
 
 
 def _recorded(spec: lms.ModelSpec, split_ids: Sequence[str], limit: int | None) -> dict[tuple[str, str], str] | None:
@@ -127,14 +201,26 @@ def _recorded(spec: lms.ModelSpec, split_ids: Sequence[str], limit: int | None) 
 
 
 def build_tagger(
-    config: DictConfig, corpus: Corpus, sentences: Sequence[Sentence], strategy: Strategy, facts: dict[str, Any]
+    config: DictConfig,
+    labels: Sequence[Label],
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    facts: dict[str, Any],
+    *,
+    saved: bool,
 ) -> Tagger:
-    """The program; what retrieval found is added to `facts`."""
-    instructions = build(config.prompt, labels=corpus.labels)
+    """The program; what retrieval found is added to `facts`.
+
+    Args:
+        labels: As prompts have them.
+        saved: Its instructions and fixed demonstrations come from elsewhere.
+    """
+    strategy: Strategy = build(config.strategy)
+    instructions = build(config.prompt, labels=labels)
     fixed: list[dict[str, Any]] = []
     nearest = retrieve = None
     texts = [" ".join(sentence.words) for sentence in sentences]
-    if strategy.demonstrations == "fixed":
+    if strategy.demonstrations == "fixed" and not saved:
         fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
         facts["demonstrations"] = [demo["id"] for demo in fixed]
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":

@@ -1,9 +1,16 @@
-"""`python -m programs.compare RUN RUN [RUN ...]`: differences between runs, with intervals and p-values."""
+"""`python -m programs.compare RUN RUN [RUN ...]`: differences between runs, with intervals and p-values.
+
+A RUN is a run's folder, or settings that are run first: `"strategy=knn limit=40"` in one word, or `strategy=knn`. A single
+setting with a key of this door's own (`runs`, `samples`, `seed`, `hydra`) is the comparison's.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +25,8 @@ from programs.door import open_door, output_folder
 from programs.records import environment, now, RunFolder
 from programs.scoring import count_documents
 from reports.comparison import markdown, print_comparison
+
+_OWN = ("runs", "samples", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,47 @@ def load_run(path: Path) -> Run:
     if record.get("status") != "finished":
         raise InputError("has not finished", path=path, remedy=f"Finish it: python -m programs.run resume={path}")
     return Run(path, record, folder.read("scores.json"), folder.read("program.json"), folder.load_predictions())
+
+
+def is_config(word: str) -> bool:
+    """Whether a word holds settings to run: several, or one whose key is not, nor nearly, one of this door's own.
+
+    >>> [is_config(word) for word in ("strategy=knn", "seed=1 limit=40", "seed=1", "sample=500", "hydra.run.dir=x", "runs/1")]
+    [True, True, False, False, False, False]
+    """
+    parts = word.split()
+    if not parts or "=" not in parts[0] or Path(word).expanduser().is_dir():
+        return False
+    key = parts[0].partition("=")[0].lstrip("+~")
+    own = key.split(".")[0].split("/")[0] == "hydra" or difflib.get_close_matches(key, _OWN, cutoff=0.75)
+    return not own or sum("=" in part for part in parts) > 1
+
+
+def run_config(word: str) -> Path:
+    """Run these settings in a process of their own, its progress on standard error, and give its folder.
+
+    Raises:
+        InputError: They cannot be read, or the run failed; it has said why.
+    """
+    try:
+        words = shlex.split(word)
+    except ValueError as error:
+        raise InputError(f"{word!r} cannot be read ({error})", remedy="Close the quotation mark.") from None
+    print(f"clinspan: running {word}", file=sys.stderr, flush=True)
+    done = subprocess.run([sys.executable, "-m", "programs.run", *words], stdout=subprocess.PIPE, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        raise InputError(f"the run of {word!r} failed", remedy="Its message stands above.")
+    return Path(lines[-1])
+
+
+def load_all(words: Sequence[str]) -> list[Run]:
+    """The runs in the order of the words: folders are read first, so that a wrong one costs no run."""
+    found = {word: load_run(Path(word).expanduser()) for word in words if not is_config(word)}
+    for word in words:
+        if word not in found:
+            found[word] = load_run(run_config(word))
+    return [found[word] for word in words]
 
 
 def check_alike(first: Run, second: Run) -> None:
@@ -125,10 +175,10 @@ def prompt_difference(first: Run, second: Run) -> list[str]:
 def main(config: DictConfig) -> None:
     """Compare each run with the first; print tables and write `comparison.json`, `comparison.md` and `flipped.jsonl`."""
     if len(config.runs) < 2:
-        raise InputError("there are fewer than two runs to compare", remedy="Give two run folders or more.")
+        raise InputError("there are fewer than two runs to compare", remedy="Give two or more run folders or settings to run.")
     if config.samples < 1:
         raise InputError("samples must be at least 1", remedy="Raise it.")
-    runs = [load_run(Path(path).expanduser()) for path in config.runs]
+    runs = load_all([str(word) for word in config.runs])
     for run in runs[1:]:
         check_alike(runs[0], run)
     pairs = [_pair(runs[0], run, config) for run in runs[1:]]
@@ -161,4 +211,4 @@ def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    open_door("compare", main, listed="runs")
+    open_door("compare", main, listed="runs", also=is_config)

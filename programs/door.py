@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import logging
 import os
 import re
@@ -16,63 +17,100 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from corpora import InputError
 from lms import ModelError
 from programs.errors import RunError
+from programs.sweeps import note_failure, Sweeps
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _USER_ERRORS = (InputError, ModelError, RunError)
 
 
-def open_door(config_name: str, job: Callable[[DictConfig], None], *, listed: str | None = None) -> None:
+def open_door(
+    config_name: str, job: Callable[[DictConfig], None], *, listed: str | None = None, also: Callable[[str], bool] | None = None
+) -> None:
     """Run a job under Hydra and end the process: 0, or 2 after one message that says what to do.
 
     Args:
         config_name: The door's file in `conf/`, without its suffix.
         job: What the door does with its config.
         listed: The key that takes the words which are no overrides, as a list.
+        also: Which of the words with `=` it takes too.
     """
     if listed:
-        sys.argv[1:] = gather(sys.argv[1:], listed)
-    os.umask(0o077)
+        sys.argv[1:] = gather(sys.argv[1:], listed, also)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    quieten()
-    failed = False
+    settle()
+    failed, task = False, _importable(job)
 
     def guarded(config: DictConfig) -> None:
         nonlocal failed
+        settle()  # a launcher may have made this process
         try:
-            job(config)
+            task(config)
         except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
             failed = True  # of a sweep the other jobs go on
             print(f"clinspan: {explain(error)}", file=sys.stderr)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                note_failure(output_folder(), config, choices(), error)
 
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
     try:
         check_words(config_name, sys.argv[1:])
+        watch_sweeps(sys.argv)
         main()
     except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         stop(explain(error))
     except KeyboardInterrupt:
         print("clinspan: interrupted; what was computed is on disk, go on with resume=FOLDER", file=sys.stderr)
         sys.exit(130)
+    if Sweeps.failed:
+        stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
     if failed:
         sys.exit(2)
 
 
-def gather(words: Sequence[str], key: str) -> list[str]:
-    """Words that are no overrides, as one override of a list.
+def watch_sweeps(words: list[str]) -> None:
+    """Add the override that has `Sweeps` called, beside the others: argparse takes them only in one piece.
+
+    >>> words = ["run", "seed=0,1", "-m"]
+    >>> watch_sweeps(words)
+    >>> words
+    ['run', '+hydra.callbacks.sweeps._target_=programs.sweeps.Sweeps', 'seed=0,1', '-m']
+    """
+    place = (i for i, word in enumerate(words) if i and "=" in word and not word.startswith("-"))
+    words.insert(next(place, len(words)), f"+hydra.callbacks.sweeps._target_={Sweeps.__module__}.{Sweeps.__name__}")
+
+
+def _importable(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+    """The job as another process can import it: what lives in `__main__` would travel with all its globals."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if job.__module__ != "__main__" or spec is None:
+        return job
+    found: Callable[[DictConfig], None] = getattr(importlib.import_module(spec.name), job.__name__)
+    return found
+
+
+def gather(words: Sequence[str], key: str, also: Callable[[str], bool] | None = None) -> list[str]:
+    """Words that are no overrides, or that `also` asks for, as one override of a list.
 
     >>> gather(["runs/a", "seed=1", "runs/b c"], "runs")
     ['seed=1', 'runs=["runs/a","runs/b c"]']
     """
-    plain = [word for word in words if not word.startswith("-") and "=" not in word]
+    plain = [word for word in words if not word.startswith("-") and ("=" not in word or (also is not None and also(word)))]
     quoted = ",".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in plain)
     return [word for word in words if word not in plain] + ([f"{key}=[{quoted}]"] if plain else [])
+
+
+def settle() -> None:
+    """What holds in every process that does a door's work: files for their owner alone, quiet libraries."""
+    os.umask(0o077)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    quieten()
 
 
 def quieten() -> None:
@@ -107,6 +145,8 @@ def explain(error: BaseException) -> str:
     if refused:
         where = re.search(r"full_key: (\S+)", str(error))
         return f"unknown key {str(where[1]) + '.' if where else ''}{refused[1]}: see conf/ for the keys of each choice"
+    if "Could not find 'hydra/launcher/" in text:
+        text += ". The launchers joblib and submitit come with: pip install --editable '.[sweep]'"
     return " ".join(text.split())
 
 
@@ -179,6 +219,26 @@ def output_folder() -> Path:
 def choices() -> dict[str, str]:
     """Which option of each group was chosen."""
     return {key: value for key, value in HydraConfig.get().runtime.choices.items() if not key.startswith("hydra/") and value}
+
+
+def given() -> set[str]:
+    """The keys and groups that the user has set."""
+    words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return {word.key_or_group.lstrip("+~") for word in words}
+
+
+def group_option(group: str, option: str) -> DictConfig:
+    """The config of one option of a group.
+
+    Raises:
+        InputError: There is no such option.
+    """
+    file = CONF / group / f"{option}.yaml"
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    _known(option, names, f"{group}=")
+    loaded = OmegaConf.load(file)
+    assert isinstance(loaded, DictConfig)
+    return loaded
 
 
 def log_to(folder: Path) -> logging.Logger:

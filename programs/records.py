@@ -18,7 +18,19 @@ from typing import Any
 from corpora import InputError
 from corpora.errors import read_text
 
-PACKAGES = ("dspy", "transformers", "torch", "openai", "chromadb", "sentence-transformers", "seqeval", "hydra-core", "numpy")
+PACKAGES = (
+    "dspy",
+    "transformers",
+    "torch",
+    "peft",
+    "accelerate",
+    "openai",
+    "chromadb",
+    "sentence-transformers",
+    "seqeval",
+    "hydra-core",
+    "numpy",
+)
 _TORN = "a line cut short by an interruption"
 
 

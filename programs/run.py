@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
-from programs.assemble import build_parts, Parts
+from programs.assemble import build_parts, Parts, with_settings
+from programs.compiled import dump_program, member_states, read_program
 from programs.door import choices, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
 from programs.records import environment, now, RunFolder
@@ -22,6 +23,9 @@ from reports.tables import print_scores
 def main(config: DictConfig) -> None:
     """One run: everything in its folder, the scores on the terminal, the folder's path last."""
     folder, config, record = prepare(config, output_folder())
+    if finished(record):
+        print(folder.path)
+        return
     log = log_to(folder.path)
     began = time.monotonic()
 
@@ -37,7 +41,7 @@ def main(config: DictConfig) -> None:
         parts = build_parts(config, started)
         record |= parts.facts
         folder.write("run.json", record)
-        parts.tagger.save(folder.path / "program.json")
+        folder.write("program.json", dump_program(parts.tagger, parts.corpus))
         log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
         predict(parts, folder, config)
     except BaseException as error:
@@ -52,23 +56,26 @@ def main(config: DictConfig) -> None:
     print(folder.path)
 
 
-def prepare(config: DictConfig, output: Path) -> tuple[RunFolder, DictConfig, dict[str, Any]]:
+def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
     """The folder, config and record of a new run, or those of the run that is resumed.
+
+    Where the folder holds the same job already, as in a sweep that is started again, that one goes on, or is found finished.
 
     Raises:
         InputError: `resume` names no run, or other settings are given than the run began with.
     """
     if config.resume is None:
-        plain = OmegaConf.to_container(config, resolve=True)
+        config, chosen = program_settings(config)
         record = {
             "status": "started",
             "started": now(),
-            "config": plain,
-            "choices": choices(),
+            "config": OmegaConf.to_container(config, resolve=True),
+            "choices": choices() | chosen,
             "seed": config.seed,
             **environment(),
         }
-        return RunFolder(output), config, record
+        folder = RunFolder(output)
+        return folder, config, _again(folder, record)
     path = Path(config.resume).expanduser()
     if not (path / "run.json").is_file():
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
@@ -77,7 +84,7 @@ def prepare(config: DictConfig, output: Path) -> tuple[RunFolder, DictConfig, di
     began = OmegaConf.create({**record["config"], "resume": None})
     assert isinstance(began, DictConfig)
     given = _settings(config)
-    defaults = _settings(_defaults())
+    defaults = _settings(_defaults(door))
     for key, value in _settings(began).items():
         if given.get(key) not in (value, defaults.get(key)):
             remedy = "Leave the setting out: a resumed run keeps its own."
@@ -88,10 +95,39 @@ def prepare(config: DictConfig, output: Path) -> tuple[RunFolder, DictConfig, di
     return folder, began, record
 
 
-def _defaults() -> DictConfig:
+def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
+    """The config with the settings of the program that it names, and the options of its groups that those are."""
+    if config.program is None:
+        return config, {}
+    return with_settings(config, member_states(read_program(Path(config.program).expanduser()))[0]["settings"])
+
+
+def finished(record: dict[str, Any]) -> bool:
+    """Whether there is nothing left to do, as in a job of a sweep that is started again."""
+    return bool(record["status"] == "finished")
+
+
+def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of the same job if the folder holds one, else this new one.
+
+    Raises:
+        InputError: The folder holds another job.
+    """
+    if not (folder.path / "run.json").is_file():
+        return record
+    old = folder.read("run.json")
+    if old.get("config") != record["config"]:
+        raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
+    if not finished(old):
+        old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
+        old.pop("error", None)
+    return old
+
+
+def _defaults(door: str) -> DictConfig:
     from hydra import compose
 
-    return compose("run")
+    return compose(door)
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:

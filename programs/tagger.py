@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError
 
+from corpora.bio import span_tags, tag_spans
 from lms import PromptTooLongError
 from programs.signature import build_signature
 from programs.strategy import Overflow
 
 Lookup = Callable[[str], Sequence[Any]]
+Setting = Callable[[], AbstractContextManager[Any]]
 
 
 class Tagger(dspy.Module):
@@ -24,6 +28,9 @@ class Tagger(dspy.Module):
         nearest: Gives the demonstrations of a sentence's text, nearest last.
         retrieve: Gives the chunks of a sentence's text, best first.
         overflow: What to do with a prompt that does not fit: `error` or `drop`.
+        setting: The model and the format it runs with, where those are not DSPy's current ones: an optimizer has another
+            model and another adapter to write prompts with.
+        settings: What is saved with it, see `programs.compiled`.
     """
 
     def __init__(
@@ -34,11 +41,18 @@ class Tagger(dspy.Module):
         nearest: Lookup | None = None,
         retrieve: Lookup | None = None,
         overflow: Overflow = "error",
+        setting: Setting = nullcontext,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.tag = dspy.Predict(build_signature(instructions))
         self.tag.demos = list(demonstrations)
-        self.nearest, self.retrieve, self.overflow = nearest, retrieve, overflow
+        self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
+        self.settings = dict(settings or {})
+
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        """DSPy's state, and the settings."""
+        return {**super().dump_state(json_mode=json_mode), "settings": self.settings}
 
     def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         """The demonstrations and the chunks that go with a sentence."""
@@ -56,6 +70,10 @@ class Tagger(dspy.Module):
         Raises:
             PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
         """
+        with self.setting():
+            return self._tagged(tokens, id)
+
+    def _tagged(self, tokens: Sequence[str], id: str) -> dspy.Prediction:
         demos, context = self.surroundings(tokens)
         dropped = 0
         while True:
@@ -71,6 +89,56 @@ class Tagger(dspy.Module):
             if dropped:
                 found.repairs = {**found.repairs, "demonstration_dropped": dropped}
             return found
+
+
+class Ensemble(dspy.Module):
+    """Several taggers that vote: a span stands if more than half of them found it.
+
+    Args:
+        members: The taggers, each with its own `setting`.
+    """
+
+    def __init__(self, members: Sequence[Tagger]) -> None:
+        super().__init__()
+        self.members = list(members)
+
+    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+        """Tag one sentence; `answers` are the members' by their number, `confidence` is each tag's share of the votes."""
+        found = [member(tokens=tokens, id=id) for member in self.members]
+        tags, confidence = vote([list(one.tags) for one in found])
+        repairs: Counter[str] = Counter()
+        usage: Counter[str] = Counter()
+        for one in found:
+            repairs.update(one.repairs)
+            usage.update(one.usage)
+        answers = {f"{n}:{key}" if key else str(n): text for n, one in enumerate(found) for key, text in one.answers.items()}
+        return dspy.Prediction(tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage))
+
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        return {"members": [member.dump_state(json_mode=json_mode) for member in self.members]}
+
+    def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
+        for member, part in zip(self.members, state["members"], strict=True):
+            member.load_state(part, allow_unsafe_lm_state=allow_unsafe_lm_state)
+
+
+def vote(answers: Sequence[Sequence[str]]) -> tuple[list[str], list[float | None]]:
+    """Tags that most answers agree on, and for each token of a found span the share of answers that have the span.
+
+    Of spans that share a token the one with more votes stands, of equal ones the longer, then the first.
+
+    >>> vote([["B-A", "I-A"], ["B-A", "I-A"], ["O", "B-A"]])
+    (['B-A', 'I-A'], [0.6666666666666666, 0.6666666666666666])
+    """
+    votes = Counter(span for tags in answers for span in tag_spans(tags))
+    confidence: list[float | None] = [None] * len(answers[0])
+    kept = []
+    for span, n in sorted(votes.items(), key=lambda item: (-item[1], item[0][0] - item[0][1], item[0])):
+        start, end, _ = span
+        if 2 * n > len(answers) and all(part is None for part in confidence[start:end]):
+            kept.append(span)
+            confidence[start:end] = [n / len(answers)] * (end - start)
+    return span_tags(len(answers[0]), kept), confidence
 
 
 def is_overflow(error: BaseException | None) -> bool:

@@ -54,15 +54,14 @@ def engine(smollm2: LocalModel) -> Any:
     return TransformersEngine(smollm2)
 
 
-@pytest.fixture
-def door(tmp_path: Path) -> Door:
-    """Call a door as a user does, in a process of its own, below a folder of its own."""
+def door_in(folder: Path) -> Door:
+    """Call doors as a user does, each in a process of its own, below a folder."""
 
     def call(name: str, *words: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "OPENAI_"))}
         return subprocess.run(
             [sys.executable, "-m", f"programs.{name}", *words],
-            cwd=tmp_path,
+            cwd=folder,
             env={**clean, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", **(env or {})},
             capture_output=True,
             text=True,
@@ -70,6 +69,12 @@ def door(tmp_path: Path) -> Door:
         )
 
     return call
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    """Doors below a folder of the test's own."""
+    return door_in(tmp_path)
 
 
 @pytest.fixture

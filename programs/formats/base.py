@@ -59,6 +59,7 @@ class Format(dspy.Adapter):
         constrained: Hold local models to the format's grammar.
         drafter: Gives likely tags from a sentence's id and tokens, which save passes and change no answer.
         wire: What a server is asked for, where the model is behind one.
+        called: What prompts and answers call a label, by its name in the corpus; `labels` then has those words as names.
     """
 
     lines: int | None = None
@@ -72,6 +73,7 @@ class Format(dspy.Adapter):
         constrained: bool = True,
         drafter: Drafter | None = None,
         wire: Wire | None = None,
+        called: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         if alignment not in get_args(Alignment):
@@ -79,6 +81,8 @@ class Format(dspy.Adapter):
         self.labels = tuple(labels)
         self.alignment = alignment
         self.constrained, self.drafter, self.wire = constrained, drafter, wire or Wire()
+        self.called = dict(called or {})
+        self._names = {word: name for name, word in self.called.items()}
 
     @abstractmethod
     def rules(self) -> str:
@@ -128,7 +132,7 @@ class Format(dspy.Adapter):
         for demo in demos:
             tokens = shown_tokens(demo["tokens"])
             asked = next(q for q in self.questions(tokens, ()) if q.key == question.key)
-            turns += [*asked.turns, ("assistant", self.answer(tokens, demo["tags"], question.key))]
+            turns += [*asked.turns, ("assistant", self.answer(tokens, renamed(demo["tags"], self.called), question.key))]
         return f"{instructions}\n\n{self.rules()}", turns + list(question.turns)
 
     def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,7 +166,7 @@ class Format(dspy.Adapter):
         decoded = self.read(answers, tokens) if tokens else Decoded([])
         return [
             {
-                "tags": decoded.tags,
+                "tags": renamed(decoded.tags, self._names),
                 "confidence": _confidence(decoded, pieces),
                 "repairs": dict(+decoded.repairs),
                 "answers": answers,
@@ -189,7 +193,9 @@ class Format(dspy.Adapter):
 
     def _config(self, lm: Any, tokens: Sequence[str], question: Question, name: str) -> lm15.Config:
         longest = self.longest(tokens, question.key)
-        draft = None if self.drafter is None else self.answer(tokens, list(self.drafter(name, tokens)), question.key)
+        draft = (
+            None if self.drafter is None else self.answer(tokens, renamed(self.drafter(name, tokens), self.called), question.key)
+        )
         if isinstance(lm.engine, str):  # a server gets what its protocol knows
             budget = int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN
             return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
@@ -218,6 +224,15 @@ class Format(dspy.Adapter):
             logprobs=0 if self.wire.logprobs else None,
             extensions=extensions or None,
         )
+
+
+def renamed(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Tags whose labels have other names.
+
+    >>> renamed(["B-Sign", "O"], {"Sign": "finding"})
+    ['B-finding', 'O']
+    """
+    return [tag[:2] + names.get(tag[2:], tag[2:]) for tag in tags] if names else list(tags)
 
 
 def shown_tokens(tokens: Sequence[str]) -> list[str]:

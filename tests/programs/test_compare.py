@@ -9,6 +9,7 @@ import pytest
 
 from conftest import Door, folder_of, load
 from corpora.sources import RareMini
+from programs.compare import is_config
 from programs.door import gather
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
@@ -86,3 +87,36 @@ def test_what_is_no_finished_run_is_refused(door: Door, tmp_path: Path) -> None:
 
 def test_words_are_gathered_into_a_list() -> None:
     assert gather(["a b", "seed=1", "-m"], "runs") == ["seed=1", "-m", 'runs=["a b"]']
+
+
+def test_what_is_taken_for_settings_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "k=1").mkdir()
+    words = ["runs/a", "strategy=knn", "seed=1 limit=4", "seed=1", "sampels=9", "k=1", "hydra.run.dir=x", "hydra/launcher=x"]
+    assert [word for word in words if is_config(word)] == ["strategy=knn", "seed=1 limit=4"]
+    assert gather(["runs/a", "limit=4 seed=1", "seed=1"], "runs", is_config) == ["seed=1", 'runs=["runs/a","limit=4 seed=1"]']
+
+
+def test_settings_are_run_and_then_compared(door: Door, tmp_path: Path) -> None:
+    bad = run(door, tmp_path, "bad", 40)
+    outputs(tmp_path / "other file.jsonl", 40, 0)
+    word = 'model=replay model.path="other file.jsonl" limit=40 strategy=zero_shot format=bio_lines'
+    done = door("compare", str(bad), word, "samples=100")
+    result = load(folder_of(done) / "comparison.json")
+    assert result["micro"]["difference"] == 1.0
+    assert result["runs"][0]["path"] == str(bad)
+    assert load(Path(result["runs"][1]["path"]) / "run.json")["config"]["model"]["path"] == "other file.jsonl"
+    assert f"clinspan: running {word}" in done.stderr
+
+
+def test_settings_that_fail_end_the_comparison(door: Door, tmp_path: Path) -> None:
+    done = door("compare", "strategy=zero_shot limit=1 model=replay", "strategy=knn")
+    assert done.returncode == 2
+    assert "model=replay needs recorded outputs" in done.stderr
+    assert "the run of 'strategy=zero_shot limit=1 model=replay' failed. Its message stands above." in done.stderr
+    assert "running strategy=knn" not in done.stderr
+    assert len(list((tmp_path / "runs" / "run").iterdir())) == 1
+    none = door("compare", "strategy=knn", "nowhere")
+    assert none.returncode == 2
+    assert "nowhere: holds no run.json" in none.stderr
+    assert "running" not in none.stderr

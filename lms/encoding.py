@@ -1,0 +1,92 @@
+"""From a conversation to a model's tokens: one way for answering and for training, so that both see the same prompts."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lms.templates import LEADS, Message, TEMPLATES
+
+Plain = Callable[[str], tuple[int, ...]]
+_OPEN, _CLOSE = "\ue000", "\ue001"
+
+
+def plain_tokens(tokenizer: Any) -> Plain:
+    """What makes text into tokens none of which is a control token, whatever the text looks like."""
+    own = copy.deepcopy(tokenizer)  # the switch is kept in the object, which threads share
+
+    def plain(text: str) -> tuple[int, ...]:
+        return tuple(own(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    return plain
+
+
+class Encoder:
+    """Messages as token ids.
+
+    Args:
+        tokenizer: The model's.
+        template: One of `TEMPLATES`.
+        plain: The tokenizer's `plain_tokens`.
+    """
+
+    def __init__(self, tokenizer: Any, template: str, *, plain: Plain) -> None:
+        self.tokenizer, self.template, self.plain = tokenizer, template, plain
+        self.lead = LEADS[template]
+        self.fixed = functools.lru_cache(maxsize=1024)(self._fixed)
+
+    def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The prompt as tokens; what looks like a control token inside a message is text."""
+        if not self._controlled(messages):
+            return self._tokens(self._written(messages), first=True)
+        held = [(role, f"{_OPEN}{number}{_CLOSE}") for number, (role, _) in enumerate(messages)]
+        ids: list[int] = []
+        for number, piece in enumerate(re.split(f"{_OPEN}(\\d+){_CLOSE}", self._written(held))):
+            ids += self.plain(messages[int(piece)][1]) if number % 2 else self._tokens(piece, first=not number)
+        return tuple(ids)
+
+    def answer(self, messages: Sequence[Message], text: str) -> tuple[int, ...]:
+        """The right answer to a prompt as tokens, the one that ends it included: what a model is trained to say.
+
+        It is split as the tokenizer splits it behind the prompt, as far as the prompt's own tokens stay what they are.
+        """
+        said = self.lead + text
+        if self._controlled([*messages, ("assistant", text)]):
+            return (*self.plain(said), self.end)
+        before = self.prompt(messages)
+        whole = self._tokens(self._written(messages) + said, first=True)
+        return (*(whole[len(before) :] if whole[: len(before)] == before else self.plain(said)), self.end)
+
+    @functools.cached_property
+    def end(self) -> int:
+        """The token that ends an answer: the control token that the template writes behind it, else the tokenizer's own."""
+        probe = f"{_OPEN}{_CLOSE}"
+        behind = self._written([("user", "a"), ("assistant", probe)]).partition(probe)[2]
+        first = self.tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
+        if first and self.tokenizer.convert_ids_to_tokens(first[0]) in self._control:
+            return int(first[0])
+        return int(self.tokenizer.eos_token_id)
+
+    def _fixed(self, before: tuple[Message, ...], role: str) -> tuple[int, ...]:
+        """The tokens of a prompt that do not depend on its last message's content."""
+        one, other = (self.prompt([*before, (role, probe)]) for probe in ("a", "7"))
+        same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+        return one[:same]
+
+    def _written(self, messages: Sequence[Message]) -> str:
+        return TEMPLATES[self.template](messages, self.tokenizer)
+
+    def _tokens(self, text: str, *, first: bool) -> tuple[int, ...]:
+        special = first and self.template != "chat"  # a chat template writes its special tokens itself
+        return tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _controlled(self, messages: Sequence[Message]) -> bool:
+        return any(mark in content for _, content in messages for mark in self._control)
+
+    @functools.cached_property
+    def _control(self) -> frozenset[str]:
+        added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
+        return frozenset({str(token) for token in added if token.special} | set(self.tokenizer.all_special_tokens))

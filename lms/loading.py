@@ -1,0 +1,57 @@
+"""From a folder of weights to a model in memory, for answering and for training alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lms.adapters import apply_adapter
+from lms.errors import ModelError
+from lms.specs import LocalModel
+from lms.weights import Weights
+
+
+def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
+    """The model on its device in evaluation mode, its adapter merged if it has one, and the tokenizer.
+
+    Raises:
+        ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not to be had here.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = device_of(spec)
+    options: dict[str, Any] = {"dtype": getattr(torch, spec.dtype)}
+    if spec.quantization:
+        options["quantization_config"] = _quantization(spec, device)
+        options["device_map"] = device
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(weights.folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, **options)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"the model in {weights.folder} cannot be loaded: {first}") from None
+    if weights.adapter is not None:
+        model = apply_adapter(model, weights.adapter, merge=not spec.quantization)
+    if not spec.quantization:
+        model = model.to(device)
+    return model.eval(), tokenizer
+
+
+def device_of(spec: LocalModel) -> str:
+    """The device that a spec means: `auto` is CUDA where there is one."""
+    return spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _quantization(spec: LocalModel, device: str) -> Any:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise ModelError(f"model.quantization={spec.quantization} needs bitsandbytes: pip install bitsandbytes") from None
+    if not device.startswith("cuda"):
+        raise ModelError(f"model.quantization={spec.quantization} needs a CUDA device; here the device is {device}")
+    from transformers import BitsAndBytesConfig
+
+    if spec.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)

@@ -1,0 +1,120 @@
+"""`python -m programs.optimize`: compile a program with train and dev; the test split is not touched."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+from omegaconf import DictConfig
+
+from programs.door import build, log_to, open_door, output_folder
+from programs.optimizers import Optimizer, Workshop
+from programs.optimizers.judge import Trial
+from programs.records import now, RunFolder
+from programs.run import cost, finished, prepare
+from programs.scoring import Metric, score_records
+from programs.shop import open_shop
+from reports.compiled import candidates_bar, print_compiled
+
+
+def main(config: DictConfig) -> None:
+    """One compilation: every candidate in the folder, the best as `program.json`, the folder's path last."""
+    folder, config, record = prepare(config, output_folder(), door="optimize")
+    if finished(record):
+        print(folder.path)
+        return
+    log = log_to(folder.path)
+    began = time.monotonic()
+    try:
+        metric: Metric = build(config.metric)
+        optimizer: Optimizer = build(config.optimizer)
+        with candidates_bar() as watch:
+            shop = open_shop(config, folder, record, metric, watch)
+            folder.write("run.json", record)
+            log.info("compiling with %s", record["optimizer"]["name"])
+            shop.judge.score(shop.start, whole=True)
+            with dspy.track_usage() as usage:
+                optimizer.compile(shop)
+        result = Result.of(shop, optimizer)
+        scores = result.write(folder, metric, config)
+        record |= result.about(scores) | _spent(shop, config, usage.get_total_tokens())
+        record |= {"status": "finished", "ended": now(), "seconds": record.get("seconds", 0.0) + time.monotonic() - began}
+        folder.write("run.json", record)
+    except BaseException as error:
+        if record.get("corpus"):
+            record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
+            record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
+            folder.write("run.json", record)
+        log.info("stopped: %s", type(error).__name__)
+        raise
+    log.info("done")
+    print_compiled(record, result.table(), scores)
+    print(folder.path)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was tried, best first, and what is taken of it."""
+
+    shop: Workshop
+    trials: list[Trial]
+    start: Trial
+    best: Trial
+
+    @classmethod
+    def of(cls, shop: Workshop, optimizer: Optimizer) -> Result:
+        """Take the best of what was measured on all of dev; the program it began with only where the optimizer keeps it."""
+        trials = sorted(shop.judge.trials.values(), key=lambda trial: trial.rank, reverse=True)
+        start = shop.judge.trial(shop.start)
+        able = [trial for trial in shop.judge.complete if optimizer.keeps_start or trial is not start]
+        return cls(shop, trials, start, able[0] if able else start)
+
+    def write(self, folder: RunFolder, metric: Metric, config: DictConfig) -> dict[str, Any]:
+        """Write the program, what it said of dev, its scores, and all that was tried; gives the scores."""
+        rows = self.shop.judge.records(self.best)
+        labels = [label.name for label in self.shop.corpus.labels]
+        alignment = self.best.candidate.adapter.alignment
+        scores = {**score_records(rows, labels, metric, alignment=alignment, seed=config.seed), "limit": config.dev_limit}
+        folder.write("program.json", self.best.candidate.dump())
+        folder.predictions.unlink(missing_ok=True)
+        for row in rows:
+            folder.append(row)
+        folder.write("scores.json", scores)
+        folder.write("candidates.json", {"sizes": self.shop.judge.sizes, "trials": [trial.as_dict() for trial in self.trials]})
+        return scores
+
+    def about(self, scores: Mapping[str, Any]) -> dict[str, Any]:
+        """What `run.json` says of it."""
+        best, start = self.best, self.start
+        f1 = {"micro": scores["micro"]["f1"], "macro": scores["macro"]["f1"]}
+        return {
+            "candidates": len(self.trials),
+            "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, **f1},
+            "start": {"key": start.key, "f1": start.f1[start.reached]},
+            "tokens": dict(sum((trial.tokens for trial in self.trials), Counter[str]())),
+        }
+
+    def table(self) -> list[dict[str, Any]]:
+        """What was tried, as tables show it."""
+        return [{**trial.as_dict(), "best": trial is self.best, "reached": trial.reached} for trial in self.trials]
+
+
+def _spent(shop: Workshop, config: DictConfig, usage: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Tokens of the writing model where that is another, and US dollars of both; None where nothing has a price."""
+    used = sum((trial.tokens for trial in shop.judge.trials.values()), Counter[str]())
+    costs = [cost(used, build(config.model).price)]
+    written: Counter[str] = Counter()
+    if config.reflection_model:
+        told = usage.get(shop.writer.model, {})
+        written = Counter(prompt_tokens=int(told.get("prompt_tokens") or 0), answer_tokens=int(told.get("completion_tokens") or 0))
+        costs.append(cost(written, build(config.reflection_model).price))
+    known = [one for one in costs if one is not None]
+    return {"writer_tokens": dict(written), "cost": sum(known) if known else None}
+
+
+if __name__ == "__main__":
+    open_door("optimize", main)

@@ -1,0 +1,118 @@
+"""Demonstrations chosen for what the program gets wrong."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from corpora import Sentence
+from corpora.bio import tag_spans
+from metrics import count_errors, ErrorKind
+from metrics.errors import INVENTED
+from programs.optimizers.candidate import Candidate
+from programs.optimizers.judge import Trial
+from programs.optimizers.workshop import Workshop
+from programs.strategy import as_demonstration
+
+Errors = Mapping[tuple[ErrorKind, str], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Local search over sets of demonstrations, led by the errors on dev.
+
+    It begins with the best of a few random sets. In each round it looks at what the best program so far gets wrong (which
+    kind of error, which label), and tries sets with one sentence added or exchanged: a train sentence is the likelier the
+    more of those errors it speaks to and the fewer tokens it costs. A set stays if it has the higher F1 on dev.
+
+    Attributes:
+        starts: Random sets to begin with, beside the given one.
+        k: Sentences of a random set.
+        rounds: Rounds of the search.
+        proposals: Sets that are tried a round.
+        budget: Tokens that all demonstrations together may have.
+        patience: Rounds without success after which it ends.
+    """
+
+    starts: int = 8
+    k: int = 5
+    rounds: int = 5
+    proposals: int = 6
+    budget: int = 900
+    patience: int = 2
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        search = _Search(self, shop, random.Random(shop.seed))
+        begun = [shop.start] if shop.start.single.tag.demos else []
+        best = shop.judge.rank(begun + [search.random_set() for _ in range(self.starts)])[0]
+        idle = 0
+        for number in range(self.rounds):
+            tried = [search.proposal(best, f"coverage {number + 1}") for _ in range(self.proposals)]
+            first = shop.judge.rank([candidate for candidate in tried if candidate is not None])[:1]
+            better = bool(first) and first[0].rank[:2] > best.rank[:2]
+            best, idle = (first[0], 0) if better else (best, idle + 1)
+            if idle >= self.patience:
+                return
+
+
+class _Search:
+    """The moves of the search, over train sentences that cost at most half the budget."""
+
+    def __init__(self, how: Coverage, shop: Workshop, rng: random.Random) -> None:
+        self.how, self.shop, self.rng = how, shop, rng
+        costs = {s.id: shop.demo_tokens(as_demonstration(s)) for s in shop.train if s.tokens}
+        self.pool = [s for s in shop.train if s.tokens and costs[s.id] <= how.budget // 2]
+        self.cost = costs
+
+    def random_set(self) -> Candidate:
+        """`k` sentences, fewer where the budget has no room for more."""
+        chosen: list[Sentence] = []
+        for sentence in self.rng.sample(self.pool, len(self.pool)):
+            if len(chosen) < self.how.k and sum(self.cost[s.id] for s in [*chosen, sentence]) <= self.how.budget:
+                chosen.append(sentence)
+        return self.shop.start.with_demos([as_demonstration(s) for s in chosen], "coverage start")
+
+    def proposal(self, best: Trial, by: str) -> Candidate | None:
+        """The best set with one sentence added or exchanged; None where there is none left."""
+        demos: list[dict[str, Any]] = list(best.candidate.single.tag.demos)
+        errors = count_errors(((r["gold"], r["pred"]) for r in self.shop.judge.records(best)), self.shop.objective.mode)
+        taken = {demo.get("id") for demo in demos}
+        there = [sentence for sentence in self.pool if sentence.id not in taken]
+        if not there:
+            return None
+        weights = [coverage(sentence, errors) / max(1, self.cost[sentence.id]) ** 0.5 + 1e-9 for sentence in there]
+        added = as_demonstration(self.rng.choices(there, weights)[0])
+        if demos and (self._spent([*demos, added]) > self.how.budget or self.rng.random() < 0.5):
+            demos[self.rng.randrange(len(demos))] = added
+        else:
+            demos.append(added)
+        while len(demos) > 1 and self._spent(demos) > self.how.budget:
+            demos.remove(self.rng.choice([demo for demo in demos if demo is not added]))
+        return self.shop.start.with_demos(demos, by)
+
+    def _spent(self, demos: Sequence[dict[str, Any]]) -> int:
+        return sum(self.shop.demo_tokens(demo) for demo in demos)
+
+
+def coverage(sentence: Sentence, errors: Errors) -> float:
+    """How much of a program's errors a sentence speaks to as a demonstration.
+
+    An error on a label is spoken to by a sentence that has the label, by each further mention half as much as by the one
+    before; an invented mention of a label by a sentence that has none of it.
+
+    Args:
+        sentence: A train sentence.
+        errors: How often each kind of error befell each label.
+    """
+    has = Counter(label for _, _, label in tag_spans(sentence.tags))
+    total = 0.0
+    for (kind, label), n in errors.items():
+        if kind == INVENTED:
+            total += n * (label not in has)
+        else:
+            total += n * (2 - 2 * 0.5 ** has[label])
+    return total

@@ -1,0 +1,75 @@
+"""Optimizers that choose demonstrations: DSPy's by labels or by what the program itself got right, and nearest ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import dspy
+
+from programs.optimizers.evaluate import ranked_by
+from programs.optimizers.workshop import Workshop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labeled:
+    """DSPy's LabeledFewShot: random train sentences.
+
+    Attributes:
+        k: How many.
+    """
+
+    k: int = 5
+    keeps_start: ClassVar[bool] = False
+
+    def compile(self, shop: Workshop) -> None:
+        with shop.quiet():
+            program = dspy.LabeledFewShot(k=self.k).compile(shop.start.student(), trainset=shop.train_examples(), sample=True)
+        shop.judge.score(shop.start.with_tagger(program, "labeled"), whole=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """DSPy's BootstrapFewShotWithRandomSearch: sets of random train sentences, some with the program's own answers.
+
+    Attributes:
+        candidates: Sets that are tried beside no demonstrations, labelled ones and an unshuffled set.
+        bootstrapped: Most demonstrations with the program's (or the teacher's) own answers.
+        labeled: Most demonstrations in all.
+        threshold: The least score of a sentence whose answer may become a demonstration, see `sentence_score`.
+    """
+
+    candidates: int = 12
+    bootstrapped: int = 3
+    labeled: int = 5
+    threshold: float = 0.8
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        with ranked_by(shop, "bootstrap"):
+            search = dspy.BootstrapFewShotWithRandomSearch(
+                metric=shop.objective,
+                metric_threshold=self.threshold,
+                max_bootstrapped_demos=self.bootstrapped,
+                max_labeled_demos=self.labeled,
+                num_candidate_programs=self.candidates,
+            )
+            search.compile(shop.start.student(), teacher=shop.teacher, trainset=shop.train_examples(), valset=shop.dev_examples())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The train sentences nearest to each sentence, as DSPy's KNNFewShot has them, in the number that dev likes best.
+
+    KNNFewShot compiles a program anew for every sentence and so cannot be saved; here the look-up is part of the
+    program's settings.
+
+    Attributes:
+        ks: Numbers of demonstrations to try.
+    """
+
+    ks: tuple[int, ...] | list[int] = (3, 5, 8)
+    keeps_start: ClassVar[bool] = False
+
+    def compile(self, shop: Workshop) -> None:
+        shop.judge.rank([shop.variant({"strategy": "knn", "strategy.k": k}, f"knn k={k}") for k in self.ks])

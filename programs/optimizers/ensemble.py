@@ -1,0 +1,41 @@
+"""Several programs that vote."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from corpora import InputError
+from programs.optimizers.workshop import Workshop
+from programs.strategy import fixed_demonstrations
+from programs.tagger import Ensemble
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voting:
+    """The best few of several programs with random demonstrations, as DSPy's Ensemble with a vote over spans.
+
+    Attributes:
+        pool: Programs to choose from, beside the given one.
+        size: Programs that vote: an odd number.
+        k: Demonstrations of each.
+    """
+
+    pool: int = 9
+    size: int = 3
+    k: int = 5
+    keeps_start: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.size < 3 or self.size % 2 == 0 or self.pool < self.size:
+            raise InputError(
+                "optimizer.size must be odd and at least 3, and optimizer.pool as large", remedy="For instance 3 of 9."
+            )
+
+    def compile(self, shop: Workshop) -> None:
+        rng = random.Random(shop.seed)
+        sets = [fixed_demonstrations([s for s in shop.train if s.tokens], self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
+        ranked = shop.judge.rank([shop.start, *(shop.start.with_demos(demos, "ensemble member") for demos in sets)])
+        members = [trial.candidate.single for trial in ranked[: self.size]]
+        shop.judge.score(replace(shop.start, tagger=Ensemble(members), by="ensemble"), whole=True)

@@ -1,0 +1,87 @@
+"""DSPy's optimizers, made to rank by corpus F1.
+
+They score candidates by `dspy.Evaluate`, which averages a metric over sentences. While `ranked_by` holds they find this
+evaluator in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import dspy
+from dspy.evaluate.evaluate import EvaluationResult
+
+from programs.optimizers.candidate import Candidate
+from programs.optimizers.judge import Judge
+from programs.optimizers.workshop import Workshop
+from programs.tagger import Tagger
+
+_PLACES = (
+    "dspy.teleprompt.random_search",
+    "dspy.teleprompt.copro_optimizer",
+    "dspy.teleprompt.mipro_optimizer_v2",
+    "dspy.teleprompt.infer_rules",
+    "dspy.teleprompt.gepa.gepa_utils",
+)
+
+
+class CorpusEvaluate:
+    """Takes the place of `dspy.Evaluate`: the score is 100 times the corpus F1 of all examples together.
+
+    Args:
+        shop: Its judge measures.
+        by: What the candidates are called.
+        whole: Measure every candidate on all examples, also a hopeless one: for optimizers that need single scores.
+        devset: The examples.
+        options: What else `dspy.Evaluate` takes; of no use here.
+    """
+
+    def __init__(self, shop: Workshop, by: str, *, whole: bool, devset: Sequence[Any] = (), **options: Any) -> None:
+        self.shop, self.by, self.whole, self.devset = shop, by, whole, devset
+
+    def __call__(self, program: Tagger, metric: Any = None, devset: Sequence[Any] | None = None, **options: Any) -> Any:
+        examples = list(self.devset if devset is None else devset)
+        candidate = self.shop.start.with_tagger(program, self.by)
+        judge = self.shop.judge
+        chosen = {example["id"] for example in examples}
+        sentences = [sentence for sentence in judge.sentences if sentence.id in chosen]
+        if len(sentences) == len(judge.sentences):
+            f1 = judge.score(candidate, whole=self.whole)
+            if not self.whole:
+                return EvaluationResult(score=100 * f1, results=self._results(judge, candidate, examples))
+        tags = judge.predict(candidate, sentences)
+        f1 = self.shop.objective.corpus_f1([(s.tags, tags[s.id]) for s in sentences])
+        return EvaluationResult(score=100 * f1, results=[self._result(e, tags[e["id"]]) for e in examples])
+
+    def _results(self, judge: Judge, candidate: Candidate, examples: Sequence[Any]) -> list[tuple[Any, Any, float]]:
+        """Single results of the sentences that a candidate was measured on; 0 for those it was not."""
+        tags = {record["id"]: record["pred"] for record in judge.records(judge.trial(candidate))}
+        return [self._result(e, tags[e["id"]]) if e["id"] in tags else (e, dspy.Prediction(), 0.0) for e in examples]
+
+    def _result(self, example: Any, tags: Sequence[str]) -> tuple[Any, Any, float]:
+        prediction = dspy.Prediction(tags=list(tags))
+        return example, prediction, self.shop.objective(example, prediction)
+
+
+@contextlib.contextmanager
+def ranked_by(shop: Workshop, by: str, *, whole: bool = False) -> Iterator[None]:
+    """Let DSPy's optimizers evaluate through a judge meanwhile, and print, log and keep nothing."""
+
+    def evaluator(**options: Any) -> CorpusEvaluate:
+        return CorpusEvaluate(shop, by, whole=whole, **options)
+
+    logger = logging.getLogger("dspy")
+    level = logger.level
+    with contextlib.ExitStack() as stack:
+        for place in _PLACES:
+            stack.enter_context(mock.patch(f"{place}.Evaluate", evaluator))
+        stack.enter_context(shop.quiet())
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

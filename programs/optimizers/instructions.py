@@ -1,0 +1,182 @@
+"""DSPy's optimizers that write instructions. They need a model that can write: name one with `reflection_model=`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import dspy
+
+from programs.optimizers.evaluate import ranked_by
+from programs.optimizers.workshop import Workshop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copro:
+    """COPRO: instructions proposed, the best of them improved upon.
+
+    Attributes:
+        breadth: Proposals at a time.
+        depth: How often.
+        temperature: Of the proposals.
+    """
+
+    breadth: int = 4
+    depth: int = 2
+    temperature: float = 1.0
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        with ranked_by(shop, "copro"):
+            search = dspy.COPRO(
+                prompt_model=shop.writer,
+                metric=shop.objective,
+                breadth=self.breadth,
+                depth=self.depth,
+                init_temperature=self.temperature,
+            )
+            search.compile(shop.start.student(), trainset=shop.dev_examples())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mipro:
+    """MIPROv2: instructions and demonstration sets proposed, combined by Bayesian search.
+
+    Attributes:
+        candidates: Instructions, and sets of demonstrations.
+        trials: Combinations that are tried.
+        bootstrapped: Most demonstrations with the program's own answers.
+        labeled: Most demonstrations in all.
+        threshold: The least score of a sentence whose answer may become a demonstration.
+    """
+
+    candidates: int = 6
+    trials: int = 10
+    bootstrapped: int = 2
+    labeled: int = 5
+    threshold: float = 0.8
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        with ranked_by(shop, "mipro"):
+            search = dspy.MIPROv2(
+                metric=shop.objective,
+                prompt_model=shop.writer,
+                task_model=shop.lm,
+                auto=None,
+                num_candidates=self.candidates,
+                max_bootstrapped_demos=self.bootstrapped,
+                max_labeled_demos=self.labeled,
+                metric_threshold=self.threshold,
+                seed=shop.seed + 1,  # MIPROv2 takes 0 for none
+            )
+            search.compile(
+                shop.start.student(),
+                trainset=shop.train_examples(),
+                valset=shop.dev_examples(),
+                teacher=shop.teacher,
+                num_trials=self.trials,
+                minibatch=False,
+                program_aware_proposer=False,  # it reads source code, and ours is not the prompt
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gepa:
+    """GEPA: instructions rewritten after reading, sentence by sentence, what was wrong.
+
+    Attributes:
+        calls: Sentences that may be tagged in all.
+        minibatch: Sentences that are read at a time.
+        train_limit: Train sentences to read from.
+    """
+
+    calls: int = 600
+    minibatch: int = 4
+    train_limit: int = 100
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        with ranked_by(shop, "gepa", whole=True):
+            search = dspy.GEPA(
+                metric=shop.objective.with_feedback,
+                reflection_lm=shop.writer,
+                max_metric_calls=self.calls,
+                reflection_minibatch_size=self.minibatch,
+                track_stats=True,
+                warn_on_score_mismatch=False,
+                seed=shop.seed,
+            )
+            found = search.compile(shop.start.student(), trainset=shop.train_examples(self.train_limit), valset=shop.dev_examples())
+            for program in found.detailed_results.candidates:
+                shop.judge.score(shop.start.with_tagger(program, "gepa"), whole=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simba:
+    """SIMBA: demonstrations and rules added for the train sentences that it finds hard.
+
+    Attributes:
+        steps: Batches that are looked at.
+        batch: Sentences a batch.
+        candidates: Programs a batch.
+        demos: Most demonstrations.
+        train_limit: Train sentences to take batches from.
+    """
+
+    steps: int = 3
+    batch: int = 16
+    candidates: int = 3
+    demos: int = 6
+    train_limit: int = 48
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        with ranked_by(shop, "simba"):
+            search = dspy.SIMBA(
+                metric=shop.objective,
+                bsize=self.batch,
+                num_candidates=self.candidates,
+                max_steps=self.steps,
+                max_demos=self.demos,
+                prompt_model=shop.writer,
+                num_threads=self.batch,
+            )
+            found = search.compile(shop.start.student(), trainset=shop.train_examples(self.train_limit), seed=shop.seed)
+            programs = [entry["program"] for entry in found.candidate_programs]
+            shop.judge.rank([shop.start.with_tagger(program, "simba") for program in programs])
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferRules:
+    """InferRules: rules that a model finds in train sentences, added to the instructions.
+
+    Attributes:
+        candidates: Lists of rules that are tried.
+        rules: Rules a list.
+        bootstrapped: Most demonstrations with the program's own answers.
+        labeled: Most demonstrations in all.
+        threshold: The least score of a sentence whose answer may become a demonstration.
+        train_limit: Train sentences that rules are found in.
+    """
+
+    candidates: int = 4
+    rules: int = 8
+    bootstrapped: int = 2
+    labeled: int = 5
+    threshold: float = 0.8
+    train_limit: int = 30
+    keeps_start: ClassVar[bool] = True
+
+    def compile(self, shop: Workshop) -> None:
+        with ranked_by(shop, "infer_rules"):
+            search = dspy.InferRules(
+                metric=shop.objective,
+                num_candidates=self.candidates,
+                num_rules=self.rules,
+                max_bootstrapped_demos=self.bootstrapped,
+                max_labeled_demos=self.labeled,
+                metric_threshold=self.threshold,
+            )
+            train = shop.train_examples(self.train_limit)
+            search.compile(shop.start.student(), teacher=shop.teacher, trainset=train, valset=shop.dev_examples())

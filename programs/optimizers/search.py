@@ -1,0 +1,93 @@
+"""Settings that are searched: format, alignment, labels' order and words, number and draw of demonstrations."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import yaml
+
+from corpora import InputError
+from programs.optimizers.workshop import Workshop
+
+
+def read_space(lines: Sequence[str]) -> dict[str, list[Any]]:
+    """Values by key, from lines as sweeps have them.
+
+    Raises:
+        InputError: A line is no `key=value,value,...`, or there is none.
+
+    >>> read_space(["strategy.k=3,5", "format=inline"])
+    {'strategy.k': [3, 5], 'format': ['inline']}
+    """
+    space: dict[str, list[Any]] = {}
+    for line in lines:
+        key, _, values = str(line).partition("=")
+        if not key or not values:
+            remedy = "Write optimizer.space=['format=entities,inline','strategy.k=3,5']."
+            raise InputError(f"optimizer.space has {line!r}, which is no key=value,value", remedy=remedy)
+        space[key.strip()] = [yaml.safe_load(value) for value in values.split(",")]
+    if not space:
+        raise InputError("optimizer.space is empty", remedy="Write optimizer.space=['format=entities,inline','strategy.k=3,5'].")
+    return space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Every combination of values, or so many random ones.
+
+    Attributes:
+        space: A line a key of the config, `key=value,value,...`.
+        most: Combinations that are tried; where there are more, a random part.
+    """
+
+    space: Sequence[str] = ()
+    most: int = 24
+    keeps_start: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        read_space(self.space)
+
+    def compile(self, shop: Workshop) -> None:
+        space = read_space(self.space)
+        points = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+        if len(points) > self.most:
+            points = random.Random(shop.seed).sample(points, self.most)
+        shop.judge.rank([shop.variant(point, _name(point)) for point in points])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optuna:
+    """Combinations that Optuna's tree-structured Parzen estimator proposes (Bergstra et al. 2011).
+
+    Attributes:
+        space: A line a key of the config, `key=value,value,...`.
+        trials: Combinations that are tried.
+    """
+
+    space: Sequence[str] = ()
+    trials: int = 16
+    keeps_start: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        read_space(self.space)
+
+    def compile(self, shop: Workshop) -> None:
+        import optuna
+
+        space = read_space(self.space)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=shop.seed))
+
+        def f1(trial: optuna.Trial) -> float:
+            point = {key: trial.suggest_categorical(key, values) for key, values in space.items()}
+            return shop.judge.score(shop.variant(point, _name(point)))
+
+        study.optimize(f1, n_trials=self.trials)
+
+
+def _name(point: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in point.items())

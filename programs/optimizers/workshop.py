@@ -1,0 +1,90 @@
+"""What an optimizer works with. It holds train and dev; there is no way from here to test."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import dspy
+
+from corpora import Corpus, Sentence
+from programs.optimizers.candidate import Candidate
+from programs.optimizers.judge import Judge
+from programs.optimizers.objective import examples, Objective
+from programs.tagger import Tagger
+
+
+class Optimizer(Protocol):
+    """One way to find a better program.
+
+    Attributes:
+        keeps_start: Whether the program that it began with may be the answer, if nothing better is found.
+    """
+
+    keeps_start: ClassVar[bool]
+
+    def compile(self, shop: Workshop) -> None:
+        """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """
+    Attributes:
+        corpus: Train and dev; its test split is empty.
+        train: Sentences that demonstrations are taken from.
+        start: The program to begin with.
+        judge: Measures candidates on dev.
+        objective: The metric.
+        lm: The model that the program is for.
+        writer: The model that writes instructions; the same one where none is named.
+        teacher: The program on the writer, where that is another model; gives demonstrations.
+        seed: Of every random choice.
+        variant: A candidate with other settings: dotted keys of the config, or options of its groups.
+    """
+
+    corpus: Corpus
+    train: Sequence[Sentence]
+    start: Candidate
+    judge: Judge
+    objective: Objective
+    lm: dspy.LM
+    writer: dspy.LM
+    teacher: Tagger | None
+    seed: int
+    variant: Callable[[Mapping[str, Any], str], Candidate]
+
+    def train_examples(self, limit: int | None = None) -> list[dspy.Example]:
+        """Train sentences in a random order, for DSPy."""
+        found = examples([sentence for sentence in self.train if sentence.tokens])
+        random.Random(self.seed).shuffle(found)
+        return found[:limit]
+
+    def dev_examples(self) -> list[dspy.Example]:
+        return examples(self.judge.sentences)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has for a local model; for one behind a server, a quarter of its characters."""
+        decoder = getattr(self.lm.engine, "decoder", None)
+        return len(decoder.plain(text)) if decoder is not None else len(text) // 4
+
+    def demo_tokens(self, demo: Mapping[str, Any]) -> int:
+        """How many tokens a demonstration costs each prompt, marks between turns left out."""
+        adapter = self.start.adapter
+        question = adapter.questions(demo["tokens"], ())[0]
+        _, turns = adapter.messages("", [demo], question)
+        return sum(self.tokens(text) for _, text in turns[: -len(question.turns)])
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """DSPy's optimizers print and log what they try, texts included: none of it may reach a terminal or a log."""
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            dspy.context(lm=self.writer, adapter=dspy.ChatAdapter(), disable_history=True),
+        ):
+            yield

@@ -1,0 +1,110 @@
+"""From a config to what an optimizer works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import dspy
+from omegaconf import DictConfig, OmegaConf
+
+import lms
+from corpora import Corpus, InputError
+from programs.assemble import build_member, build_program, check_privacy, choose_sentences, load_corpus, model_facts
+from programs.compiled import GROUPS
+from programs.door import build, choices, group_option
+from programs.optimizers import Judge, Objective, Workshop
+from programs.optimizers.candidate import Candidate
+from programs.optimizers.judge import Watch
+from programs.records import RunFolder
+from programs.scoring import Metric
+from programs.tagger import Ensemble, Tagger
+
+_MISSING = object()
+
+
+def without_test(corpus: Corpus) -> Corpus:
+    """The corpus as optimizers see it: train and dev."""
+    return replace(corpus, splits={name: documents for name, documents in corpus.splits.items() if name != "test"})
+
+
+def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch) -> Workshop:
+    """Load corpus and models, and build the program to begin with."""
+    spec: lms.ModelSpec = build(config.model)
+    whole = load_corpus(config)
+    if record.get("corpus", {}).get("sha256", whole.sha256) != whole.sha256:
+        remedy = "Give the corpus as it was, or start a new run."
+        raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
+    corpus = without_test(whole)
+    train, _ = choose_sentences(corpus, "train", config.train_limit)
+    dev, _ = choose_sentences(corpus, "dev", config.dev_limit)
+    writer_spec: lms.ModelSpec | None = build(config.reflection_model) if config.reflection_model else None
+    for what, one in (("model", spec), ("reflection_model", writer_spec)):
+        if one is not None:
+            check_privacy(corpus, f"{what}={one.name}", one.remote_host, config.allow_remote)
+    record["corpus"] = {"name": whole.name, "sha256": whole.sha256, "phi": whole.phi, "split": "dev"}
+    about = OmegaConf.to_container(config.optimizer, resolve=True)
+    assert isinstance(about, dict)
+    record["optimizer"] = {"name": choices()["optimizer"], **{key: value for key, value in about.items() if key != "_target_"}}
+    record["trainset"], record["devset"] = [s.id for s in train], [s.id for s in dev]
+    record["test"] = "not seen: the test split is left out before anything is built"
+    record["model"] = {"name": spec.name}
+    folder.write("run.json", record)
+    facts: dict[str, Any] = {}
+    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts)
+    if isinstance(tagger, Ensemble):
+        raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
+    lm = lms.build(spec)
+    bind(lm)
+    record |= facts | {"model": model_facts(spec, lm)}
+    writer = lms.build(writer_spec) if writer_spec else lm
+    record["reflection_model"] = writer_spec.name if writer_spec else spec.name
+    objective = Objective(
+        tuple(label.name for label in corpus.labels), metric.mode, config.target, {x.name: x.definition for x in corpus.labels}
+    )
+    judge = Judge(
+        dev,
+        objective,
+        lm=lm,
+        concurrency=spec.concurrency,
+        halving=build(config.halving),
+        folder=folder.path / "candidates",
+        seed=config.seed,
+        watch=watch,
+        stop_after=config.stop_after,
+    )
+
+    def settled(one: Tagger, form: Any, model: dspy.LM) -> Tagger:
+        one.setting = lambda: dspy.context(lm=model, adapter=form, disable_history=True)
+        return one
+
+    def variant(changes: Mapping[str, Any], by: str) -> Candidate:
+        own, chosen = changed(config, changes)
+        one, form = build_member(own, corpus, dev, spec, {}, chosen=choices() | chosen)
+        return Candidate(settled(one, form, lm), form, corpus, by)
+
+    start = Candidate(settled(tagger, adapter, lm), adapter, corpus, "start")
+    teacher = settled(start.single.deepcopy(), adapter, writer) if writer_spec else None
+    return Workshop(corpus, train, start, judge, objective, lm, writer, teacher, config.seed, variant)
+
+
+def changed(config: DictConfig, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+    """The config with other settings, and the options that were chosen: groups first, then keys.
+
+    Raises:
+        InputError: There is no such key.
+    """
+    own = config.copy()
+    chosen: dict[str, str] = {}
+    for group in (key for key in changes if key in GROUPS):
+        chosen[group] = str(changes[group])
+        OmegaConf.set_struct(own, False)
+        own[group] = group_option(group, chosen[group])
+        OmegaConf.set_struct(own, True)
+    for key, value in changes.items():
+        if key not in GROUPS:
+            if OmegaConf.select(own, key, default=_MISSING) is _MISSING:
+                raise InputError(f"there is no {key} to search", remedy="See conf/optimize.yaml and conf/ for the keys.")
+            OmegaConf.update(own, key, value)
+    return own, chosen

@@ -1,0 +1,159 @@
+"""From the jobs of sweeps to a leaderboard: jobs that agree in all but the seed are one row."""
+
+from __future__ import annotations
+
+import statistics
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reports.settings import differing, said, settings_of
+
+_MAIN = ("model", "strategy", "format", "prompt", "optimizer")
+_SAMENESS = "unit", "match", "mode", "avg", "types", "align"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job's folder, read.
+
+    Attributes:
+        path: The folder.
+        record: The content of its `run.json`; empty if there is none.
+        scores: The content of its `scores.json`; None if the job has no scores.
+        error: Why it has none, if that is known.
+        settings: What it was told, without seeds and folders.
+    """
+
+    path: str
+    record: Mapping[str, Any]
+    scores: Mapping[str, Any] | None
+    error: str = ""
+    settings: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", settings_of(self.record))
+
+    @property
+    def seed(self) -> Any:
+        return self.record.get("seed", (self.record.get("config") or {}).get("seed"))
+
+    @property
+    def basis(self) -> str:
+        """What its scores were measured on and how: only scores with the same can be ranked."""
+        assert self.scores is not None
+        parts = [part for part in str(self.scores["signature"]).split("|") if part.split(":")[0] in _SAMENESS]
+        corpus, config = self.record.get("corpus") or {}, self.record.get("config") or {}
+        split = corpus.get("split") or config.get("split") or ""
+        place = " ".join(str(word) for word in (corpus.get("name"), split) if word)
+        text = f"{self.scores['sentences']} sentences" + (f" of {place}" if place else "")
+        return f"{text} ({corpus['sha256'][:8]}), {'|'.join(parts)}" if corpus.get("sha256") else f"{text}, {'|'.join(parts)}"
+
+
+def build_leaderboard(jobs: Sequence[Job]) -> dict[str, Any]:
+    """The content of `leaderboard.json`.
+
+    Returns:
+        `settings`, the keys that differ; `bases`, what was measured on, by letter, most jobs first; `rows`, by basis and
+        then by mean micro F1; `unscored`, the jobs that failed or have not finished; `notes`.
+    """
+    told = [job for job in jobs if job.settings]
+    groups = {"optimizer"}.union(*((job.record.get("choices") or {}).keys() for job in told))
+    keys = differing([job.settings for job in told], groups)
+    scored = [job for job in jobs if job.scores is not None]
+    sizes: dict[str, int] = {}
+    for job in scored:
+        sizes[job.basis] = sizes.get(job.basis, 0) + 1
+    ordered = sorted(sizes, key=lambda basis: -sizes[basis])
+    bases = {_letter(n): basis for n, basis in enumerate(ordered)}
+    rows = [row for letter, basis in bases.items() for row in _ranked([j for j in scored if j.basis == basis], keys, letter)]
+    unscored = [_unscored(job, keys) for job in jobs if job.scores is None]
+    return {"settings": keys, "bases": bases, "rows": rows, "unscored": unscored, "notes": _notes(bases, rows)}
+
+
+def _ranked(jobs: Sequence[Job], keys: Sequence[str], letter: str) -> list[dict[str, Any]]:
+    """The rows of one basis, best first, numbered from 1."""
+    alike: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    for job in jobs:
+        alike.setdefault(tuple(sorted((key, said(value)) for key, value in job.settings.items() if key in keys)), []).append(job)
+    rows = sorted((_row(same, keys) for same in alike.values()), key=lambda row: -row["micro"]["mean"])
+    return [{"rank": rank, "basis": letter, **row} for rank, row in enumerate(rows, 1)]
+
+
+def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
+    """One row of jobs that differ in nothing but the seed."""
+    scores = [job.scores for job in jobs if job.scores is not None]
+    prompts = [_prompt_tokens(job) for job in jobs]
+    row: dict[str, Any] = {
+        "settings": _shown(jobs[0], keys),
+        "jobs": [job.path for job in jobs],
+        "seeds": [job.seed for job in jobs],
+        **{name: _mean_and_spread([score[name]["f1"] for score in scores]) for name in ("micro", "macro")},
+        "seconds": _mean([job.record.get("seconds") for job in jobs]),
+        "prompt_tokens_per_sentence": _mean(prompts),
+        "cost": _mean([job.record.get("cost") for job in jobs]),
+        "failed_sentences": sum(score.get("failed", 0) for score in scores),
+    }
+    if any("candidates" in job.record for job in jobs):
+        row["candidates"] = _mean([job.record.get("candidates") for job in jobs])
+    return row
+
+
+def _prompt_tokens(job: Job) -> float | None:
+    used = (job.record.get("tokens") or {}).get("prompt_tokens")
+    return None if used is None or job.scores is None else used / max(1, job.scores["sentences"])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean, or None if a value is not known."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
+
+
+def _mean_and_spread(values: Sequence[float]) -> dict[str, float | None]:
+    """The mean, and the sample standard deviation of two values or more.
+
+    >>> _mean_and_spread([0.25, 0.75])["mean"], _mean_and_spread([0.5])
+    (0.5, {'mean': 0.5, 'spread': None})
+    """
+    return {"mean": statistics.fmean(values), "spread": statistics.stdev(values) if len(values) > 1 else None}
+
+
+def _shown(job: Job, keys: Sequence[str]) -> dict[str, Any]:
+    """The settings that tell the job from others; if none does, its main choices."""
+    return {key: job.settings[key] for key in (keys or _MAIN) if key in job.settings}
+
+
+def _unscored(job: Job, keys: Sequence[str]) -> dict[str, Any]:
+    status = job.record.get("status")
+    state = {"started": "unfinished", "finished": "no scores"}.get(str(status), "failed")
+    return {"settings": _shown(job, keys), "job": job.path, "seed": job.seed, "status": state, "error": job.error}
+
+
+def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What must be said beside the figures."""
+    notes = [f"{letter}: {basis}" for letter, basis in bases.items()]
+    if len(bases) > 1:
+        notes.append("Scores of different letters were not measured on the same thing: each letter has its own ranking.")
+    if any(len(row["jobs"]) > 1 for row in rows):
+        notes.append("±: sample standard deviation over seeds. Seconds, tokens and US$ are means.")
+    if any("candidates" in row for row in rows):
+        notes.append("With candidates: scores of the best program on dev; seconds, tokens and US$ of the whole search.")
+    for row in rows:
+        where = f"{row['basis']}{row['rank']}"
+        if len(set(map(str, row["seeds"]))) < len(row["seeds"]):
+            notes.append(f"{where}: {len(row['jobs'])} jobs, some with the same seed")
+        if row["failed_sentences"]:
+            notes.append(f"{where}: {row['failed_sentences']} sentences failed and were scored as all O")
+    return notes
+
+
+def _letter(n: int) -> str:
+    """The n-th name of a basis.
+
+    >>> _letter(0), _letter(27)
+    ('a', 'b2')
+    """
+    turn, place = divmod(n, 26)
+    return string.ascii_lowercase[place] + (str(turn + 1) if turn else "")

@@ -1,0 +1,57 @@
+"""What a training shows: a bar while it goes on, losses by epoch when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[int, int, float], None]]:
+    """A bar on standard error; it is told a step's number, how many there are, and its loss."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=None, loss=float("nan"))
+
+        def show(step: int, steps: int, loss: float) -> None:
+            bar.update(task, completed=step, total=steps, loss=loss)
+
+        yield show
+
+
+def print_training(record: Mapping[str, Any], folder: Path) -> None:
+    """Losses by epoch, the epoch that was kept marked, what was left out, and how the model in the folder is used."""
+    console = Console()
+    records, corpus = record["records"], record["corpus"]["name"]
+    console.print(
+        f"{record['model']['name']}, {record['choices']['tuning']}: {records['train']:,} records of {corpus} train, "
+        f"{records['dev']:,} of dev, {record['steps']:,} steps, {record['parameters']:,} trained parameters"
+    )
+    table = Table()
+    for column in ("epoch", "train loss", "dev loss", ""):
+        table.add_column(column, justify="right")
+    for epoch in record["epochs"]:
+        kept = "kept" if epoch["number"] == record["best_epoch"] else ""
+        table.add_row(str(epoch["number"]), _loss(epoch["train_loss"]), _loss(epoch["dev_loss"]), kept)
+    console.print(table)
+    if left_out := sum(records["left_out"].values()):
+        console.print(f"{left_out} records were longer than tuning.max_length and left out")
+    console.print(f"{record['seconds']:.0f} s; to use it:")
+    words = f"python -m programs.run program={folder.parent} model={record['model']['name']} {record['use']}={folder}"
+    console.print(words, soft_wrap=True, markup=False, highlight=False)
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

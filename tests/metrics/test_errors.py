@@ -1,0 +1,171 @@
+"""Error kinds against hand tables, pairing in contested places, and the books that must balance."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metrics import classify, count_errors, count_sentence, SpanError
+from metrics.counts import entities, Mode
+from metrics.errors import KINDS, overlap
+
+LABELS = ["Sign", "Disease"]
+SHORT = {"S": "Sign", "D": "Disease", "R": "RareDisease"}
+TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])
+SENTENCE = st.lists(st.tuples(TAG, TAG), max_size=14)
+MODES = st.sampled_from(["conlleval", "strict"])
+
+
+def tags(short: str) -> list[str]:
+    """`BS IS O` is `B-Sign I-Sign O`."""
+    return [word if word == "O" else f"{word[0]}-{SHORT[word[1]]}" for word in short.split()]
+
+
+def told(gold: str, pred: str, mode: Mode = "conlleval") -> list[str]:
+    """Errors in short: kind, then gold and predicted span, `S0-1` from the first to the last token, `-` for none."""
+    return [f"{e.kind} {short(e.gold)} {short(e.pred)}" for e in classify(tags(gold), tags(pred), mode)]
+
+
+def short(span: tuple[str, int, int] | None) -> str:
+    return f"{span[0][0]}{span[1]}-{span[2]}" if span else "-"
+
+
+@pytest.mark.parametrize(
+    ("gold", "pred", "expected"),
+    [
+        ("", "", []),
+        ("O O", "O O", []),
+        ("BS IS O BD", "BS IS O BD", []),
+        ("BS IS O", "BS O O", ["boundary S0-1 S0-0"]),
+        ("O BS O", "BS IS IS", ["boundary S1-1 S0-2"]),
+        ("BS IS O", "O BS IS", ["boundary S0-1 S1-2"]),
+        ("BS IS O", "BD ID O", ["type S0-1 D0-1"]),
+        ("BS IS O", "BD O O", ["boundary_and_type S0-1 D0-0"]),
+        ("BS IS O", "O O O", ["missed S0-1 -"]),
+        ("O O O", "O BS O", ["invented - S1-1"]),
+        ("BS O O BD", "BS O BD O", ["invented - D2-2", "missed D3-3 -"]),
+    ],
+)
+def test_each_kind_by_hand(gold: str, pred: str, expected: list[str]) -> None:
+    assert told(gold, pred) == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "pred", "expected"),
+    [
+        # two neighbours run together: the first gets the span, as both overlap it equally
+        ("BS BS", "BS IS", ["boundary S0-0 S0-1", "missed S1-1 -"]),
+        # the larger overlap wins, wherever it is
+        ("BS BS IS", "BS IS IS", ["missed S0-0 -", "boundary S1-2 S0-2"]),
+        # one torn apart
+        ("BS IS", "BS BS", ["boundary S0-1 S0-0", "invented - S1-1"]),
+        ("BS IS IS", "BS BS IS", ["boundary S0-2 S1-2", "invented - S0-0"]),
+        # the same label wins over a larger overlap
+        ("BS IS IS", "BD ID BS", ["boundary S0-2 S2-2", "invented - D0-1"]),
+        ("BD ID BS", "BS IS IS", ["missed D0-1 -", "boundary S2-2 S0-2"]),
+        # other labels: the larger overlap
+        ("BS IS IS", "BD BR IR", ["boundary_and_type S0-2 R1-2", "invented - D0-0"]),
+        # both neighbours of a pair with the same label are left alone, or find one of their own
+        ("BS IS BD", "BD BS IS", ["boundary S0-1 S1-2", "invented - D0-0", "missed D2-2 -"]),
+        ("BS IS BD ID", "BD BS IS BD", ["boundary S0-1 S1-2", "invented - D0-0", "boundary D2-3 D3-3"]),
+        # a chain in which each overlaps the next
+        ("BS IS BS IS", "O BS IS O", ["boundary S0-1 S1-2", "missed S2-3 -"]),
+        ("BS IS BS IS O", "O BS IS BS IS", ["boundary S0-1 S1-2", "boundary S2-3 S3-4"]),
+        # what is inside a longer span of another type
+        ("BD ID ID", "O BS O", ["boundary_and_type D0-2 S1-1"]),
+        # neighbours that only touch are no partners
+        ("BS O", "O BS", ["missed S0-0 -", "invented - S1-1"]),
+        ("BS BD", "BD BS", ["type S0-0 D0-0", "type D1-1 S1-1"]),
+        # a matched span is nobody's partner
+        ("BS BS", "BS O", ["missed S1-1 -"]),
+    ],
+)
+def test_contested_places(gold: str, pred: str, expected: list[str]) -> None:
+    assert told(gold, pred) == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "pred", "conlleval", "strict"),
+    [
+        ("BS IS O", "IS IS O", [], ["missed S0-1 -"]),
+        ("O O O", "O IS IS", ["invented - S1-2"], []),
+        ("BS IS O", "O IS O", ["boundary S0-1 S1-1"], ["missed S0-1 -"]),
+        ("BS IS O", "BD IS O", ["boundary S0-1 S1-1", "invented - D0-0"], ["boundary_and_type S0-1 D0-0"]),
+        ("O IS O", "O BS O", [], ["invented - S1-1"]),
+    ],
+)
+def test_an_inside_tag_that_continues_nothing(gold: str, pred: str, conlleval: list[str], strict: list[str]) -> None:
+    assert told(gold, pred, "conlleval") == conlleval
+    assert told(gold, pred, "strict") == strict
+
+
+def test_the_label_is_golds_and_else_the_predicted_one() -> None:
+    assert SpanError("type", ("Sign", 0, 1), ("Disease", 0, 1)).label == "Sign"
+    assert SpanError("missed", ("Sign", 0, 1), None).label == "Sign"
+    assert SpanError("invented", None, ("Disease", 0, 1)).label == "Disease"
+    with pytest.raises(ValueError, match="a gold span, a predicted span or both"):
+        SpanError("missed", None, None)
+
+
+def test_errors_are_counted_by_kind_and_label_over_sentences() -> None:
+    rows = [
+        (tags("BS IS O BD"), tags("BS O O BS")),
+        (tags("BS IS O O"), tags("BS O O BD")),
+        (tags("BS"), tags("BS")),
+    ]
+    assert count_errors(rows, "conlleval") == {("boundary", "Sign"): 2, ("type", "Disease"): 1, ("invented", "Disease"): 1}
+    assert count_errors([], "conlleval") == Counter()
+    assert count_errors([(tags("BS"), tags("IS"))], "strict") == {("missed", "Sign"): 1}
+
+
+def test_lists_of_unlike_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 gold tags but 1 predicted"):
+        classify(["O", "O"], ["O"], "conlleval")
+
+
+@settings(max_examples=500, deadline=None)
+@given(SENTENCE, MODES)
+def test_every_span_is_matched_or_in_one_error(row: list[tuple[str, str]], mode: Mode) -> None:
+    gold, pred = [g for g, _ in row], [p for _, p in row]
+    errors = classify(gold, pred, mode)
+    kinds = Counter(error.kind for error in errors)
+    both = kinds["boundary"] + kinds["type"] + kinds["boundary_and_type"]
+    table = count_sentence(gold, pred, LABELS, mode).values()
+    assert set(kinds) <= set(KINDS)
+    assert sum(c.matched for c in table) + both + kinds["missed"] == sum(c.gold for c in table)
+    assert sum(c.matched for c in table) + both + kinds["invented"] == sum(c.pred for c in table)
+    truth, guess = entities(gold, mode), entities(pred, mode)
+    assert sorted(e.gold for e in errors if e.gold) == sorted(truth - guess)
+    assert sorted(e.pred for e in errors if e.pred) == sorted(guess - truth)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SENTENCE, MODES)
+def test_the_kind_says_what_the_spans_say(row: list[tuple[str, str]], mode: Mode) -> None:
+    for error in classify([g for g, _ in row], [p for _, p in row], mode):
+        if error.gold is None or error.pred is None:
+            assert error.kind == ("invented" if error.gold is None else "missed")
+            continue
+        bounds, label = error.gold[1:] == error.pred[1:], error.gold[0] == error.pred[0]
+        assert overlap(error.gold, error.pred)
+        assert error.kind == {(False, True): "boundary", (True, False): "type", (False, False): "boundary_and_type"}[bounds, label]
+
+
+@settings(max_examples=300, deadline=None)
+@given(SENTENCE, MODES)
+def test_no_two_that_overlap_are_left_alone(row: list[tuple[str, str]], mode: Mode) -> None:
+    errors = classify([g for g, _ in row], [p for _, p in row], mode)
+    missed = [e.gold for e in errors if e.kind == "missed" and e.gold]
+    invented = [e.pred for e in errors if e.kind == "invented" and e.pred]
+    assert not any(overlap(gold, pred) for gold in missed for pred in invented)
+
+
+@given(SENTENCE, MODES)
+def test_exchanging_the_sides_turns_missed_into_invented(row: list[tuple[str, str]], mode: Mode) -> None:
+    gold, pred = [g for g, _ in row], [p for _, p in row]
+    there = Counter(error.kind for error in classify(gold, pred, mode))
+    back = Counter(error.kind for error in classify(pred, gold, mode))
+    assert (there["missed"], there["invented"], there["type"]) == (back["invented"], back["missed"], back["type"])

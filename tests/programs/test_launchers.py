@@ -1,0 +1,86 @@
+"""Sweeps whose jobs run in other processes: one job of two fails, the other goes on, the door says so."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from conftest import Door, folder_of, load
+from corpora.sources import RareMini
+
+JOB = ["model=replay", "limit=2", "strategy=zero_shot", "format=bio_lines", "model.path=good.jsonl,none.jsonl"]
+
+
+@pytest.fixture(autouse=True)
+def recorded(tmp_path: Path) -> None:
+    """Recorded answers to two sentences: all O."""
+    names = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+    sentences = list(RareMini(labels=names, definitions={}).load().sentences("test"))[:2]
+    rows = [{"id": sentence.id, "output": "\n".join(f"{word} : O" for word in sentence.words)} for sentence in sentences]
+    (tmp_path / "good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+        ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
+        ["hydra.sweeper.max_batch_size=1"],
+    ],
+)
+def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: Door, tmp_path: Path, words: list[str]) -> None:
+    if "joblib" in words[0] or "submitit" in words[0]:
+        pytest.importorskip(f"hydra_plugins.hydra_{words[0].partition('=')[2].partition('_')[0]}_launcher")
+    # the failing job first: those after it must run none the less
+    done = door("run", "-m", *JOB[:-1], "model.path=none.jsonl,good.jsonl", *words, timeout=240)
+    assert done.returncode == 2, done.stderr
+    (sweep,) = (tmp_path / "runs" / "run").iterdir()
+    states = [load(sweep / str(n) / "run.json") for n in range(2)]
+    assert [state["status"] for state in states] == ["failed", "finished"]
+    assert f"clinspan: failed jobs of the sweep: runs/run/{sweep.name}/0 (ModelError)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(sweep.glob("*/.failed"))
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in sweep.rglob("*"))
+
+
+def test_a_sweep_of_joblib_can_be_reported(door: Door, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = [*JOB[:-1], "model.path=good.jsonl", "seed=0,1", "corpus=raremini,brat", "hydra/launcher=joblib"]
+    done = door("run", "-m", *words, "hydra.launcher.n_jobs=2", timeout=240)
+    assert done.returncode == 2, done.stderr
+    (sweep,) = (tmp_path / "runs" / "run").iterdir()
+    result = load(folder_of(door("report", str(sweep))) / "leaderboard.json")
+    assert [(row["settings"]["corpus"], sorted(row["seeds"])) for row in result["rows"]] == [("raremini", [0, 1])]
+    assert result["rows"][0]["micro"] == {"mean": 0.0, "spread": 0.0}
+    # these stopped before the job itself wrote anything
+    assert [(row["settings"]["corpus"], row["status"]) for row in result["unscored"]] == [("brat", "failed")] * 2
+
+
+def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(door: Door, tmp_path: Path) -> None:
+    """In the same folder the same job is found finished; one with other settings fails and spoils nothing."""
+    words = [*JOB[:-1], "model.path=good.jsonl", "seed=0", "hydra.sweep.dir=sweep"]
+    assert door("run", "-m", *words).returncode == 0
+    before = load(tmp_path / "sweep" / "0" / "run.json")
+    (tmp_path / "sweep" / "0" / ".failed").write_text("of a sweep that was killed", encoding="utf-8")
+    assert door("run", "-m", *words).returncode == 0
+    done = door("run", "-m", *words, "metric.samples=10")
+    assert done.returncode == 2
+    assert "failed jobs of the sweep: sweep/0 (InputError)" in done.stderr
+    assert load(tmp_path / "sweep" / "0" / "run.json") == before
+
+
+def test_launchers_are_not_refused_as_unknown_words() -> None:
+    from hydra import compose, initialize_config_dir
+
+    from programs.door import check_words, CONF
+
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    check_words("run", words)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("run", overrides=words, return_hydra_config=True)
+    assert config.hydra.launcher.partition == "gpu"
+    assert config.hydra.launcher._target_.endswith("SlurmLauncher")

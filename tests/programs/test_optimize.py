@@ -1,0 +1,164 @@
+"""Compiling as a user does it: every optimizer through its door, against scripted models, and with real weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Door, folder_of, load, records
+from corpora.sources import RareMini
+from scripted_models import MAGIC, Script
+from scripted_server import ScriptedServer
+
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+SMALL = {
+    "labeled": ["optimizer.k=4"],
+    "bootstrap": ["optimizer.candidates=3", "optimizer.threshold=0.5"],
+    "copro": ["optimizer.breadth=2", "optimizer.depth=1"],
+    "mipro": ["optimizer.candidates=3", "optimizer.trials=3"],
+    "gepa": ["optimizer.calls=60", "optimizer.train_limit=12"],
+    "simba": ["optimizer.steps=1", "optimizer.batch=6", "optimizer.train_limit=8"],
+    "infer_rules": ["optimizer.candidates=2", "optimizer.train_limit=6"],
+    "ensemble": ["optimizer.pool=4"],
+    "coverage": ["optimizer.starts=2", "optimizer.rounds=2", "optimizer.proposals=2"],
+    "grid": ["optimizer.space={label_wording:[corpus,snake],strategy.k:[2,8]}"],
+    "optuna": ["optimizer.space={format:[bio_lines],seed:[0,1,2,3]}", "optimizer.trials=4"],
+}
+WRITES = ("copro", "mipro", "gepa", "infer_rules")
+
+
+@pytest.fixture
+def script(server: ScriptedServer) -> Script:
+    script = Script(RareMini(labels=NAMES, definitions={}).load())
+    server.reply = script
+    return script
+
+
+def local(server: ScriptedServer) -> list[str]:
+    return ["model=openai", "model.id=student", f"model.api_base={server.address}/v1", "model.concurrency=4", "dev_limit=18"]
+
+
+def program(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = load(folder / "program.json")
+    return found
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
+    door: Door, server: ScriptedServer, script: Script, name: str
+) -> None:
+    writer = ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
+    done = door("optimize", f"optimizer={name}", *SMALL[name], *local(server), *writer, "train_limit=60", "strategy.k=2")
+    folder = folder_of(done)
+    record, found = load(folder / "run.json"), program(folder)
+    assert record["status"] == "finished", done.stderr
+    assert record["best"]["key"] != record["start"]["key"]
+    if name != "labeled":
+        assert record["best"]["micro"] > record["start"]["f1"]
+    assert load(folder / "scores.json")["micro"]["f1"] == record["best"]["micro"]
+    assert [row["id"] for row in records(folder)] and len(records(folder)) == record["best"]["sentences"] == 18
+    assert not script.seen & script.test
+    assert len(record["trainset"]) == 60
+    states = found.get("members", [found])
+    start = load(folder / "candidates" / record["start"]["key"] / "program.json")
+    assert any(state != start for state in states)
+    if name in WRITES:
+        assert script.written > 0
+        assert MAGIC in found["tag"]["signature"]["instructions"]
+        assert record["writer_tokens"]["prompt_tokens"] > 0
+    printed = done.stdout + done.stderr + (folder / "run.log").read_text()
+    assert not any(sentence in printed for sentence in script.gold if len(sentence) > 30)
+
+
+def test_a_compiled_program_goes_to_another_process_and_another_model(door: Door, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(door("optimize", "optimizer=grid", "optimizer.space={label_wording:[snake]}", *local(server)))
+    assert program(made)["settings"]["label_wording"] == "snake"
+    azure = {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "k"}
+    server.requests.clear()
+    ran = folder_of(door("run", f"program={made}", "model=gpt4", "limit=4", env=azure))
+    assert "rare_disease" in json.dumps(server.requests[0][2])
+    assert "RareDisease" not in json.dumps(server.requests[0][2])
+    record = load(ran / "run.json")
+    assert record["config"]["label_wording"] == "snake"
+    assert record["program"]["path"] == str(made)
+    assert program(ran)["tag"] == program(made)["tag"]
+    assert {tag[2:] for row in records(ran) for tag in row["pred"]} <= {"", *NAMES}
+    said = folder_of(door("run", f"program={made}", "label_wording=upper", "model=gpt4", "limit=1", env=azure))
+    assert load(said / "run.json")["config"]["label_wording"] == "upper"
+
+
+def test_several_programs_vote_after_loading_too(door: Door, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(door("optimize", "optimizer=ensemble", *SMALL["ensemble"], *local(server), "halving.rungs=1"))
+    keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
+    voting = made / "candidates" / keys["ensemble"]
+    assert len(program(voting)["members"]) == 3
+    ran = folder_of(door("run", f"program={voting}", "split=dev", "limit=18", *local(server)[:-1]))
+    told = {row["id"]: row["pred"] for row in records(voting)}
+    assert {row["id"]: row["pred"] for row in records(ran)} == told
+    assert {c for row in records(ran) for c in row["confidence"] or () if c is not None} <= {2 / 3, 1.0}
+
+
+def test_an_interrupted_compilation_measures_nothing_twice(door: Door, server: ScriptedServer, script: Script) -> None:
+    words = ["optimizer=grid", "optimizer.space={strategy.k:[1,4,6]}", "halving.rungs=1", *local(server)]
+    made = folder_of(door("optimize", *words))
+    asked = len(server.requests)
+    record = load(made / "run.json")
+    (made / "run.json").write_text(json.dumps({**record, "status": "started"}))
+    lost = made / "candidates" / record["best"]["key"] / "predictions.jsonl"
+    lost.write_bytes(lost.read_bytes()[:-40])
+    again = folder_of(door("optimize", f"resume={made}"))
+    assert again == made
+    assert len(server.requests) == asked + 1
+    after = load(made / "run.json")
+    assert (after["status"], after["best"]) == ("finished", record["best"])
+
+
+def test_a_sweep_that_is_started_again_does_no_finished_job_twice(door: Door, server: ScriptedServer, script: Script) -> None:
+    words = ["-m", "optimizer=labeled", "seed=1,2", "hydra.sweep.dir=sweep", *local(server)]
+    assert door("optimize", *words).returncode == 0
+    asked = len(server.requests)
+    assert door("optimize", *words).returncode == 0
+    assert len(server.requests) == asked
+    other = door("optimize", *words, "optimizer.k=3")
+    assert other.returncode == 2
+    assert "holds a job with other settings" in other.stderr
+
+
+def test_what_cannot_be_compiled_is_said_in_one_line(door: Door, server: ScriptedServer, tmp_path: Path) -> None:
+    def refusal(*words: str, env: dict[str, str] | None = None) -> str:
+        done = door("optimize", *words, env=env)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "optimizer=coverage" in refusal("optimizer=coverege")
+    assert "space has nothing to choose from" in refusal("optimizer=grid", "optimizer.space={format:[]}", *local(server))
+    assert "there is no stratgy.k to search" in refusal("optimizer=grid", "optimizer.space={stratgy.k:[1]}", *local(server))
+    assert "target=weighted is not known" in refusal("target=weighted", *local(server))
+    (tmp_path / "program.json").write_text('{"tag": 1}')
+    assert "is no program of this version" in refusal("program=program.json", *local(server))
+    azure = {"AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"}
+    refused = refusal("reflection_model=gpt4", "corpus.phi=true", *local(server), env=azure)
+    assert "reflection_model=gpt4 is at x.openai.azure.com: nothing was sent" in refused
+
+
+@pytest.mark.weights
+def test_real_weights_are_compiled_and_their_program_runs(door: Door, smollm2: Any) -> None:
+    small = ["optimizer.starts=2", "optimizer.rounds=1", "optimizer.proposals=2", "dev_limit=12", "train_limit=40"]
+    made = folder_of(door("optimize", "optimizer=coverage", *small))
+    record = load(made / "run.json")
+    assert record["candidates"] >= 4
+    assert record["best"]["micro"] >= record["start"]["f1"]
+    ran = folder_of(door("run", f"program={made}", "split=dev", "limit=12"))
+    assert load(ran / "scores.json")["micro"]["f1"] == record["best"]["micro"]
+
+
+@pytest.mark.weights
+def test_nearest_demonstrations_are_compiled_and_saved(door: Door, smollm2: Any) -> None:
+    made = folder_of(door("optimize", "optimizer=knn", "optimizer.ks=[1,3]", "dev_limit=8", "train_limit=40", "halving.rungs=1"))
+    assert program(made)["settings"]["strategy"]["demonstrations"] == "nearest"
+    ran = folder_of(door("run", f"program={made}", "split=dev", "limit=8"))
+    assert load(ran / "scores.json")["micro"]["f1"] == load(made / "run.json")["best"]["micro"]
