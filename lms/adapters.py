@@ -46,6 +46,8 @@ def find_adapter(place: str, *, name: str, model_id: str) -> tuple[Path, str]:
         raise ModelError(f"model.adapter={place} holds no {CONFIG}: {_REMEDY}")
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"model.adapter={place} holds no {WEIGHTS}: {_REMEDY}")
+    if (kind := _read(folder / CONFIG).get("peft_type")) != "LORA":
+        raise ModelError(f"model.adapter={place} is of the kind {kind}, and only LORA can be merged: {_REMEDY}")
     note = _read(folder / NOTE) if (folder / NOTE).is_file() else {}
     if note and name != note.get("name") and model_id != note.get("id"):
         raise ModelError(f"model.adapter={place} was tuned on {note.get('name')}: use it with model={note.get('name')}, not {name}")

@@ -87,12 +87,36 @@ def check_privacy(corpus: Corpus, what: str, host: str | None, allow_remote: boo
         )
 
 
-def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None]) -> Parts:
+@dataclass(frozen=True)
+class Said:
+    """What the user has said, of this run or of the one that is resumed.
+
+    Attributes:
+        choices: The option of each group.
+        keys: Keys and groups that were set, which go before a program's own.
+    """
+
+    choices: Mapping[str, str]
+    keys: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Said:
+        """By the command line."""
+        return cls(choices(), frozenset(given()))
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Said:
+        """By a run's record."""
+        return cls(record["choices"], frozenset(record["given"]))
+
+
+def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None], said: Said | None = None) -> Parts:
     """Build everything that a run needs.
 
     Args:
         config: The run's config.
         started: Called as soon as corpus and model are known, before anything heavy is loaded.
+        said: What the user has said; None: what the command line says.
     """
     metric: Metric = build(config.metric)
     spec: lms.ModelSpec = build(config.model)
@@ -103,7 +127,7 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts)
+    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, said=said or Said.now())
     lm = lms.build(spec, outputs=outputs)
     bind(lm)
     facts["model"] = model_facts(spec, lm)
@@ -117,19 +141,25 @@ def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
 
 
 def build_program(
-    config: DictConfig, corpus: Corpus, sentences: Sequence[Sentence], spec: lms.ModelSpec, facts: dict[str, Any]
+    config: DictConfig,
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    spec: lms.ModelSpec,
+    facts: dict[str, Any],
+    *,
+    said: Said,
 ) -> tuple[Tagger | Ensemble, Format, Callable[[dspy.LM], None]]:
     """The program that the config describes or that `program=` names, its format, and what tells it its model."""
     if config.program is None:
-        tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=choices())
+        tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=said.choices)
         return tagger, adapter, lambda lm: None
     content = read_program(Path(config.program).expanduser())
     check_labels(content, corpus)
     facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
     members = []
     for state in member_states(content):
-        own, chosen = with_settings(config, state["settings"])
-        member = build_member(own, corpus, sentences, spec, facts, chosen=choices() | chosen, state=state)
+        own, chosen = with_settings(config, state["settings"], said.keys)
+        member = build_member(own, corpus, sentences, spec, facts, chosen={**said.choices, **chosen}, state=state)
         members.append(member)
     if "members" not in content:
         return *members[0], lambda lm: None
@@ -170,9 +200,8 @@ def build_member(
     return tagger, adapter
 
 
-def with_settings(config: DictConfig, settings: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
-    """The config with a program's settings, and the options that those are; what the user has said goes before them."""
-    said = given()
+def with_settings(config: DictConfig, settings: Mapping[str, Any], said: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config with a program's settings, and the options that those are; keys that the user has set go before them."""
     own = config.copy()
     OmegaConf.set_struct(own, False)
     chosen: dict[str, str] = {}

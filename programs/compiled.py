@@ -27,7 +27,7 @@ def settings_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[s
     found: dict[str, Any] = {}
     for group in GROUPS:
         keys = {key: value for key, value in config[group].items() if key != "_target_"}
-        found[group] = {"choice": choices[group], **keys}
+        found[group] = {"choice": choices.get(group, ""), **keys}
     return found | {key: config[key] for key in PLAIN}
 
 

@@ -217,12 +217,16 @@ def output_folder() -> Path:
 
 
 def choices() -> dict[str, str]:
-    """Which option of each group was chosen."""
+    """Which option of each group was chosen; empty outside a door."""
+    if not HydraConfig.initialized():
+        return {}
     return {key: value for key, value in HydraConfig.get().runtime.choices.items() if not key.startswith("hydra/") and value}
 
 
 def given() -> set[str]:
     """The keys and groups that the user has set."""
+    if not HydraConfig.initialized():
+        return set()
     words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
     return {word.key_or_group.lstrip("+~") for word in words}
 

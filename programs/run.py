@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
-from programs.assemble import build_parts, Parts, with_settings
+from programs.assemble import build_parts, Parts, Said, with_settings
 from programs.compiled import dump_program, member_states, read_program
-from programs.door import choices, log_to, open_door, output_folder
+from programs.door import choices, given, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
 from programs.records import environment, now, RunFolder
 from programs.scoring import score_records
@@ -38,7 +38,7 @@ def main(config: DictConfig) -> None:
         folder.write("run.json", record)
 
     try:
-        parts = build_parts(config, started)
+        parts = build_parts(config, started, Said.of(record))
         record |= parts.facts
         folder.write("run.json", record)
         folder.write("program.json", dump_program(parts.tagger, parts.corpus))
@@ -71,6 +71,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
             "started": now(),
             "config": OmegaConf.to_container(config, resolve=True),
             "choices": choices() | chosen,
+            "given": sorted(given()),
             "seed": config.seed,
             **environment(),
         }
@@ -83,12 +84,12 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     record = folder.read("run.json")
     began = OmegaConf.create({**record["config"], "resume": None})
     assert isinstance(began, DictConfig)
-    given = _settings(config)
+    asked = _settings(config)
     defaults = _settings(_defaults(door))
     for key, value in _settings(began).items():
-        if given.get(key) not in (value, defaults.get(key)):
+        if asked.get(key) not in (value, defaults.get(key)):
             remedy = "Leave the setting out: a resumed run keeps its own."
-            raise InputError(f"the run began with {key}={value}, now {key}={given.get(key)} is given", path=path, remedy=remedy)
+            raise InputError(f"the run began with {key}={value}, now {key}={asked.get(key)} is given", path=path, remedy=remedy)
     record["status"] = "started"
     record.pop("error", None)
     record.setdefault("resumed", []).append(now())
@@ -99,7 +100,7 @@ def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
     """The config with the settings of the program that it names, and the options of its groups that those are."""
     if config.program is None:
         return config, {}
-    return with_settings(config, member_states(read_program(Path(config.program).expanduser()))[0]["settings"])
+    return with_settings(config, member_states(read_program(Path(config.program).expanduser()))[0]["settings"], frozenset(given()))
 
 
 def finished(record: dict[str, Any]) -> bool:

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
-from programs.assemble import build_member, build_program, check_privacy, choose_sentences, load_corpus, model_facts
+from programs.assemble import build_member, build_program, check_privacy, choose_sentences, load_corpus, model_facts, Said
 from programs.compiled import GROUPS
-from programs.door import build, choices, group_option
+from programs.door import build, group_option
 from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Watch
@@ -46,13 +46,16 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     record["corpus"] = {"name": whole.name, "sha256": whole.sha256, "phi": whole.phi, "split": "dev"}
     about = OmegaConf.to_container(config.optimizer, resolve=True)
     assert isinstance(about, dict)
-    record["optimizer"] = {"name": choices()["optimizer"], **{key: value for key, value in about.items() if key != "_target_"}}
+    record["optimizer"] = {
+        "name": record["choices"]["optimizer"],
+        **{key: value for key, value in about.items() if key != "_target_"},
+    }
     record["trainset"], record["devset"] = [s.id for s in train], [s.id for s in dev]
     record["test"] = "not seen: the test split is left out before anything is built"
     record["model"] = {"name": spec.name}
     folder.write("run.json", record)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts)
+    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, said=Said.of(record))
     if isinstance(tagger, Ensemble):
         raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
     lm = lms.build(spec)
@@ -81,7 +84,7 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
 
     def variant(changes: Mapping[str, Any], by: str) -> Candidate:
         own, chosen = changed(config, changes)
-        one, form = build_member(own, corpus, dev, spec, {}, chosen=choices() | chosen)
+        one, form = build_member(own, corpus, dev, spec, {}, chosen={**record["choices"], **chosen})
         return Candidate(settled(one, form, lm), form, corpus, by)
 
     start = Candidate(settled(tagger, adapter, lm), adapter, corpus, "start")

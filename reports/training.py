@@ -37,7 +37,8 @@ def print_training(record: Mapping[str, Any], folder: Path) -> None:
     records, corpus = record["records"], record["corpus"]["name"]
     console.print(
         f"{record['model']['name']}, {record['choices']['tuning']}: {records['train']:,} records of {corpus} train, "
-        f"{records['dev']:,} of dev, {record['steps']:,} steps, {record['parameters']:,} trained parameters"
+        f"{records['dev']:,} of dev, {record['steps']:,} steps, {record['parameters']:,} trained parameters",
+        soft_wrap=True,
     )
     table = Table()
     for column in ("epoch", "train loss", "dev loss", ""):

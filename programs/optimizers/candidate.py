@@ -35,7 +35,7 @@ class Candidate:
 
     def student(self) -> Tagger:
         """A copy of it that DSPy's optimizers may change; some change instructions in place, and copies share them."""
-        copied = self.single.deepcopy()
+        copied: Tagger = self.single.deepcopy()
         copied.tag.signature = copied.tag.signature.with_instructions(copied.tag.signature.instructions)
         return copied
 

@@ -1,0 +1,130 @@
+"""`python -m programs.finetune`: train a local model on the train split's right answers; no sentence of the test split is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections import Counter
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import lms
+from corpora import Corpus, InputError, Sentence
+from lms.weights import find_weights
+from programs.assemble import build_program, choose_sentences, load_corpus, Said
+from programs.compiled import dump_program
+from programs.door import build, log_to, open_door, output_folder
+from programs.errors import RunError
+from programs.records import now, RunFolder
+from programs.run import prepare
+from programs.strategy import Strategy
+from programs.tagger import Tagger
+from programs.teaching import training_records
+from reports.training import print_training, training_bar
+from tuning import Options, Record, tune, TuningResult
+
+
+def main(config: DictConfig) -> None:
+    """One training: the model in the folder, losses on the terminal, the folder's path last."""
+    folder, config, record = prepare(config, output_folder(), door="finetune")
+    if "epochs" in record:  # finished, whether the same job is started again or resumed
+        print(folder.path)
+        return
+    log = log_to(folder.path)
+    began = time.monotonic()
+    try:
+        options: Options = build(config.tuning)
+        spec = local_model(config)
+        train, dev = collect_records(config, spec, folder, record)
+        log.info("training %s on %d records, judged by %d", spec.name, len(train), len(dev))
+        with training_bar() as progress:
+            result = tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
+        log_result(log, result)
+    except BaseException as error:
+        if record.get("corpus"):
+            record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
+            record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
+            folder.write("run.json", record)
+        log.info("stopped: %s", type(error).__name__)
+        raise
+    record |= about(result) | {"status": "finished", "ended": now()}
+    record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
+    folder.write("run.json", record)
+    print_training(record, result.folder)
+    print(folder.path)
+
+
+def local_model(config: DictConfig) -> lms.LocalModel:
+    """The model that the config names.
+
+    Raises:
+        RunError: It is not one that runs here.
+    """
+    spec: lms.ModelSpec = build(config.model)
+    if not isinstance(spec, lms.LocalModel):
+        raise RunError(f"model={spec.name} has no weights here to train: use a local model, for example model=smollm2")
+    return spec
+
+
+def collect_records(
+    config: DictConfig, spec: lms.LocalModel, folder: RunFolder, record: dict[str, Any]
+) -> tuple[list[Record], list[Record]]:
+    """Training and dev records; what they come from is written into the run's record first."""
+    strategy: Strategy = build(config.strategy)
+    if strategy.context != "none":
+        raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
+    corpus = load_corpus(config)
+    if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
+        remedy = "Give the corpus as it was, or start a new run."
+        raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
+    train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
+    record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": "train"}
+    record["model"] = {"name": spec.name}
+    record["sentences"] = {"train": len(train), "dev": len(dev)}
+    folder.write("run.json", record)
+    asked = config.copy()
+    if strategy.demonstrations == "nearest":
+        OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
+    tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, said=Said.of(record))
+    if not isinstance(tagger, Tagger):
+        raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
+    tagger.settings["strategy"]["k"] = strategy.k
+    folder.write("program.json", dump_program(tagger, corpus))
+    most = strategy.k if strategy.demonstrations == "nearest" else None
+    return training_records(tagger, adapter, train, most=most), training_records(tagger, adapter, dev, most=most)
+
+
+def dev_sentences(corpus: Corpus, limit: int | None) -> list[Sentence]:
+    """The sentences that training is judged by: none for limit 0 or in a corpus without a dev split."""
+    if limit == 0 or not any(corpus.sentences("dev")):
+        return []
+    return choose_sentences(corpus, "dev", limit)[0]
+
+
+def about(result: TuningResult) -> dict[str, Any]:
+    """What `run.json` says of a training."""
+    weights = find_weights(result.model)
+    return {
+        "model": {"name": result.model.name, "id": weights.id, "revision": weights.revision},
+        "records": {"train": result.records, "dev": result.dev_records, "left_out": dict(Counter(result.left_out))},
+        "epochs": [dataclasses.asdict(epoch) for epoch in result.epochs],
+        "best_epoch": result.best,
+        "steps": result.steps,
+        "parameters": result.parameters,
+        "use": "model.adapter" if result.model.adapter else "model.path",
+    }
+
+
+def log_result(log: logging.Logger, result: TuningResult) -> None:
+    """Losses by epoch, and what was left out."""
+    for epoch in result.epochs:
+        log.info("epoch %d: train loss %s, dev loss %s", epoch.number, epoch.train_loss, epoch.dev_loss)
+    if result.left_out:
+        log.warning("%d records were longer than tuning.max_length and left out", len(result.left_out))
+    log.info("done: %d steps, the weights of epoch %d are kept", result.steps, result.best)
+
+
+if __name__ == "__main__":
+    open_door("finetune", main)

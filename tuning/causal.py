@@ -1,0 +1,169 @@
+"""Instruction tuning of a local causal language model: LoRA, QLoRA or all weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from corpora import InputError
+from lms import LocalModel, ModelError
+from lms.adapters import calm, NOTE
+from lms.encoding import Encoder, plain_tokens
+from lms.loading import device_of, load_model
+from lms.weights import file_digest, find_weights, Weights
+from tuning.options import Lora, Options
+from tuning.records import encode_records, Record
+from tuning.results import best_of, epochs_of, TuningResult
+
+if TYPE_CHECKING:
+    from tuning.trainer import AnswerTrainer, Progress
+
+MODEL, CHECKPOINTS = "model", "checkpoints"
+
+
+@calm()
+def tune(
+    spec: LocalModel,
+    records: Sequence[Record],
+    dev: Sequence[Record],
+    options: Options,
+    *,
+    folder: Path,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TuningResult:
+    """Train a model to give the records' answers, and keep it as it was when the dev records' loss was lowest.
+
+    A call that was interrupted goes on from its last checkpoint when it is made again with the same arguments.
+
+    Args:
+        spec: The model. It is loaded for this; an engine that has it loaded already is not touched.
+        records: What to learn.
+        dev: What to judge by after each epoch; if there are none, the last epoch's weights are kept.
+        options: `Lora` or `Full`.
+        folder: Where `model/` is written, and `checkpoints/` meanwhile.
+        seed: Of the adapter's first weights, the records' order and dropout: the same numbers on the same machine.
+        progress: Told of each step.
+
+    Raises:
+        InputError: No record fits into `max_length`.
+        ModelError: The model cannot be had or cannot be trained this way here.
+    """
+    began = time.monotonic()
+    _check(spec, options)
+    weights = find_weights(spec)
+    model, tokenizer = load_model(_trainable(spec, options), weights)
+    encoder = Encoder(tokenizer, spec.template, plain=plain_tokens(tokenizer))
+    limit = min(options.max_length, getattr(model.config.get_text_config(), "max_position_embeddings", options.max_length))
+    train, long_ones = encode_records(records, encoder, max_length=limit)
+    judged, others = encode_records(dev, encoder, max_length=limit)
+    if not train:
+        remedy = "Set tuning.max_length higher, or give records."
+        raise InputError(f"none of {len(records)} training records has at most {limit} tokens", remedy=remedy)
+    trainer = _train(_prepared(model, options, seed), options, train, judged, folder=folder, seed=seed, progress=progress)
+    _save(trainer.model, tokenizer, folder / MODEL, spec, weights)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    epochs = epochs_of(trainer.state.log_history)
+    return TuningResult(
+        folder=folder / MODEL,
+        model=tuned_spec(spec, options, folder / MODEL),
+        epochs=epochs,
+        best=best_of(epochs),
+        steps=int(trainer.state.global_step),
+        records=len(train),
+        dev_records=len(judged),
+        left_out=(*long_ones, *others),
+        parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        seconds=time.monotonic() - began,
+    )
+
+
+def tuned_spec(spec: LocalModel, options: Options, folder: Path) -> LocalModel:
+    """The spec of a model with what was trained of it in a folder."""
+    if isinstance(options, Lora):
+        return replace(spec, adapter=str(folder))
+    return replace(spec, path=str(folder), adapter=None, package=None, hub_id=None, revision=None)
+
+
+def _check(spec: LocalModel, options: Options) -> None:
+    if spec.quantization:
+        problem = f"model.quantization={spec.quantization} is for answering: leave it out"
+        raise ModelError(f"{problem} (tuning=medtuned_qlora quantizes by itself)")
+    if isinstance(options, Lora) and spec.adapter:
+        raise ModelError("an adapter on an adapter cannot be kept apart from it: leave model.adapter out, or use tuning=full")
+    if spec.device.startswith("cuda:"):
+        raise ModelError(f"model.device={spec.device}: for training choose the GPU by CUDA_VISIBLE_DEVICES and use device=auto")
+    if isinstance(options, Lora) and options.quantization:
+        _check_quantization(spec, options)
+
+
+def _check_quantization(spec: LocalModel, options: Lora) -> None:
+    remedy = "use tuning=lora, which needs neither"
+    if not device_of(spec).startswith("cuda"):
+        raise ModelError(f"tuning={options.name} holds weights in 4 bits, which needs a CUDA device and bitsandbytes: {remedy}")
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise ModelError(f"tuning={options.name} needs bitsandbytes: pip install bitsandbytes, or {remedy}") from None
+
+
+def _trainable(spec: LocalModel, options: Options) -> LocalModel:
+    """How the model is loaded: quantized if so wished; weights that are trained themselves in full precision."""
+    if isinstance(options, Lora) and options.quantization:
+        return replace(spec, quantization=options.quantization)
+    half = isinstance(options, Lora) and device_of(spec) != "cpu"
+    return spec if half else replace(spec, dtype="float32")
+
+
+def _prepared(model: Any, options: Options, seed: int) -> Any:
+    """The model with what is to be trained of it."""
+    from transformers import set_seed
+
+    set_seed(seed)
+    model.config.use_cache = False
+    if not isinstance(options, Lora):
+        return model.requires_grad_(True)
+    from peft import get_peft_model, LoraConfig, prepare_model_for_kbit_training
+
+    model.name_or_path = ""  # else adapters name a folder of this machine, or peft asks the hub about it
+    if options.quantization:
+        model = prepare_model_for_kbit_training(model)
+    lora = {"r": options.rank, "lora_alpha": options.alpha, "lora_dropout": options.dropout}
+    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **lora))
+
+
+def _train(
+    model: Any, options: Options, train: Any, dev: Any, *, folder: Path, seed: int, progress: Progress | None
+) -> AnswerTrainer:
+    from tuning.trainer import AnswerTrainer, last_checkpoint
+
+    place = (folder / CHECKPOINTS).resolve()
+    trainer = AnswerTrainer(model, options, train, dev, folder=place, seed=seed, progress=progress)
+    checkpoint = last_checkpoint(place)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    return trainer
+
+
+def _save(model: Any, tokenizer: Any, folder: Path, spec: LocalModel, weights: Weights) -> None:
+    """Write the folder so that it is there whole or not at all, with a note of where its weights come from."""
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.config.use_cache = True
+    if hasattr(model, "peft_config"):
+        model.peft_config["default"].base_model_name_or_path = weights.id
+        model.save_pretrained(scratch, save_embedding_layers=False)
+        (scratch / "README.md").unlink(missing_ok=True)  # an empty model card
+    else:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+    digest = hashlib.sha256("".join(file_digest(path) for path in sorted(scratch.glob("*.safetensors"))).encode()).hexdigest()
+    note = {"name": spec.name, "id": weights.id, "revision": weights.revision, "template": spec.template, "sha256": digest}
+    (scratch / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)

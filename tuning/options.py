@@ -1,0 +1,91 @@
+"""What a `tuning=` choice says: one frozen class a way to train. Unknown keys are refused by their constructors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args, Literal
+
+from corpora import InputError
+
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every way to train has.
+
+    Attributes:
+        name: What it is called in records.
+        learning_rate: At its highest.
+        schedule: How it goes on from there: `constant`, or down to 0 by the end, `linear` or `cosine`.
+        warmup: Part of all steps in which it rises from 0; a constant one has none.
+        weight_decay: Of AdamW.
+        epochs: Most passes over the records.
+        patience: Epochs without a lower loss on the dev records after which training stops.
+        batch_size: Records that are read together.
+        accumulation: Such batches for one step.
+        max_length: Most tokens of a prompt and its answer; records that have more are left out and counted.
+        checkpoint_minutes: Time between checkpoints besides those at each epoch's end.
+    """
+
+    name: str
+    learning_rate: float
+    schedule: Schedule = "linear"
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    epochs: int = 3
+    patience: int = 2
+    batch_size: int = 8
+    accumulation: int = 1
+    max_length: int = 2048
+    checkpoint_minutes: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in get_args(Schedule):
+            remedy = f"Use one of {', '.join(get_args(Schedule))}."
+            raise InputError(f"tuning.schedule={self.schedule} is not known", remedy=remedy)
+        for key in ("learning_rate", "epochs", "patience", "batch_size", "accumulation", "max_length", "checkpoint_minutes"):
+            _at_least(key, getattr(self, key), 0 if isinstance(getattr(self, key), float) else 1)
+        if not 0 <= self.warmup < 1 or self.weight_decay < 0:
+            raise InputError("tuning.warmup is a part of all steps, tuning.weight_decay not negative", remedy="Use 0.05 and 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Full(Options):
+    """All weights are trained; the result is a whole model."""
+
+    name: str = "full"
+    learning_rate: float = 5e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora(Options):
+    """Low-rank matrices beside all linear layers are trained (Hu et al. 2022); the result is an adapter.
+
+    Attributes:
+        rank: Their rank.
+        alpha: Their product is scaled by `alpha / rank`.
+        dropout: Of their input.
+        quantization: `4bit`: the weights beside are held in NF4 (QLoRA, Dettmers et al. 2023), with bitsandbytes on CUDA.
+    """
+
+    name: str = "lora"
+    learning_rate: float = 1e-3
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    quantization: Literal["4bit"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("rank", self.rank, 1)
+        _at_least("alpha", self.alpha, 1)
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"tuning.dropout={self.dropout} is no part", remedy="Use a number from 0 to below 1.")
+        if self.quantization not in (None, "4bit"):
+            raise InputError(f"tuning.quantization={self.quantization} is not known", remedy="Use 4bit or null.")
+
+
+def _at_least(key: str, value: float, least: int) -> None:
+    if value < least or value == 0:
+        raise InputError(f"tuning.{key}={value} is too small", remedy=f"Use {'at least 1' if least else 'a positive number'}.")
