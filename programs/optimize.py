@@ -11,6 +11,7 @@ from typing import Any
 import dspy
 from omegaconf import DictConfig
 
+from corpora import InputError
 from programs.door import build, log_to, open_door, output_folder
 from programs.optimizers import Optimizer, Workshop
 from programs.optimizers.judge import Trial
@@ -34,6 +35,7 @@ def main(config: DictConfig) -> None:
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
             shop = open_shop(config, folder, record, metric, watch)
+            check_start(shop, optimizer, record)
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
             shop.judge.score(shop.start, whole=True)
@@ -54,6 +56,17 @@ def main(config: DictConfig) -> None:
     log.info("done")
     print_compiled(record, result.table(), scores)
     print(folder.path)
+
+
+def check_start(shop: Workshop, optimizer: Optimizer, record: Mapping[str, Any]) -> None:
+    """Refuse to choose demonstrations for a program that looks them up for each sentence.
+
+    Raises:
+        InputError: Says what goes together.
+    """
+    if optimizer.chooses_demos and shop.start.single.nearest is not None:
+        problem = f"optimizer={record['optimizer']['name']} chooses demonstrations, and this program looks up the nearest ones"
+        raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
 
 @dataclass(frozen=True)

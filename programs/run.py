@@ -100,7 +100,12 @@ def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
     """The config with the settings of the program that it names, and the options of its groups that those are."""
     if config.program is None:
         return config, {}
-    return with_settings(config, member_states(read_program(Path(config.program).expanduser()))[0]["settings"], frozenset(given()))
+    path = Path(config.program).expanduser()
+    settings = member_states(read_program(path))[0]["settings"]
+    own, chosen = with_settings(config, settings, frozenset(given()))
+    if "adapter" in settings and "adapter" in own.model and own.model.adapter is None:
+        own.model.adapter = str((path if path.is_dir() else path.parent) / settings["adapter"]["folder"])
+    return own, chosen
 
 
 def finished(record: dict[str, Any]) -> bool:

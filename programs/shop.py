@@ -89,7 +89,21 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
 
     start = Candidate(settled(tagger, adapter, lm), adapter, corpus, "start")
     teacher = settled(start.single.deepcopy(), adapter, writer) if writer_spec else None
-    return Workshop(corpus, train, start, judge, objective, lm, writer, teacher, config.seed, variant)
+    return Workshop(
+        corpus=corpus,
+        train=train,
+        start=start,
+        judge=judge,
+        objective=objective,
+        lm=lm,
+        writer=writer,
+        teacher=teacher,
+        seed=config.seed,
+        spec=spec,
+        folder=folder.path,
+        progress=lambda step, steps, loss: watch(f"training, loss {loss:.3f}", step, steps, judge.best_f1),
+        variant=variant,
+    )
 
 
 def changed(config: DictConfig, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:

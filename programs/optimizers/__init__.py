@@ -3,6 +3,7 @@
 from programs.optimizers.coverage import Coverage
 from programs.optimizers.demonstrations import Bootstrap, Labeled, Nearest
 from programs.optimizers.ensemble import Voting
+from programs.optimizers.finetuned import BootstrapFinetune
 from programs.optimizers.instructions import Copro, Gepa, InferRules, Mipro, Simba
 from programs.optimizers.judge import Halving, Judge
 from programs.optimizers.objective import Objective
@@ -11,6 +12,7 @@ from programs.optimizers.workshop import Optimizer, Workshop
 
 __all__ = [
     "Bootstrap",
+    "BootstrapFinetune",
     "Copro",
     "Coverage",
     "Gepa",

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import dspy
+
 from corpora import Corpus
 from programs.compiled import dump_program, plain_demos
 from programs.formats import Format
@@ -20,12 +22,14 @@ class Candidate:
         adapter: Its format.
         corpus: Train and dev.
         by: What made it, in a word or two.
+        lm: The model it runs on, where that is not the one that all run on.
     """
 
     tagger: Tagger | Ensemble
     adapter: Format
     corpus: Corpus
     by: str
+    lm: dspy.LM | None = None
 
     @property
     def single(self) -> Tagger:
@@ -47,10 +51,23 @@ class Candidate:
         """The same format with another program, whose demonstrations are put in our own form."""
         copied = replace(self, tagger=tagger).student()
         copied.tag.demos = plain_demos(copied.tag.demos)
+        if copied.nearest is None:
+            copied.settings = {**copied.settings, "strategy": fixed_strategy(copied.settings["strategy"], bool(copied.tag.demos))}
         return replace(self, tagger=copied, by=by)
 
     def with_demos(self, demos: Sequence[Mapping[str, Any]], by: str) -> Candidate:
-        """The same instructions with other demonstrations."""
+        """The same instructions with these demonstrations for every sentence."""
         tagger = self.single.deepcopy()
-        tagger.tag.demos = list(demos)
+        tagger.tag.demos, tagger.nearest = list(demos), None
         return self.with_tagger(tagger, by)
+
+
+def fixed_strategy(strategy: Mapping[str, Any], demos: bool) -> dict[str, Any]:
+    """The strategy of a program whose demonstrations are fixed, or that has none; its context stays.
+
+    >>> fixed_strategy({"choice": "knn", "demonstrations": "nearest", "context": "none", "k": 5}, False)
+    {'choice': 'zero_shot', 'demonstrations': 'none', 'context': 'none', 'k': 5}
+    """
+    names = {"none": ("zero_shot", "few_shot"), "retrieved": ("rag", "rag_few_shot")}
+    choice = names[strategy["context"]][demos]
+    return {**strategy, "choice": choice, "demonstrations": "fixed" if demos else "none"}

@@ -44,6 +44,7 @@ class Coverage:
     budget: int = 900
     patience: int = 2
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
         search = _Search(self, shop, random.Random(shop.seed))

@@ -21,6 +21,7 @@ class Labeled:
 
     k: int = 5
     keeps_start: ClassVar[bool] = False
+    chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
         with shop.quiet():
@@ -44,6 +45,7 @@ class Bootstrap:
     labeled: int = 5
     threshold: float = 0.8
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "bootstrap"):
@@ -70,6 +72,7 @@ class Nearest:
 
     ks: tuple[int, ...] | list[int] = (3, 5, 8)
     keeps_start: ClassVar[bool] = False
+    chooses_demos: ClassVar[bool] = False
 
     def compile(self, shop: Workshop) -> None:
         shop.judge.rank([shop.variant({"strategy": "knn", "strategy.k": k}, f"knn k={k}") for k in self.ks])

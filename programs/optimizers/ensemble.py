@@ -26,6 +26,7 @@ class Voting:
     size: int = 3
     k: int = 5
     keeps_start: ClassVar[bool] = False
+    chooses_demos: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.size < 3 or self.size % 2 == 0 or self.pool < self.size:

@@ -25,6 +25,7 @@ class Copro:
     depth: int = 2
     temperature: float = 1.0
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = False
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "copro"):
@@ -56,6 +57,7 @@ class Mipro:
     labeled: int = 5
     threshold: float = 0.8
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "mipro"):
@@ -95,6 +97,7 @@ class Gepa:
     minibatch: int = 4
     train_limit: int = 100
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = False
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "gepa", whole=True):
@@ -130,6 +133,7 @@ class Simba:
     demos: int = 6
     train_limit: int = 48
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "simba"):
@@ -167,6 +171,7 @@ class InferRules:
     threshold: float = 0.8
     train_limit: int = 30
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "infer_rules"):

@@ -170,7 +170,7 @@ class Judge:
             folder.write("program.json", candidate.dump())
         predictor = Predictor(
             tagger=candidate.tagger,
-            lm=self.lm,
+            lm=candidate.lm or self.lm,
             adapter=candidate.adapter,
             folder=folder,
             labels=self.objective.labels,

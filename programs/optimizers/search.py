@@ -47,6 +47,7 @@ class Grid:
     space: Sequence[str] = ()
     most: int = 24
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         read_space(self.space)
@@ -71,6 +72,7 @@ class Optuna:
     space: Sequence[str] = ()
     trials: int = 16
     keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         read_space(self.space)

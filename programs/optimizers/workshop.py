@@ -7,10 +7,12 @@ import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import dspy
 
+import lms
 from corpora import Corpus, Sentence
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Judge
@@ -23,9 +25,11 @@ class Optimizer(Protocol):
 
     Attributes:
         keeps_start: Whether the program that it began with may be the answer, if nothing better is found.
+        chooses_demos: Whether it chooses demonstrations, so that it cannot begin with nearest ones.
     """
 
     keeps_start: ClassVar[bool]
+    chooses_demos: ClassVar[bool]
 
     def compile(self, shop: Workshop) -> None:
         """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""
@@ -44,6 +48,9 @@ class Workshop:
         writer: The model that writes instructions; the same one where none is named.
         teacher: The program on the writer, where that is another model; gives demonstrations.
         seed: Of every random choice.
+        spec: How the model is had.
+        folder: The run's folder, for what else an optimizer makes.
+        progress: Told of a training's step, how many there are, and its loss.
         variant: A candidate with other settings: dotted keys of the config, or options of its groups.
     """
 
@@ -56,6 +63,9 @@ class Workshop:
     writer: dspy.LM
     teacher: Tagger | None
     seed: int
+    spec: lms.ModelSpec
+    folder: Path
+    progress: Callable[[int, int, float], None]
     variant: Callable[[Mapping[str, Any], str], Candidate]
 
     def train_examples(self, limit: int | None = None) -> list[dspy.Example]:

@@ -74,7 +74,9 @@ def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
 
 
 def test_a_compiled_program_goes_to_another_process_and_another_model(door: Door, server: ScriptedServer, script: Script) -> None:
-    made = folder_of(door("optimize", "optimizer=grid", "optimizer.space=['label_wording=snake','strategy.k=8']", *local(server)))
+    made = folder_of(
+        door("optimize", "optimizer=grid", "optimizer.space=['label_wording=snake','strategy.k=8']", "strategy.k=1", *local(server))
+    )
     assert program(made)["settings"]["label_wording"] == "snake"
     azure = {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "k"}
     server.requests.clear()

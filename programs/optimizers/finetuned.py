@@ -1,0 +1,72 @@
+"""Weights instead of words: the model is trained to answer without demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import dspy
+
+import lms
+from corpora import InputError, Sentence
+from programs.optimizers.candidate import Candidate
+from programs.optimizers.workshop import Workshop
+from programs.teaching import training_records
+from tuning import Lora, Options, tune
+
+ADAPTER = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapFinetune:
+    """Fine-tuning on answers, as DSPy's BootstrapFinetune, by our own `tuning`.
+
+    With a `reflection_model` the answers are that model's own to train sentences, those that score enough; without one
+    they are the gold answers. The result asks without demonstrations and needs its adapter, which loads with it.
+
+    Attributes:
+        threshold: The least score of a sentence whose answer by the other model is learnt, see `sentence_score`.
+        dev_records: Dev sentences whose loss says which epoch is kept.
+        tuning: How it is trained.
+    """
+
+    threshold: float = 0.8
+    dev_records: int = 40
+    tuning: Options = field(default_factory=lambda: Lora(epochs=1))
+    keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = False
+
+    def compile(self, shop: Workshop) -> None:
+        if not isinstance(shop.spec, lms.LocalModel):
+            remedy = "Use a local model, such as model=smollm2."
+            raise InputError("optimizer=bootstrap_finetune trains weights, and model= has none here", remedy=remedy)
+        learner = shop.start.with_demos([], "bootstrap_finetune")
+        train = self._answers(shop) if shop.teacher is not None else list(shop.train)
+        records = training_records(learner.single, learner.adapter, train)
+        dev = training_records(learner.single, learner.adapter, shop.judge.sentences[: self.dev_records])
+        result = tune(shop.spec, records, dev, self.tuning, folder=shop.folder, seed=shop.seed, progress=shop.progress)
+        shop.judge.score(tuned(shop, learner, result.model), whole=True)
+
+    def _answers(self, shop: Workshop) -> list[Sentence]:
+        """Train sentences with the other model's tags, those that score enough."""
+        assert shop.teacher is not None
+        teacher = replace(shop.start, tagger=shop.teacher, by="teacher", lm=shop.writer)
+        tags = shop.judge.predict(teacher, shop.train)
+        scored: Sequence[tuple[Sentence, float]] = [
+            (s, shop.objective({"tags": list(s.tags)}, {"tags": tags[s.id]})) for s in shop.train
+        ]
+        kept = [replace(s, tags=tuple(tags[s.id])) for s, score in scored if score >= self.threshold]
+        if not kept:
+            raise InputError("the reflection_model answered no train sentence well enough", remedy="Lower optimizer.threshold.")
+        return kept
+
+
+def tuned(shop: Workshop, learner: Candidate, spec: lms.LocalModel) -> Candidate:
+    """The program on the trained model."""
+    lm = lms.build(spec)
+    tagger = learner.student()
+    weights: Any = getattr(lm.engine, "weights", None)
+    tagger.settings = {**tagger.settings, "adapter": {"folder": ADAPTER, "id": getattr(weights, "revision", None)}}
+    tagger.setting = lambda: dspy.context(lm=lm, adapter=learner.adapter, disable_history=True)
+    return replace(learner, tagger=tagger, lm=lm)
