@@ -26,6 +26,7 @@ from programs.door import choices, open_door, output_folder
 from programs.growth import growth
 from programs.prompting import collect_prompts
 from programs.records import environment, now, RunFolder
+from programs.tagger import Ensemble
 from reports.bench import plot_growth, print_bench
 
 TIE = 1e-3
@@ -96,6 +97,8 @@ def build_task(config: DictConfig) -> Task:
     parts = build_parts(config, lambda corpus, spec: None)
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
+    if isinstance(parts.tagger, Ensemble):
+        raise InputError("this program is several that vote", remedy="Give program= one of its members.")
     wanted = min(config.sentences, _QUICK_SENTENCES) if config.quick else config.sentences
     step = max(1, len(parts.sentences) // wanted)
     chosen = [s for s in parts.sentences[::step] if s.tokens][:wanted]

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from corpora import InputError
 from corpora.bio import tag_spans
 from metrics import compare_systems, Difference
+from programs.compiled import member_states
 from programs.door import open_door, output_folder
 from programs.records import environment, now, RunFolder
 from programs.scoring import count_documents
@@ -164,10 +165,12 @@ def prompt_difference(first: Run, second: Run) -> list[str]:
     """The instructions and demonstrations of two programs as a unified diff."""
     texts = []
     for run in (first, second):
-        tag = run.program.get("tag", {})
-        lines = str(tag.get("signature", {}).get("instructions", "")).splitlines()
-        for demo in tag.get("demos", []):
-            lines.append(f"[{demo.get('id', '')}] " + " ".join(map(str, demo.get("tokens", []))))
+        lines: list[str] = []
+        for state in member_states(run.program):
+            tag = state.get("tag", {})
+            lines += str(tag.get("signature", {}).get("instructions", "")).splitlines()
+            for demo in tag.get("demos", []):
+                lines.append(f"[{demo.get('id', '')}] " + " ".join(map(str, demo.get("tokens", []))))
         texts.append(lines)
     return list(difflib.unified_diff(texts[0], texts[1], str(first.path), str(second.path), lineterm="", n=1))
 

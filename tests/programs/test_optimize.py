@@ -164,3 +164,24 @@ def test_nearest_demonstrations_are_compiled_and_saved(door: Door, smollm2: Any)
     assert program(made)["settings"]["strategy"]["demonstrations"] == "nearest"
     ran = folder_of(door("run", f"program={made}", "split=dev", "limit=8"))
     assert load(ran / "scores.json")["micro"]["f1"] == load(made / "run.json")["best"]["micro"]
+
+
+@pytest.mark.weights
+def test_weights_are_trained_and_load_with_their_program(door: Door, smollm2: Any) -> None:
+    small = ["optimizer.dev_records=1", "train_limit=6", "dev_limit=3", "halving.rungs=1"]
+    made = folder_of(door("optimize", "optimizer=bootstrap_finetune", *small))
+    trials = {trial["by"]: trial for trial in load(made / "candidates.json")["trials"]}
+    trained = load(made / "candidates" / trials["bootstrap_finetune"]["key"] / "program.json")
+    assert trained["settings"]["strategy"]["choice"] == "zero_shot"
+    assert trained["settings"]["adapter"]["folder"] == "model"
+    (made / "program.json").write_text(json.dumps(trained))  # so small a training need not be the best
+    ran = folder_of(door("run", f"program={made}", "split=dev", "limit=3"))
+    assert "+adapter:" in load(ran / "run.json")["model"]["revision"]
+    told = {row["id"]: row["pred"] for row in records(made / "candidates" / trials["bootstrap_finetune"]["key"])}
+    assert {row["id"]: row["pred"] for row in records(ran)} == told
+
+
+def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: ScriptedServer) -> None:
+    done = door("optimize", "optimizer=coverage", "strategy=knn", *local(server))
+    assert done.returncode == 2
+    assert "coverage chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
