@@ -15,7 +15,7 @@ import lms
 from corpora import Corpus, InputError, Label, Sentence, SPLITS
 from lms.specs import host_outside
 from lms.weights import cache_folder
-from programs.compiled import check_labels, fingerprint, GROUPS, member_states, PLAIN, read_program, settings_of
+from programs.compiled import adapter_folder, check_labels, fingerprint, GROUPS, member_states, PLAIN, read_program, settings_of
 from programs.door import build, choices, given, group_option
 from programs.drafts import build_drafter
 from programs.errors import RunError
@@ -153,20 +153,25 @@ def build_program(
     if config.program is None:
         tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=said.choices)
         return tagger, adapter, lambda lm: None
-    content = read_program(Path(config.program).expanduser())
+    path = Path(config.program).expanduser()
+    content = read_program(path)
     check_labels(content, corpus)
     facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
     members = []
     for state in member_states(content):
         own, chosen = with_settings(config, state["settings"], said.keys)
-        member = build_member(own, corpus, sentences, spec, facts, chosen={**said.choices, **chosen}, state=state)
+        kept = saved_parts(state, said.keys)
+        member = build_member(own, corpus, sentences, spec, facts, chosen={**said.choices, **chosen}, state=kept)
+        if "adapter" in state["settings"]:
+            trained = {**state["settings"]["adapter"], "folder": str(adapter_folder(path, state["settings"]))}
+            member[0].settings = {**member[0].settings, "adapter": trained}
         members.append(member)
     if "members" not in content:
         return *members[0], lambda lm: None
 
     def bind(lm: dspy.LM) -> None:
-        for tagger, adapter in members:
-            tagger.setting = functools.partial(dspy.context, lm=lm, adapter=adapter)
+        for tagger, form in members:
+            tagger.setting = functools.partial(dspy.context, lm=lm, adapter=form)
 
     return Ensemble([tagger for tagger, _ in members]), members[0][1], bind
 
@@ -181,23 +186,45 @@ def build_member(
     chosen: Mapping[str, str],
     state: Mapping[str, Any] | None = None,
 ) -> tuple[Tagger, Format]:
-    """One tagger and its format, as the config has them or, with a state, as they were saved."""
+    """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations."""
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
         config.format,
         labels=labels,
         alignment=config.alignment,
-        constrained=config.constrained,
-        drafter=build_drafter(config.draft, corpus),
+        constrained=config.get("constrained", True),
+        drafter=build_drafter(config.get("draft", "none"), corpus),
         wire=getattr(spec, "wire", None),
         called=called,
     )
-    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None)
+    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state)
     tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     if state is not None:
-        tagger.load_state({"tag": state["tag"]})
+        tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
         facts["demonstrations"] = [demo.get("id") for demo in tagger.tag.demos]
     return tagger, adapter
+
+
+def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any]:
+    """What is taken of a saved tagger: its demonstrations unless others are asked for, its instructions unless a prompt is."""
+    kept = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
+    if said & {"strategy", "strategy.k", "strategy.demonstrations"}:
+        del kept["demos"]
+    if "prompt" in said:
+        del kept["signature"]
+    return kept
+
+
+def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
+    """The config with the settings and the adapter of the program that it names, and the options of its groups that those are."""
+    if config.program is None:
+        return config, {}
+    path = Path(config.program).expanduser()
+    settings = member_states(read_program(path))[0]["settings"]
+    own, chosen = with_settings(config, settings, frozenset(given()))
+    if settings.get("adapter", {}).get("model") == own.model.name and own.model.get("adapter", "") is None:
+        own.model.adapter = str(adapter_folder(path, settings))
+    return own, chosen
 
 
 def with_settings(config: DictConfig, settings: Mapping[str, Any], said: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
@@ -265,7 +292,7 @@ def build_tagger(
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
             host = host_outside(retriever.url) if retriever.url else None
-            check_privacy(corpus, "the Chroma server of retriever.url", host, config.allow_remote)
+            check_privacy(corpus, "the Chroma server of retriever.url", host, config.get("allow_remote", False))
             base = build_base(retriever, embedder, sentences, cache_folder())
             retrieve = _lookup(texts, base.find)
             facts["retrieval"] = base.facts

@@ -20,7 +20,7 @@ from lms.answers import Answer
 from lms.linear import unpacked
 from lms.reference import departures
 from programs import contenders
-from programs.assemble import build_parts
+from programs.assemble import build_parts, program_settings
 from programs.contenders import Task, Way
 from programs.door import choices, open_door, output_folder
 from programs.growth import growth
@@ -94,7 +94,7 @@ def choose_ways(config: DictConfig) -> list[Way]:
 
 def build_task(config: DictConfig) -> Task:
     """Sentences spread over the split, their prompts by length, and the engine's answers (which also warms it up)."""
-    parts = build_parts(config, lambda corpus, spec: None)
+    parts = build_parts(program_settings(config)[0], lambda corpus, spec: None)
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
     if isinstance(parts.tagger, Ensemble):

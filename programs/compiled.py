@@ -49,7 +49,8 @@ def read_program(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({type(error).__name__})", path=file, remedy=_REMEDY) from None
     states = member_states(content) if isinstance(content, dict) else []
-    if not states or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
+    labelled = isinstance(content, dict) and isinstance(content.get("labels"), list)
+    if not states or not labelled or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
         raise InputError("is no program of this version", path=file, remedy=_REMEDY)
     return dict(content)
 
@@ -58,6 +59,19 @@ def member_states(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The states of the taggers that a program has: one, or several that vote."""
     members = content.get("members", [content])
     return list(members) if isinstance(members, list) else []
+
+
+def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
+    """Where the adapter of a program is: beside it, or beside the candidates that it is one of.
+
+    Raises:
+        InputError: It is not there.
+    """
+    folder, name = path if path.is_dir() else path.parent, str(settings["adapter"]["folder"])
+    found = next((place / name for place in (folder, folder.parent.parent) if (place / name).is_dir()), None)
+    if found is None:
+        raise InputError(f"has no adapter {name} beside it", path=path, remedy="Keep the program in the folder it was compiled in.")
+    return found.resolve()
 
 
 def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:
@@ -76,7 +90,9 @@ def _is_tagger(state: Any) -> bool:
     tag = state.get("tag") if isinstance(state, dict) else None
     known = isinstance(tag, dict) and isinstance(tag.get("demos"), list) and isinstance(tag.get("signature"), dict)
     settings = state.get("settings") if isinstance(state, dict) else None
-    return known and isinstance(settings, dict) and {*GROUPS, *PLAIN} <= settings.keys()
+    if not known or not isinstance(settings, dict) or not {*GROUPS, *PLAIN} <= settings.keys():
+        return False
+    return all(isinstance(settings[group], dict) and isinstance(settings[group].get("choice"), str) for group in GROUPS)
 
 
 def fingerprint(content: Any) -> str:

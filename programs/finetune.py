@@ -84,10 +84,11 @@ def collect_records(
     record["model"] = {"name": spec.name}
     record["sentences"] = {"train": len(train), "dev": len(dev)}
     folder.write("run.json", record)
-    asked = config.copy()
+    asked, said = config.copy(), Said.of(record)
     if strategy.demonstrations == "nearest":
         OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
-    tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, said=Said.of(record))
+        said = Said(said.choices, said.keys | {"strategy.k"})
+    tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, said=said)
     if not isinstance(tagger, Tagger):
         raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
     tagger.settings["strategy"]["k"] = strategy.k

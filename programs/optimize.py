@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dspy
 from omegaconf import DictConfig
 
 from corpora import InputError
+from lms import ModelError
 from programs.door import build, log_to, open_door, output_folder
-from programs.optimizers import Optimizer, Workshop
+from programs.errors import RunError
+from programs.optimizers import Grid, Nearest, Optimizer, Optuna, Workshop
 from programs.optimizers.judge import Trial
 from programs.records import now, RunFolder
 from programs.run import cost, finished, prepare
@@ -35,12 +39,12 @@ def main(config: DictConfig) -> None:
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
             shop = open_shop(config, folder, record, metric, watch)
-            check_start(shop, optimizer, record)
+            check_start(shop, optimizer, config)
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
             shop.judge.score(shop.start, whole=True)
             with dspy.track_usage() as usage:
-                optimizer.compile(shop)
+                _compile(optimizer, shop, config)
         result = Result.of(shop, optimizer)
         scores = result.write(folder, metric, config)
         record |= result.about(scores) | _spent(shop, config, usage.get_total_tokens())
@@ -58,14 +62,33 @@ def main(config: DictConfig) -> None:
     print(folder.path)
 
 
-def check_start(shop: Workshop, optimizer: Optimizer, record: Mapping[str, Any]) -> None:
-    """Refuse to choose demonstrations for a program that looks them up for each sentence.
+def _compile(optimizer: Optimizer, shop: Workshop, config: DictConfig) -> None:
+    """Compile, and name what goes wrong inside an optimizer without its words: they may hold what was read.
+
+    Raises:
+        RunError: The optimizer stopped; names the kind of error and its place.
+    """
+    try:
+        optimizer.compile(shop)
+    except (InputError, ModelError, RunError):
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+        remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
+        raise RunError(f"the optimizer stopped with {where}. {remedy}. What was measured is in {shop.folder}") from None
+
+
+def check_start(shop: Workshop, optimizer: Optimizer, config: DictConfig) -> None:
+    """Refuse to begin with a program that an optimizer could not use.
 
     Raises:
         InputError: Says what goes together.
     """
+    if config.program is not None and isinstance(optimizer, (Grid, Nearest, Optuna)):
+        raise InputError("settings are searched from the start, without program=", remedy="Leave program= out.")
     if optimizer.chooses_demos and shop.start.single.nearest is not None:
-        problem = f"optimizer={record['optimizer']['name']} chooses demonstrations, and this program looks up the nearest ones"
+        problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
         raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
 
@@ -108,6 +131,7 @@ class Result:
             "candidates": len(self.trials),
             "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, **f1},
             "start": {"key": start.key, "f1": start.f1[start.reached]},
+            "target": self.shop.objective.target,
             "tokens": dict(sum((trial.tokens for trial in self.trials), Counter[str]())),
         }
 
@@ -118,15 +142,20 @@ class Result:
 
 def _spent(shop: Workshop, config: DictConfig, usage: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Tokens of the writing model where that is another, and US dollars of both; None where nothing has a price."""
-    used = sum((trial.tokens for trial in shop.judge.trials.values()), Counter[str]())
+    trials = list(shop.judge.trials.values())
+    used = sum((trial.tokens for trial in trials if not _taught(shop, trial)), Counter[str]())
     costs = [cost(used, build(config.model).price)]
-    written: Counter[str] = Counter()
+    written = sum((trial.tokens for trial in trials if _taught(shop, trial)), Counter[str]())
     if config.reflection_model:
         told = usage.get(shop.writer.model, {})
-        written = Counter(prompt_tokens=int(told.get("prompt_tokens") or 0), answer_tokens=int(told.get("completion_tokens") or 0))
+        written.update(prompt_tokens=int(told.get("prompt_tokens") or 0), answer_tokens=int(told.get("completion_tokens") or 0))
         costs.append(cost(written, build(config.reflection_model).price))
     known = [one for one in costs if one is not None]
     return {"writer_tokens": dict(written), "cost": sum(known) if known else None}
+
+
+def _taught(shop: Workshop, trial: Trial) -> bool:
+    return shop.writer is not shop.lm and trial.candidate.lm is shop.writer
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -37,6 +38,7 @@ class Predictor:
         concurrency: Requests under way at once.
         stop_after: Failures in a row, or of all sentences, after which the run stops (content filters and long prompts
             not counted).
+        home: The folder that can be resumed, where that is not `folder`.
     """
 
     tagger: Tagger
@@ -47,6 +49,7 @@ class Predictor:
     mode: Mode
     concurrency: int
     stop_after: int
+    home: Path | None = None
 
     def run(self, sentences: Sequence[Sentence], progress: Progress) -> None:
         """Tag what is not recorded yet.
@@ -79,7 +82,7 @@ class Predictor:
                         pool.shutdown(wait=False, cancel_futures=True)
                         raise RunError(
                             f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
-                            f"with resume={self.folder.path}"
+                            f"with resume={self.home or self.folder.path}"
                         )
 
     def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
-from programs.assemble import build_parts, Parts, Said, with_settings
-from programs.compiled import dump_program, member_states, read_program
+from programs.assemble import build_parts, Parts, program_settings, Said
+from programs.compiled import dump_program
 from programs.door import choices, given, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
 from programs.records import environment, now, RunFolder
@@ -90,22 +90,15 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         if asked.get(key) not in (value, defaults.get(key)):
             remedy = "Leave the setting out: a resumed run keeps its own."
             raise InputError(f"the run began with {key}={value}, now {key}={asked.get(key)} is given", path=path, remedy=remedy)
+    known = _settings(began).keys() | defaults.keys()
+    if more := sorted(key for key in asked if key not in known):
+        raise InputError(
+            f"the run began without {more[0]}", path=path, remedy="Leave the setting out: a resumed run keeps its own."
+        )
     record["status"] = "started"
     record.pop("error", None)
     record.setdefault("resumed", []).append(now())
     return folder, began, record
-
-
-def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
-    """The config with the settings of the program that it names, and the options of its groups that those are."""
-    if config.program is None:
-        return config, {}
-    path = Path(config.program).expanduser()
-    settings = member_states(read_program(path))[0]["settings"]
-    own, chosen = with_settings(config, settings, frozenset(given()))
-    if "adapter" in settings and "adapter" in own.model and own.model.adapter is None:
-        own.model.adapter = str((path if path.is_dir() else path.parent) / settings["adapter"]["folder"])
-    return own, chosen
 
 
 def finished(record: dict[str, Any]) -> bool:
@@ -122,6 +115,8 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     if not (folder.path / "run.json").is_file():
         return record
     old = folder.read("run.json")
+    if "given" not in old:  # it failed before it began
+        return record
     if old.get("config") != record["config"]:
         raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
     if not finished(old):

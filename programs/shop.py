@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 import lms
 from corpora import Corpus, InputError
 from programs.assemble import build_member, build_program, check_privacy, choose_sentences, load_corpus, model_facts, Said
-from programs.compiled import GROUPS
+from programs.compiled import GROUPS, PLAIN
 from programs.door import build, group_option
 from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
@@ -29,6 +29,19 @@ def without_test(corpus: Corpus) -> Corpus:
     return replace(corpus, splits={name: documents for name, documents in corpus.splits.items() if name != "test"})
 
 
+def limited(corpus: Corpus, split: str, limit: int | None) -> Corpus:
+    """The corpus with the first so many sentences of a split.
+
+    Raises:
+        InputError: The limit is not positive.
+    """
+    if limit is None:
+        return corpus
+    kept = {sentence.id for sentence in choose_sentences(corpus, split, limit)[0]}
+    documents = [replace(d, sentences=tuple(s for s in d.sentences if s.id in kept)) for d in corpus.splits[split]]
+    return replace(corpus, splits={**corpus.splits, split: tuple(d for d in documents if d.sentences)})
+
+
 def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch) -> Workshop:
     """Load corpus and models, and build the program to begin with."""
     spec: lms.ModelSpec = build(config.model)
@@ -36,8 +49,8 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     if record.get("corpus", {}).get("sha256", whole.sha256) != whole.sha256:
         remedy = "Give the corpus as it was, or start a new run."
         raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
-    corpus = without_test(whole)
-    train, _ = choose_sentences(corpus, "train", config.train_limit)
+    corpus = limited(without_test(whole), "train", config.train_limit)
+    train, _ = choose_sentences(corpus, "train", None)
     dev, _ = choose_sentences(corpus, "dev", config.dev_limit)
     writer_spec: lms.ModelSpec | None = build(config.reflection_model) if config.reflection_model else None
     for what, one in (("model", spec), ("reflection_model", writer_spec)):
@@ -64,7 +77,11 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     writer = lms.build(writer_spec) if writer_spec else lm
     record["reflection_model"] = writer_spec.name if writer_spec else spec.name
     objective = Objective(
-        tuple(label.name for label in corpus.labels), metric.mode, config.target, {x.name: x.definition for x in corpus.labels}
+        tuple(label.name for label in corpus.labels),
+        metric.mode,
+        config.target,
+        {label.name: label.definition for label in corpus.labels},
+        adapter.called,
     )
     judge = Judge(
         dev,
@@ -88,7 +105,11 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
         return Candidate(settled(one, form, lm), form, corpus, by)
 
     start = Candidate(settled(tagger, adapter, lm), adapter, corpus, "start")
-    teacher = settled(start.single.deepcopy(), adapter, writer) if writer_spec else None
+    teacher = None
+    if writer_spec is not None:
+        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, said=Said.of(record))
+        assert isinstance(one, Tagger)
+        teacher = Candidate(settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
     return Workshop(
         corpus=corpus,
         train=train,
@@ -110,18 +131,22 @@ def changed(config: DictConfig, changes: Mapping[str, Any]) -> tuple[DictConfig,
     """The config with other settings, and the options that were chosen: groups first, then keys.
 
     Raises:
-        InputError: There is no such key.
+        InputError: There is no such key, or it is none that a program keeps.
     """
     own = config.copy()
     chosen: dict[str, str] = {}
-    for group in (key for key in changes if key in GROUPS):
+    groups = (*GROUPS, "prompt")
+    for group in (key for key in changes if key in groups):
         chosen[group] = str(changes[group])
         OmegaConf.set_struct(own, False)
         own[group] = group_option(group, chosen[group])
         OmegaConf.set_struct(own, True)
     for key, value in changes.items():
-        if key not in GROUPS:
-            if OmegaConf.select(own, key, default=_MISSING) is _MISSING:
-                raise InputError(f"there is no {key} to search", remedy="See conf/optimize.yaml and conf/ for the keys.")
-            OmegaConf.update(own, key, value)
+        if key in groups:
+            continue
+        if key not in (*PLAIN, "seed") and key.split(".")[0] not in GROUPS:
+            raise InputError(f"{key} is not searched", remedy=f"Search keys of {', '.join((*groups, *PLAIN, 'seed'))}.")
+        if OmegaConf.select(own, key, default=_MISSING) is _MISSING:
+            raise InputError(f"there is no {key} to search", remedy="See conf/ for the keys.")
+        OmegaConf.update(own, key, value)
     return own, chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,7 @@ def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
         TextColumn("best F1 {task.fields[best]:.4f}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task("loading", total=None, best=0.0)
 
         def show(name: str, done: int, total: int, best: float) -> None:
@@ -49,7 +50,10 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     console.print(table)
     low, high = scores["intervals"]["f1"]["micro"]
     micro, macro = scores["micro"]["f1"], scores["macro"]["f1"]
-    console.print(f"start {record['start']['f1']:.4f}; chosen: micro F1 {micro:.4f} ({low:.3f} - {high:.3f}), macro {macro:.4f}")
+    target = record["target"]
+    console.print(
+        f"start {target} F1 {record['start']['f1']:.4f}; chosen: micro F1 {micro:.4f} ({low:.3f} - {high:.3f}), macro {macro:.4f}"
+    )
     used = record["tokens"]
     words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
     console.print(words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else ""))

@@ -23,6 +23,7 @@ class Candidate:
         corpus: Train and dev.
         by: What made it, in a word or two.
         lm: The model it runs on, where that is not the one that all run on.
+        concurrency: Requests to that model under way at once.
     """
 
     tagger: Tagger | Ensemble
@@ -30,6 +31,7 @@ class Candidate:
     corpus: Corpus
     by: str
     lm: dspy.LM | None = None
+    concurrency: int | None = None
 
     @property
     def single(self) -> Tagger:

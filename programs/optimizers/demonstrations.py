@@ -56,7 +56,9 @@ class Bootstrap:
                 max_labeled_demos=self.labeled,
                 num_candidate_programs=self.candidates,
             )
-            search.compile(shop.start.student(), teacher=shop.teacher, trainset=shop.train_examples(), valset=shop.dev_examples())
+            search.compile(
+                shop.start.student(), teacher=shop.teaching(), trainset=shop.train_examples(), valset=shop.dev_examples()
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,4 +77,6 @@ class Nearest:
     chooses_demos: ClassVar[bool] = False
 
     def compile(self, shop: Workshop) -> None:
-        shop.judge.rank([shop.variant({"strategy": "knn", "strategy.k": k}, f"knn k={k}") for k in self.ks])
+        context = shop.start.single.settings["strategy"]["context"]
+        same = {"strategy": "knn", "strategy.context": context}
+        shop.judge.rank([shop.variant({**same, "strategy.k": k}, f"knn k={k}") for k in self.ks])

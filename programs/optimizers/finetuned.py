@@ -41,6 +41,8 @@ class BootstrapFinetune:
         if not isinstance(shop.spec, lms.LocalModel):
             remedy = "Use a local model, such as model=smollm2."
             raise InputError("optimizer=bootstrap_finetune trains weights, and model= has none here", remedy=remedy)
+        if shop.start.single.retrieve is not None:
+            raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
         learner = shop.start.with_demos([], "bootstrap_finetune")
         train = self._answers(shop) if shop.teacher is not None else list(shop.train)
         records = training_records(learner.single, learner.adapter, train)
@@ -51,8 +53,7 @@ class BootstrapFinetune:
     def _answers(self, shop: Workshop) -> list[Sentence]:
         """Train sentences with the other model's tags, those that score enough."""
         assert shop.teacher is not None
-        teacher = replace(shop.start, tagger=shop.teacher, by="teacher", lm=shop.writer)
-        tags = shop.judge.predict(teacher, shop.train)
+        tags = shop.judge.predict(shop.teacher, shop.train)
         scored: Sequence[tuple[Sentence, float]] = [
             (s, shop.objective({"tags": list(s.tags)}, {"tags": tags[s.id]})) for s in shop.train
         ]
@@ -67,6 +68,9 @@ def tuned(shop: Workshop, learner: Candidate, spec: lms.LocalModel) -> Candidate
     lm = lms.build(spec)
     tagger = learner.student()
     weights: Any = getattr(lm.engine, "weights", None)
-    tagger.settings = {**tagger.settings, "adapter": {"folder": ADAPTER, "id": getattr(weights, "revision", None)}}
+    tagger.settings = {
+        **tagger.settings,
+        "adapter": {"folder": ADAPTER, "model": spec.name, "id": getattr(weights, "revision", None)},
+    }
     tagger.setting = lambda: dspy.context(lm=lm, adapter=learner.adapter, disable_history=True)
     return replace(learner, tagger=tagger, lm=lm)

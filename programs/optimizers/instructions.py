@@ -76,7 +76,7 @@ class Mipro:
                 shop.start.student(),
                 trainset=shop.train_examples(),
                 valset=shop.dev_examples(),
-                teacher=shop.teacher,
+                teacher=shop.teaching(),
                 num_trials=self.trials,
                 minibatch=False,
                 program_aware_proposer=False,  # it reads source code, and ours is not the prompt
@@ -136,7 +136,7 @@ class Simba:
     chooses_demos: ClassVar[bool] = True
 
     def compile(self, shop: Workshop) -> None:
-        with ranked_by(shop, "simba"):
+        with ranked_by(shop, "simba"), dspy.context(lm=shop.lm):  # it tries programs on the current model
             search = dspy.SIMBA(
                 metric=shop.objective,
                 bsize=self.batch,
@@ -184,4 +184,4 @@ class InferRules:
                 metric_threshold=self.threshold,
             )
             train = shop.train_examples(self.train_limit)
-            search.compile(shop.start.student(), teacher=shop.teacher, trainset=train, valset=shop.dev_examples())
+            search.compile(shop.start.student(), teacher=shop.teaching(), trainset=train, valset=shop.dev_examples())

@@ -129,7 +129,7 @@ class Judge:
         for size in self.sizes:
             for trial in alive:
                 self.measure(trial, size)
-            alive = sorted(alive, key=lambda trial: trial.rank, reverse=True)
+            alive = sorted(alive, key=lambda trial: (-trial.f1[size], trial.number))  # one may have been measured on more
             if size != self.sizes[-1]:
                 alive = alive[: math.ceil(len(alive) / self.halving.keep)]
         return sorted(trials, key=lambda trial: trial.rank, reverse=True)
@@ -175,7 +175,8 @@ class Judge:
             folder=folder,
             labels=self.objective.labels,
             mode=self.objective.mode,
-            concurrency=self.concurrency,
+            concurrency=candidate.concurrency or self.concurrency,
+            home=self.folder.parent,
             stop_after=self.stop_after,
         )
         name = f"candidate {trial.number}, {candidate.by}"
@@ -191,7 +192,7 @@ class Judge:
 
     def trial(self, candidate: Candidate) -> Trial:
         """The record of a candidate; equal programs have one."""
-        key = fingerprint(candidate.dump())
+        key = fingerprint([candidate.dump(), None if candidate.lm is None else candidate.lm.model])
         if key not in self.trials:
             self.trials[key] = Trial(candidate, key, len(self.trials))
         return self.trials[key]

@@ -8,13 +8,14 @@ name (without gold entities it is 0 or undefined), so where an optimizer looks a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args, Literal
 
 import dspy
 
 from corpora import InputError
 from metrics import add_counts, count_sentence, Counts, feedback, Mode, Scores
+from programs.formats.base import renamed
 
 Target = Literal["micro", "macro"]
 
@@ -28,12 +29,14 @@ class Objective:
         mode: How tags are read.
         target: Which corpus F1 ranks programs: `micro` or `macro`.
         definitions: What each label means, for feedback.
+        called: What prompts call a label, for feedback.
     """
 
     labels: tuple[str, ...]
     mode: Mode
     target: Target
     definitions: Mapping[str, str]
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.target not in get_args(Target):
@@ -59,7 +62,9 @@ class Objective:
         """The score of one sentence and what was wrong with it, in the form that GEPA takes."""
         tags = prediction["tags"] if "tags" in prediction else ["O"] * len(example["tags"])
         total = sum(self.counts(example["tags"], tags).values(), Counts())
-        told = feedback(example["tokens"], example["tags"], tags, definitions=self.definitions, mode=self.mode)
+        gold, pred = renamed(example["tags"], self.called), renamed(tags, self.called)
+        definitions = {self.called.get(label, label): text for label, text in self.definitions.items()}
+        told = feedback(example["tokens"], gold, pred, definitions=definitions, mode=self.mode)
         return dspy.Prediction(score=sentence_score(total), feedback=told)
 
 

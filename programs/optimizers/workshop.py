@@ -46,7 +46,7 @@ class Workshop:
         objective: The metric.
         lm: The model that the program is for.
         writer: The model that writes instructions; the same one where none is named.
-        teacher: The program on the writer, where that is another model; gives demonstrations.
+        teacher: The program on the writer, where that is another model; gives demonstrations and answers.
         seed: Of every random choice.
         spec: How the model is had.
         folder: The run's folder, for what else an optimizer makes.
@@ -61,7 +61,7 @@ class Workshop:
     objective: Objective
     lm: dspy.LM
     writer: dspy.LM
-    teacher: Tagger | None
+    teacher: Candidate | None
     seed: int
     spec: lms.ModelSpec
     folder: Path
@@ -73,6 +73,10 @@ class Workshop:
         found = examples([sentence for sentence in self.train if sentence.tokens])
         random.Random(self.seed).shuffle(found)
         return found[:limit]
+
+    def teaching(self) -> Tagger | None:
+        """The teacher as DSPy takes it."""
+        return self.teacher.student() if self.teacher is not None else None
 
     def dev_examples(self) -> list[dspy.Example]:
         return examples(self.judge.sentences)

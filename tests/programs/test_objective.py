@@ -84,7 +84,7 @@ class Fake:
     """A candidate with known F1s."""
 
     def __init__(self, name: str, *f1: float) -> None:
-        self.name, self.f1, self.by = name, f1, name
+        self.name, self.f1, self.by, self.lm = name, f1, name, None
 
     def dump(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -97,6 +97,14 @@ def test_hopeless_candidates_are_dropped_and_the_rest_ranked_on_all_of_dev(corpu
     assert [trial.candidate.by for trial in found] == ["d", "a", "b", "c"]
     assert ("c", 12) not in judge.measured
     assert [trial.candidate.by for trial in judge.complete] == ["d", "a"]
+
+
+def test_a_candidate_that_was_measured_on_all_before_has_no_start_on_others(corpus: Corpus, tmp_path: Path) -> None:
+    judge = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
+    judge.score(Fake("start", 0.1, 0.05), whole=True)  # type: ignore[arg-type]
+    found = judge.rank([Fake("start", 0.1, 0.05), Fake("a", 0.5, 0.4)])  # type: ignore[list-item]
+    assert [trial.candidate.by for trial in found] == ["a", "start"]
+    assert judge.best_f1 == 0.4
 
 
 def test_candidates_one_by_one_are_dropped_where_others_did_better(corpus: Corpus, tmp_path: Path) -> None:

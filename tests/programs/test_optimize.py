@@ -88,8 +88,11 @@ def test_a_compiled_program_goes_to_another_process_and_another_model(door: Door
     assert record["program"]["path"] == str(made)
     assert program(ran)["tag"] == program(made)["tag"]
     assert {tag[2:] for row in records(ran) for tag in row["pred"]} <= {"", *NAMES}
-    said = folder_of(door("run", f"program={made}", "label_wording=upper", "model=gpt4", "limit=1", env=azure))
+    other = ["label_wording=upper", "strategy=zero_shot", "prompt=bare"]
+    said = folder_of(door("run", f"program={made}", *other, "model=gpt4", "limit=1", env=azure))
     assert load(said / "run.json")["config"]["label_wording"] == "upper"
+    assert program(said)["tag"]["demos"] == []
+    assert program(said)["tag"]["signature"]["instructions"].startswith("Tag the mentions of")
 
 
 def test_several_programs_vote_after_loading_too(door: Door, server: ScriptedServer, script: Script) -> None:
@@ -143,6 +146,8 @@ def test_what_cannot_be_compiled_is_said_in_one_line(door: Door, server: Scripte
     (tmp_path / "program.json").write_text('{"tag": 1}')
     assert "is no program of this version" in refusal("program=program.json", *local(server))
     azure = {"AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"}
+    assert "target is not searched" in refusal("optimizer=grid", "optimizer.space=['target=macro']", *local(server))
+    assert "the optimizer stopped with ValueError" in refusal("optimizer=copro", "optimizer.breadth=1", *local(server))
     refused = refusal("reflection_model=gpt4", "corpus.phi=true", *local(server), env=azure)
     assert "reflection_model=gpt4 is at x.openai.azure.com: nothing was sent" in refused
 
