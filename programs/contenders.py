@@ -104,7 +104,10 @@ def continuous(task: Task) -> None:
 
 
 def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
-    """A server that speaks OpenAI's chat completions, asked through `model=openai`, with our grammar or without."""
+    """A server that speaks OpenAI's chat completions, asked through `model=openai`, with our grammar or without.
+
+    Without it llama.cpp's server is made to say as many tokens as the engine's answer has by its own `min_tokens`.
+    """
     import lms
 
     lm = lms.build(OpenAIModel(name="openai", id=name, api_base=address, timeout=600))
@@ -117,7 +120,9 @@ def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
                 demos, context = tagger.surroundings(sentence.words)
                 words = shown_tokens(sentence.words)
                 for _, request in form.requests(lm, tagger.tag.signature.instructions, demos, words, context, name=sentence.id):
-                    lm(replace(request, config=replace(request.config, max_tokens=len(answer.ids))))
+                    said = len(answer.ids)
+                    extensions = {**(request.config.extensions or {}), **({} if grammar else {"min_tokens": said})}
+                    lm(replace(request, config=replace(request.config, max_tokens=said, extensions=extensions)))
         finally:
             form.wire = before
 
