@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 from collections import Counter
 from typing import Any
 
@@ -17,7 +16,7 @@ from programs.assemble import build_program, choose_sentences, load_corpus, Said
 from programs.compiled import dump_program
 from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
-from programs.records import now, RunFolder
+from programs.records import now, recorded, RunFolder
 from programs.run import prepare
 from programs.strategy import Strategy
 from programs.tagger import Tagger
@@ -33,8 +32,7 @@ def main(config: DictConfig) -> None:
         print(folder.path)
         return
     log = log_to(folder.path)
-    began = time.monotonic()
-    try:
+    with recorded(folder, record, log):
         options: Options = build(config.tuning)
         spec = local_model(config)
         train, dev = collect_records(config, spec, folder, record)
@@ -42,15 +40,7 @@ def main(config: DictConfig) -> None:
         with training_bar() as progress:
             result = tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
         log_result(log, result)
-    except BaseException as error:
-        if record.get("corpus"):
-            record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
-            record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
-            folder.write("run.json", record)
-        log.info("stopped: %s", type(error).__name__)
-        raise
     record |= about(result) | {"status": "finished", "ended": now()}
-    record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
     folder.write("run.json", record)
     print_training(record, result.folder)
     print(folder.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
 from programs.optimizers import Grid, Nearest, Optimizer, Optuna, Workshop
 from programs.optimizers.judge import Trial
-from programs.records import now, RunFolder
+from programs.records import now, recorded, RunFolder
 from programs.run import cost, finished, prepare
 from programs.scoring import Metric, score_records
 from programs.shop import open_shop
@@ -33,8 +32,7 @@ def main(config: DictConfig) -> None:
         print(folder.path)
         return
     log = log_to(folder.path)
-    began = time.monotonic()
-    try:
+    with recorded(folder, record, log):
         metric: Metric = build(config.metric)
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
@@ -48,15 +46,8 @@ def main(config: DictConfig) -> None:
         result = Result.of(shop, optimizer)
         scores = result.write(folder, metric, config)
         record |= result.about(scores) | _spent(shop, config, usage.get_total_tokens())
-        record |= {"status": "finished", "ended": now(), "seconds": record.get("seconds", 0.0) + time.monotonic() - began}
-        folder.write("run.json", record)
-    except BaseException as error:
-        if record.get("corpus"):
-            record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
-            record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
-            folder.write("run.json", record)
-        log.info("stopped: %s", type(error).__name__)
-        raise
+    record |= {"status": "finished", "ended": now()}
+    folder.write("run.json", record)
     log.info("done")
     print_compiled(record, result.table(), scores)
     print(folder.path)

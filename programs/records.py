@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,22 @@ class RunFolder:
             for key in ids:
                 file.write(json.dumps(records[key], ensure_ascii=False) + "\n")
         scratch.replace(self.predictions)
+
+
+@contextmanager
+def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Iterator[None]:
+    """Add the time that is spent to a run's record and, if it stops, say so there: the kind of error, never its words."""
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException as error:
+        record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
+        log.info("stopped: %s", type(error).__name__)
+        raise
+    finally:
+        record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
+        if "corpus" in record:
+            folder.write("run.json", record)
 
 
 def load_records(path: Path) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.compiled import dump_program
 from programs.door import choices, given, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
-from programs.records import environment, now, RunFolder
+from programs.records import environment, now, recorded, RunFolder
 from programs.scoring import score_records
 from reports.tables import print_scores
 
@@ -27,7 +26,6 @@ def main(config: DictConfig) -> None:
         print(folder.path)
         return
     log = log_to(folder.path)
-    began = time.monotonic()
 
     def started(corpus: Corpus, spec: lms.ModelSpec) -> None:
         if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
@@ -37,21 +35,14 @@ def main(config: DictConfig) -> None:
         record["model"] = {"name": spec.name}
         folder.write("run.json", record)
 
-    try:
+    with recorded(folder, record, log):
         parts = build_parts(config, started, Said.of(record))
         record |= parts.facts
         folder.write("run.json", record)
         folder.write("program.json", dump_program(parts.tagger, parts.corpus))
         log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
         predict(parts, folder, config)
-    except BaseException as error:
-        if record.get("corpus"):
-            record["status"], record["error"] = "failed", type(error).__name__
-            record["ended"] = now()
-            folder.write("run.json", record)
-        log.info("stopped: %s", type(error).__name__)
-        raise
-    finish(parts, folder, config, record, time.monotonic() - began)
+    finish(parts, folder, config, record)
     log.info("done")
     print(folder.path)
 
@@ -164,7 +155,7 @@ def predict(parts: Parts, folder: RunFolder, config: DictConfig) -> None:
     folder.sort_predictions([sentence.id for sentence in parts.sentences])
 
 
-def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str, Any], seconds: float) -> None:
+def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
     """Score the predictions, complete the record, show the table."""
     records = list(folder.load_predictions().values())
     labels = [label.name for label in parts.corpus.labels]
@@ -175,7 +166,6 @@ def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str
     for row in records:
         used.update(row["usage"])
     record["status"], record["ended"] = "finished", now()
-    record["seconds"] = record.get("seconds", 0.0) + seconds
     record["counts"] = {"sentences": len(records), "failed": scores["failed"], "repairs": scores["repairs"]}
     record["tokens"] = dict(used)
     record["cost"] = cost(used, parts.spec.price)
