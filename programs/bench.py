@@ -27,7 +27,7 @@ from programs.growth import growth
 from programs.prompting import collect_prompts
 from programs.records import environment, now, RunFolder
 from programs.tagger import Ensemble
-from reports.bench import plot_growth, print_bench
+from reports.bench import plot_bench, plot_growth, print_bench
 
 TIE = 1e-3
 _QUICK = ("a", "b", "e", "floor")
@@ -53,7 +53,9 @@ def main(config: DictConfig) -> None:
     folder = RunFolder(output_folder())
     about = {"config": OmegaConf.to_container(config, resolve=True), "choices": choices(), "ended": now(), **environment()}
     folder.write("bench.json", {**about, **result})
-    print_bench(result, title=_title(config, task))
+    title = _title(config, task)
+    plot_bench(rows, folder.path / "bench.png", title=title)
+    print_bench(result, title=title)
     print(folder.path)
 
 

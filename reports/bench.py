@@ -41,13 +41,36 @@ def print_bench(result: Mapping[str, Any], *, title: str) -> None:
     )
 
 
-def plot_growth(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Three panels: seconds a sentence by tokens, by labels and by batch size, as `programs.growth` gives them."""
+def plot_bench(rows: Mapping[str, Mapping[str, Any]], path: Path, *, title: str) -> None:
+    """Sentences a second as bars, a way a bar, on a logarithmic scale; the engine's own ways in another colour."""
+    plt = _pyplot()
+    names = list(rows)
+    figure, panel = plt.subplots(figsize=(8, 0.42 * len(names) + 1.1), constrained_layout=True)
+    speeds = [rows[name]["sentences_per_s"] for name in names]
+    colours = ["tab:blue" if name.startswith("e") else "tab:gray" for name in names]
+    bars = panel.barh([f"{name}: {rows[name]['says']}" for name in names], speeds, color=colours)
+    panel.bar_label(bars, [f"{speed:.2f}" for speed in speeds], padding=3)
+    panel.set_xscale("log")
+    panel.set_xlim(min(speeds) / 2, 2 * max(speeds))
+    panel.invert_yaxis()
+    panel.set_xlabel("sentences a second")
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _pyplot() -> Any:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib import pyplot
 
+    return pyplot
+
+
+def plot_growth(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Three panels: seconds a sentence by tokens, by labels and by batch size, as `programs.growth` gives them."""
+    plt = _pyplot()
     heads = {"tokens": "tokens of the sentence", "labels": "labels", "batch": "batch size"}
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.4), constrained_layout=True)
     for panel, (axis, rows) in zip(panels, curves.items(), strict=True):
