@@ -11,12 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
-from programs.assemble import build_member, build_program, check_privacy, choose_sentences, load_corpus, model_facts, Said
+from programs.assemble import build_program, choose_sentences, load_corpus, model_facts, Said
 from programs.compiled import GROUPS, PLAIN
 from programs.door import build, group_option
+from programs.member import build_member
 from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Watch
+from programs.privacy import check_privacy
 from programs.records import RunFolder
 from programs.scoring import Metric
 from programs.tagger import Ensemble, Tagger

@@ -1,0 +1,111 @@
+"""One tagger and its format, from a config."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+import lms
+from corpora import Corpus, Label, Sentence
+from lms.specs import host_outside
+from lms.weights import cache_folder
+from programs.compiled import settings_of
+from programs.door import build
+from programs.drafts import build_drafter
+from programs.formats import Format
+from programs.labels import present_labels
+from programs.privacy import check_privacy
+from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
+from programs.tagger import Tagger
+
+if TYPE_CHECKING:
+    from retrievers import Embedder, EmbedderSpec
+
+
+def build_member(
+    config: DictConfig,
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    spec: lms.ModelSpec,
+    facts: dict[str, Any],
+    *,
+    chosen: Mapping[str, str],
+    state: Mapping[str, Any] | None = None,
+) -> tuple[Tagger, Format]:
+    """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations."""
+    labels, called = present_labels(corpus, config.label_order, config.label_wording)
+    adapter: Format = build(
+        config.format,
+        labels=labels,
+        alignment=config.alignment,
+        constrained=config.get("constrained", True),
+        drafter=build_drafter(config.get("draft", "none"), corpus),
+        wire=getattr(spec, "wire", None),
+        called=called,
+    )
+    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state)
+    tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
+    if state is not None:
+        tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
+        facts["demonstrations"] = [demo.get("id") for demo in tagger.tag.demos]
+    return tagger, adapter
+
+
+def build_tagger(
+    config: DictConfig,
+    labels: Sequence[Label],
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    facts: dict[str, Any],
+    *,
+    saved: bool,
+) -> Tagger:
+    """The program; what retrieval found is added to `facts`.
+
+    Args:
+        labels: As prompts have them.
+        saved: Its instructions and fixed demonstrations come from elsewhere.
+    """
+    strategy: Strategy = build(config.strategy)
+    instructions = build(config.prompt, labels=labels)
+    fixed: list[dict[str, Any]] = []
+    nearest = retrieve = None
+    texts = [" ".join(sentence.words) for sentence in sentences]
+    if strategy.demonstrations == "fixed" and not saved:
+        fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
+        facts["demonstrations"] = [demo["id"] for demo in fixed]
+    if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
+        from retrievers import build_base, NearestSentences, Retriever
+
+        retriever: Retriever = build(config.retriever)
+        embedder = _embedder(retriever.embedder)
+        if strategy.demonstrations == "nearest":
+            cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
+            pool = demonstration_pool(corpus, strategy)
+            found = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
+            nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)])
+            facts["embedder"] = embedder.id
+        if strategy.context == "retrieved":
+            host = host_outside(retriever.url) if retriever.url else None
+            check_privacy(corpus, "the Chroma server of retriever.url", host, config.get("allow_remote", False))
+            base = build_base(retriever, embedder, sentences, cache_folder())
+            retrieve = _lookup(texts, base.find)
+            facts["retrieval"] = base.facts
+    return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow)
+
+
+@functools.lru_cache(maxsize=1)
+def _embedder(spec: EmbedderSpec) -> Embedder:
+    """The embedder, loaded once for all jobs of a sweep."""
+    from retrievers import Embedder
+
+    return Embedder(spec)
+
+
+def _lookup(texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]]) -> Callable[[str], Sequence[Any]]:
+    """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come."""
+    table = dict(zip(texts, find(list(texts)), strict=True))
+    return lambda text: table[text] if text in table else find([text])[0]
