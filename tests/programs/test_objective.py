@@ -153,3 +153,5 @@ def test_spaces() -> None:
     assert read_space(["a.b=1,x", "c=true"]) == {"a.b": [1, "x"], "c": [True]}
     with pytest.raises(InputError, match="which is no key=value"):
         read_space(["a"])
+    with pytest.raises(InputError, match=r"optimizer\.space is empty"):
+        read_space([])
