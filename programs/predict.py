@@ -122,7 +122,7 @@ class Predictor:
             "gold": list(sentence.tags),
         }
         try:
-            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True):
+            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None):
                 found = self.tagger(tokens=list(sentence.words), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
             outside = ["O"] * len(sentence.tokens)

@@ -1,0 +1,42 @@
+"""The loop from sentences to predictions: what it must not keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from corpora.sources import RareMini
+from programs.formats import BioLines
+from programs.predict import Predictor
+from programs.records import RunFolder
+
+
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+
+
+class Noting(dspy.Module):
+    """Stands where a tagger stands, and notes what DSPy would keep of a sentence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traces: list[Any] = []
+
+    def forward(self, tokens: list[str], id: str = "") -> dspy.Prediction:
+        self.traces.append((dspy.settings.trace, dspy.settings.disable_history))
+        return dspy.Prediction(tags=["O"] * len(tokens), confidence=None, repairs={}, answers={"": ""}, usage={})
+
+
+class Engine:
+    """No model: it is never asked."""
+
+
+def test_no_sentence_is_kept_in_memory_once_it_is_recorded(tmp_path: Path) -> None:
+    corpus = RareMini(labels=NAMES, definitions={}).load()
+    tagger, lm = Noting(), dspy.LM("local/none", engine=Engine(), cache=False)
+    form, sentences = BioLines(labels=corpus.labels), list(corpus.sentences("dev"))[:6]
+    predictor = Predictor(tagger, lm, form, RunFolder(tmp_path), NAMES, "conlleval", 2, 1)  # type: ignore[arg-type]
+    predictor.run(sentences, lambda done, f1: None)
+    assert tagger.traces == [(None, True)] * 6
+    assert not dspy.settings.trace
