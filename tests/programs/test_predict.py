@@ -12,7 +12,6 @@ from programs.formats import BioLines
 from programs.predict import Predictor
 from programs.records import RunFolder
 
-
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 
 
@@ -30,6 +29,9 @@ class Noting(dspy.Module):
 
 class Engine:
     """No model: it is never asked."""
+
+    def complete(self, request: Any) -> Any:
+        raise AssertionError("asked")
 
 
 def test_no_sentence_is_kept_in_memory_once_it_is_recorded(tmp_path: Path) -> None:
