@@ -163,7 +163,7 @@ def test_real_weights_are_compiled_and_their_program_runs(door: Door, smollm2: A
 
 @pytest.mark.weights
 def test_nearest_demonstrations_are_compiled_and_saved(door: Door, smollm2: Any) -> None:
-    made = folder_of(door("optimize", "optimizer=knn", "optimizer.ks=[1,3]", "dev_limit=8", "train_limit=40", "halving.rungs=1"))
+    made = folder_of(door("optimize", "optimizer=knn", "optimizer.ks=[1,3]", "dev_limit=8", "halving.rungs=1"))
     assert program(made)["settings"]["strategy"]["demonstrations"] == "nearest"
     ran = folder_of(door("run", f"program={made}", "split=dev", "limit=8"))
     assert load(ran / "scores.json")["micro"]["f1"] == load(made / "run.json")["best"]["micro"]
@@ -187,4 +187,4 @@ def test_weights_are_trained_and_load_with_their_program(door: Door, smollm2: An
 def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: ScriptedServer) -> None:
     done = door("optimize", "optimizer=coverage", "strategy=knn", *local(server))
     assert done.returncode == 2
-    assert "coverage chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
+    assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
