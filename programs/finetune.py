@@ -16,7 +16,7 @@ from programs.assemble import build_program, choose_sentences, load_corpus, Said
 from programs.compiled import dump_program
 from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
-from programs.records import now, recorded, RunFolder
+from programs.records import note_corpus, now, recorded, RunFolder
 from programs.run import prepare
 from programs.strategy import Strategy
 from programs.tagger import Tagger
@@ -66,11 +66,8 @@ def collect_records(
     if strategy.context != "none":
         raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
-    if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
-        remedy = "Give the corpus as it was, or start a new run."
-        raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
     train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
-    record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": "train"}
+    note_corpus(record, corpus, "train", folder)
     record["model"] = {"name": spec.name}
     record["sentences"] = {"train": len(train), "dev": len(dev)}
     folder.write("run.json", record)

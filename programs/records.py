@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from corpora import InputError
+from corpora import Corpus, InputError
 from corpora.errors import read_text
 
 PACKAGES = (
@@ -99,6 +99,18 @@ class RunFolder:
             for key in ids:
                 file.write(json.dumps(records[key], ensure_ascii=False) + "\n")
         scratch.replace(self.predictions)
+
+
+def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> None:
+    """Say in a run's record which corpus it is over.
+
+    Raises:
+        InputError: The run began with another.
+    """
+    if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
+        remedy = "Give the corpus as it was, or start a new run."
+        raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
+    record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.compiled import dump_program
 from programs.door import choices, given, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
-from programs.records import environment, now, recorded, RunFolder
+from programs.records import environment, note_corpus, now, recorded, RunFolder
 from programs.scoring import score_records
 from reports.tables import print_scores
 
@@ -28,10 +28,7 @@ def main(config: DictConfig) -> None:
     log = log_to(folder.path)
 
     def started(corpus: Corpus, spec: lms.ModelSpec) -> None:
-        if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
-            remedy = "Give the corpus as it was, or start a new run."
-            raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
-        record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": config.split}
+        note_corpus(record, corpus, config.split, folder)
         record["model"] = {"name": spec.name}
         folder.write("run.json", record)
 

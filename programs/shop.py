@@ -19,7 +19,7 @@ from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Watch
 from programs.privacy import check_privacy
-from programs.records import RunFolder
+from programs.records import note_corpus, RunFolder
 from programs.scoring import Metric
 from programs.tagger import Ensemble, Tagger
 
@@ -48,9 +48,6 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     """Load corpus and models, and build the program to begin with."""
     spec: lms.ModelSpec = build(config.model)
     whole = load_corpus(config)
-    if record.get("corpus", {}).get("sha256", whole.sha256) != whole.sha256:
-        remedy = "Give the corpus as it was, or start a new run."
-        raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
     corpus = limited(without_test(whole), "train", config.train_limit)
     train, _ = choose_sentences(corpus, "train", None)
     dev, _ = choose_sentences(corpus, "dev", config.dev_limit)
@@ -58,7 +55,7 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     for what, one in (("model", spec), ("reflection_model", writer_spec)):
         if one is not None:
             check_privacy(corpus, f"{what}={one.name}", one.remote_host, config.allow_remote)
-    record["corpus"] = {"name": whole.name, "sha256": whole.sha256, "phi": whole.phi, "split": "dev"}
+    note_corpus(record, whole, "dev", folder)
     about = OmegaConf.to_container(config.optimizer, resolve=True)
     assert isinstance(about, dict)
     record["optimizer"] = {

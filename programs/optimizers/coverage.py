@@ -52,8 +52,8 @@ class Coverage:
         best = shop.judge.rank(begun + [search.random_set() for _ in range(self.starts)])[0]
         idle = 0
         for number in range(self.rounds):
-            tried = [search.proposal(best, f"coverage {number + 1}") for _ in range(self.proposals)]
-            first = shop.judge.rank([candidate for candidate in tried if candidate is not None])[:1]
+            tried = search.proposals(best, f"coverage {number + 1}")
+            first = shop.judge.rank(tried)[:1]
             better = bool(first) and first[0].rank[:2] > best.rank[:2]
             best, idle = (first[0], 0) if better else (best, idle + 1)
             if idle >= self.patience:
@@ -77,16 +77,20 @@ class _Search:
                 chosen.append(sentence)
         return self.shop.start.with_demos([as_demonstration(s) for s in chosen], "coverage start")
 
-    def proposal(self, best: Trial, by: str) -> Candidate | None:
-        """The best set with one sentence added or exchanged; None where there is none left."""
+    def proposals(self, best: Trial, by: str) -> list[Candidate]:
+        """The best set with one sentence added or exchanged, some ways; none where no sentence is left."""
         demos: list[dict[str, Any]] = list(best.candidate.single.tag.demos)
         errors = count_errors(((r["gold"], r["pred"]) for r in self.shop.judge.records(best)), self.shop.objective.mode)
         taken = {demo.get("id") for demo in demos}
         there = [sentence for sentence in self.pool if sentence.id not in taken]
         if not there:
-            return None
+            return []
         weights = [coverage(sentence, errors) / max(1, self.cost[sentence.id]) ** 0.5 + 1e-9 for sentence in there]
-        added = as_demonstration(self.rng.choices(there, weights)[0])
+        return [self._moved(list(demos), self.rng.choices(there, weights)[0], by) for _ in range(self.how.proposals)]
+
+    def _moved(self, demos: list[dict[str, Any]], sentence: Sentence, by: str) -> Candidate:
+        """A set with one sentence added or exchanged, within the budget."""
+        added = as_demonstration(sentence)
         if demos and (self._spent([*demos, added]) > self.how.budget or self.rng.random() < 0.5):
             demos[self.rng.randrange(len(demos))] = added
         else:

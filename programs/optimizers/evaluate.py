@@ -51,8 +51,7 @@ class CorpusEvaluate:
         sentences = [sentence for sentence in judge.sentences if sentence.id in chosen]
         if len(sentences) == len(judge.sentences):
             f1 = judge.score(candidate, whole=self.whole)
-            if not self.whole:
-                return EvaluationResult(score=100 * f1, results=self._results(judge, candidate, examples))
+            return EvaluationResult(score=100 * f1, results=self._results(judge, candidate, examples))
         tags = judge.predict(candidate, sentences)
         f1 = self.shop.objective.corpus_f1([(s.tags, tags[s.id]) for s in sentences])
         return EvaluationResult(score=100 * f1, results=[self._result(e, tags[e["id"]]) for e in examples])
