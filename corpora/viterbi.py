@@ -1,0 +1,116 @@
+"""From scores of tags to tags: the likeliest sequence that BIO allows, and how sure each tag of it is.
+
+A sequence's probability is the product of its tags' own, over all sequences that are legal: those in which each `I-X`
+stands behind a `B-X` or an `I-X`. It is a linear-chain model whose transitions are 1 or 0, so that Viterbi's and the
+forward-backward algorithm are exact (Rabiner 1989, III).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpora.bio import split_tag
+
+Floats = NDArray[np.float64]
+_LEAST = -1e6
+"""Stands for the logarithm of 0, so that an impossible tag loses to every other and sums stay finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Which tags may follow which.
+
+    Attributes:
+        tags: The tags, in the order of the scores' columns.
+        begins: Shape (tags,): 0 where a sequence may begin with a tag, else `-inf`.
+        follows: Shape (tags, tags): 0 where the column's tag may follow the row's, else `-inf`.
+    """
+
+    tags: tuple[str, ...]
+    begins: Floats
+    follows: Floats
+
+    @classmethod
+    def of(cls, tags: Sequence[str]) -> Lattice:
+        """The lattice of BIO tags.
+
+        Raises:
+            ValueError: They are no BIO tags, not different, or without `O`.
+        """
+        parts = [split_tag(tag) for tag in tags]
+        if None in parts or len(set(tags)) < len(tags) or "O" not in tags:
+            raise ValueError(f"{', '.join(tags)}: different BIO tags with O among them are needed")
+        inside = np.array([part is not None and part[0] == "I" for part in parts])
+        label = np.array([part[1] if part is not None else "" for part in parts])
+        open_ = np.array([part is not None and part[0] != "O" for part in parts])
+        legal = ~inside[None, :] | (open_[:, None] & (label[:, None] == label[None, :]))
+        return cls(tuple(tags), np.where(inside, -np.inf, 0.0), np.where(legal, 0.0, -np.inf))
+
+    def decode(self, log_probs: Floats) -> list[str]:
+        """The likeliest legal tags; of equal sequences that whose last difference has the tag that stands first.
+
+        Args:
+            log_probs: Shape (tokens, tags): logarithms of each tag's probability at each token.
+
+        Returns:
+            One tag a token.
+
+        Raises:
+            ValueError: The scores have another shape, or one is not a number.
+        """
+        scores = self._checked(log_probs)
+        if not len(scores):
+            return []
+        best = scores[0] + self.begins
+        back = np.empty(scores.shape, dtype=np.intp)
+        for t in range(1, len(scores)):
+            ways = best[:, None] + self.follows
+            back[t] = ways.argmax(0)
+            best = ways[back[t], np.arange(len(self.tags))] + scores[t]
+        path = [int(best.argmax())]
+        for t in range(len(scores) - 1, 0, -1):
+            path.append(int(back[t, path[-1]]))
+        return [self.tags[tag] for tag in reversed(path)]
+
+    def posteriors(self, log_probs: Floats) -> Floats:
+        """Each tag's probability at each token, given that the whole sequence is legal.
+
+        Args:
+            log_probs: As for `decode`.
+
+        Returns:
+            Shape (tokens, tags); each row is in [0, 1] and sums to 1.
+
+        Raises:
+            ValueError: As `decode`.
+        """
+        scores = self._checked(log_probs)
+        if not len(scores):
+            return np.zeros(scores.shape)
+        ahead, behind = scores.copy(), np.zeros(scores.shape)
+        ahead[0] += self.begins
+        for t in range(1, len(scores)):
+            ahead[t] += np.logaddexp.reduce(ahead[t - 1][:, None] + self.follows, axis=0)
+        for t in range(len(scores) - 2, -1, -1):
+            behind[t] = np.logaddexp.reduce(self.follows + (scores[t + 1] + behind[t + 1])[None, :], axis=1)
+        total = ahead + behind
+        found = np.exp(total - total.max(1, keepdims=True))
+        return np.asarray(found / found.sum(1, keepdims=True))
+
+    def confidence(self, log_probs: Floats, tags: Sequence[str]) -> list[float]:
+        """The posterior probability of each of these tags; `log_probs` as for `decode`, one tag a token."""
+        columns = {tag: n for n, tag in enumerate(self.tags)}
+        table = self.posteriors(log_probs)
+        return [float(row[columns[tag]]) for row, tag in zip(table, tags, strict=True)]
+
+    def _checked(self, log_probs: Floats) -> Floats:
+        scores = np.asarray(log_probs, dtype=np.float64)
+        if scores.ndim != 2 or scores.shape[1] != len(self.tags):
+            raise ValueError(f"scores of shape {scores.shape} for {len(self.tags)} tags")
+        if np.isnan(scores).any():
+            raise ValueError("a score is not a number")
+        return np.maximum(scores, _LEAST)
