@@ -16,12 +16,14 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from corpora import InputError
+from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
 from programs.errors import RunError
 from programs.sweeps import note_failure, Sweeps
@@ -44,6 +46,7 @@ def open_door(
     if listed:
         sys.argv[1:] = gather(sys.argv[1:], listed, also)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
+    Plugins.instance().register(RayLauncher)  # Hydra's own search does not see into editable installs
     settle()
     failed, task = False, _importable(job)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,12 +30,15 @@ def recorded(tmp_path: Path) -> None:
     [
         ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
         ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
+        ["hydra/launcher=ray", "hydra.launcher.cpus_per_job=0.5"],
         ["hydra.sweeper.max_batch_size=1"],
     ],
 )
 def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: Door, tmp_path: Path, words: list[str]) -> None:
     if "joblib" in words[0] or "submitit" in words[0]:
         pytest.importorskip(f"hydra_plugins.hydra_{words[0].partition('=')[2].partition('_')[0]}_launcher")
+    if "ray" in words[0]:
+        pytest.importorskip("ray")
     # the failing job first: those after it must run none the less
     done = door("run", "-m", *JOB[:-1], "model.path=none.jsonl,good.jsonl", *words, timeout=240)
     assert done.returncode == 2, done.stderr
@@ -44,6 +49,39 @@ def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: D
     assert "Traceback" not in done.stderr
     assert not list(sweep.glob("*/.failed"))
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in sweep.rglob("*"))
+
+
+DIES = """
+import os, pathlib, sys
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
+
+Plugins.instance().register(RayLauncher)
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(config):
+    number = HydraConfig.get().job.num
+    tries = pathlib.Path(f"tries{number}")
+    tries.write_text(str(int(tries.read_text()) + 1 if tries.exists() else 1))
+    if number == 1 and tries.read_text() == "1":
+        os._exit(9)
+
+main()
+"""
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_job_whose_process_dies_on_ray_is_begun_again(tmp_path: Path, retries: int) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "app.py").write_text(DIES, encoding="utf-8")
+    words = ["-m", "+n=1,2", "hydra/launcher=ray", f"hydra.launcher.retries={retries}", "hydra.sweep.dir=sweep"]
+    done = subprocess.run([sys.executable, "app.py", *words], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert (done.returncode == 0) == (retries == 1), done.stderr
+    assert ("a job's process died on each of 1 tries" in done.stderr) == (retries == 0)
+    tries = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("tries*")}
+    assert tries == {"tries0": "1", "tries1": str(1 + retries)}
 
 
 def test_a_sweep_of_joblib_can_be_reported(door: Door, tmp_path: Path) -> None:
