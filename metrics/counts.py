@@ -18,12 +18,14 @@ Span = tuple[str, int, int]
 class Counts:
     """Matched, predicted and gold entities; they add up, so they can be aggregated before any division.
 
+    Matched are whole numbers, or halves where `metrics.relaxed` gives half credit.
+
     >>> total = Counts(1, 2, 3) + Counts(1, 1, 1)
     >>> total, total.precision, total.recall
     (Counts(matched=2, pred=3, gold=4), 0.6666666666666666, 0.5)
     """
 
-    matched: int = 0
+    matched: float = 0
     pred: int = 0
     gold: int = 0
 

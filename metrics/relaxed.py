@@ -1,0 +1,116 @@
+"""Softer readings of the same tags: overlapping spans, half credit for wrong bounds, and what each document names.
+
+All pair spans one to one, so that a span which runs two mentions together finds one of them and no span is counted twice.
+Within a type exact <= partial <= overlap, in precision, recall and F1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from metrics.counts import Counts, entities, Mode, Span
+from metrics.errors import overlap
+from metrics.scores import Scores, triple
+
+Row = Mapping[str, Any]
+
+
+def relaxed_scores(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[str, Any]:
+    """Exact scores, and beside them what they would be if less were asked.
+
+    The names of SemEval-2013 Task 9.1 (Segura-Bedmar et al. 2013) stand in brackets; half credit for spans that overlap
+    but have other bounds is MUC-5's (Chinchor and Sundheim 1993).
+
+    Args:
+        rows: Lines of `predictions.jsonl`: `document`, `tokens`, `gold` and `pred`, one tag a token.
+        labels: The corpus' labels: macro is the mean over all of them.
+        mode: How tags are read, see `metrics.counts.entities`.
+
+    Returns:
+        By name, scores by type with `macro` and `micro`, as `Scores.as_dict` has them:
+        `exact` (strict): same type, same bounds;
+        `partial`: same type; same bounds give one, an overlap one half;
+        `overlap` (type): same type, at least one token shared;
+        `document`: sets of (document, type, text), see `mention_text`; how often and where does not matter.
+        And precision, recall and F1 alone: `exact_any_type` (exact boundary) and `partial_any_type` (partial boundary), in
+        which the type does not matter.
+
+    Raises:
+        ValueError: As `metrics.counts.count_sentence`.
+    """
+    totals = {name: dict.fromkeys(labels, Counts()) for name in ("exact", "partial", "overlap")}
+    bounds = {"exact_any_type": Counts(), "partial_any_type": Counts()}
+    for row in rows:
+        truth, guess = sentence_spans(row, mode)
+        for label in labels:
+            _add(totals, label, [s for s in truth if s[0] == label], [s for s in guess if s[0] == label])
+        exact, shared = count_pairs({s[1:] for s in truth}, {s[1:] for s in guess})
+        sizes = len(guess), len(truth)
+        bounds["exact_any_type"] += Counts(exact, *sizes)
+        bounds["partial_any_type"] += Counts((exact + shared) / 2, *sizes)
+    totals["document"] = _document_counts(rows, labels, mode)
+    return {name: Scores(table).as_dict() for name, table in totals.items()} | {k: triple(c) for k, c in bounds.items()}
+
+
+def sentence_spans(row: Row, mode: Mode) -> tuple[set[Span], set[Span]]:
+    """Gold and predicted spans of one line of `predictions.jsonl`.
+
+    Raises:
+        ValueError: It has not as many gold as predicted tags.
+    """
+    if len(row["gold"]) != len(row["pred"]):
+        raise ValueError(f"{len(row['gold'])} gold tags but {len(row['pred'])} predicted tags")
+    return entities(row["gold"], mode), entities(row["pred"], mode)
+
+
+def count_pairs(truth: Collection[tuple[int, int]], guess: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """How many spans have the same bounds, and how many overlapping ones can be paired one to one at most.
+
+    Spans of tags never overlap others of their own side, so of two that overlap the pair further left can always be taken,
+    and a pair with the same bounds is in every largest pairing.
+
+    Args:
+        truth: `(first token, last token)`, disjoint.
+        guess: The same, of the other side.
+
+    >>> count_pairs({(0, 2), (4, 4)}, {(1, 1), (2, 2), (4, 4)}), count_pairs({(0, 0), (1, 1)}, {(0, 1)})
+    ((1, 2), (0, 1))
+    """
+    left, right = sorted(truth), sorted(guess)
+    i = j = shared = 0
+    while i < len(left) and j < len(right):
+        if overlap(("", *left[i]), ("", *right[j])):
+            shared, i, j = shared + 1, i + 1, j + 1
+        elif left[i] < right[j]:
+            i += 1
+        else:
+            j += 1
+    return len(set(left) & set(right)), shared
+
+
+def mention_text(tokens: Sequence[str], span: Span) -> str:
+    """A mention's text as mentions are compared: its tokens joined by one space, without regard to case.
+
+    >>> mention_text(["Fabry", "Disease", "is"], ("RareDisease", 0, 1))
+    'fabry disease'
+    """
+    return " ".join(tokens[span[1] : span[2] + 1]).casefold()
+
+
+def _add(totals: Mapping[str, dict[str, Counts]], label: str, truth: Iterable[Span], guess: Iterable[Span]) -> None:
+    left, right = {span[1:] for span in truth}, {span[1:] for span in guess}
+    exact, shared = count_pairs(left, right)
+    for name, matched in (("exact", exact), ("partial", (exact + shared) / 2), ("overlap", shared)):
+        totals[name][label] += Counts(matched, len(right), len(left))
+
+
+def _document_counts(rows: Iterable[Row], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
+    named: tuple[set[tuple[str, str, str]], set[tuple[str, str, str]]] = (set(), set())
+    for row in rows:
+        for found, spans in zip(named, sentence_spans(row, mode), strict=True):
+            found |= {(str(row["document"]), span[0], mention_text(row["tokens"], span)) for span in spans}
+    truth, guess = named
+    both = truth & guess
+    sizes = {label: [sum(item[1] == label for item in some) for some in (both, guess, truth)] for label in labels}
+    return {label: Counts(*sizes[label]) for label in labels}
