@@ -10,12 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
+from programs.analysis import ErrorAnalysis, write_analysis
 from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.compiled import dump_program
-from programs.door import choices, given, log_to, open_door, output_folder
+from programs.door import build, choices, given, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
 from programs.records import environment, note_corpus, now, recorded, RunFolder
 from programs.scoring import score_records
+from reports.analysis import errors_line
 from reports.tables import print_scores
 
 
@@ -33,13 +35,14 @@ def main(config: DictConfig) -> None:
         folder.write("run.json", record)
 
     with recorded(folder, record, log):
+        told: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
         parts = build_parts(config, started, Said.of(record))
         record |= parts.facts
         folder.write("run.json", record)
         folder.write("program.json", dump_program(parts.tagger, parts.corpus))
         log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
         predict(parts, folder, config)
-    finish(parts, folder, config, record)
+    finish(parts, folder, config, record, told)
     log.info("done")
     print(folder.path)
 
@@ -152,13 +155,14 @@ def predict(parts: Parts, folder: RunFolder, config: DictConfig) -> None:
     folder.sort_predictions([sentence.id for sentence in parts.sentences])
 
 
-def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
-    """Score the predictions, complete the record, show the table."""
+def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str, Any], told: ErrorAnalysis) -> None:
+    """Score the predictions, analyse their errors, complete the record, show the table."""
     records = list(folder.load_predictions().values())
     labels = [label.name for label in parts.corpus.labels]
     scores = score_records(records, labels, parts.metric, alignment=parts.adapter.alignment, seed=config.seed)
     scores["limit"] = config.limit
     folder.write("scores.json", scores)
+    errors = write_analysis(folder, parts.corpus, told, mode=parts.metric.mode, seed=config.seed, split=config.split)
     used: Counter[str] = Counter()
     for row in records:
         used.update(row["usage"])
@@ -168,6 +172,7 @@ def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str
     record["cost"] = cost(used, parts.spec.price)
     folder.write("run.json", record)
     print_scores(scores, record, of=len(parts.split_ids))
+    print(errors_line(errors))
 
 
 def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:

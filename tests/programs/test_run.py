@@ -39,7 +39,8 @@ def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(door:
     folder = folder_of(
         door("run", "model=replay", "model.path=out.jsonl", "limit=12", f"alignment={alignment}", "strategy=zero_shot")
     )
-    assert sorted(p.name for p in folder.iterdir()) == ["predictions.jsonl", "program.json", "run.json", "run.log", "scores.json"]
+    files = ["errors.json", "predictions.jsonl", "program.json", "run.json", "run.log", "scores.json"]
+    assert sorted(p.name for p in folder.iterdir()) == files
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     scores, record = load(folder / "scores.json"), load(folder / "run.json")
     assert scores["micro"]["f1"] == 1.0

@@ -1,0 +1,111 @@
+"""`errors.json`: written beside the scores, from files alone, again whenever it is wanted."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Door, folder_of, load
+from corpora import InputError
+from corpora.sources import RareMini
+from programs.analysis import ErrorAnalysis, read_analysis, train_mentions, write_analysis
+from programs.records import RunFolder
+
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+CORPUS = RareMini(labels=NAMES, definitions={}).load()
+
+
+def record_outputs(path: Path, limit: int) -> None:
+    """Answers that have every `B-` right and no `I-`."""
+    rows = []
+    for sentence in list(CORPUS.sentences("test"))[:limit]:
+        tags = [tag if tag[0] == "B" else "O" for tag in sentence.tags]
+        text = "\n".join(f"{word} : {tag}" for word, tag in zip(sentence.words, tags, strict=True))
+        rows.append(json.dumps({"id": sentence.id, "output": text}) + "\n")
+    path.write_text("".join(rows), encoding="utf-8")
+
+
+def test_a_run_leaves_its_errors_for_its_owner_and_one_line_of_numbers(door: Door, tmp_path: Path) -> None:
+    record_outputs(tmp_path / "out.jsonl", 60)
+    words = ["model=replay", "model.path=out.jsonl", "limit=60", "strategy=zero_shot", "format=bio_lines"]
+    done = door("run", *words, "errors.sentences=10", "errors.mentions=3")
+    folder = folder_of(done)
+    told, scores = load(folder / "errors.json"), load(folder / "scores.json")
+    assert stat.S_IMODE((folder / "errors.json").stat().st_mode) == 0o600
+    assert told["scores"]["exact"] == {key: scores[key] for key in ("per_type", "macro", "micro", "counts")}
+    assert told["sample"]["sentences"] == 10
+    assert told["kinds"]["total"]["boundary"] == sum(row["gold"] - row["matched"] for row in scores["counts"].values())
+    assert told["scores"]["overlap"]["micro"]["f1"] == 1.0
+    assert set(told["breakdowns"]) == {"span_length", "sentence_length", "rarity", "seen"}
+    assert told["notes"] == []
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("errors: ")]
+    assert line.startswith(f"errors: 0 missed, 0 invented, {told['kinds']['total']['boundary']} with wrong ends")
+    # the same from the same files, by another caller
+    again = write_analysis(
+        RunFolder(folder), CORPUS, ErrorAnalysis(sentences=10, mentions=3), mode="conlleval", seed=3, split="test"
+    )
+    assert again == told
+    (folder / "errors.json").unlink()
+    without = read_analysis(RunFolder(folder))
+    assert without["kinds"] == told["kinds"]
+    assert set(without["breakdowns"]) == {"span_length", "sentence_length"}
+    assert without["notes"] == ["rarity of mentions is left out: the corpus was not read"]
+
+
+def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(door: Door, tmp_path: Path) -> None:
+    record_outputs(tmp_path / "out.jsonl", 4)
+    folder = folder_of(door("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot", "format=bio_lines"))
+    record = load(folder / "run.json")
+    del record["config"]["errors"]
+    (folder / "run.json").write_text(json.dumps({**record, "status": "failed"}), encoding="utf-8")
+    (folder / "errors.json").unlink()
+    folder_of(door("run", f"resume={folder}"))
+    assert load(folder / "errors.json")["sentences"] == 4
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("errors.sentences=0", "errors.sentences=0 leaves no sentence"),
+        ("errors.mentions=-1", "errors.mentions is negative"),
+        ("errors.mention=3", "Did you mean errors.mentions?"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_is_tagged(door: Door, word: str, message: str) -> None:
+    done = door("run", word, "model=replay", "model.path=none.jsonl", "strategy=zero_shot")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def folder_with(path: Path, rows: list[dict[str, Any]]) -> RunFolder:
+    folder = RunFolder(path)
+    folder.write("scores.json", {"per_type": {"Sign": {}}})
+    folder.predictions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def test_failed_sentences_and_the_train_split_itself_are_noted(tmp_path: Path) -> None:
+    row = {"id": "a:0", "document": "a", "tokens": ["x"], "gold": ["B-Sign"], "pred": ["O"], "error": "content_filter"}
+    folder = folder_with(tmp_path / "run", [row])
+    told = write_analysis(folder, CORPUS, ErrorAnalysis(sentences=None), mode="conlleval", seed=0, split="train")
+    assert told["sample"] is None
+    assert told["notes"] == [
+        "the tagged sentences are the train split themselves, so no gold mention is unseen",
+        "1 sentences failed: all their mentions count as missed",
+    ]
+
+
+def test_a_damaged_line_is_named_and_not_quoted(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "run", [{"id": "a:0", "document": "a", "tokens": ["secret"], "gold": ["O"], "pred": []}])
+    with pytest.raises(InputError, match=r"predictions\.jsonl: holds a line that is no prediction \(ValueError\)"):
+        write_analysis(folder, None, ErrorAnalysis(), mode="conlleval", seed=0, split="test")
+
+
+def test_a_corpus_without_a_train_split_has_no_mentions_of_it() -> None:
+    assert train_mentions(CORPUS) is not None
+    assert train_mentions(type(CORPUS)("empty", {}, CORPUS.labels)) is None

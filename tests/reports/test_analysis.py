@@ -1,0 +1,61 @@
+"""The error analysis as tables, Markdown and one line."""
+
+from __future__ import annotations
+
+from metrics.analysis import analyse
+from reports.analysis import analysis_markdown, analysis_tables, errors_line
+
+ROWS = [
+    {"id": "a:0", "document": "a", "tokens": ["Odd|pain", "persists"], "gold": ["B-Sign", "O"], "pred": ["O", "B-Sign"]},
+    {"id": "a:1", "document": "a", "tokens": ["fever"], "gold": ["B-Sign"], "pred": ["B-Disease"]},
+]
+TOLD = analyse(ROWS, ["Sign", "Disease"], "conlleval", train={"fever": 3}, sample=1, seed=0)
+WORDS = ("pain", "persists", "fever")
+
+
+def test_the_tables_hold_what_was_counted() -> None:
+    tables = {table.title: table for table in analysis_tables(TOLD)}
+    kinds = tables["Errors by kind, 2 sentences"]
+    assert list(kinds.columns) == [
+        "",
+        "Inaccurate Boundary",
+        "Wrong Type",
+        "Boundary and Type",
+        "False Negative",
+        "False Positive",
+        "all",
+    ]
+    assert kinds.rows[0] == ["Sign", 0, 1, 0, 1, 1, 3]
+    assert kinds.rows[-1] == ["share", 0.0, 1 / 3, 0.0, 1 / 3, 1 / 3, None]
+    assert "Errors of random sentences (seed 0), 1 sentences" in tables
+    assert tables["Confusion of types"].rows[-1] == ["none", 1, 0, None]
+    assert all(len(row) == len(table.columns) for table in tables.values() for row in table.rows)
+
+
+def test_only_tables_that_say_so_quote_the_corpus() -> None:
+    tables = analysis_tables(TOLD)
+    quoting = [table for table in tables if any(word in str(table) for word in WORDS)]
+    assert quoting == [table for table in tables if table.quotes]
+    assert len(quoting) == 2
+
+
+def test_an_analysis_without_errors_has_no_lists_and_no_shares() -> None:
+    told = analyse([{**row, "pred": row["gold"]} for row in ROWS], ["Sign"], "conlleval", sample=50)
+    tables = analysis_tables(told)
+    assert not any(table.quotes for table in tables)
+    assert not any("random" in table.title for table in tables)  # of more sentences than there are the sample is all
+    assert tables[0].rows[-1] == ["share", None, None, None, None, None, None]
+
+
+def test_markdown_keeps_its_columns_and_says_the_notes() -> None:
+    text = analysis_markdown({**TOLD, "notes": ["rarity is left out"]})
+    assert "| odd\\|pain | Sign | 1 |" in text
+    assert text.endswith("- rarity is left out\n")
+    for block in text.split("\n## ")[1:]:
+        lines = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_line_of_a_terminal_has_numbers_and_no_text() -> None:
+    line = errors_line(TOLD)
+    assert line == "errors: 1 missed, 1 invented, 0 with wrong ends, 1 of the wrong type, 0 wrong in both"
