@@ -1,18 +1,23 @@
-"""Language models through one door: `build(spec) -> dspy.LM`, local, remote or recorded alike."""
+"""Models through one door: `build(spec) -> dspy.LM`, local, remote or recorded alike; `build_classifier(spec)` without prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import dspy
 
-from lms.errors import GrammarError, ModelError, PromptTooLongError
+from lms.errors import GrammarError, ModelError, PromptTooLongError, UnavailableError
 from lms.grammars import Grammar, Rule
-from lms.specs import AzureModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
+from lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
+
+if TYPE_CHECKING:
+    from lms.classifier import TokenClassifier
 
 __all__ = [
     "AzureModel",
+    "ClassifierModel",
     "Grammar",
     "GrammarError",
     "LocalModel",
@@ -22,8 +27,10 @@ __all__ = [
     "PromptTooLongError",
     "ReplayModel",
     "Rule",
+    "UnavailableError",
     "Wire",
     "build",
+    "build_classifier",
 ]
 
 
@@ -46,6 +53,17 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
     from lms.remote import build_azure, build_openai
 
     return build_azure(spec) if isinstance(spec, AzureModel) else build_openai(spec)
+
+
+def build_classifier(spec: ClassifierModel) -> TokenClassifier:
+    """Load a model that was tuned to classify tokens.
+
+    Raises:
+        ModelError: It cannot be had, or was not tuned; the message says what to do.
+    """
+    from lms.classifier import TokenClassifier
+
+    return TokenClassifier(spec)
 
 
 _loaded: dict[str, dspy.LM] = {}

@@ -28,16 +28,17 @@ def calm() -> Iterator[None]:
         yield
 
 
-def find_adapter(place: str, *, name: str, model_id: str) -> tuple[Path, str]:
+def find_adapter(place: str, *, name: str, model_id: str, task: str) -> tuple[Path, str]:
     """An adapter's folder, and a digest of what decides its effect.
 
     Args:
         place: The folder, as the user gave it.
         name: What the model that it is wanted for is called.
         model_id: And its id.
+        task: What the adapter is to serve for, in peft's words: `CAUSAL_LM` or `TOKEN_CLS`.
 
     Raises:
-        ModelError: The folder holds no adapter, or one that was tuned on another model.
+        ModelError: The folder holds no adapter, or one that was tuned on another model or for another task.
     """
     folder = Path(place).expanduser()
     if not (folder / CONFIG).is_file():
@@ -48,9 +49,15 @@ def find_adapter(place: str, *, name: str, model_id: str) -> tuple[Path, str]:
         raise ModelError(f"model.adapter={place} holds no {WEIGHTS}: {_REMEDY}")
     if (kind := _read(folder / CONFIG).get("peft_type")) != "LORA":
         raise ModelError(f"model.adapter={place} is of the kind {kind}, and only LORA can be merged: {_REMEDY}")
+    classifies = _read(folder / CONFIG).get("task_type") == "TOKEN_CLS"
+    if classifies and task != "TOKEN_CLS":
+        raise ModelError(f"model.adapter={place} classifies tokens and answers no prompt: use it with model=label_supervised")
     note = _read(folder / NOTE) if (folder / NOTE).is_file() else {}
     if note and name != note.get("name") and model_id != note.get("id"):
         raise ModelError(f"model.adapter={place} was tuned on {note.get('name')}: use it with model={note.get('name')}, not {name}")
+    if task == "TOKEN_CLS" and not (classifies and note.get("classes")):
+        remedy = "give model.adapter=FOLDER/model of a run of programs.finetune with tuning=label_supervised"
+        raise ModelError(f"model.adapter={place} has no head with named classes: {remedy}")
     return folder, adapter_digest(folder)
 
 

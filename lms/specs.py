@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import get_args, Literal
+from typing import ClassVar, get_args, Literal
 from urllib.parse import urlsplit
 
-from lms.errors import ModelError
+from lms.errors import ModelError, UnavailableError
 from lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
@@ -57,6 +57,7 @@ class LocalModel:
         states_gib: Memory for keys and values in GiB, half for shared prefixes, half for a batch's rows.
     """
 
+    task: ClassVar[str] = "CAUSAL_LM"
     name: str
     hub_id: str | None = None
     revision: str | None = None
@@ -91,6 +92,41 @@ class LocalModel:
     def remote_host(self) -> None:
         """A local model sends nothing anywhere."""
         return None
+
+    @property
+    def price(self) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierModel:
+    """A model that gives every word a class, without a prompt: an encoder, or a decoder that reads in both directions.
+
+    Attributes:
+        name: What the model is called in tables.
+        hub_id: Its repository on the Hugging Face hub.
+        revision: The commit of that repository that the name stands for.
+        path: A folder with the model, which goes before everything else.
+        adapter: A folder with a LoRA adapter and a head, as `programs.finetune` leaves it; it says itself which weights
+            it belongs to, where neither `path`, `hub_id` nor `package` does.
+        package: `module:folder` of an installed package that carries the weights, or `distribution==version`.
+        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
+        batch_size: Sentences that are read together.
+    """
+
+    task: ClassVar[str] = "TOKEN_CLS"
+    name: str
+    hub_id: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    adapter: str | None = None
+    package: str | None = None
+    device: str = "auto"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ModelError("model.batch_size must be at least 1")
 
     @property
     def price(self) -> None:
@@ -139,7 +175,7 @@ class AzureModel(_Remote):
     def endpoint(self) -> str:
         value = os.environ.get("AZURE_OPENAI_ENDPOINT", "")
         if not value:
-            raise ModelError(
+            raise UnavailableError(
                 f"model={self.name} needs AZURE_OPENAI_ENDPOINT (https://RESOURCE.openai.azure.com) and "
                 "AZURE_OPENAI_API_KEY in the environment; AZURE_OPENAI_API_VERSION is optional"
             )
@@ -200,6 +236,7 @@ class ReplayModel:
 
 
 ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel
+"""Models that answer prompts."""
 
 
 def host_outside(address: str) -> str | None:

