@@ -32,7 +32,7 @@ def training_bar() -> Iterator[Callable[[int, int, float], None]]:
 
 
 def print_training(record: Mapping[str, Any], folder: Path) -> None:
-    """Losses by epoch, the epoch that was kept marked, what was left out, and how the model in the folder is used."""
+    """Epoch by epoch, the one that was kept marked, what was left out, and how the model in the folder is used."""
     console = Console()
     records, corpus = record["records"], record["corpus"]["name"]
     console.print(
@@ -41,11 +41,13 @@ def print_training(record: Mapping[str, Any], folder: Path) -> None:
         soft_wrap=True,
     )
     table = Table()
-    for column in ("epoch", "train loss", "dev loss", ""):
+    scored = any(epoch.get("dev_f1") is not None for epoch in record["epochs"])
+    for column in ("epoch", "train loss", "dev loss", *(["dev F1"] if scored else []), ""):
         table.add_column(column, justify="right")
     for epoch in record["epochs"]:
         kept = "kept" if epoch["number"] == record["best_epoch"] else ""
-        table.add_row(str(epoch["number"]), _loss(epoch["train_loss"]), _loss(epoch["dev_loss"]), kept)
+        figures = [epoch["train_loss"], epoch["dev_loss"], *([epoch["dev_f1"]] if scored else [])]
+        table.add_row(str(epoch["number"]), *map(_figure, figures), kept)
     console.print(table)
     if left_out := sum(records["left_out"].values()):
         console.print(f"{left_out} records were longer than tuning.max_length and left out")
@@ -54,5 +56,5 @@ def print_training(record: Mapping[str, Any], folder: Path) -> None:
     console.print(words, soft_wrap=True, markup=False, highlight=False)
 
 
-def _loss(value: float | None) -> str:
+def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"

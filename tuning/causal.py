@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,19 +10,18 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from corpora import InputError
-from lms import LocalModel, ModelError
-from lms.adapters import calm, NOTE
+from lms import ClassifierModel, LocalModel, ModelError
+from lms.adapters import calm
 from lms.encoding import Encoder, plain_tokens
 from lms.loading import device_of, load_model
-from lms.weights import file_digest, find_weights, Weights
+from lms.weights import find_weights
 from tuning.options import Lora, Options
 from tuning.records import encode_records, Record
 from tuning.results import best_of, epochs_of, TuningResult
+from tuning.saving import CHECKPOINTS, MODEL, save_model
 
 if TYPE_CHECKING:
     from tuning.trainer import AnswerTrainer, Progress
-
-MODEL, CHECKPOINTS = "model", "checkpoints"
 
 
 @calm()
@@ -37,7 +34,7 @@ def tune(
     folder: Path,
     seed: int = 0,
     progress: Progress | None = None,
-) -> TuningResult:
+) -> TuningResult[LocalModel]:
     """Train a model to give the records' answers, and keep it as it was when the dev records' loss was lowest.
 
     A call that was interrupted goes on from its last checkpoint when it is made again with the same arguments.
@@ -67,7 +64,7 @@ def tune(
         remedy = "Set tuning.max_length higher, or give records."
         raise InputError(f"none of {len(records)} training records has at most {limit} tokens", remedy=remedy)
     trainer = _train(_prepared(model, options, seed), options, train, judged, folder=folder, seed=seed, progress=progress)
-    _save(trainer.model, tokenizer, folder / MODEL, spec, weights)
+    save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more={"template": spec.template})
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     epochs = epochs_of(trainer.state.log_history)
     return TuningResult(
@@ -91,14 +88,23 @@ def tuned_spec(spec: LocalModel, options: Options, folder: Path) -> LocalModel:
     return replace(spec, path=str(folder), adapter=None, package=None, hub_id=None, revision=None)
 
 
-def _check(spec: LocalModel, options: Options) -> None:
-    if spec.quantization:
+def check_trainable(spec: LocalModel | ClassifierModel) -> None:
+    """Refuse what a model is given for answering and cannot have while it is trained.
+
+    Raises:
+        ModelError: It is quantized, or on a GPU that is named by number.
+    """
+    if isinstance(spec, LocalModel) and spec.quantization:
         problem = f"model.quantization={spec.quantization} is for answering: leave it out"
         raise ModelError(f"{problem} (tuning=medtuned_qlora quantizes by itself)")
-    if isinstance(options, Lora) and spec.adapter:
-        raise ModelError("an adapter on an adapter cannot be kept apart from it: leave model.adapter out, or use tuning=full")
     if spec.device.startswith("cuda:"):
         raise ModelError(f"model.device={spec.device}: for training choose the GPU by CUDA_VISIBLE_DEVICES and use device=auto")
+
+
+def _check(spec: LocalModel, options: Options) -> None:
+    check_trainable(spec)
+    if isinstance(options, Lora) and spec.adapter:
+        raise ModelError("an adapter on an adapter cannot be kept apart from it: leave model.adapter out, or use tuning=full")
     if isinstance(options, Lora) and options.quantization:
         _check_quantization(spec, options)
 
@@ -141,29 +147,9 @@ def _prepared(model: Any, options: Options, seed: int) -> Any:
 def _train(
     model: Any, options: Options, train: Any, dev: Any, *, folder: Path, seed: int, progress: Progress | None
 ) -> AnswerTrainer:
-    from tuning.trainer import AnswerTrainer, last_checkpoint
+    from tuning.trainer import AnswerTrainer, train_on
 
     place = (folder / CHECKPOINTS).resolve()
     trainer = AnswerTrainer(model, options, train, dev, folder=place, seed=seed, progress=progress)
-    checkpoint = last_checkpoint(place)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    train_on(trainer)
     return trainer
-
-
-def _save(model: Any, tokenizer: Any, folder: Path, spec: LocalModel, weights: Weights) -> None:
-    """Write the folder so that it is there whole or not at all, with a note of where its weights come from."""
-    scratch = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    model.config.use_cache = True
-    if hasattr(model, "peft_config"):
-        model.peft_config["default"].base_model_name_or_path = weights.id
-        model.save_pretrained(scratch, save_embedding_layers=False)
-        (scratch / "README.md").unlink(missing_ok=True)  # an empty model card
-    else:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-    digest = hashlib.sha256("".join(file_digest(path) for path in sorted(scratch.glob("*.safetensors"))).encode()).hexdigest()
-    note = {"name": spec.name, "id": weights.id, "revision": weights.revision, "template": spec.template, "sha256": digest}
-    (scratch / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)

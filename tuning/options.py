@@ -24,7 +24,7 @@ class Options:
         patience: Epochs without a lower loss on the dev records after which training stops.
         batch_size: Records that are read together.
         accumulation: Such batches for one step.
-        max_length: Most tokens of a prompt and its answer; records that have more are left out and counted.
+        max_length: Most tokens that are read at once. A prompt and its answer that have more are left out and counted.
         checkpoint_minutes: Time between checkpoints besides those at each epoch's end.
     """
 
@@ -78,12 +78,54 @@ class Lora(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least("rank", self.rank, 1)
-        _at_least("alpha", self.alpha, 1)
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"tuning.dropout={self.dropout} is no part", remedy="Use a number from 0 to below 1.")
+        _check_matrices(self.rank, self.alpha, self.dropout)
         if self.quantization not in (None, "4bit"):
             raise InputError(f"tuning.quantization={self.quantization} is not known", remedy="Use 4bit or null.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(Options):
+    """All weights of an encoder and a new head are trained to classify words; the result is a whole model.
+
+    The epoch with the best micro F1 on the dev sentences is kept, and `patience` counts epochs without a better one.
+    Sentences of more than `max_length` pieces are read in windows that overlap.
+    """
+
+    name: str = "encoder"
+    learning_rate: float = 5e-4
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    epochs: int = 8
+    patience: int = 3
+    batch_size: int = 16
+    max_length: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSupervised(Encoder):
+    """A decoder without its causal mask is trained to classify words (Li et al. 2023, "Label supervised LLaMA finetuning").
+
+    Attributes:
+        rank: Of low-rank matrices beside all linear layers, which are trained with the head; null: all weights are.
+        alpha: Their product is scaled by `alpha / rank`.
+        dropout: Of their input.
+    """
+
+    name: str = "label_supervised"
+    rank: int | None = 16
+    alpha: int = 32
+    dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_matrices(1 if self.rank is None else self.rank, self.alpha, self.dropout)
+
+
+def _check_matrices(rank: int, alpha: int, dropout: float) -> None:
+    _at_least("rank", rank, 1)
+    _at_least("alpha", alpha, 1)
+    if not 0 <= dropout < 1:
+        raise InputError(f"tuning.dropout={dropout} is no part", remedy="Use a number from 0 to below 1.")
 
 
 def _at_least(key: str, value: float, least: int) -> None:

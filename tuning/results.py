@@ -5,39 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from lms import LocalModel
+from lms import ClassifierModel, LocalModel
+
+Model = TypeVar("Model", LocalModel, ClassifierModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Mean loss an answer token in nats: on the training records while it went on, on the dev records behind it."""
+    """What an epoch came to.
+
+    Attributes:
+        number: From 1.
+        train_loss: Mean loss in nats an answer token, or a word where words are classified, while it went on.
+        dev_loss: The same of the dev records behind it.
+        dev_f1: Micro F1 of the dev sentences' entities behind it, where words are classified.
+    """
 
     number: int
     train_loss: float | None
     dev_loss: float | None
+    dev_f1: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TuningResult:
+class TuningResult(Generic[Model]):
     """A model that was tuned.
 
     Attributes:
         folder: The adapter or the whole model.
-        model: The spec that uses it, for `lms.build`.
-        epochs: Losses, in order.
+        model: The spec that uses it, for `lms.build` or `lms.build_classifier`.
+        epochs: What they came to, in order.
         best: Number of the epoch that was kept; the last where there are no dev records.
         steps: Steps of the optimizer.
-        records: Records that were trained on.
-        dev_records: Records of the dev loss.
+        records: Records or sentences that were trained on.
+        dev_records: Those that it was judged by.
         left_out: Ids of records, of either kind, that were longer than `max_length`.
         parameters: How many numbers were trained.
         seconds: Of this call; one that goes on from a checkpoint does not know of those before.
     """
 
     folder: Path
-    model: LocalModel
+    model: Model
     epochs: tuple[Epoch, ...]
     best: int
     steps: int
@@ -49,21 +59,28 @@ class TuningResult:
 
 
 def epochs_of(history: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
-    """Losses by epoch from the Trainer's log.
+    """What each epoch came to, from the Trainer's log.
 
     >>> epochs_of([{"epoch": 1.0, "loss": 0.5}, {"epoch": 1.0, "eval_loss": 0.4}, {"epoch": 1.0, "train_loss": 0.5}])
-    (Epoch(number=1, train_loss=0.5, dev_loss=0.4),)
+    (Epoch(number=1, train_loss=0.5, dev_loss=0.4, dev_f1=None),)
     """
     found: dict[int, dict[str, float]] = {}
     for entry in history:
         if "loss" in entry or "eval_loss" in entry:
             found.setdefault(round(entry["epoch"]), {}).update(entry)
-    return tuple(Epoch(number, row.get("loss"), row.get("eval_loss")) for number, row in sorted(found.items()))
+    rows = sorted(found.items())
+    return tuple(Epoch(number, row.get("loss"), row.get("eval_loss"), row.get("eval_f1")) for number, row in rows)
 
 
 def best_of(epochs: Sequence[Epoch]) -> int:
-    """The epoch with the lowest dev loss, of equal ones the first; without dev losses the last."""
+    """The epoch with the highest dev F1 or, where there is none, the lowest dev loss, of equals the first; without dev the last.
+
+    >>> best_of([Epoch(1, 0.5, 0.2, 0.1), Epoch(2, 0.4, 0.3, 0.6), Epoch(3, 0.3, 0.4, 0.6)])
+    2
+    """
     judged = [epoch for epoch in epochs if epoch.dev_loss is not None]
     if not judged:
         return epochs[-1].number if epochs else 0
+    if judged[0].dev_f1 is not None:
+        return max(judged, key=lambda epoch: (epoch.dev_f1, -epoch.number)).number
     return min(judged, key=lambda epoch: (epoch.dev_loss, epoch.number)).number

@@ -1,4 +1,4 @@
-"""transformers' Trainer on packed batches: its loss, its dev loss, its checkpoints."""
+"""transformers' Trainer as every way to train uses it: losses, what dev says after an epoch, checkpoints, early stopping."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -19,7 +19,16 @@ from tuning.records import Encoded, pack
 
 Progress = Callable[[int, int, float], None]
 """Told of each step: its number, how many there are at most, its loss."""
+Best = Literal["loss", "f1"]
 _STATE = "trainer_state.json"
+
+
+class Where(TypedDict):
+    """What every trainer is told besides what it trains."""
+
+    folder: Path
+    seed: int
+    progress: Progress | None
 
 
 def answer_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
@@ -29,16 +38,20 @@ def answer_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     return functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
 
 
-class AnswerTrainer(Trainer):
-    """Trains on answers alone; every answer token of a step counts the same, whatever batch it is in.
+class EpochTrainer(Trainer):
+    """Trains on summed losses, so that every target of a step counts the same, whatever batch it is in.
+
+    A subclass says what a batch's loss is and how dev is judged.
 
     Args:
         model: The model, with an adapter or without.
         options: How.
-        train: Records to train on.
-        dev: Records to judge by; without any there is no early stopping.
+        train: Examples to train on.
+        judged: Whether there is something to judge by; if not there is no early stopping.
+        collate: Makes a batch of examples, with its targets as `labels`.
+        best: What dev is judged by, `loss` or `f1`.
         folder: For checkpoints.
-        seed: Of the records' order and of dropout.
+        seed: Of the examples' order and of dropout.
         progress: Told of each step.
     """
 
@@ -48,48 +61,84 @@ class AnswerTrainer(Trainer):
         self,
         model: Any,
         options: Options,
-        train: Sequence[Encoded],
-        dev: Sequence[Encoded],
+        train: Sequence[Any],
         *,
+        judged: bool,
+        collate: Callable[[Sequence[Any]], dict[str, Tensor]],
+        best: Best,
         folder: Path,
         seed: int,
         progress: Progress | None,
     ) -> None:
-        arguments = training_arguments(options, folder, seed=seed, judged=bool(dev), device=model.device)
+        arguments = training_arguments(options, folder, seed=seed, best=best if judged else None, device=model.device)
         watch: list[Any] = [_Watch(self, options.checkpoint_minutes * 60, progress)]
-        if dev:
+        if judged:
             watch.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
-        super().__init__(
-            model=model, args=arguments, data_collator=pack, train_dataset=train, eval_dataset=dev or None, callbacks=watch
-        )
+        dev: Any = train[:1] if judged else None  # the Trainer wants one to evaluate; `judge` has its own
+        super().__init__(model=model, args=arguments, data_collator=collate, train_dataset=train, eval_dataset=dev, callbacks=watch)
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True  # `compute_loss` divides by the step's tokens
         self.last_loss = 0.0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """The part of a step's mean loss that one batch has."""
-        total = answer_loss(model, inputs)
+        total = self.total_loss(model, inputs)
         self.last_loss = total.item() / len(inputs["labels"])
         return total / (len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch)
 
+    def total_loss(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """The sum of the losses of a batch's `labels`."""
+        raise NotImplementedError
+
+    def judge(self) -> dict[str, float]:
+        """What dev says of the model as it is: its mean `loss` a target and, if training goes by it, its `f1`."""
+        raise NotImplementedError
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Mean loss an answer token of the dev records, however they fall into batches."""
+        """Judge, and tell the Trainer."""
         self.model.eval()
-        total, tokens = 0.0, 0
         with torch.no_grad(), self.compute_loss_context_manager():
-            for batch in self.get_eval_dataloader():
-                total += float(answer_loss(self.model, self._prepare_inputs(batch)))
-                tokens += len(batch["labels"])
-        metrics = {"eval_loss": total / tokens}
+            metrics = {f"eval_{name}": value for name, value in self.judge().items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
 
+class AnswerTrainer(EpochTrainer):
+    """Trains on answers alone, in packed batches.
+
+    Args:
+        model: The model, with an adapter or without.
+        options: How.
+        train: Records to train on.
+        dev: Records to judge by, by their loss.
+        folder: For checkpoints.
+        seed: Of the records' order and of dropout.
+        progress: Told of each step.
+    """
+
+    def __init__(
+        self, model: Any, options: Options, train: Sequence[Encoded], dev: Sequence[Encoded], **where: Unpack[Where]
+    ) -> None:
+        super().__init__(model, options, train, judged=bool(dev), collate=pack, best="loss", **where)
+        self.dev = dev
+
+    def total_loss(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        return answer_loss(model, batch)
+
+    def judge(self) -> dict[str, float]:
+        """Mean loss an answer token of the dev records, however they fall into batches."""
+        total, tokens = 0.0, 0
+        for batch in self.get_eval_dataloader(self.dev):
+            total += float(answer_loss(self.model, self._prepare_inputs(batch)))
+            tokens += len(batch["labels"])
+        return {"loss": total / tokens}
+
+
 class _Watch(TrainerCallback):
     """Tells of each step and asks for checkpoints by the clock."""
 
-    def __init__(self, trainer: AnswerTrainer, seconds: float, progress: Progress | None) -> None:
+    def __init__(self, trainer: EpochTrainer, seconds: float, progress: Progress | None) -> None:
         self.trainer, self.seconds, self.progress = trainer, seconds, progress
         self.saved = time.monotonic()
 
@@ -103,8 +152,9 @@ class _Watch(TrainerCallback):
         self.saved = time.monotonic()
 
 
-def training_arguments(options: Options, folder: Path, *, seed: int, judged: bool, device: torch.device) -> TrainingArguments:
-    """The options in the Trainer's words; on CUDA it computes in half precision."""
+def training_arguments(options: Options, folder: Path, *, seed: int, best: Best | None, device: torch.device) -> TrainingArguments:
+    """The options in the Trainer's words; on CUDA it computes in half precision. `best` is None where nothing judges."""
+    judged = best is not None
     cuda = device.type == "cuda"
     half = cuda and torch.cuda.is_bf16_supported()
     return TrainingArguments(
@@ -122,8 +172,8 @@ def training_arguments(options: Options, folder: Path, *, seed: int, judged: boo
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=judged,
-        metric_for_best_model="eval_loss" if judged else None,
-        greater_is_better=False if judged else None,
+        metric_for_best_model=f"eval_{best}" if judged else None,
+        greater_is_better=best == "f1" if judged else None,
         seed=seed,
         use_cpu=not cuda,
         bf16=half,
@@ -134,6 +184,12 @@ def training_arguments(options: Options, folder: Path, *, seed: int, judged: boo
         disable_tqdm=True,
         log_level="error",
     )
+
+
+def train_on(trainer: EpochTrainer) -> None:
+    """Train from the last checkpoint of the trainer's folder, or from the beginning."""
+    checkpoint = last_checkpoint(Path(trainer.args.output_dir))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -1,0 +1,138 @@
+"""Fine-tuning of token classifiers: an encoder, or a decoder without its causal mask, under a head over BIO tags."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from corpora import InputError, Sentence
+from lms import ClassifierModel, LocalModel, ModelError
+from lms.adapters import calm
+from lms.heads import is_decoder, load_head, longest_window
+from lms.loading import device_of
+from lms.pieces import LEAST_WINDOW, PieceEncoder
+from lms.weights import find_weights
+from tuning.causal import check_trainable
+from tuning.examples import bio_classes
+from tuning.options import Encoder, LabelSupervised
+from tuning.results import best_of, epochs_of, TuningResult
+from tuning.saving import CHECKPOINTS, MODEL, save_model
+
+if TYPE_CHECKING:
+    from tuning.trainer import Progress
+
+_HEADS = ["classifier", "score"]
+
+
+@calm()
+def tune_classifier(
+    spec: ClassifierModel | LocalModel,
+    train: Sequence[Sentence],
+    dev: Sequence[Sentence],
+    options: Encoder,
+    *,
+    labels: Sequence[str],
+    folder: Path,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TuningResult[ClassifierModel]:
+    """Train a model to give each word of a sentence its BIO tag, and keep it as it was when the dev sentences' F1 was highest.
+
+    A call that was interrupted goes on from its last checkpoint when it is made again with the same arguments.
+
+    Args:
+        spec: What to begin with.
+        train: Sentences to learn from; each is read by itself, and none is cut.
+        dev: What to judge by after each epoch; if there are none, the last epoch's weights are kept.
+        options: `Encoder` or, for a decoder, `LabelSupervised`.
+        labels: Entity types, in the order of the tags.
+        folder: Where `model/` is written, and `checkpoints/` meanwhile.
+        seed: Of the head's first weights, the order and dropout: the same numbers on the same machine.
+        progress: Told of each step.
+
+    Raises:
+        InputError: No sentence has a word, or `max_length` is too small.
+        ModelError: The model cannot be had or cannot be trained this way here.
+    """
+    from transformers import set_seed
+
+    from tuning.classifier_trainer import ClassifierTrainer
+    from tuning.trainer import train_on
+
+    began = time.monotonic()
+    base = _base(spec, options)
+    if not any(sentence.tokens for sentence in train):
+        raise InputError(f"none of {len(train)} training sentences has a word", remedy="Give others.")
+    weights, classes = find_weights(base), bio_classes(labels)
+    set_seed(seed)
+    model, tokenizer = load_head(weights.folder, device_of(base), classes)
+    _check_kind(model, spec.name, options)
+    encoder = PieceEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
+    place = (folder / CHECKPOINTS).resolve()
+    where: Any = {"folder": place, "seed": seed, "progress": progress}
+    trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
+    train_on(trainer)
+    origin = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
+    more = {"classes": classes, "window": options.max_length, "base": origin}
+    save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=more)
+    shutil.rmtree(place, ignore_errors=True)
+    epochs = epochs_of(trainer.state.log_history)
+    return TuningResult(
+        folder=folder / MODEL,
+        model=classifier_spec(base, options, folder / MODEL),
+        epochs=epochs,
+        best=best_of(epochs),
+        steps=int(trainer.state.global_step),
+        records=len(train),
+        dev_records=len(dev),
+        left_out=(),
+        parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        seconds=time.monotonic() - began,
+    )
+
+
+def classifier_spec(base: ClassifierModel, options: Encoder, folder: Path) -> ClassifierModel:
+    """The spec of a model with what was trained of it in a folder."""
+    if not isinstance(options, LabelSupervised):
+        return replace(base, path=str(folder))
+    if options.rank is not None:
+        return replace(base, name=options.name, adapter=str(folder))
+    return replace(base, name=options.name, path=str(folder), hub_id=None, revision=None, package=None)
+
+
+def _base(spec: ClassifierModel | LocalModel, options: Encoder) -> ClassifierModel:
+    """What is trained as a classifier's spec, if it can be."""
+    check_trainable(spec)
+    if spec.adapter:
+        raise ModelError("what has an adapter already is not tuned further here: leave model.adapter out")
+    if options.max_length < LEAST_WINDOW:
+        raise InputError(f"tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
+    keys = {field.name for field in dataclasses.fields(ClassifierModel)} - {"batch_size"}
+    return ClassifierModel(**{key: getattr(spec, key) for key in keys})
+
+
+def _check_kind(model: Any, name: str, options: Encoder) -> None:
+    decoder = is_decoder(model.config)
+    if decoder and not isinstance(options, LabelSupervised):
+        raise ModelError(f"model={name} is a decoder: use tuning=label_supervised, or an encoder such as model=minilm")
+    if isinstance(options, LabelSupervised) and not decoder:
+        raise ModelError(f"model={name} is an encoder: use tuning=encoder, or a decoder such as model=smollm2")
+
+
+def _prepared(model: Any, options: Encoder) -> Any:
+    """The model with what is to be trained of it."""
+    model.config.use_cache = False
+    if not isinstance(options, LabelSupervised) or options.rank is None:
+        return model.requires_grad_(True)
+    from peft import get_peft_model, LoraConfig
+
+    model.name_or_path = ""  # else adapters name a folder of this machine, or peft asks the hub about it
+    lora = {"r": options.rank, "lora_alpha": options.alpha, "lora_dropout": options.dropout}
+    heads = [name for name in _HEADS if hasattr(model, name)]
+    kinds = {"task_type": "TOKEN_CLS", "target_modules": "all-linear", "exclude_modules": heads, "modules_to_save": heads}
+    return get_peft_model(model, LoraConfig(**kinds, **lora))

@@ -1,0 +1,81 @@
+"""The Trainer of word classifiers: cross-entropy of words, judged by the entities that decoding finds in dev."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Unpack
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from corpora import Sentence
+from corpora.viterbi import Lattice
+from lms.heads import encode_all, read_windows, score_pieces
+from lms.pieces import PieceEncoder
+from metrics import count_sentence, Counts
+from tuning.examples import build_examples, collate, LengthSampler
+from tuning.options import Options
+from tuning.trainer import EpochTrainer, Where
+
+
+def word_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """The sum over a batch's words of the negative logarithm of their class's probability."""
+    logits = score_pieces(model, batch["input_ids"], batch["seen"])
+    rows, places = batch["places"].unbind(1)
+    return functional.cross_entropy(logits[rows, places].float(), batch["labels"], reduction="sum")
+
+
+class ClassifierTrainer(EpochTrainer):
+    """Trains a head and what is below it.
+
+    Args:
+        model: The model, with an adapter or without.
+        options: How.
+        train: Sentences to train on.
+        dev: Sentences to judge by.
+        encoder: Of the model's pieces.
+        classes: Names of the classes: BIO tags.
+        folder: For checkpoints.
+        seed: Of the order and of dropout.
+        progress: Told of each step.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        options: Options,
+        train: Sequence[Sentence],
+        dev: Sequence[Sentence],
+        *,
+        encoder: PieceEncoder,
+        classes: Sequence[str],
+        **where: Unpack[Where],
+    ) -> None:
+        examples = build_examples(train, encoder, classes)
+        join = partial(collate, filler=encoder.filler)
+        super().__init__(model, options, examples, judged=bool(dev), collate=join, best="f1", **where)
+        self.order = LengthSampler([len(one.window.ids) for one in examples], options.batch_size, where["seed"])
+        self.dev, self.lattice = dev, Lattice.of(classes)
+        self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev]), encoder.filler
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
+        return self.order
+
+    def total_loss(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        return word_loss(model, batch)
+
+    def judge(self) -> dict[str, float]:
+        """Mean loss a word, and micro F1 of the entities in the likeliest legal tags, from counts over all of dev."""
+        size = int(self.args.per_device_eval_batch_size)
+        tables = read_windows(self.model, self.windows, batch_size=size, filler=self.filler)
+        column = {tag: n for n, tag in enumerate(self.lattice.tags)}
+        labels = [tag[2:] for tag in self.lattice.tags if tag.startswith("B-")]
+        total, words, counts = 0.0, 0, Counts()
+        for sentence, table in zip(self.dev, tables, strict=True):
+            total -= float(table[np.arange(len(table)), [column[tag] for tag in sentence.tags]].sum())
+            words += len(table)
+            found = self.lattice.decode(table)
+            counts = sum(count_sentence(sentence.tags, found, labels, "conlleval").values(), counts)
+        return {"loss": total / max(1, words), "f1": counts.f1}

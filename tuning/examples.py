@@ -1,0 +1,86 @@
+"""Sentences as examples of word classification: windows of pieces with the class of each word's first piece, in batches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from corpora import Sentence
+from lms.heads import pad
+from lms.pieces import PieceEncoder, Window
+
+_POOL = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A window, and the number of the class of each word that it speaks for."""
+
+    window: Window
+    classes: tuple[int, ...]
+
+
+def bio_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """The tags over labels, `O` first.
+
+    >>> bio_classes(["Sign"])
+    ('O', 'B-Sign', 'I-Sign')
+    """
+    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+
+
+def build_examples(sentences: Sequence[Sentence], encoder: PieceEncoder, classes: Sequence[str]) -> list[Example]:
+    """The windows of all sentences; every word of theirs is in just one example's classes."""
+    number = {name: n for n, name in enumerate(classes)}
+    return [
+        Example(window, tuple(number[sentence.tags[word]] for word in window.words))
+        for sentence in sentences
+        for window in encoder.windows(sentence.words)
+    ]
+
+
+def collate(batch: Sequence[Example], *, filler: int) -> dict[str, Tensor]:
+    """A batch: `input_ids` and `seen` (windows, pieces), `places` (words, 2) with each word's row and piece, `labels` (words,)."""
+    places = [(row, place) for row, one in enumerate(batch) for place in one.window.places]
+    classes = [number for one in batch for number in one.classes]
+    rows = pad([one.window for one in batch], filler)
+    return {**rows, "places": torch.tensor(places), "labels": torch.tensor(classes)}
+
+
+class LengthSampler(Sampler[int]):
+    """An order in which examples of a batch are alike in length, anew for each epoch and the same whenever it is asked for.
+
+    The examples are shuffled, sorted by length within pools of fifty batches, and the batches shuffled.
+
+    Args:
+        lengths: Of the examples.
+        batch_size: How many make a batch.
+        seed: Of the order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The Trainer says which epoch comes."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        dice = random.Random(f"{self.seed}:{self.epoch}")
+        order = list(range(len(self.lengths)))
+        dice.shuffle(order)
+        size, whole = self.batch_size * _POOL, len(order) - len(order) % self.batch_size
+        batches = []
+        for start in range(0, whole, size):
+            pool = sorted(order[start : min(start + size, whole)], key=lambda n: -self.lengths[n])
+            batches += [pool[at : at + self.batch_size] for at in range(0, len(pool), self.batch_size)]
+        dice.shuffle(batches)
+        return iter([*(n for batch in batches for n in batch), *order[whole:]])

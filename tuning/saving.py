@@ -1,0 +1,43 @@
+"""Keeping what was trained: a folder that is there whole or not at all, with a note of where its weights come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lms.adapters import NOTE
+from lms.weights import file_digest, Weights
+
+MODEL, CHECKPOINTS = "model", "checkpoints"
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path, *, name: str, weights: Weights, more: Mapping[str, Any]) -> None:
+    """Write a model with its tokenizer, or the adapter that was trained of it, and a note.
+
+    Args:
+        model: A transformers model, or a peft one.
+        tokenizer: The model's.
+        folder: Where.
+        name: What the model is called that was trained.
+        weights: What it was trained from.
+        more: What else the note says.
+    """
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.config.use_cache = True
+    if hasattr(model, "peft_config"):
+        model.peft_config["default"].base_model_name_or_path = weights.id
+        model.save_pretrained(scratch, save_embedding_layers=False)
+        (scratch / "README.md").unlink(missing_ok=True)  # an empty model card
+    else:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+    digest = hashlib.sha256("".join(file_digest(path) for path in sorted(scratch.glob("*.safetensors"))).encode()).hexdigest()
+    note = {"name": name, "id": weights.id, "revision": weights.revision, **more, "sha256": digest}
+    (scratch / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
