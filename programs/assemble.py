@@ -13,11 +13,23 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError, Sentence, SPLITS
-from programs.compiled import adapter_folder, check_labels, fingerprint, GROUPS, member_states, PLAIN, read_program
+from programs.compiled import (
+    adapter_folder,
+    check_labels,
+    CLASSIFIER,
+    classifier_model,
+    dump_program,
+    fingerprint,
+    GROUPS,
+    member_states,
+    PLAIN,
+    read_program,
+)
 from programs.door import build, choices, given, group_option
 from programs.formats import Format
 from programs.member import build_member
 from programs.privacy import check_privacy
+from programs.promptless import prompted
 from programs.scoring import Metric
 from programs.tagger import Ensemble, Tagger
 
@@ -35,6 +47,16 @@ class Parts:
     tagger: Tagger | Ensemble
     lm: dspy.LM
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def program(self) -> dict[str, Any]:
+        """The content of `program.json`."""
+        return dump_program(self.tagger, self.corpus)
+
+    @property
+    def alignment(self) -> str:
+        """How answers find their tokens."""
+        return self.adapter.alignment
 
 
 def load_corpus(config: DictConfig) -> Corpus:
@@ -93,7 +115,7 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
         said: What the user has said; None: what the command line says.
     """
     metric: Metric = build(config.metric)
-    spec: lms.ModelSpec = build(config.model)
+    spec = prompted(build(config.model), "and here prompts are compared")
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
     check_privacy(corpus, f"model={spec.name}", spec.remote_host, config.allow_remote)
@@ -129,6 +151,9 @@ def build_program(
         return tagger, adapter, lambda lm: None
     path = Path(config.program).expanduser()
     content = read_program(path)
+    if CLASSIFIER in content:
+        problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
+        raise InputError(problem, remedy="Leave model= out: the program brings its own.")
     check_labels(content, corpus)
     facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
     members = []
@@ -165,11 +190,31 @@ def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
     if config.program is None:
         return config, {}
     path = Path(config.program).expanduser()
-    settings = member_states(read_program(path))[0]["settings"]
+    content = read_program(path)
+    if CLASSIFIER in content:
+        return with_classifier(config, path, content)
+    settings = member_states(content)[0]["settings"]
     own, chosen = with_settings(config, settings, frozenset(given()))
     if settings.get("adapter", {}).get("model") == own.model.name and own.model.get("adapter", "") is None:
         own.model.adapter = str(adapter_folder(path, settings))
     return own, chosen
+
+
+def with_classifier(config: DictConfig, path: Path, content: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+    """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
+    said = given()
+    name, keys = classifier_model(path, content)
+    if "model" in said and choices().get("model") != name:
+        return config, {}
+    own = config.copy()
+    OmegaConf.set_struct(own, False)
+    own.model = group_option("model", name)
+    own.model.update(keys)
+    for key in said:
+        if key.startswith("model."):
+            OmegaConf.update(own, key, OmegaConf.select(config, key))
+    OmegaConf.set_struct(own, True)
+    return own, {"model": name}
 
 
 def with_settings(config: DictConfig, settings: Mapping[str, Any], said: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:

@@ -2,7 +2,8 @@
 
 `program.json` is DSPy's own state of the `Tagger` (instructions and demonstrations) with `settings` beside it: the format,
 strategy, alignment and presentation of labels that it was made with. A program of several taggers has `members`, each of
-that shape. No code is stored in it, and none is run when it is loaded.
+that shape. No code is stored in it, and none is run when it is loaded. Of a model that classifies tokens, which has no prompt,
+it says under `classifier` where the weights are.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import lms
 from corpora import Corpus, InputError
 from programs.tagger import Ensemble, Tagger
 
 VERSION = 1
+CLASSIFIER = "classifier"
 GROUPS = ("format", "strategy")
 PLAIN = ("alignment", "label_order", "label_wording")
 _REMEDY = "Give a program.json that programs.optimize or programs.run wrote, or the folder it is in."
@@ -37,6 +40,22 @@ def dump_program(tagger: Tagger | Ensemble, corpus: Corpus) -> dict[str, Any]:
     return {"clinspan": VERSION, "labels": labels, **tagger.dump_state()}
 
 
+def dump_classifier(spec: lms.ClassifierModel, corpus: Corpus, *, folder: str | None = None) -> dict[str, Any]:
+    """The content of the `program.json` of a model that classifies tokens.
+
+    Args:
+        spec: The model.
+        corpus: Whose labels it knows.
+        folder: Where what was tuned is, if that is said from where the file is; None: by its whole path.
+    """
+    use = "adapter" if spec.adapter else "path"
+    place = getattr(spec, use)
+    about = {"model": spec.name, "use": use, "folder": folder or (str(Path(place).expanduser().resolve()) if place else None)}
+    if spec.adapter and spec.path:
+        about["base"] = str(Path(spec.path).expanduser().resolve())
+    return {"clinspan": VERSION, "labels": sorted(label.name for label in corpus.labels), CLASSIFIER: about}
+
+
 def read_program(path: Path) -> dict[str, Any]:
     """The content of a `program.json`, or of that in a folder.
 
@@ -48,6 +67,8 @@ def read_program(path: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({type(error).__name__})", path=file, remedy=_REMEDY) from None
+    if isinstance(content, dict) and _is_classifier(content):
+        return content
     states = member_states(content) if isinstance(content, dict) else []
     labelled = isinstance(content, dict) and isinstance(content.get("labels"), list)
     if not states or not labelled or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
@@ -61,8 +82,21 @@ def member_states(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(members) if isinstance(members, list) else []
 
 
+def classifier_model(path: Path, content: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """What a classifier's program says of its model: the name, and the keys that lead to its weights.
+
+    Raises:
+        InputError: They are not there.
+    """
+    about = content[CLASSIFIER]
+    keys = {"path": str(about["base"])} if "base" in about else {}
+    if about["folder"] is not None:
+        keys[str(about["use"])] = str(adapter_folder(path, {"adapter": about}))
+    return str(about["model"]), keys
+
+
 def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
-    """Where the adapter of a program is: beside it, or beside the candidates that it is one of.
+    """Where the weights of a program are: beside it, or beside the candidates that it is one of.
 
     Raises:
         InputError: It is not there.
@@ -70,7 +104,7 @@ def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
     folder, name = path if path.is_dir() else path.parent, str(settings["adapter"]["folder"])
     found = next((place / name for place in (folder, folder.parent.parent) if (place / name).is_dir()), None)
     if found is None:
-        raise InputError(f"has no adapter {name} beside it", path=path, remedy="Keep the program in the folder it was compiled in.")
+        raise InputError(f"has no weights {name} beside it", path=path, remedy="Keep the program in the folder it was compiled in.")
     return found.resolve()
 
 
@@ -84,6 +118,13 @@ def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:
     if content["labels"] != names:
         problem = f"the program is made for the labels {', '.join(content['labels'])}; {corpus.name} has {', '.join(names)}"
         raise InputError(problem, remedy="Compile one for this corpus with programs.optimize.")
+
+
+def _is_classifier(content: Mapping[str, Any]) -> bool:
+    about = content.get(CLASSIFIER)
+    if not isinstance(about, dict) or not isinstance(content.get("labels"), list) or content.get("clinspan") != VERSION:
+        return False
+    return isinstance(about.get("model"), str) and about.get("use") in ("path", "adapter") and "folder" in about
 
 
 def _is_tagger(state: Any) -> bool:

@@ -1,4 +1,7 @@
-"""`python -m programs.finetune`: train a local model on the train split's right answers; no sentence of the test split is used."""
+"""`python -m programs.finetune`: train a local model on the train split; no sentence of the test split is used.
+
+What it learns is the right answers to a strategy's prompts or, as a token classifier, the tags themselves.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,22 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError, Sentence
+from lms.classifier import with_base
 from lms.weights import find_weights
 from programs.assemble import build_program, choose_sentences, load_corpus, Said
-from programs.compiled import dump_program
+from programs.compiled import dump_classifier, dump_program
 from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
+from programs.promptless import AnySpec
 from programs.records import note_corpus, now, recorded, RunFolder
 from programs.run import prepare
 from programs.strategy import Strategy
 from programs.tagger import Tagger
 from programs.teaching import training_records
 from reports.training import print_training, training_bar
-from tuning import Options, Record, tune, TuningResult
+from tuning import Encoder, Options, Record, tune, tune_classifier, TuningResult
+
+Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 
 
 def main(config: DictConfig) -> None:
@@ -34,11 +41,7 @@ def main(config: DictConfig) -> None:
     log = log_to(folder.path)
     with recorded(folder, record, log):
         options: Options = build(config.tuning)
-        spec = local_model(config)
-        train, dev = collect_records(config, spec, folder, record)
-        log.info("training %s on %d records, judged by %d", spec.name, len(train), len(dev))
-        with training_bar() as progress:
-            result = tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
+        result = (classifier if isinstance(options, Encoder) else instructed)(config, options, folder, record, log)
         log_result(log, result)
     record |= about(result) | {"status": "finished", "ended": now()}
     folder.write("run.json", record)
@@ -46,16 +49,55 @@ def main(config: DictConfig) -> None:
     print(folder.path)
 
 
-def local_model(config: DictConfig) -> lms.LocalModel:
+def instructed(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:
+    """Train on prompts and their answers."""
+    spec = local_model(config)
+    if isinstance(spec, lms.ClassifierModel):
+        raise RunError(f"model={spec.name} answers no prompts, so tuning={options.name} cannot train it: use tuning=encoder")
+    train, dev = collect_records(config, spec, folder, record)
+    log.info("training %s on %d records, judged by %d", spec.name, len(train), len(dev))
+    with training_bar() as progress:
+        return tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
+
+
+def classifier(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:
+    """Train a token classifier on sentences and their tags."""
+    assert isinstance(options, Encoder)
+    spec = local_model(config)
+    if config.program is not None:
+        raise InputError(f"tuning={options.name} has no prompt, so there is nothing to take of program=", remedy="Leave it out.")
+    corpus = load_corpus(config)
+    train, dev = note_sentences(config, corpus, spec, folder, record)
+    labels = [label.name for label in corpus.labels]
+    log.info("training %s on %d sentences, judged by %d", spec.name, len(train), len(dev))
+    with training_bar() as progress:
+        result = tune_classifier(spec, train, dev, options, labels=labels, folder=folder.path, seed=config.seed, progress=progress)
+    folder.write("program.json", dump_classifier(result.model, corpus, folder=result.folder.name))
+    return result
+
+
+def local_model(config: DictConfig) -> lms.LocalModel | lms.ClassifierModel:
     """The model that the config names.
 
     Raises:
         RunError: It is not one that runs here.
     """
-    spec: lms.ModelSpec = build(config.model)
-    if not isinstance(spec, lms.LocalModel):
+    spec: AnySpec = build(config.model)
+    if not isinstance(spec, lms.LocalModel | lms.ClassifierModel):
         raise RunError(f"model={spec.name} has no weights here to train: use a local model, for example model=smollm2")
     return spec
+
+
+def note_sentences(
+    config: DictConfig, corpus: Corpus, spec: AnySpec, folder: RunFolder, record: dict[str, Any]
+) -> tuple[list[Sentence], list[Sentence]]:
+    """The sentences to train on and to judge by, written into the run's record."""
+    train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
+    note_corpus(record, corpus, "train", folder)
+    record["model"] = {"name": spec.name}
+    record["sentences"] = {"train": len(train), "dev": len(dev)}
+    folder.write("run.json", record)
+    return train, dev
 
 
 def collect_records(
@@ -66,11 +108,7 @@ def collect_records(
     if strategy.context != "none":
         raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
-    train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
-    note_corpus(record, corpus, "train", folder)
-    record["model"] = {"name": spec.name}
-    record["sentences"] = {"train": len(train), "dev": len(dev)}
-    folder.write("run.json", record)
+    train, dev = note_sentences(config, corpus, spec, folder, record)
     asked, said = config.copy(), Said.of(record)
     if strategy.demonstrations == "nearest":
         OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
@@ -91,24 +129,25 @@ def dev_sentences(corpus: Corpus, limit: int | None) -> list[Sentence]:
     return choose_sentences(corpus, "dev", limit)[0]
 
 
-def about(result: TuningResult) -> dict[str, Any]:
+def about(result: Result) -> dict[str, Any]:
     """What `run.json` says of a training."""
-    weights = find_weights(result.model)
+    model = result.model
+    weights = find_weights(with_base(model) if isinstance(model, lms.ClassifierModel) else model)
     return {
-        "model": {"name": result.model.name, "id": weights.id, "revision": weights.revision},
+        "model": {"name": model.name, "id": weights.id, "revision": weights.revision},
         "records": {"train": result.records, "dev": result.dev_records, "left_out": dict(Counter(result.left_out))},
         "epochs": [dataclasses.asdict(epoch) for epoch in result.epochs],
         "best_epoch": result.best,
         "steps": result.steps,
         "parameters": result.parameters,
-        "use": "model.adapter" if result.model.adapter else "model.path",
+        "use": "model.adapter" if model.adapter else "model.path",
     }
 
 
-def log_result(log: logging.Logger, result: TuningResult) -> None:
-    """Losses by epoch, and what was left out."""
+def log_result(log: logging.Logger, result: Result) -> None:
+    """What each epoch came to, and what was left out."""
     for epoch in result.epochs:
-        log.info("epoch %d: train loss %s, dev loss %s", epoch.number, epoch.train_loss, epoch.dev_loss)
+        log.info("epoch %d: train loss %s, dev loss %s, dev F1 %s", epoch.number, epoch.train_loss, epoch.dev_loss, epoch.dev_f1)
     if result.left_out:
         log.warning("%d records were longer than tuning.max_length and left out", len(result.left_out))
     log.info("done: %d steps, the weights of epoch %d are kept", result.steps, result.best)

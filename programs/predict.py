@@ -63,7 +63,7 @@ class Predictor:
         """
         records = self.folder.load_predictions()
         done = {key for key, record in records.items() if not _again(record)}
-        score = _Running(self.labels, self.mode)
+        score = Running(self.labels, self.mode)
         for sentence in sentences:
             if sentence.id in done:
                 score.add(sentence, records[sentence.id]["pred"])
@@ -115,12 +115,7 @@ class Predictor:
                     future.cancel()
 
     def _tag(self, sentence: Sentence) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "id": sentence.id,
-            "document": sentence.document,
-            "tokens": list(sentence.words),
-            "gold": list(sentence.tags),
-        }
+        record = blank_record(sentence)
         try:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None):
                 found = self.tagger(tokens=list(sentence.words), id=sentence.id)
@@ -138,12 +133,18 @@ class Predictor:
         return {**record, **said, "repairs": dict(+repairs), "usage": usage, "error": refused}
 
 
+def blank_record(sentence: Sentence) -> dict[str, Any]:
+    """What a line of `predictions.jsonl` says of a sentence before it is tagged."""
+    about = {"id": sentence.id, "document": sentence.document}
+    return {**about, "tokens": list(sentence.words), "gold": list(sentence.tags)}
+
+
 def _again(record: dict[str, Any]) -> bool:
     """Whether a sentence failed of something that may have passed by the next try."""
     return record["error"] is not None and record["error"] not in _LASTING
 
 
-class _Running:
+class Running:
     """The score so far; each sentence counts once."""
 
     def __init__(self, labels: Sequence[str], mode: Mode) -> None:

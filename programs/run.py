@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import lms
 from corpora import Corpus, InputError
 from programs.analysis import ErrorAnalysis, write_analysis
 from programs.assemble import build_parts, Parts, program_settings, Said
-from programs.compiled import dump_program
+from programs.classify import build_classification, Classification
 from programs.door import build, choices, given, log_to, open_door, output_folder
 from programs.predict import Predictor, progress_bar
+from programs.promptless import AnySpec, PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from programs.records import environment, note_corpus, now, recorded, RunFolder
 from programs.scoring import score_records
 from reports.analysis import errors_line
@@ -29,17 +31,22 @@ def main(config: DictConfig) -> None:
         return
     log = log_to(folder.path)
 
-    def started(corpus: Corpus, spec: lms.ModelSpec) -> None:
+    def started(corpus: Corpus, spec: AnySpec) -> None:
         note_corpus(record, corpus, config.split, folder)
         record["model"] = {"name": spec.name}
         folder.write("run.json", record)
 
     with recorded(folder, record, log):
         told: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
-        parts = build_parts(config, started, Said.of(record))
+        spec: AnySpec = build(config.model)
+        parts: Parts | Classification
+        if isinstance(spec, lms.ClassifierModel):
+            parts = build_classification(config, spec, started)
+        else:
+            parts = build_parts(config, started, Said.of(record))
         record |= parts.facts
         folder.write("run.json", record)
-        folder.write("program.json", dump_program(parts.tagger, parts.corpus))
+        folder.write("program.json", parts.program)
         log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
         predict(parts, folder, config)
     finish(parts, folder, config, record, told)
@@ -57,11 +64,15 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     """
     if config.resume is None:
         config, chosen = program_settings(config)
+        chosen = choices() | chosen
+        if promptless := _promptless(config, chosen, door):
+            config = without_prompt(config, given(), what=promptless)
+            chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
         record = {
             "status": "started",
             "started": now(),
             "config": OmegaConf.to_container(config, resolve=True),
-            "choices": choices() | chosen,
+            "choices": chosen,
             "given": sorted(given()),
             "seed": config.seed,
             **environment(),
@@ -75,6 +86,8 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     record = folder.read("run.json")
     began = OmegaConf.create({**record["config"], "resume": None})
     assert isinstance(began, DictConfig)
+    if promptless := _promptless(began, record["choices"], door):
+        refuse_prompt_keys(given(), what=promptless)
     asked = _settings(config)
     defaults = _settings(_defaults(door))
     for key, value in _settings(began).items():
@@ -88,8 +101,20 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         )
     record["status"] = "started"
     record.pop("error", None)
+    record.pop("reason", None)
     record.setdefault("resumed", []).append(now())
     return folder, began, record
+
+
+def _promptless(config: DictConfig, chosen: Mapping[str, str], door: str) -> str | None:
+    """The choice by which a run or a training classifies tokens, so that nothing that concerns prompts applies to it."""
+    if door == "finetune":
+        from tuning import Encoder
+
+        return f"tuning={chosen['tuning']}" if isinstance(build(config.tuning), Encoder) else None
+    if door == "run" and isinstance(build(config.model), lms.ClassifierModel):
+        return f"model={chosen['model']}"
+    return None
 
 
 def finished(record: dict[str, Any]) -> bool:
@@ -113,6 +138,7 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     if not finished(old):
         old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
         old.pop("error", None)
+        old.pop("reason", None)
     return old
 
 
@@ -138,9 +164,18 @@ def _settings(config: DictConfig) -> dict[str, Any]:
     return flat
 
 
-def predict(parts: Parts, folder: RunFolder, config: DictConfig) -> None:
+def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig) -> None:
     """Tag what the folder does not hold yet."""
-    predictor = Predictor(
+    with progress_bar(len(parts.sentences)) as progress:
+        if isinstance(parts, Classification):
+            parts.run(folder, progress)
+        else:
+            _predictor(parts, folder, config).run(parts.sentences, progress)
+    folder.sort_predictions([sentence.id for sentence in parts.sentences])
+
+
+def _predictor(parts: Parts, folder: RunFolder, config: DictConfig) -> Predictor:
+    return Predictor(
         tagger=parts.tagger,
         lm=parts.lm,
         adapter=parts.adapter,
@@ -150,16 +185,15 @@ def predict(parts: Parts, folder: RunFolder, config: DictConfig) -> None:
         concurrency=parts.spec.concurrency,
         stop_after=config.stop_after,
     )
-    with progress_bar(len(parts.sentences)) as progress:
-        predictor.run(parts.sentences, progress)
-    folder.sort_predictions([sentence.id for sentence in parts.sentences])
 
 
-def finish(parts: Parts, folder: RunFolder, config: DictConfig, record: dict[str, Any], told: ErrorAnalysis) -> None:
+def finish(
+    parts: Parts | Classification, folder: RunFolder, config: DictConfig, record: dict[str, Any], told: ErrorAnalysis
+) -> None:
     """Score the predictions, analyse their errors, complete the record, show the table."""
     records = list(folder.load_predictions().values())
     labels = [label.name for label in parts.corpus.labels]
-    scores = score_records(records, labels, parts.metric, alignment=parts.adapter.alignment, seed=config.seed)
+    scores = score_records(records, labels, parts.metric, alignment=parts.alignment, seed=config.seed)
     scores["limit"] = config.limit
     folder.write("scores.json", scores)
     errors = write_analysis(folder, parts.corpus, told, mode=parts.metric.mode, seed=config.seed, split=config.split)

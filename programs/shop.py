@@ -19,6 +19,7 @@ from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Watch
 from programs.privacy import check_privacy
+from programs.promptless import prompted
 from programs.records import note_corpus, RunFolder
 from programs.scoring import Metric
 from programs.tagger import Ensemble, Tagger
@@ -46,7 +47,7 @@ def limited(corpus: Corpus, split: str, limit: int | None) -> Corpus:
 
 def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch) -> Workshop:
     """Load corpus and models, and build the program to begin with."""
-    spec: lms.ModelSpec = build(config.model)
+    spec = prompted(build(config.model), "so there is no prompt to optimize")
     whole = load_corpus(config)
     corpus = limited(without_test(whole), "train", config.train_limit)
     train, _ = choose_sentences(corpus, "train", None)

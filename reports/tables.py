@@ -60,6 +60,7 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     seconds = record.get("seconds") or 0.0
     money = f", {record['cost']:.4f} US$" if record.get("cost") is not None else ""
     spent = f"{tokens.get('prompt_tokens', 0):,} prompt and {tokens.get('answer_tokens', 0):,} answer tokens"
+    spent = f"{tokens['pieces']:,} sub-word pieces, no prompt" if "pieces" in tokens else spent
     lines.append(f"{seconds:.0f} s, {spent}{money}")
     return lines
 

@@ -1,0 +1,123 @@
+"""Tagging with a model that was tuned to classify tokens: no prompt, no format, no strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TYPE_CHECKING
+
+import numpy as np
+from omegaconf import DictConfig
+
+import lms
+from corpora import Corpus, InputError, Sentence
+from corpora.viterbi import Lattice
+from programs.assemble import choose_sentences, load_corpus
+from programs.compiled import check_labels, CLASSIFIER, dump_classifier, read_program
+from programs.door import build
+from programs.predict import blank_record, Progress, Running
+from programs.records import RunFolder
+from programs.scoring import Metric
+
+if TYPE_CHECKING:
+    from lms.classifier import Reading, TokenClassifier
+
+_TOGETHER = 8
+
+
+@dataclass
+class Classification:
+    """What a run with a token classifier is made of.
+
+    Attributes:
+        corpus: Where the sentences are from.
+        sentences: Those of the run.
+        split_ids: Of the whole split.
+        spec: The model.
+        metric: How tags are read.
+        classifier: The model, loaded.
+        program: The content of `program.json`.
+        facts: For the run's record.
+    """
+
+    corpus: Corpus
+    sentences: list[Sentence]
+    split_ids: list[str]
+    spec: lms.ClassifierModel
+    metric: Metric
+    classifier: TokenClassifier
+    program: dict[str, Any]
+    facts: dict[str, Any]
+    alignment: ClassVar[str] = "tokens"
+
+    def run(self, folder: RunFolder, progress: Progress) -> None:
+        """Tag what the folder does not hold yet, sentences alike in length together."""
+        lattice = Lattice.of(self.classifier.classes)
+        records = folder.load_predictions()
+        score = Running([label.name for label in self.corpus.labels], self.metric.mode)
+        for sentence in self.sentences:
+            if sentence.id in records:
+                score.add(sentence, records[sentence.id]["pred"])
+        progress(score.sentences, score.f1)
+        todo = sorted((s for s in self.sentences if s.id not in records), key=lambda s: len(s.tokens))
+        size = self.spec.batch_size * _TOGETHER
+        for start in range(0, len(todo), size):
+            group = todo[start : start + size]
+            for sentence, reading in zip(group, self.classifier.classify([s.words for s in group]), strict=True):
+                record = tagged(sentence, reading, lattice)
+                folder.append(record)
+                score.add(sentence, record["pred"])
+            progress(score.sentences, score.f1)
+
+
+def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:
+    """A sentence's line of `predictions.jsonl`: the likeliest legal tags, and the posterior probability of each."""
+    scores = reading.log_probs.astype(np.float64)
+    pred = lattice.decode(scores)
+    said = {"pred": pred, "confidence": lattice.confidence(scores, pred), "raw": None}
+    return {**blank_record(sentence), **said, "repairs": {}, "usage": {"pieces": reading.pieces}, "error": None}
+
+
+def build_classification(
+    config: DictConfig, spec: lms.ClassifierModel, started: Callable[[Corpus, lms.ClassifierModel], None]
+) -> Classification:
+    """Build everything that a run needs.
+
+    Args:
+        config: The run's config.
+        spec: The model.
+        started: Called as soon as the corpus is known, before anything heavy is loaded.
+
+    Raises:
+        InputError: The model's classes are not the corpus' tags, or `program=` names a prompt.
+        ModelError: The model cannot be had, or was not tuned.
+    """
+    metric: Metric = build(config.metric)
+    corpus = load_corpus(config)
+    sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
+    started(corpus, spec)
+    facts: dict[str, Any] = {}
+    if config.program is not None:
+        content = read_program(Path(str(config.program)).expanduser())
+        if CLASSIFIER not in content:
+            problem = f"program={config.program} is a prompt, and model={spec.name} classifies tokens without one"
+            raise InputError(problem, remedy="Leave program= out, or use a model that answers prompts.")
+        check_labels(content, corpus)
+        facts["program"] = {"path": str(config.program)}
+    classifier = lms.build_classifier(spec)
+    check_classes(classifier.classes, corpus)
+    facts["model"] = {"name": spec.name, "id": classifier.weights.id, "revision": classifier.weights.revision}
+    return Classification(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
+
+
+def check_classes(classes: Sequence[str], corpus: Corpus) -> None:
+    """Refuse a model whose classes are not the tags of a corpus.
+
+    Raises:
+        InputError: Names both sides'.
+    """
+    if set(classes) != {"O", *(f"{prefix}-{label.name}" for label in corpus.labels for prefix in "BI")}:
+        labels = ", ".join(label.name for label in corpus.labels)
+        problem = f"the model tells apart {', '.join(classes)}; {corpus.name} has O, B- and I- of {labels}"
+        raise InputError(problem, remedy="Tune one for this corpus with programs.finetune tuning=encoder.")
