@@ -1,7 +1,7 @@
 """Scores of tags against tags: counts first, precision, recall and F1 after."""
 
 from metrics.bootstrap import document_bootstrap
-from metrics.calibration import calibration, judge_entities
+from metrics.calibration import calibration, entity_confidence, judge_entities
 from metrics.counts import add_counts, count_sentence, Counts, Mode
 from metrics.errors import classify, count_errors, ErrorKind, SpanError
 from metrics.feedback import feedback
@@ -22,6 +22,7 @@ __all__ = [
     "count_errors",
     "count_sentence",
     "document_bootstrap",
+    "entity_confidence",
     "feedback",
     "judge_entities",
     "signature",

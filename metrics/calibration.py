@@ -21,16 +21,23 @@ def judge_entities(gold: Sequence[str], pred: Sequence[str], confidence: Sequenc
     >>> judge_entities(["B-Sign", "I-Sign"], ["B-Sign", "I-Sign"], [0.9, 0.4])
     [(0.6, True)]
     """
-    if confidence is None:
-        return []
     truth = set(tag_spans(gold))
     judged: list[Judged] = []
     for span in tag_spans(pred):
-        known = [value for value in confidence[span[0] : span[1]] if value is not None]
-        if known:
-            mean = math.exp(sum(math.log(max(value, 1e-12)) for value in known) / len(known))
-            judged.append((round(mean, 12), span in truth))
+        mean = entity_confidence(confidence, span[0], span[1])
+        if mean is not None:
+            judged.append((mean, span in truth))
     return judged
+
+
+def entity_confidence(confidence: Sequence[float | None] | None, start: int, end: int) -> float | None:
+    """The geometric mean of the known probabilities of a span's tags, half-open; None if none is known.
+
+    >>> entity_confidence([0.9, None, 0.4], 0, 3), entity_confidence(None, 0, 3)
+    (0.6, None)
+    """
+    known = [value for value in (confidence or ())[start:end] if value is not None]
+    return round(math.exp(sum(math.log(max(value, 1e-12)) for value in known) / len(known)), 12) if known else None
 
 
 def calibration(judged: Iterable[Judged]) -> dict[str, Any] | None:

@@ -1,20 +1,32 @@
-"""`python -m programs.report FOLDER [FOLDER ...]`: a leaderboard of the jobs of sweeps.
+"""`python -m programs.report FOLDER [FOLDER ...]`: a leaderboard and a page of tables, figures and sentences.
 
-A FOLDER is a sweep's, with one folder a job, or a single job's own. Jobs that agree in all but the seed are one row.
+A FOLDER is a sweep's, with one folder a job, or a single job's own. Jobs that agree in all but the seed are one row of the
+leaderboard; the page shows each job.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from corpora import InputError
+from programs.analysis import read_analysis
 from programs.door import open_door, output_folder
-from programs.records import environment, now, RunFolder
+from programs.recorded_prompts import recorded_prompt
+from programs.records import environment, load_records, now, RunFolder
 from programs.sweeps import job_folders
+from reports.analysis import analysis_tables
 from reports.leaderboard import build_leaderboard, Job
+from reports.page import Report, write_page
+from reports.redaction import Redactor
 from reports.standings import markdown, print_leaderboard
+from reports.views import RunView, short_names
+
+_LISTS = ("tokens", "gold", "pred")
 
 
 def find_jobs(folder: Path) -> list[Path]:
@@ -51,18 +63,68 @@ def load_job(path: Path) -> Job:
         return Job(str(path), record, None, error="scores.json cannot be read")
 
 
+def load_view(job: Job) -> RunView:
+    """What the page shows of a scored job; what cannot be read is left out, and its view says why."""
+    path = Path(job.path)
+    assert job.scores is not None
+    if "per_type" not in job.scores:
+        return RunView(job=job, trouble="its scores.json has no scores by type")
+    try:
+        rows = list(load_records(path / "predictions.jsonl").values())
+    except InputError as error:
+        return RunView(job=job, trouble=f"its sentences cannot be shown: {error}")
+    if not all(map(_is_sentence, rows)):
+        return RunView(job=job, trouble="its sentences cannot be shown: predictions.jsonl has lines that are no predictions")
+    try:
+        program = RunFolder(path).read("program.json")
+    except InputError:
+        program = {}
+    prompt = recorded_prompt(job.record, program, list(job.scores["per_type"]))
+    try:
+        tables, trouble = analysis_tables(read_analysis(RunFolder(path))), ""
+    except (AttributeError, InputError, KeyError, TypeError, ValueError):
+        tables, trouble = [], "its errors.json cannot be read"
+    return RunView(job=job, rows=rows, prompt=prompt, tables=tables, trouble=trouble)
+
+
+def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, redact: bool) -> Report:
+    """The scored jobs in the order of the leaderboard, numbered and named."""
+    order = {path: place for place, path in enumerate(path for row in board["rows"] for path in row["jobs"])}
+    scored = sorted((job for job in jobs if job.scores is not None), key=lambda job: order[job.path])
+    names = short_names(scored, board["settings"])
+    views = [replace(load_view(job), number=n, name=name) for n, (job, name) in enumerate(zip(scored, names, strict=True), 1)]
+    if redact:
+        redactor = Redactor()
+        views = [redactor.redact(view) for view in views]
+    phi = any((job.record.get("corpus") or {}).get("phi") for job in scored)
+    return Report(views=views, board=board, about=about, phi=phi, redacted=redact)
+
+
+def _is_sentence(row: Mapping[str, Any]) -> bool:
+    """Whether a line of predictions has what the page shows: words, and a tag a word."""
+    if not all(isinstance(row.get(key), list) and all(isinstance(one, str) for one in row[key]) for key in _LISTS):
+        return False
+    return "document" in row and len({len(row[key]) for key in _LISTS}) == 1
+
+
 def main(config: DictConfig) -> None:
-    """Print the leaderboard; write `leaderboard.json` and `leaderboard.md`; print their folder last."""
+    """Print the leaderboard; write it, the page and its figures; print the page's path and, last, that of its folder."""
     if not config.folders:
         raise InputError("there is no sweep to report on", remedy="Give folders of sweeps: runs/<door>/<date_time>.")
+    if not isinstance(config.redact, bool):
+        raise InputError(f"redact={config.redact} is neither true nor false", remedy="Use redact=true for a page without text.")
     folders = [Path(str(path)).expanduser() for path in config.folders]
     paths = {path.resolve(): path for folder in folders for path in find_jobs(folder)}  # one given twice counts once
-    result = build_leaderboard([load_job(path) for path in paths.values()])
+    jobs = [load_job(path) for path in paths.values()]
+    result = build_leaderboard(jobs)
     folder = RunFolder(output_folder())
     about = {"folders": [str(path) for path in folders], "ended": now(), **environment()}
+    made = f"Made {about['ended']} by clinspan {(about['git']['commit'] or 'of no checkout')[:7]} from {len(jobs)} jobs."
     folder.write("leaderboard.json", {**about, **result})
     (folder.path / "leaderboard.md").write_text(markdown(result), encoding="utf-8")
+    page = write_page(build_report(jobs, result, made, redact=config.redact), folder.path)
     print_leaderboard(result)
+    print(page)
     print(folder.path)
 
 

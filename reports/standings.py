@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports.settings import said
+from reports.views import Table as Shown
 
 _WIDTH = 120
 _LEFT = ("settings", "note")
@@ -44,6 +45,13 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *body)]
     notes = [f"- {note}" for note in result["notes"]]
     return "\n".join(["# Leaderboard", "", *lines, "", *notes]) + "\n"
+
+
+def table_of(result: Mapping[str, Any]) -> Shown:
+    """The same as a table of a page."""
+    rows = [row for section in _sections(result) for row in section]
+    heads = [head.replace("\n", "") for head in _heads(result)]
+    return Shown(title="", columns=heads, rows=rows, notes=result["notes"])
 
 
 def _heads(result: Mapping[str, Any]) -> list[str]:

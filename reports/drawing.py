@@ -1,0 +1,101 @@
+"""How figures look, and how they become files and parts of a page."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Okabe and Ito (2008): eight colours that people with any kind of colour vision can tell apart
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "---", "+++")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+INK, GRID = "#1e2227", "#d5d2cb"
+_THEME = {INK: "currentColor", GRID: "var(--rule)"}
+_STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "hatch.linewidth": 0.5,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,  # names may have dollar signs in them
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Within it whatever is drawn looks alike: matplotlib asks for sizes and colours when a thing is made."""
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        yield
+
+
+def axes(*, width: float, height: float) -> tuple[Any, Any]:
+    """A figure, sizes in inches, and its one panel."""
+    figure, panels = grid(width=width, height=height, rows=1, columns=1)
+    return figure, panels[0][0]
+
+
+def grid(*, width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
+    """A figure, sizes in inches, and the array of its panels, which share their x axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=True)
+
+
+def legend_above(figure: Any, panel: Any, columns: int | None = None) -> None:
+    """What the panel shows, above it: inside there is no place that bars leave free for sure."""
+    handles, names = panel.get_legend_handles_labels()
+    room = int(figure.get_figwidth() * 15)  # letters in a line
+    fitting = max(1, room // (max(map(len, names)) + 6))
+    figure.legend(handles, names, loc="outside upper left", ncols=columns or fitting, frameon=False, fontsize=8)
+
+
+def drawn(text: str, most: int = 24) -> str:
+    """A name as figures can hold it: nothing that does not print, and cut.
+
+    >>> drawn("a\\tb"), drawn("RareDisease", 6)
+    ('a\ufffdb', 'RareD…')
+    """
+    plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
+def save_figure(figure: Any, folder: Path, name: str) -> str:
+    """Write `name`.png and `name`.svg, and give the drawing as an SVG element that takes the colours of the page it is in."""
+    from matplotlib import rc_context
+
+    with rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn for it
+        figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    (folder / f"{name}.svg").write_text(text, encoding="utf-8", errors="backslashreplace")
+    return _themed(text)
+
+
+def _themed(text: str) -> str:
+    """The `svg` element alone, without metadata and style sheet, ink and grid in the colours of the page.
+
+    >>> _themed('<?xml?><svg><metadata>x</metadata><path style="stroke: #1e2227"/></svg>')
+    '<svg><path style="stroke: currentColor"/></svg>'
+    """
+    element = text[text.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", element, flags=re.DOTALL)
+    for colour, word in _THEME.items():
+        element = element.replace(colour, word)
+    return element.strip()
