@@ -7,6 +7,13 @@ class ModelError(RuntimeError):
     """A model that cannot be had or used as configured; the message says what to do."""
 
 
+class UnavailableError(ModelError):
+    """A model that is configured rightly but cannot be had here: no weights, no endpoint, no key.
+
+    The message says how to get it. It holds names and addresses that the user gave, never text of prompts or answers.
+    """
+
+
 class PromptTooLongError(ValueError):
     """A prompt that leaves no room for its answer.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import dspy
 
-from lms.errors import ModelError
+from lms.errors import ModelError, UnavailableError
 from lms.specs import AzureModel, OpenAIModel
 
 
@@ -15,11 +15,11 @@ def build_azure(spec: AzureModel) -> dspy.LM:
     """The deployment as a DSPy model.
 
     Raises:
-        ModelError: The endpoint or the key is not in the environment.
+        UnavailableError: The endpoint or the key is not in the environment.
     """
     endpoint = spec.endpoint
     if not os.environ.get("AZURE_OPENAI_API_KEY"):
-        raise ModelError(f"model={spec.name} needs AZURE_OPENAI_API_KEY in the environment (endpoint: {endpoint})")
+        raise UnavailableError(f"model={spec.name} needs AZURE_OPENAI_API_KEY in the environment (endpoint: {endpoint})")
     deployment = spec.deployment or os.environ.get("AZURE_OPENAI_DEPLOYMENT") or spec.name
     options: dict[str, Any] = {"cache": False, "num_retries": spec.retries, "timeout": spec.timeout}
     version = os.environ.get("AZURE_OPENAI_API_VERSION", "")

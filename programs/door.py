@@ -23,10 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from corpora import InputError
+from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
 from programs.errors import RunError
-from programs.sweeps import note_failure, Sweeps
+from programs.sweeps import check_experiment, missing_part, note_failure, Sweeps
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _USER_ERRORS = (InputError, ModelError, RunError)
@@ -37,6 +38,9 @@ def open_door(
 ) -> None:
     """Run a job under Hydra and end the process: 0, or 2 after one message that says what to do.
 
+    A sweep ends with 2 if a job failed, the others having run; cells of an experiment preset that lack their model are no
+    failures, unless all do.
+
     Args:
         config_name: The door's file in `conf/`, without its suffix.
         job: What the door does with its config.
@@ -46,7 +50,8 @@ def open_door(
     if listed:
         sys.argv[1:] = gather(sys.argv[1:], listed, also)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
-    Plugins.instance().register(RayLauncher)  # Hydra's own search does not see into editable installs
+    for plugin in (CellsSweeper, RayLauncher):
+        Plugins.instance().register(plugin)  # Hydra's own search does not see into editable installs
     settle()
     failed, task = False, _importable(job)
 
@@ -54,12 +59,15 @@ def open_door(
         nonlocal failed
         settle()  # a launcher may have made this process
         try:
+            check_experiment()
             task(config)
         except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
-            failed = True  # of a sweep the other jobs go on
-            print(f"clinspan: {explain(error)}", file=sys.stderr)
+            lacking = missing_part(error, choices())
+            if lacking is None:  # of a sweep the other jobs go on
+                failed = True
+                print(f"clinspan: {explain(error)}", file=sys.stderr)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                note_failure(output_folder(), config, choices(), error)
+                note_failure(output_folder(), config, choices(), error, lacking)
 
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
     try:
@@ -73,6 +81,8 @@ def open_door(
         sys.exit(130)
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
+    if Sweeps.absent and not Sweeps.ran:
+        stop("none of the cells can run here; what each lacks stands above")
     if failed:
         sys.exit(2)
 

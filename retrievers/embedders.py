@@ -40,6 +40,10 @@ class EmbedderSpec:
     batch_size: int = 32
 
 
+class EmbedderUnavailableError(InputError):
+    """An embedder that cannot be had here; the message says how to get it."""
+
+
 class Embedder:
     """A loaded sentence-transformers model. Vectors have length 1, so their product is the cosine.
 
@@ -47,7 +51,8 @@ class Embedder:
         spec: Which model.
 
     Raises:
-        InputError: The model is not to be had; the message says how to get it.
+        InputError: The place that the spec names holds no model, or
+        EmbedderUnavailableError: the model is not to be had; the message says how to get it.
     """
 
     def __init__(self, spec: EmbedderSpec) -> None:
@@ -59,7 +64,8 @@ class Embedder:
             self.model: Any = SentenceTransformer(place, revision=spec.revision if place == spec.hub_id else None, device=None)
         except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
             remedy = f"Set retriever.embedder.path=FOLDER to a copy of {spec.hub_id or spec.name}, or use retriever=minilm."
-            raise InputError(f"the embedder {spec.name} cannot be had ({type(error).__name__})", remedy=remedy) from None
+            problem = f"the embedder {spec.name} cannot be had ({type(error).__name__})"
+            raise EmbedderUnavailableError(problem, remedy=remedy) from None
         self.window = int(self.model[0].auto_model.config.max_position_embeddings)
         self.model.max_seq_length = self.window
 
