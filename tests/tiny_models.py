@@ -1,0 +1,55 @@
+"""Tiny models of random weights, saved to disk as transformers saves them: for plumbing, not for scores."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import torch
+
+WORDS = "Wilson disease is a rare disorder of copper fever rash no the with and of liver".split()
+
+
+def word_piece(folder: Path, *, cased: bool = True) -> Any:
+    """A WordPiece tokenizer over characters and a few words; cased it has what Bio_ClinicalBERT's has."""
+    from transformers import BertTokenizerFast
+
+    signs = string.ascii_letters + string.digits + string.punctuation
+    words = [word if cased else word.lower() for word in WORDS]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *signs, *(f"##{sign}" for sign in signs), *words, "##s", "##tic"]
+    vocabulary = folder / "vocab.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary.write_text("\n".join(dict.fromkeys(names)) + "\n", encoding="utf-8")
+    return BertTokenizerFast(vocab={name: n for n, name in enumerate(dict.fromkeys(names))}, do_lower_case=not cased)
+
+
+def random_bert(folder: Path, *, cased: bool = True, positions: int = 64, head: bool = False) -> Path:
+    """A random BERT of two layers, as a masked language model (Bio_ClinicalBERT is saved so) or with a head."""
+    from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
+
+    tokenizer = word_piece(folder, cased=cased)
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=positions, **sizes)
+    (BertForTokenClassification if head else BertForMaskedLM)(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def random_llama(folder: Path, *, layers: int = 2) -> Path:
+    """A random Llama with a byte-level tokenizer whose pieces are single bytes."""
+    from tokenizers import decoders, models, pre_tokenizers, Tokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE(vocab={sign: n for n, sign in enumerate(["<|end|>", *alphabet])}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>")
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, max_position_embeddings=512, **sizes)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
