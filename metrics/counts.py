@@ -51,15 +51,15 @@ def entities(tags: Sequence[str], mode: Mode) -> set[Span]:
     `conlleval` is seqeval's default: an `I-` that continues nothing opens an entity. `strict` is its IOB2
     mode: such an `I-` belongs to no entity.
     """
-    if mode == "conlleval":
-        return {(str(label), int(start), int(end)) for label, start, end in get_entities(list(tags))}
-    found = Entities([list(tags)], IOB2).entities[0]
-    return {(str(e.tag), int(e.start), int(e.end) - 1) for e in found}
+    return set(_entities(tuple(tags), mode))
 
 
 @functools.lru_cache(maxsize=65536)
 def _entities(tags: tuple[str, ...], mode: Mode) -> frozenset[Span]:
-    return frozenset(entities(tags, mode))
+    if mode == "conlleval":
+        return frozenset((str(label), int(start), int(end)) for label, start, end in get_entities(list(tags)))
+    found = Entities([list(tags)], IOB2).entities[0]
+    return frozenset((str(e.tag), int(e.start), int(e.end) - 1) for e in found)
 
 
 def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
