@@ -123,7 +123,6 @@ class Result:
             "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, **f1},
             "start": {"key": start.key, "f1": start.f1[start.reached]},
             "target": self.shop.objective.target,
-            "tokens": dict(sum((trial.tokens for trial in self.trials), Counter[str]())),
         }
 
     def table(self) -> list[dict[str, Any]]:
@@ -132,17 +131,25 @@ class Result:
 
 
 def _spent(shop: Workshop, config: DictConfig, usage: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Tokens of the writing model where that is another, and US dollars of both; None where nothing has a price."""
+    """Tokens of the model and of the writing one where that is another, and US dollars of both; None where nothing has a price.
+
+    Candidates' tokens are on disk; what an optimizer asked besides is known of this process alone.
+    """
     trials = list(shop.judge.trials.values())
-    used = sum((trial.tokens for trial in trials if not _taught(shop, trial)), Counter[str]())
+    used = sum((trial.tokens for trial in trials if not _taught(shop, trial)), _told(usage, shop.lm.model))
     costs = [cost(used, build(config.model).price)]
     written = sum((trial.tokens for trial in trials if _taught(shop, trial)), Counter[str]())
     if config.reflection_model:
-        told = usage.get(shop.writer.model, {})
-        written.update(prompt_tokens=int(told.get("prompt_tokens") or 0), answer_tokens=int(told.get("completion_tokens") or 0))
+        written.update(_told(usage, shop.writer.model))
         costs.append(cost(written, build(config.reflection_model).price))
     known = [one for one in costs if one is not None]
-    return {"writer_tokens": dict(written), "cost": sum(known) if known else None}
+    return {"tokens": dict(used), "writer_tokens": dict(written), "cost": sum(known) if known else None}
+
+
+def _told(usage: Mapping[str, Mapping[str, Any]], model: str) -> Counter[str]:
+    """What DSPy counted of a model."""
+    told = usage.get(model, {})
+    return Counter(prompt_tokens=int(told.get("prompt_tokens") or 0), answer_tokens=int(told.get("completion_tokens") or 0))
 
 
 def _taught(shop: Workshop, trial: Trial) -> bool:

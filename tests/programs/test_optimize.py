@@ -73,6 +73,15 @@ def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
     assert not any(sentence in printed for sentence in script.gold if len(sentence) > 30)
 
 
+@pytest.mark.parametrize("name", ["bootstrap", "mipro"])
+def test_every_token_is_counted_once_whoever_asked(door: Door, server: ScriptedServer, script: Script, name: str) -> None:
+    """The judge's requests and those that an optimizer makes by itself."""
+    words = [f"optimizer={name}", *SMALL[name], *local(server), "train_limit=20", "strategy.k=2"]
+    record = load(folder_of(door("optimize", *words)) / "run.json")
+    asked = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
+    assert record["tokens"]["prompt_tokens"] == asked
+
+
 def test_a_compiled_program_goes_to_another_process_and_another_model(door: Door, server: ScriptedServer, script: Script) -> None:
     made = folder_of(
         door("optimize", "optimizer=grid", "optimizer.space=['label_wording=snake','strategy.k=8']", "strategy.k=1", *local(server))
