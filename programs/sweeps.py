@@ -77,15 +77,17 @@ def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
 
     Only messages of errors that say so are told, since others may hold what was read.
     """
-    if not choices.get("experiment"):
+    name = choices.get("experiment")
+    if not name:
         return None
     current: BaseException | None = error
     while current is not None:
         if isinstance(current, _UNAVAILABLE):
             return str(current)
         if isinstance(current, (InterpolationToMissingValueError, MissingMandatoryValue)):
-            wanted = f"conf/experiment/{choices['experiment']}.yaml says how it is trained"
-            return f"its fine-tuned model is not given: {wanted}, tuned.{choices.get('model')}=FOLDER gives it"
+            model = choices.get("model")
+            trained = f"python -m programs.finetune model={model}, with the settings that conf/experiment/{name}.yaml names"
+            return f"its fine-tuned model is not given: {trained}, then tuned.{model}=FOLDER/model"
         current = current.__cause__ or current.__context__
     return None
 

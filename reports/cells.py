@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FINE_TUNED = "fine_tuned"
+from reports.paper import Cell, FINE_TUNED
+
 _CLASSIFIER = "ClassifierModel"
 _LACKING = "not to be had here (with model=NAME model.path=FOLDER the preset runs one model from a folder):"
 
@@ -28,7 +29,7 @@ class CellRun:
     reason: str | None = None
 
 
-def cell_of(record: Mapping[str, Any]) -> tuple[str, str]:
+def cell_of(record: Mapping[str, Any]) -> Cell:
     """The model and the strategy of a run; `fine_tuned` stands for the strategy of a model that was trained on the corpus.
 
     >>> cell_of({"choices": {"model": "gpt4", "strategy": "rag"}, "config": {"model": {"_target_": "lms.AzureModel"}}})
@@ -48,7 +49,7 @@ def cell_lines(name: str, cells: Sequence[CellRun]) -> list[str]:
         name: The preset.
         cells: Its cells in the order of the sweep.
     """
-    seeds = {_seed(cell) for cell in cells}
+    seeds = {_seed(cell) for cell in cells if cell.record}
     ran = [cell for cell in cells if cell.scores is not None]
     lines = [f"{name}: {len(ran)} of {len(cells)} cells ran"]
     for cell in ran:

@@ -54,6 +54,36 @@ _TABLE_2: dict[str, tuple[Triple, Triple]] = {
     "universalner": ((0.1544, 0.0731, 0.0936), (0.5493, 0.1634, 0.2267)),
 }
 
+Cell = tuple[str, str]
+FINE_TUNED = "fine_tuned"
+TABLES: dict[str, tuple[Cell, ...]] = {
+    "table2": tuple((model, "zero_shot") for model in ("llama2", "meditron", "universalner", "medtuned", "gpt35", "gpt4")),
+    "table3": tuple((model, how) for how in ("zero_shot", "few_shot", "rag") for model in ("gpt35", "gpt4", "medtuned")),
+    "figure3": (
+        ("bioclinicalbert", FINE_TUNED),
+        ("medtuned", "zero_shot"),
+        ("medtuned", "few_shot"),
+        ("medtuned", FINE_TUNED),
+        ("gpt4", "zero_shot"),
+        ("gpt4", "few_shot"),
+    ),
+}
+"""The cells of the paper's tables, each a model and a strategy. Of the fine-tuned ones Figure 3 draws bars without figures."""
+
+
+def figures(table: str, cell: Cell) -> dict[str, Triple]:
+    """The published figures of a cell by label and `macro`; Table 2 has two labels, a cell without printed figures none.
+
+    >>> list(figures("table2", ("gpt4", "zero_shot"))), figures("figure3", ("medtuned", "fine_tuned"))
+    (['Disease', 'RareDisease'], {})
+    """
+    model, strategy = cell
+    rows: tuple[Triple, ...] = _TABLE_3.get(cell, ())
+    if not rows and strategy == "zero_shot":
+        rows = _TABLE_2.get(model, ())
+    shown = _ORDER[:2] if table == "table2" else _ORDER
+    return dict(zip(shown, rows, strict=False))
+
 
 def published(record: dict[str, Any]) -> dict[str, Triple] | None:
     """The paper's figures for a run, by label and `macro`, if the run is one of its cells.
@@ -66,9 +96,6 @@ def published(record: dict[str, Any]) -> dict[str, Triple] | None:
         return None
     if chosen.get("prompt") != "handwritten" or (chosen.get("format") != "bio_lines" and chosen.get("model") != "universalner"):
         return None
-    model, strategy = str(chosen.get("model")), str(chosen.get("strategy"))
-    if (model, strategy) in _TABLE_3:
-        return dict(zip(_ORDER, _TABLE_3[model, strategy], strict=True))
-    if strategy == "zero_shot" and model in _TABLE_2:
-        return dict(zip(_ORDER, _TABLE_2[model], strict=False))
-    return None
+    if (config.get("model") or {}).get("adapter") is not None:
+        return None
+    return figures("", (str(chosen.get("model")), str(chosen.get("strategy")))) or None
