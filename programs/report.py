@@ -24,7 +24,7 @@ from reports.leaderboard import build_leaderboard, Job
 from reports.page import Report, write_page
 from reports.redaction import Redactor
 from reports.standings import markdown, print_leaderboard
-from reports.views import RunView, short_names
+from reports.views import RunView
 
 _LISTS = ("tokens", "gold", "pred")
 
@@ -88,11 +88,10 @@ def load_view(job: Job) -> RunView:
 
 
 def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, redact: bool) -> Report:
-    """The scored jobs in the order of the leaderboard, numbered and named."""
+    """The scored jobs in the order of the leaderboard, numbered."""
     order = {path: place for place, path in enumerate(path for row in board["rows"] for path in row["jobs"])}
     scored = sorted((job for job in jobs if job.scores is not None), key=lambda job: order[job.path])
-    names = short_names(scored, board["settings"])
-    views = [replace(load_view(job), number=n, name=name) for n, (job, name) in enumerate(zip(scored, names, strict=True), 1)]
+    views = [replace(load_view(job), number=number) for number, job in enumerate(scored, 1)]
     if redact:
         redactor = Redactor()
         views = [redactor.redact(view) for view in views]

@@ -56,12 +56,12 @@ def grid(*, width: float, height: float, rows: int, columns: int) -> tuple[Any, 
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=True)
 
 
-def legend_above(figure: Any, panel: Any, columns: int | None = None) -> None:
+def legend_above(figure: Any, panel: Any) -> None:
     """What the panel shows, above it: inside there is no place that bars leave free for sure."""
     handles, names = panel.get_legend_handles_labels()
-    room = int(figure.get_figwidth() * 15)  # letters in a line
+    room = int(figure.get_figwidth() * 16)  # letters in a line
     fitting = max(1, room // (max(map(len, names)) + 6))
-    figure.legend(handles, names, loc="outside upper left", ncols=columns or fitting, frameon=False, fontsize=8)
+    figure.legend(handles, names, loc="outside upper left", ncols=fitting, frameon=False, fontsize=8)
 
 
 def drawn(text: str, most: int = 24) -> str:

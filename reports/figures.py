@@ -49,12 +49,12 @@ def plot_f1(runs: Sequence[RunView]) -> Any:
 
 def plot_errors(runs: Sequence[RunView]) -> Any:
     """Grouped bars, a group a kind of error, a bar a run."""
-    figure, panel = axes(width=7.0, height=3.8)
+    figure, panel = axes(width=5.6, height=3.8)
     for n, run in enumerate(runs):
         found = errors_of(run)
         values = [sum(count for (kind, _), count in found.items() if kind == wanted) for wanted in KINDS]
         _bars(panel, run, values, n=n, of=len(runs))
-    panel.set_xticks(range(len(KINDS)), [KIND_NAMES[kind] for kind in KINDS])
+    panel.set_xticks(range(len(KINDS)), [KIND_NAMES[kind].replace(" ", "\n", 1) for kind in KINDS])
     panel.set_ylabel("errors")
     legend_above(figure, panel)
     return figure
@@ -66,7 +66,7 @@ def plot_errors_by_type(runs: Sequence[RunView]) -> Any:
     columns = min(2, len(runs))
     lines = -(-len(runs) // columns)
     height = lines * (0.3 * len(labels) + 0.75) + 0.7
-    figure, panels = grid(width=7.0, height=height, rows=lines, columns=columns)
+    figure, panels = grid(width=6.2, height=height, rows=lines, columns=columns)
     for run, panel in zip(runs, panels.flat, strict=False):
         found, left = errors_of(run), [0] * len(labels)
         for n, kind in enumerate(KINDS):
@@ -80,7 +80,7 @@ def plot_errors_by_type(runs: Sequence[RunView]) -> Any:
         panel.grid(axis="x", color=GRID, linewidth=0.6)
     for panel in list(panels.flat)[len(runs) :]:
         panel.axis("off")
-    legend_above(figure, panels[0][0], len(KINDS))
+    legend_above(figure, panels[0][0])
     return figure
 
 

@@ -33,7 +33,7 @@ class Report:
     """What a page is made of.
 
     Attributes:
-        views: The scored runs; numbered, named, best first.
+        views: The scored runs; numbered, best first.
         board: What `reports.leaderboard.build_leaderboard` returns.
         about: Words about the report itself: when it was made, with what.
         phi: Whether any corpus is marked as patient data.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from metrics import Mode
 from reports.leaderboard import Job
-from reports.settings import said
+from reports.settings import differing, said
 
 Cell = str | int | float | None
 
@@ -45,7 +45,7 @@ class RunView:
         trouble: Why something of it cannot be shown.
         tables: Further tables.
         number: Its place on the page, from 1.
-        name: What tells it from the others, short.
+        name: What tells it from others of its group, short; `group_runs` gives it.
     """
 
     job: Job
@@ -103,23 +103,25 @@ class Group:
 
 
 def group_runs(views: Sequence[RunView]) -> list[Group]:
-    """Groups of comparable runs, the largest first."""
+    """Groups of comparable runs, the largest first, each run with a name that tells it from others of its group."""
     groups: dict[tuple[str, ...], list[RunView]] = {}
     for view in views:
         place = _fingerprint(view.rows) if view.rows else view.job.basis
         groups.setdefault((place, view.mode, *view.labels), []).append(view)
     ordered = sorted(groups.values(), key=lambda runs: -len(runs))
-    return [Group(title=_title(runs[0]), runs=runs, sentences=runs[0].rows) for runs in ordered]
+    return [Group(title=_title(runs[0]), runs=_named(runs), sentences=runs[0].rows) for runs in ordered]
 
 
-def short_names(jobs: Sequence[Job], keys: Sequence[str]) -> list[str]:
-    """A name a job: the values of the settings that differ, or its strategy; where names are equal, its seed or folder.
+def _named(views: Sequence[RunView]) -> list[RunView]:
+    names = short_names([view.job for view in views])
+    return [replace(view, name=name) for view, name in zip(views, names, strict=True)]
 
-    Args:
-        jobs: The jobs.
-        keys: The settings that differ.
-    """
-    told = [", ".join(_value(key, job.settings[key]) for key in keys if key in job.settings) for job in jobs]
+
+def short_names(jobs: Sequence[Job]) -> list[str]:
+    """A name a job: the values of the settings that differ, or its strategy; where names are equal, its seed or folder."""
+    groups = {"optimizer"}.union(*((job.record.get("choices") or {}).keys() for job in jobs))
+    keys = differing([job.settings for job in jobs], groups)
+    told = [", ".join(_value(key, job.settings[key]) for key in keys if job.settings.get(key) is not None) for job in jobs]
     names = [name or str(job.settings.get("strategy") or "") for name, job in zip(told, jobs, strict=True)]
     for more in ([f"seed {job.seed}" for job in jobs], [folder_name(job.path) for job in jobs]):
         longer = [f"{name}, {word}" if name else word for name, word in zip(names, more, strict=True)]

@@ -6,6 +6,14 @@ function options(select, rows) {
   select.replaceChildren(...rows.map(([value, text]) => make("option", { value }, text)));
 }
 
+// The runs under what they were measured on, if that is not one and the same.
+function groupedRuns() {
+  const { runs, groups } = block("data");
+  const option = (run) => make("option", { value: run.number }, `${run.number} ${run.name}`);
+  if (groups.length === 1) return runs.map(option);
+  return groups.map((group, n) => make("optgroup", { label: group.title }, ...runs.filter((run) => run.group === n).map(option)));
+}
+
 function chooseFirst(number) {
   const { runs, groups } = block("data");
   state.first = runs.find((run) => String(run.number) === number);
@@ -125,7 +133,7 @@ function begin() {
   const { runs, kinds } = block("data");
   byId("none").hidden = runs.length > 0;
   if (!runs.length) return;
-  options(byId("a"), runs.map((run) => [run.number, `${run.number} ${run.name}`]));
+  byId("a").replaceChildren(...groupedRuns());
   options(byId("kind"), [["", "any or none"], ...kinds.map((name, n) => [n, name]), [REPAIRED, "answer repaired"], [FAILED, "sentence failed"]]);
   chooseFirst(byId("a").value);
   for (const part of document.querySelectorAll("#filters, #legend, .pager")) part.hidden = false;

@@ -99,6 +99,14 @@ def test_runs_are_grouped_by_their_sentences(tmp_path: Path) -> None:
     groups = group_runs(list(views_of(*(tmp_path / name for name in "abcd")).values()))
     assert [[Path(run.job.path).name for run in group.runs] for group in groups] == [["a", "b"], ["d"], ["c"]]
     assert groups[0].title == "mini test, 6 sentences"
+    assert [[run.name for run in group.runs] for group in groups] == [["few_shot", "knn"], ["few_shot"], ["few_shot"]]
+
+
+def test_runs_that_differ_in_nothing_else_are_named_by_seed_or_folder(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2), ("c", 2)):
+        write_run(tmp_path / name, some_sentences(), seed=seed)
+    (group,) = group_runs(list(views_of(*(tmp_path / name for name in "abc")).values()))
+    assert [run.name for run in group.runs] == ["few_shot, seed 1", "few_shot, seed 2, b", "few_shot, seed 2, c"]
 
 
 def test_a_run_that_cannot_be_shown_whole_is_shown_as_far_as_it_can(tmp_path: Path) -> None:
