@@ -43,9 +43,13 @@ class Encoder:
         if not self._controlled(messages):
             return self._tokens(self._written(messages), first=True)
         held = [(role, f"{_OPEN}{number}{_CLOSE}") for number, (role, _) in enumerate(messages)]
-        ids: list[int] = []
-        for number, piece in enumerate(re.split(f"{_OPEN}(\\d+){_CLOSE}", self._written(held))):
-            ids += self.plain(messages[int(piece)][1]) if number % 2 else self._tokens(piece, first=not number)
+        first, *pieces = re.split(f"{_OPEN}(\\d+){_CLOSE}", self._written(held))
+        ids = [*self._tokens(first, first=True)]
+        begun = bool(first)
+        for number, piece in enumerate(pieces):
+            text, encode = (piece, self._inner) if number % 2 else (messages[int(piece)][1], self.plain)
+            ids += self._behind(encode, text) if begun else encode(text)
+            begun = begun or bool(text)
         return tuple(ids)
 
     def answer(self, messages: Sequence[Message], text: str) -> tuple[int, ...]:
@@ -55,10 +59,10 @@ class Encoder:
         """
         said = self.lead + text
         if self._controlled([*messages, ("assistant", text)]):
-            return (*self.plain(said), self.end)
+            return (*self._behind(self.plain, said), self.end)
         before = self.prompt(messages)
         whole = self._tokens(self._written(messages) + said, first=True)
-        return (*(whole[len(before) :] if whole[: len(before)] == before else self.plain(said)), self.end)
+        return (*(whole[len(before) :] if whole[: len(before)] == before else self._behind(self.plain, said)), self.end)
 
     @functools.cached_property
     def end(self) -> int:
@@ -75,6 +79,19 @@ class Encoder:
         one, other = (self.prompt([*before, (role, probe)]) for probe in ("a", "7"))
         same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
         return one[:same]
+
+    def _behind(self, encode: Plain, text: str) -> tuple[int, ...]:
+        """The tokens of a text that stands behind another: where a tokenizer puts a space before every text, without that space."""
+        return encode("\n" + text)[len(self._line_end) :] if self._line_end else encode(text)
+
+    @functools.cached_property
+    def _line_end(self) -> tuple[int, ...]:
+        """The tokens of a line end where the tokenizer puts a space before every text, else none."""
+        end, both = self.plain("\n"), self.plain("\na")
+        return end if both != (*end, *self.plain("a")) and both[: len(end)] == end else ()
+
+    def _inner(self, text: str) -> tuple[int, ...]:
+        return self._tokens(text, first=False)
 
     def _written(self, messages: Sequence[Message]) -> str:
         return TEMPLATES[self.template](messages, self.tokenizer)
