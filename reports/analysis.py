@@ -27,10 +27,10 @@ _READINGS = {
     "document": "document: (document, type, text)",
 }
 _BREAKDOWNS = {
-    "span_length": "tokens of the mention",
-    "sentence_length": "tokens of the sentence",
-    "rarity": "gold mentions of that text in train",
-    "seen": "text among train's mentions",
+    "span_length": ("length of the mention", "tokens"),
+    "sentence_length": ("length of the sentence", "tokens"),
+    "rarity": ("rarity of the mention", "gold mentions of that text in train"),
+    "seen": ("mentions seen in train", "text of a mention in train"),
 }
 
 
@@ -116,12 +116,12 @@ def _confusion_table(analysis: Mapping[str, Any]) -> Table:
 
 
 def _breakdown_table(name: str, bins: Mapping[str, Mapping[str, float]]) -> Table:
-    heads = _BREAKDOWNS.get(name, name)
+    title, head = _BREAKDOWNS.get(name, (name, name))
     rows: list[list[Cell]] = [
         [key, int(r["gold"]), int(r["pred"]), r["precision"], r["recall"], r["f1"]] for key, r in bins.items()
     ]
-    columns = [heads, "gold", "predicted", "precision", "recall", "F1"]
-    return Table(title=f"Exact scores by {heads}", columns=columns, rows=rows)
+    columns = [head, "gold", "predicted", "precision", "recall", "F1"]
+    return Table(title=f"Exact scores by {title}", columns=columns, rows=rows)
 
 
 def _scores_table(analysis: Mapping[str, Any]) -> Table:
