@@ -37,7 +37,7 @@ def recorded_prompt(record: Mapping[str, Any], program: Mapping[str, Any], label
         the sentence's tokens in the slot's place; `slot`; `notes`, what the prompt had besides. None if the program says
         nothing to a model.
     """
-    states = [state for state in member_states(program) if isinstance(state.get("tag"), Mapping)]
+    states = [state for state in member_states(program) if isinstance(state, Mapping) and isinstance(state.get("tag"), Mapping)]
     if not states:
         return None
     questions: list[dict[str, Any]] = []

@@ -20,12 +20,14 @@ from programs.recorded_prompts import recorded_prompt
 from programs.records import environment, load_records, now, RunFolder
 from programs.sweeps import job_folders
 from reports.analysis import analysis_tables
+from reports.grid import grid_tables
 from reports.leaderboard import build_leaderboard, Job
 from reports.page import Report, write_page
 from reports.redaction import Redactor
 from reports.standings import markdown, print_leaderboard
 from reports.views import RunView
 
+_DAMAGE = (AttributeError, InputError, KeyError, TypeError, ValueError)
 _LISTS = ("tokens", "gold", "pred")
 
 
@@ -76,15 +78,19 @@ def load_view(job: Job) -> RunView:
     if not all(map(_is_sentence, rows)):
         return RunView(job=job, trouble="its sentences cannot be shown: predictions.jsonl has lines that are no predictions")
     try:
-        program = RunFolder(path).read("program.json")
-    except InputError:
-        program = {}
-    prompt = recorded_prompt(job.record, program, list(job.scores["per_type"]))
-    try:
         tables, trouble = analysis_tables(read_analysis(RunFolder(path))), ""
-    except (AttributeError, InputError, KeyError, TypeError, ValueError):
+    except _DAMAGE:
         tables, trouble = [], "its errors.json cannot be read"
-    return RunView(job=job, rows=rows, prompt=prompt, tables=tables, trouble=trouble)
+    return RunView(job=job, rows=rows, prompt=_prompt(job), tables=tables, trouble=trouble)
+
+
+def _prompt(job: Job) -> dict[str, Any] | None:
+    """What the job asked of its model; None if its folder does not say."""
+    assert job.scores is not None
+    try:
+        return recorded_prompt(job.record, RunFolder(Path(job.path)).read("program.json"), list(job.scores["per_type"]))
+    except _DAMAGE:
+        return None
 
 
 def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, redact: bool) -> Report:
@@ -96,14 +102,20 @@ def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, r
         redactor = Redactor()
         views = [redactor.redact(view) for view in views]
     phi = any((job.record.get("corpus") or {}).get("phi") for job in scored)
-    return Report(views=views, board=board, about=about, phi=phi, redacted=redact)
+    paper = grid_tables([(job.record, job.scores) for job in jobs])
+    return Report(views=views, board=board, paper=paper, about=about, phi=phi, redacted=redact)
 
 
 def _is_sentence(row: Mapping[str, Any]) -> bool:
-    """Whether a line of predictions has what the page shows: words, and a tag a word."""
+    """Whether a line of predictions has what the page shows: words, a tag a word, and a number or nothing a confidence."""
     if not all(isinstance(row.get(key), list) and all(isinstance(one, str) for one in row[key]) for key in _LISTS):
         return False
-    return "document" in row and len({len(row[key]) for key in _LISTS}) == 1
+    if not all(tag == "O" or tag[:2] in ("B-", "I-") for key in ("gold", "pred") for tag in row[key]):
+        return False
+    confidence, repairs = row.get("confidence"), row.get("repairs", {})
+    numbers = isinstance(confidence or [], list) and all(isinstance(one, float | int | None) for one in confidence or [])
+    alike = len({len(row[key]) for key in _LISTS}) == 1 and isinstance(row.get("document"), str)
+    return numbers and alike and isinstance(repairs, dict)
 
 
 def main(config: DictConfig) -> None:

@@ -19,7 +19,7 @@ _LETTERS = 44
 def draw_figures(group: Group) -> dict[str, tuple[str, Any]]:
     """The figures that the group's runs give something to draw for: by name the caption and the matplotlib figure."""
     runs = group.runs[:SHOWN]
-    rest = f" The first {SHOWN} of {len(group.runs)} runs, by micro F1." if len(group.runs) > SHOWN else ""
+    rest = f" The first {SHOWN} of {len(group.runs)} runs, as the leaderboard has them." if len(group.runs) > SHOWN else ""
     found: dict[str, tuple[str, Any]] = {}
     for name, (caption, wanted, draw) in _FIGURES.items():
         usable = [run for run in runs if wanted(run)]
@@ -32,7 +32,7 @@ def draw_figures(group: Group) -> dict[str, tuple[str, Any]]:
 def plot_f1(runs: Sequence[RunView]) -> Any:
     """Grouped bars, a group a type, macro and micro; a bar a run, with its 95 % interval."""
     names = [*runs[0].labels, "macro", "micro"]
-    figure, panel = axes(width=max(7.0, 0.35 * len(names) * len(runs) + 2), height=3.4)
+    figure, panel = axes(width=min(11.0, max(7.0, 0.35 * len(names) * len(runs) + 2)), height=3.4)
     for n, run in enumerate(runs):
         values = [_f1(run, name) for name in names]
         bounds = [_bounds(run, name) for name in names]

@@ -35,6 +35,7 @@ class Report:
     Attributes:
         views: The scored runs; numbered, best first.
         board: What `reports.leaderboard.build_leaderboard` returns.
+        paper: The paper's tables with these runs beside them, see `reports.grid`.
         about: Words about the report itself: when it was made, with what.
         phi: Whether any corpus is marked as patient data.
         redacted: Whether the text has been taken out, see `reports.redaction`.
@@ -42,6 +43,7 @@ class Report:
 
     views: Sequence[RunView]
     board: Mapping[str, Any]
+    paper: Sequence[Table]
     about: str
     phi: bool
     redacted: bool

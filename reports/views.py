@@ -85,7 +85,7 @@ class Group:
 
     Attributes:
         title: The corpus, the split and the number of sentences.
-        runs: Its runs, best micro F1 first.
+        runs: Its runs in the order of the leaderboard.
         sentences: The lines of one of its runs, for what they have in common; empty if no run has any.
     """
 

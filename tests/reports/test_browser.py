@@ -86,9 +86,10 @@ def report(folder: Path, *runs: Path, redact: bool = False) -> Path:
     return write_page(build_report(jobs, build_leaderboard(jobs), "made by a test", redact=redact), folder)
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two runs: the second is wrong in sentence 0, and right in sentence 4."""
+    tmp_path = tmp_path_factory.mktemp("two")
     other = some_sentences()
     other[0] = sentence(0, "He has high fever .", "..Ss.", "....D", confidence=[None, None, None, None, 0.3])
     other[4] = sentence(4, "a cough came", ".S.", ".S.", confidence=[None, 0.95, None])
@@ -186,11 +187,13 @@ def test_prompt_and_answer_are_shown_on_demand(opened: Opened, two: Path) -> Non
     page = opened.open(two)
     page.select_option("#a", numbered(page, "few_shot"))
     page.locator(".more summary").nth(1).click()
+    page.wait_for_selector(".asked")
     texts = page.locator(".asked pre").all_inner_texts()
     assert texts[0] == "answer 1"
     assert texts[1].startswith("Find signs.")
     assert texts[-1] == "He has high fever ."
     page.locator(".more summary").nth(5).click()
+    page.locator(".sentence").nth(5).locator(".asked").wait_for()
     assert page.locator(".sentence").nth(5).locator("pre.answer").all_inner_texts() == ["found", "[]"]
 
 
@@ -200,7 +203,7 @@ def test_keys(opened: Opened, two: Path) -> None:
     page.keyboard.press("j")
     assert page.evaluate("document.activeElement.dataset.n") == "1"
     page.keyboard.press("Enter")
-    assert page.locator(".asked").count() == 1
+    page.locator(".sentence").nth(1).locator(".asked").wait_for()
     page.keyboard.press("k")
     assert page.evaluate("document.activeElement.dataset.n") == "0"
     page.keyboard.press("/")
@@ -230,6 +233,7 @@ def test_hostile_text_stays_text(opened: Opened, tmp_path: Path) -> None:
     page.select_option("#b", index=1)
     page.click("#difference summary")
     page.click(".more summary")
+    page.locator(".asked").first.wait_for()
     assert opened.ids == [HOSTILE]
     assert page.locator(".word").first.inner_text() == HOSTILE
     assert page.locator("img").count() == 0

@@ -73,6 +73,28 @@ def test_tables_of_a_run(tmp_path: Path) -> None:
     assert "12 s, 900 prompt and 60 answer tokens" in rest
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"pred": ["B-Sign"]}, {"gold": ["x", "O"]}, {"document": 3}, {"tokens": "ab"}, {"confidence": ["a", "b"]}, {"repairs": 1}],
+)
+def test_lines_that_are_no_predictions_are_not_shown(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    run = write_run(tmp_path / "run", some_sentences())
+    row = {**sentence(0, "high fever", "Ss", "Ss"), **wrong}
+    (run / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    view = views_of(run)["run"]
+    assert not view.rows
+    assert "no predictions" in view.trouble
+    page_of(tmp_path / "page", report_of(run))
+
+
+@pytest.mark.parametrize("program", ["[]", '{"members": ["a", 1]}', '{"tag": {"demos": 3, "signature": "x"}}', '{"members": 3}'])
+def test_a_program_that_is_none_leaves_the_prompt_out(tmp_path: Path, program: str) -> None:
+    run = write_run(tmp_path / "run", some_sentences())
+    (run / "program.json").write_text(program)
+    view = views_of(run)["run"]
+    assert (view.prompt, len(view.rows)) == (None, 6)
+
+
 def test_the_papers_figures_stand_beside_a_run_that_is_one_of_its_cells(tmp_path: Path) -> None:
     labels = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
     chosen = {"corpus": "raredis", "model": "gpt4", "strategy": "few_shot", "format": "bio_lines", "prompt": "handwritten"}
@@ -87,6 +109,7 @@ def test_the_papers_figures_stand_beside_a_run_that_is_one_of_its_cells(tmp_path
     page = page_of(tmp_path / "page", report)
     assert "0.2619" in page
     assert "Micro F1 against cost." in page
+    assert "Beside the paper" in page
     assert (tmp_path / "page" / "cost.png").is_file()
 
 
