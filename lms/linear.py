@@ -14,6 +14,7 @@ import torch
 from torch import nn, Tensor
 
 _ROWS = 256
+_STEP = 8
 
 
 class PackedLinear(nn.Module):
@@ -30,9 +31,12 @@ class PackedLinear(nn.Module):
         self.bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Shape (..., in_features) to (..., out_features)."""
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self.packed, self.bias, "none", [], "")
-        return found
+        """Shape (..., rows, in_features) to (..., rows, out_features)."""
+        rows = inputs.shape[-2]
+        more = padded_rows(rows) - rows
+        padded = nn.functional.pad(inputs, (0, 0, 0, more)) if more else inputs
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(padded, self.packed, self.bias, "none", [], "")
+        return found[..., :rows, :] if more else found
 
     def plain(self) -> nn.Linear:
         """The layer as it was."""
@@ -41,6 +45,17 @@ class PackedLinear(nn.Module):
         if self.bias is not None:
             linear.bias = nn.Parameter(self.bias, requires_grad=False)
         return linear
+
+
+def padded_rows(rows: int) -> int:
+    """How many rows are multiplied for so many: oneDNN keeps code and scratch memory for each number of rows it has met.
+
+    The layers of a 135M model take 600 MiB for all numbers up to 256, and 80 MiB for those up to which is rounded here.
+
+    >>> [padded_rows(rows) for rows in (1, 7, 9, 256)]
+    [1, 7, 16, 256]
+    """
+    return rows if rows < _STEP else -(-rows // _STEP) * _STEP
 
 
 def pack(model: Any) -> None:
