@@ -20,7 +20,6 @@ from programs.labels import present_labels
 from programs.privacy import check_privacy
 from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 from programs.tagger import Tagger
-from programs.verification import Verifier
 
 if TYPE_CHECKING:
     from retrievers import Embedder, EmbedderSpec
@@ -48,8 +47,6 @@ def build_member(
         called=called,
     )
     tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state)
-    strategy: Strategy = build(config.strategy)
-    tagger.verify = Verifier(adapter, strategy.threshold) if strategy.verify == "each" else None
     tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})

@@ -125,7 +125,7 @@ class Predictor:
             return {**record, **failed, "error": failure_name(error)}
         repairs = Counter(found.repairs)
         repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
-        raw = found.answers[""] if found.answers.keys() == {""} else found.answers
+        raw = found.answers.get("", found.answers)
         refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
         pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
         usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}

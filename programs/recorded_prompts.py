@@ -21,7 +21,6 @@ _NEAREST = "Before the sentence stood its {} nearest training sentences as demon
 _RETRIEVED = "Before the sentence stood the chunks that were retrieved for it; they are not recorded."
 _FREQUENT = "The order of labels was that of their frequency in the train split; here it is the corpus' own."
 _DROPPED = "Where an answer's repairs say demonstration_dropped, so many of the first demonstrations were left out."
-_VERIFIED = "Each span that was found was asked about afterwards, with its sentence and its type's definition."
 _UNREAD = "The format of this run cannot be built from its record: only instructions and demonstrations are shown."
 
 
@@ -68,8 +67,6 @@ def _member(record: Mapping[str, Any], state: Mapping[str, Any], labels: Sequenc
         notes.append(_FREQUENT)
     if demos and strategy.get("overflow") == "drop":
         notes.append(_DROPPED)
-    if strategy.get("verify") == "each":
-        notes.append(_VERIFIED)
     try:
         return _asked(_format(config, settings, labels), instructions, demos), notes
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):  # the record of another version

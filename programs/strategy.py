@@ -1,7 +1,4 @@
-"""A strategy is two answers: where do demonstrations come from, and what context is added.
-
-A third, whether the model is asked again about what it found, is not of the paper.
-"""
+"""A strategy is two answers: where do demonstrations come from, and what context is added."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from corpora import Corpus, InputError, Sentence
 Demonstrations = Literal["none", "fixed", "nearest"]
 Context = Literal["none", "retrieved"]
 Overflow = Literal["error", "drop"]
-Verification = Literal["none", "each"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +23,21 @@ class Strategy:
         k: Number of demonstrations.
         overflow: A prompt that does not fit the model's context is an `error`, or loses demonstrations
             (`drop`), the first and so the farthest first, until it fits; each is counted.
-        verify: Ask about `each` span that was found, or `none`.
-        threshold: Least probability of yes, 0 to 1, with which a span that was asked about stands.
     """
 
     demonstrations: Demonstrations = "none"
     context: Context = "none"
     k: int = 5
     overflow: Overflow = "drop"
-    verify: Verification = "none"
-    threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow), ("verify", Verification))
+        kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow))
         for name, kind in kinds:
             if getattr(self, name) not in get_args(kind):
                 remedy = f"Use one of {', '.join(get_args(kind))}."
                 raise InputError(f"strategy.{name}={getattr(self, name)} is not known", remedy=remedy)
         if self.k < 1:
             raise InputError("strategy.k must be at least 1", remedy="Use strategy=zero_shot for no demonstrations.")
-        if not 0 <= self.threshold <= 1:
-            raise InputError(f"strategy.threshold={self.threshold} is no probability", remedy="Use a number from 0 to 1.")
 
     @property
     def name(self) -> str:
@@ -56,8 +46,7 @@ class Strategy:
         '3 nearest'
         """
         parts = [f"{self.k} {self.demonstrations}"] if self.demonstrations != "none" else []
-        parts = parts + ["context"] * (self.context == "retrieved") or ["zero-shot"]
-        return " + ".join(parts + ["verified"] * (self.verify == "each"))
+        return " + ".join(parts + ["context"] * (self.context == "retrieved")) or "zero-shot"
 
 
 def demonstration_pool(corpus: Corpus, strategy: Strategy) -> list[Sentence]:

@@ -17,7 +17,6 @@ from programs.strategy import Overflow
 
 Lookup = Callable[[str], Sequence[Any]]
 Setting = Callable[[], AbstractContextManager[Any]]
-Verify = Callable[[dspy.Prediction, Sequence[str], str], dspy.Prediction]
 
 
 class Tagger(dspy.Module):
@@ -29,7 +28,6 @@ class Tagger(dspy.Module):
         nearest: Gives the demonstrations of a sentence's text, nearest last.
         retrieve: Gives the chunks of a sentence's text, best first.
         overflow: What to do with a prompt that does not fit: `error` or `drop`.
-        verify: Strikes spans of a prediction, given the tokens and the sentence's id; see `programs.verification`.
         setting: The model and the format it runs with, where those are not DSPy's current ones: an optimizer has another
             model and another adapter to write prompts with.
         settings: What is saved with it, see `programs.compiled`.
@@ -43,15 +41,13 @@ class Tagger(dspy.Module):
         nearest: Lookup | None = None,
         retrieve: Lookup | None = None,
         overflow: Overflow = "error",
-        verify: Verify | None = None,
         setting: Setting = nullcontext,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.tag = dspy.Predict(build_signature(instructions))
         self.tag.demos = list(demonstrations)
-        self.nearest, self.retrieve, self.overflow = nearest, retrieve, overflow
-        self.verify, self.setting = verify, setting
+        self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.settings = dict(settings or {})
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
@@ -75,8 +71,7 @@ class Tagger(dspy.Module):
             PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
         """
         with self.setting():
-            found = self._tagged(tokens, id)
-            return self.verify(found, tokens, id) if self.verify else found
+            return self._tagged(tokens, id)
 
     def _tagged(self, tokens: Sequence[str], id: str) -> dspy.Prediction:
         demos, context = self.surroundings(tokens)

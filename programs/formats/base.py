@@ -157,8 +157,11 @@ class Format(dspy.Adapter):
         for key, request in self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name):
             response = lm(request)
             answers[key] = response.message.text or ""
-            pieces[key] = answer_pieces(response.logprobs)
-            used.update(usage_of(response))
+            pieces[key] = _pieces(response.logprobs)
+            used["prompt_tokens"] += response.usage.input_tokens or 0
+            used["answer_tokens"] += response.usage.output_tokens or 0
+            used["cached_tokens"] += response.usage.cache_read_tokens or 0
+            used["passes"] += (response.provider_data or {}).get("passes", 0)
             used[f"ended_by_{response.finish_reason}"] += 1
         decoded = self.read(answers, tokens) if tokens else Decoded([])
         return [
@@ -195,7 +198,7 @@ class Format(dspy.Adapter):
         )
         if isinstance(lm.engine, str):  # a server gets what its protocol knows
             budget = int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN
-            return self.wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
+            return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
         if self.constrained and getattr(lm.engine, "takes_grammar", False):
             extensions |= {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
@@ -203,8 +206,7 @@ class Format(dspy.Adapter):
             extensions["lines"] = len(tokens) + self.lines
         return lm15.Config(temperature=0.0, extensions=extensions)
 
-    def wire_config(self, budget: int, grammar: Grammar, schema: dict[str, Any] | None, draft: str | None) -> lm15.Config:
-        """What a server is asked for: a budget in tokens, and of the rest what its protocol knows."""
+    def _wire_config(self, budget: int, grammar: Grammar, schema: dict[str, Any] | None, draft: str | None) -> lm15.Config:
         extensions: dict[str, Any] = {}
         form = None
         if self.wire.grammar == "structured_outputs":
@@ -238,17 +240,7 @@ def shown_tokens(tokens: Sequence[str]) -> list[str]:
     return [" ".join(token.split()) or "_" for token in tokens]
 
 
-def usage_of(response: lm15.Response) -> Counter[str]:
-    """Tokens and passes of one answer."""
-    used: Counter[str] = Counter()
-    used["prompt_tokens"] = response.usage.input_tokens or 0
-    used["answer_tokens"] = response.usage.output_tokens or 0
-    used["cached_tokens"] = response.usage.cache_read_tokens or 0
-    used["passes"] = (response.provider_data or {}).get("passes", 0)
-    return used
-
-
-def answer_pieces(logprobs: Sequence[lm15.TokenLogprob] | None) -> list[Piece]:
+def _pieces(logprobs: Sequence[lm15.TokenLogprob] | None) -> list[Piece]:
     """Pieces of an answer that were chosen among several: characters, half-open, and the logarithm of the probability."""
     found: list[Piece] = []
     at = 0
@@ -262,11 +254,10 @@ def _confidence(decoded: Decoded, pieces: Mapping[str, Sequence[Piece]]) -> list
     """The probability of each tag: of all choices that touch its place; None where no choice is known."""
     if not any(pieces.values()):
         return None
-    return [None if place is None else probability(place, pieces.get(place[0], ())) for place in decoded.places]
+    return [None if place is None else _probability(place, pieces.get(place[0], ())) for place in decoded.places]
 
 
-def probability(place: Place, pieces: Sequence[Piece]) -> float:
-    """The product of the probabilities of the pieces that touch a place; 1 where none is known."""
+def _probability(place: Place, pieces: Sequence[Piece]) -> float:
     _, start, end = place
     return math.exp(min(0.0, sum(logprob for a, b, logprob in pieces if a < end and b > start)))
 

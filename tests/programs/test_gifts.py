@@ -16,7 +16,7 @@ from corpora.types import Entity
 from metrics import calibration, judge_entities
 from programs.drafts import build_drafter
 from programs.formats import BioLines, Entities, Inline
-from programs.formats.base import _confidence, answer_pieces
+from programs.formats.base import _confidence, _pieces
 from scripted_server import ScriptedServer
 
 LABELS = [Label("Disease"), Label("Sign")]
@@ -72,7 +72,7 @@ def confidences(form: Any, said: str, chosen: dict[str, float]) -> list[float | 
         pieces += [Piece(before, 0.0), Piece(text, math.log(probability))]
     decoded = form.read({"": said}, TOKENS)
     assert decoded.tags == TAGS
-    return _confidence(decoded, {"": answer_pieces([*pieces, Piece(rest, 0.0)])})  # type: ignore[list-item]
+    return _confidence(decoded, {"": _pieces([*pieces, Piece(rest, 0.0)])})  # type: ignore[list-item]
 
 
 def test_a_lines_tag_has_the_probability_of_the_choices_in_it() -> None:
