@@ -150,6 +150,15 @@ def test_entities_mark_every_occurrence_the_longer_first() -> None:
     assert decoded.repairs["changed_case"] == 1
 
 
+def test_of_answers_about_single_types_the_longer_mention_wins_then_the_earlier_label() -> None:
+    tokens = "rash , chest pain and fever".split()
+    said = {"Symptom": '["pain", "fever"]', "Disease": '["pain"]', "Sign": '["fever", "chest pain"]', "RareDisease": "[]"}
+    decoded = Entities(labels=LABELS, per_type=True).read(said, tokens)
+    assert decoded.tags == ["O", "O", "B-Sign", "I-Sign", "O", "B-Sign"]
+    assert decoded.repairs["overlapping_mention"] == 3
+    assert decoded == Entities(labels=LABELS, per_type=True).read(dict(reversed(said.items())), tokens)
+
+
 @given(
     st.lists(st.sampled_from(["a", "b", "(", "pain"]), max_size=12), st.lists(st.sampled_from(["a", "b", "x", "pain"]), max_size=12)
 )
