@@ -18,7 +18,7 @@ from pathlib import Path
 from corpora.bio import Policies, tag_spans
 from corpora.build import build_corpus, build_document, Cutting
 from corpora.errors import InputError, read_text
-from corpora.types import Corpus, Document, Entity, Label, SPLITS
+from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
 
 _SPAN = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
 _RELATION = re.compile(r"R\S*\t\S+ \S+:[TE]\S+ \S+:[TE]\S+\s*")
@@ -189,13 +189,21 @@ def write_brat(corpus: Corpus, folder: Path) -> None:
         for document in documents:
             stem = folder / split / file_stem(document.id)
             stem.with_name(stem.name + ".txt").write_bytes(document.text.encode())
-            lines: list[str] = []
-            for sentence in document.sentences:
-                for first, last, label in tag_spans(sentence.tags):
-                    start, end = sentence.tokens[first].start, sentence.tokens[last - 1].end
-                    mention = re.sub(r"\s", " ", document.text[start:end])
-                    lines.append(f"T{len(lines) + 1}\t{label} {start} {end}\t{mention}\n")
-            stem.with_name(stem.name + ".ann").write_bytes("".join(lines).encode())
+            spans = [span for sentence in document.sentences for span in character_spans(sentence)]
+            stem.with_name(stem.name + ".ann").write_bytes(annotation_lines(document.text, spans).encode())
+
+
+def character_spans(sentence: Sentence) -> list[tuple[int, int, str]]:
+    """`(start, end, label)` of a sentence's tags, in characters of its document's text."""
+    tokens = sentence.tokens
+    return [(tokens[first].start, tokens[last - 1].end, label) for first, last, label in tag_spans(sentence.tags)]
+
+
+def annotation_lines(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
+    """The content of an `.ann` file: one `T` line for each `(start, end, label)`, line ends in its text as blanks."""
+    mentions = (re.sub(r"\s", " ", text[start:end]) for start, end, _ in spans)
+    rows = enumerate(zip(spans, mentions, strict=True), 1)
+    return "".join(f"T{n}\t{label} {start} {end}\t{mention}\n" for n, ((start, end, label), mention) in rows)
 
 
 def file_stem(name: str) -> str:

@@ -14,7 +14,7 @@ from corpora.types import Corpus, Document, Entity, Label, Sentence, Token
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """Which rules cut a text: `tokenizer` is `punctuation` or `whitespace`, `sentences` is `punctuation` or `lines`."""
+    """Which rules cut a text: `tokenizer` is `punctuation` or `whitespace`, `sentences` `punctuation`, `lines` or `clinical`."""
 
     tokenizer: str = "punctuation"
     sentences: str = "punctuation"

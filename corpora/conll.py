@@ -10,13 +10,13 @@ without any, each sentence is taken as a document of its own, because nothing sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from corpora.bio import split_tag, tag_spans
 from corpora.build import assemble, build_corpus
 from corpora.errors import InputError, read_text
-from corpora.types import Corpus, Document, Entity, Label, SPLITS, Token
+from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS, Token
 
 Row = tuple[str, str, int]
 _DEFAULTS = {"train": ("train",), "dev": ("devel", "dev", "valid", "validation"), "test": ("test",)}
@@ -155,11 +155,15 @@ def write_conll(corpus: Corpus, folder: Path) -> None:
     """Write `train.tsv`, `devel.tsv` and `test.tsv`: IOB2, tabs, one `-DOCSTART-` a document."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, documents in corpus.splits.items():
-        blocks = []
-        for document in documents:
-            blocks.append("-DOCSTART-\tO\n")
-            for sentence in document.sentences:
-                rows = zip(sentence.words, sentence.tags, strict=True)
-                blocks.append("".join(f"{word}\t{tag}\n" for word, tag in rows))
         name = {"dev": "devel"}.get(split, split)
-        (folder / f"{name}.tsv").write_bytes("\n".join(blocks).encode())
+        content = "\n".join(document_rows(document.sentences) for document in documents)
+        (folder / f"{name}.tsv").write_bytes(content.encode())
+
+
+def document_rows(sentences: Iterable[Sentence]) -> str:
+    """A document as it stands in a file: `-DOCSTART-`, then its sentences, each behind an empty line."""
+    blocks = ["-DOCSTART-\tO\n"]
+    for sentence in sentences:
+        rows = zip(sentence.words, sentence.tags, strict=True)
+        blocks.append("".join(f"{word}\t{tag}\n" for word, tag in rows))
+    return "\n".join(blocks)

@@ -4,7 +4,7 @@ r"""Our JSON lines: one document a line, in `train.jsonl`, `dev.jsonl`, `test.js
      "sentences": [{"tokens": [[0, 2], [3, 8], [8, 9]], "tags": ["O", "B-Sign", "O"]}]}
 
 `sentences` may be missing: then the text is cut and tagged like a brat document. An entity in pieces has
-`"fragments": [[start, end], ...]` instead of `start` and `end`.
+`"fragments": [[start, end], ...]` instead of `start` and `end`. For `label` it may say `type`, as `programs.annotate` does.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _entity(item: dict[str, Any], text: str) -> Entity:
     fragments = item.get("fragments") or [[item["start"], item["end"]]]
     for start, end in fragments:
         _check_span(start, end, text)
-    return Entity(str(item["label"]), tuple((int(a), int(b)) for a, b in fragments))
+    return Entity(str(item["label"] if "label" in item else item["type"]), tuple((int(a), int(b)) for a, b in fragments))
 
 
 def _check_span(start: int, end: int, text: str) -> None:

@@ -1,7 +1,8 @@
 """Cutting text into tokens and sentences.
 
 `punctuation` is the rule by which RareDis was cut for *Large Language Models Struggle in Token-Level Clinical NER*
-(arXiv 2407.00731); `whitespace` and `lines` read back text whose tokens and sentences somebody has set already.
+(arXiv 2407.00731); `whitespace` and `lines` read back text whose tokens and sentences somebody has set already; `clinical`
+sentences are those of `corpora.clinical`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 import string
 from collections.abc import Callable, Iterable
 
+from corpora.clinical import clinical_sentences
 from corpora.types import Token
 
 _WORD = re.compile(r"\S+")
@@ -88,4 +90,5 @@ TOKENIZERS: dict[str, Callable[[str], list[Token]]] = {
 SPLITTERS: dict[str, Callable[[str, Iterable[Token]], list[tuple[Token, ...]]]] = {
     "punctuation": punctuation_sentences,
     "lines": line_sentences,
+    "clinical": clinical_sentences,
 }

@@ -185,32 +185,35 @@ def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any
     return kept
 
 
-def program_settings(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
-    """The config with the settings and the adapter of the program that it names, and the options of its groups that those are."""
+def program_settings(config: DictConfig, said: Said | None = None) -> tuple[DictConfig, dict[str, str]]:
+    """The config with the settings and the adapter of the program that it names, and the options of its groups that those are.
+
+    What the user has said, by default on the command line, goes before the program's own.
+    """
     if config.program is None:
         return config, {}
+    said = said or Said.now()
     path = Path(config.program).expanduser()
     content = read_program(path)
     if CLASSIFIER in content:
-        return with_classifier(config, path, content)
+        return with_classifier(config, path, content, said)
     settings = member_states(content)[0]["settings"]
-    own, chosen = with_settings(config, settings, frozenset(given()))
+    own, chosen = with_settings(config, settings, said.keys)
     if settings.get("adapter", {}).get("model") == own.model.name and own.model.get("adapter", "") is None:
         own.model.adapter = str(adapter_folder(path, settings))
     return own, chosen
 
 
-def with_classifier(config: DictConfig, path: Path, content: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+def with_classifier(config: DictConfig, path: Path, content: Mapping[str, Any], said: Said) -> tuple[DictConfig, dict[str, str]]:
     """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
-    said = given()
     name, keys = classifier_model(path, content)
-    if "model" in said and choices().get("model") != name:
+    if "model" in said.keys and said.choices.get("model") != name:
         return config, {}
     own = config.copy()
     OmegaConf.set_struct(own, False)
     own.model = group_option("model", name)
     own.model.update(keys)
-    for key in said:
+    for key in said.keys:
         if key.startswith("model."):
             OmegaConf.update(own, key, OmegaConf.select(config, key))
     OmegaConf.set_struct(own, True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TYPE_CHECKING
@@ -53,22 +54,41 @@ class Classification:
 
     def run(self, folder: RunFolder, progress: Progress) -> None:
         """Tag what the folder does not hold yet, sentences alike in length together."""
-        lattice = Lattice.of(self.classifier.classes)
         records = folder.load_predictions()
         score = Running([label.name for label in self.corpus.labels], self.metric.mode)
         for sentence in self.sentences:
             if sentence.id in records:
                 score.add(sentence, records[sentence.id]["pred"])
         progress(score.sentences, score.f1)
-        todo = sorted((s for s in self.sentences if s.id not in records), key=lambda s: len(s.tokens))
-        size = self.spec.batch_size * _TOGETHER
-        for start in range(0, len(todo), size):
-            group = todo[start : start + size]
-            for sentence, reading in zip(group, self.classifier.classify([s.words for s in group]), strict=True):
-                record = tagged(sentence, reading, lattice)
-                folder.append(record)
-                score.add(sentence, record["pred"])
+        todo = [sentence for sentence in self.sentences if sentence.id not in records]
+        for sentence, record in ClassifierAsker(self.classifier, self.spec.batch_size).tag_all(todo):
+            folder.append(record)
+            score.add(sentence, record["pred"])
             progress(score.sentences, score.f1)
+
+
+class ClassifierAsker:
+    """Has sentences tagged by a token classifier; keeps nothing. Threads that share it take turns.
+
+    Args:
+        classifier: The model.
+        batch_size: Sentences that are read together.
+    """
+
+    def __init__(self, classifier: TokenClassifier, batch_size: int) -> None:
+        self.classifier, self._size = classifier, batch_size * _TOGETHER
+        self._lattice = Lattice.of(classifier.classes)
+        self._turn = threading.Lock()
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, those alike in length together."""
+        todo = sorted(sentences, key=lambda s: len(s.tokens))
+        for start in range(0, len(todo), self._size):
+            group = todo[start : start + self._size]
+            with self._turn:
+                readings = self.classifier.classify([s.words for s in group])
+            for sentence, reading in zip(group, readings, strict=True):
+                yield sentence, tagged(sentence, reading, self._lattice)
 
 
 def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:
@@ -99,16 +119,25 @@ def build_classification(
     started(corpus, spec)
     facts: dict[str, Any] = {}
     if config.program is not None:
-        content = read_program(Path(str(config.program)).expanduser())
-        if CLASSIFIER not in content:
-            problem = f"program={config.program} is a prompt, and model={spec.name} classifies tokens without one"
-            raise InputError(problem, remedy="Leave program= out, or use a model that answers prompts.")
-        check_labels(content, corpus)
+        check_labels(classifier_program(config.program, spec), corpus)
         facts["program"] = {"path": str(config.program)}
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)
     facts["model"] = {"name": spec.name, "id": classifier.weights.id, "revision": classifier.weights.revision}
     return Classification(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
+
+
+def classifier_program(program: str, spec: lms.ClassifierModel) -> dict[str, Any]:
+    """The content of the program that goes with a model.
+
+    Raises:
+        InputError: It is a prompt, or cannot be read.
+    """
+    content = read_program(Path(str(program)).expanduser())
+    if CLASSIFIER not in content:
+        problem = f"program={program} is a prompt, and model={spec.name} classifies tokens without one"
+        raise InputError(problem, remedy="Leave program= out, or use a model that answers prompts.")
+    return content
 
 
 def check_classes(classes: Sequence[str], corpus: Corpus) -> None:

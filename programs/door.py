@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from corpora import InputError
@@ -217,6 +217,29 @@ def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
 
     walk("", composed)
     return keys
+
+
+def compose(config_name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str], frozenset[str]]:
+    """A door's config outside of it, for use as a library: the config, the option of each group, what the words set.
+
+    Args:
+        config_name: The door's file in `conf/`, without its suffix.
+        words: Overrides as on the command line.
+
+    Raises:
+        InputError: A word is no override, or names nothing.
+    """
+    check_words(config_name, words)
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            composed = hydra.compose(config_name, overrides=list(words), return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(explain(error)) from None
+    chosen = {key: value for key, value in composed.hydra.runtime.choices.items() if not key.startswith("hydra/") and value}
+    keys = {word.key_or_group.lstrip("+~") for word in OverridesParser.create().parse_overrides(list(words))}
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed, chosen, frozenset(keys)
 
 
 def build(config: Any, **more: Any) -> Any:

@@ -107,5 +107,5 @@ def _embedder(spec: EmbedderSpec) -> Embedder:
 
 def _lookup(texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]]) -> Callable[[str], Sequence[Any]]:
     """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come."""
-    table = dict(zip(texts, find(list(texts)), strict=True))
+    table = dict(zip(texts, find(list(texts)), strict=True)) if texts else {}
     return lambda text: table[text] if text in table else find([text])[0]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import as_completed, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,80 @@ from programs.tagger import Tagger
 
 _LASTING = ("content_filter", "prompt_too_long")
 Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Has sentences tagged by a program on a model; keeps nothing.
+
+    Attributes:
+        tagger: The program.
+        lm: The model.
+        adapter: The format.
+        concurrency: Requests under way at once.
+    """
+
+    tagger: Tagger
+    lm: dspy.LM
+    adapter: Format
+    concurrency: int
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, as soon as it is there; what is left is given up when closed.
+
+        Raises:
+            RunError: Every further sentence would fail too.
+        """
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            for group in self._groups(sentences):
+                yield from self._tag_group(pool, group)
+
+    def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
+        """What is sent off together: for a local model as many as it takes, alike in length; else all."""
+        if not hasattr(self.lm.engine, "expect"):
+            yield list(sentences)
+            return
+        ordered = sorted(sentences, key=lambda s: len(s.tokens))
+        for start in range(0, len(ordered), self.concurrency):
+            yield ordered[start : start + self.concurrency]
+
+    def _tag_group(self, pool: ThreadPoolExecutor, group: Sequence[Sentence]) -> Iterator[tuple[Sentence, dict[str, Any]]]:
+        """Tag a group; each record is given as soon as it is there."""
+        local = hasattr(self.lm.engine, "expect")
+        with self.lm.engine.expect(len(group)) if local else nullcontext() as leave:
+
+            def work(sentence: Sentence) -> dict[str, Any]:
+                try:
+                    return self._tag(sentence)
+                finally:
+                    if leave is not None:
+                        leave()
+
+            futures = {pool.submit(work, sentence): sentence for sentence in group}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _tag(self, sentence: Sentence) -> dict[str, Any]:
+        record = blank_record(sentence)
+        try:
+            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None):
+                found = self.tagger(tokens=list(sentence.words), id=sentence.id)
+        except Exception as error:  # named, recorded and counted, or raised again by failure_name
+            outside = ["O"] * len(sentence.tokens)
+            failed: dict[str, Any] = {"pred": outside, "confidence": None, "raw": None, "repairs": {}, "usage": {}}
+            return {**record, **failed, "error": failure_name(error)}
+        repairs = Counter(found.repairs)
+        repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
+        raw = found.answers.get("", found.answers)
+        refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
+        pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
+        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}
+        said = {"pred": pred, "confidence": None if refused else found.confidence, "raw": raw}
+        return {**record, **said, "repairs": dict(+repairs), "usage": usage, "error": refused}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,66 +145,18 @@ class Predictor:
         failures = 0
         bound = min(self.stop_after, len(sentences))
         todo = [sentence for sentence in sentences if sentence.id not in done]
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            for group in self._groups(todo):
-                for sentence, record in self._tag_group(pool, group):
-                    self.folder.append(record)
-                    score.add(sentence, record["pred"])
-                    progress(score.sentences, score.f1)
-                    failures = failures + 1 if _again(record) else 0
-                    if failures >= bound:
-                        pool.shutdown(wait=False, cancel_futures=True)
-                        raise RunError(
-                            f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
-                            f"with resume={self.home or self.folder.path}"
-                        )
-
-    def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
-        """What is sent off together: for a local model as many as it takes, alike in length; else all."""
-        if not hasattr(self.lm.engine, "expect"):
-            yield list(sentences)
-            return
-        ordered = sorted(sentences, key=lambda s: len(s.tokens))
-        for start in range(0, len(ordered), self.concurrency):
-            yield ordered[start : start + self.concurrency]
-
-    def _tag_group(self, pool: ThreadPoolExecutor, group: Sequence[Sentence]) -> Iterator[tuple[Sentence, dict[str, Any]]]:
-        """Tag a group; each record is given as soon as it is there."""
-        local = hasattr(self.lm.engine, "expect")
-        with self.lm.engine.expect(len(group)) if local else nullcontext() as leave:
-
-            def work(sentence: Sentence) -> dict[str, Any]:
-                try:
-                    return self._tag(sentence)
-                finally:
-                    if leave is not None:
-                        leave()
-
-            futures = {pool.submit(work, sentence): sentence for sentence in group}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            finally:
-                for future in futures:
-                    future.cancel()
-
-    def _tag(self, sentence: Sentence) -> dict[str, Any]:
-        record = blank_record(sentence)
-        try:
-            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None):
-                found = self.tagger(tokens=list(sentence.words), id=sentence.id)
-        except Exception as error:  # named, recorded and counted, or raised again by failure_name
-            outside = ["O"] * len(sentence.tokens)
-            failed: dict[str, Any] = {"pred": outside, "confidence": None, "raw": None, "repairs": {}, "usage": {}}
-            return {**record, **failed, "error": failure_name(error)}
-        repairs = Counter(found.repairs)
-        repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
-        raw = found.answers.get("", found.answers)
-        refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
-        pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
-        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}
-        said = {"pred": pred, "confidence": None if refused else found.confidence, "raw": raw}
-        return {**record, **said, "repairs": dict(+repairs), "usage": usage, "error": refused}
+        asker = Asker(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.concurrency)
+        with closing(asker.tag_all(todo)) as tagged:
+            for sentence, record in tagged:
+                self.folder.append(record)
+                score.add(sentence, record["pred"])
+                progress(score.sentences, score.f1)
+                failures = failures + 1 if _again(record) else 0
+                if failures >= bound:
+                    raise RunError(
+                        f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
+                        f"with resume={self.home or self.folder.path}"
+                    )
 
 
 def blank_record(sentence: Sentence) -> dict[str, Any]:

@@ -18,8 +18,25 @@ def check_privacy(corpus: Corpus, what: str, host: str | None, allow_remote: boo
     Raises:
         RunError: The corpus may hold it, the host is elsewhere, and the user has not allowed it.
     """
-    if corpus.phi and host is not None and not allow_remote:
+    check_texts(f"corpus {corpus.name}", "corpus.phi", corpus.phi, what=what, host=host, allow_remote=allow_remote)
+
+
+def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None, allow_remote: bool) -> None:
+    """Refuse to send texts that may hold protected health information to another machine.
+
+    Args:
+        whose: What the texts are, for the message.
+        key: The setting that says whether they may hold such information.
+        phi: Its value.
+        what: What they would be sent to, as the user chose it.
+        host: Where that is, or None if it is this machine.
+        allow_remote: The user's leave.
+
+    Raises:
+        RunError: They may hold it, the host is elsewhere, and the user has not allowed it.
+    """
+    if phi and host is not None and not allow_remote:
         raise RunError(
-            f"corpus {corpus.name} may hold protected health information (corpus.phi=true) and {what} is at {host}: nothing "
-            "was sent. Use one on this machine, set corpus.phi=false if the texts are public, or allow it with allow_remote=true"
+            f"{whose} may hold protected health information ({key}=true) and {what} is at {host}: nothing "
+            f"was sent. Use one on this machine, set {key}=false if the texts are public, or allow it with allow_remote=true"
         )

@@ -125,7 +125,7 @@ def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> 
         raise
     finally:
         record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
-        if "corpus" in record:
+        if "corpus" in record or "input" in record:
             folder.write("run.json", record)
 
 

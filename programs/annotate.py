@@ -1,0 +1,139 @@
+"""`python -m programs.annotate`: find entities in texts that nobody has annotated."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from corpora import InputError
+from corpora.notes import check_encoding, read_notes
+from programs.assemble import Said
+from programs.deliveries import check_formats, Delivery, write_whole
+from programs.door import log_to, open_door
+from programs.errors import RunError
+from programs.loading import annotator_settings, build_annotator
+from programs.records import environment, now, recorded, RunFolder
+from programs.run import cost
+from programs.session import Notes, Session, Tally
+
+
+def main(config: DictConfig) -> None:
+    """Annotate everything into the output folder; its path is printed last. Documents that failed make the exit code 2."""
+    to = [config.to] if isinstance(config.to, str) else list(config.to or [])
+    check_formats(to)
+    check_encoding(config.encoding)
+    folder, source = _places(config)
+    config, said = annotator_settings(config, Said.now())
+    notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
+    total = sum(1 for _ in notes())
+    record: dict[str, Any] = {
+        "status": "started",
+        "started": now(),
+        "config": OmegaConf.to_container(config, resolve=True),
+        "choices": dict(said.choices),
+        "given": sorted(said.keys),
+        **environment(),
+        "input": {"path": str(config.input), "documents": total, "encoding": config.encoding, "phi": config.phi},
+    }
+    folder.write("run.json", record)
+    log = log_to(folder.path)
+    with recorded(folder, record, log):
+        annotator = build_annotator(config, said)
+        record |= annotator.facts.record
+        record["annotator"] = {"model": annotator.facts.model, "program": annotator.facts.program, "by": annotator.facts.by}
+        folder.write("run.json", record)
+        folder.write("program.json", annotator.facts.content)
+        delivery = Delivery(folder.path, to, annotator.facts.labels)
+        log.info("annotating %d documents with %s", total, annotator.facts.model)
+        with _progress_bar(total) as progress:
+            session = Session(annotator, delivery, folder.path, stop_after=config.get("stop_after", 1), progress=progress)
+            tally = session.run(notes)
+        record |= {"status": "finished", "ended": now(), **_counted(tally)}
+        record["cost"] = cost(tally.used, annotator.facts.price)
+    log.info("done")
+    print(_summary(tally, annotator.facts.labels))
+    print(folder.path)
+    if failed := tally.documents["failed"]:
+        raise RunError(f"{failed} of {total} documents failed; {folder.path / 'failed.jsonl'} says which and why")
+
+
+def _places(config: DictConfig) -> tuple[RunFolder, Path]:
+    """The output folder and what is read: standard input is first kept there, so that its text cannot be lost.
+
+    Raises:
+        InputError: One is not named or cannot be used.
+    """
+    if not config.input:
+        raise InputError("there is nothing to read", remedy="Add input=PATH, or input=- for standard input.")
+    source = Path(config.input).expanduser()
+    output = Path(config.output or time.strftime("runs/annotate/%Y-%m-%d_%H-%M-%S")).expanduser()
+    if config.input != "-":
+        next(iter(read_notes(source, encoding=config.encoding, leave=output)), None)  # says what is wrong before a folder is made
+        if source.resolve() == output.resolve():
+            raise InputError("is read and would be written to", path=output, remedy="Name another folder: output=FOLDER.")
+    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / "run.json").is_file())):
+        raise InputError("holds something else than annotations", path=output, remedy="Name a new or an empty folder.")
+    folder = RunFolder(output)
+    return folder, source if config.input != "-" else _kept_input(folder.path)
+
+
+def _kept_input(folder: Path) -> Path:
+    content = sys.stdin.buffer.read()
+    if not content.strip():
+        raise InputError("standard input is empty", remedy="Pipe text or JSON lines into it.")
+    first = content.strip().split(b"\n", 1)[0]
+    try:
+        lines = isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        lines = False
+    path = folder / f"stdin{'.jsonl' if lines else '.txt'}"
+    write_whole(path, content)
+    return path
+
+
+def _counted(tally: Tally) -> dict[str, Any]:
+    documents = {key: tally.documents[key] for key in ("annotated", "kept", "failed")}
+    sizes = {key: tally.counts[key] for key in ("sentences", "cuts")}
+    counts = {"documents": documents, **sizes, "entities": dict(sorted(tally.entities.items())), "repairs": dict(tally.repairs)}
+    return {"counts": counts, "tokens": dict(tally.used)}
+
+
+def _summary(tally: Tally, labels: tuple[str, ...]) -> str:
+    """
+    >>> from collections import Counter
+    >>> print(_summary(Tally(Counter(annotated=2), Counter(sentences=9), Counter(Sign=3)), ("Sign",)))
+    2 documents annotated, 0 kept, 0 failed; 9 sentences
+    3 entities: 3 Sign
+    """
+    done, sentences = tally.documents, tally.counts["sentences"]
+    lines = [f"{done['annotated']} documents annotated, {done['kept']} kept, {done['failed']} failed; {sentences} sentences"]
+    if cuts := tally.counts["cuts"]:
+        lines[0] += f", {cuts} cuts in sentences that were too long"
+    found = ", ".join(f"{tally.entities[label]} {label}" for label in labels if tally.entities[label])
+    lines.append(f"{tally.entities.total()} entities: {found}" if found else "no entities")
+    if tally.repairs:
+        lines.append("repaired in answers: " + ", ".join(f"{name} {n:,}" for name, n in sorted(tally.repairs.items())))
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("annotating"), BarColumn(), MofNCompleteColumn(), TextColumn("documents"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("annotating", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+if __name__ == "__main__":
+    open_door("annotate", main)

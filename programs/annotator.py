@@ -1,0 +1,237 @@
+"""A program at work on texts: `Annotator.load(...)` once, then call it as often as wanted.
+
+    from programs.annotator import Annotator
+
+    annotator = Annotator.load(program="runs/optimize/<date_time>")
+    for entity in annotator("He has Wilson disease."):
+        print(entity.start, entity.end, entity.label, entity.text, entity.confidence)
+
+Where labels come from: of a token classifier, from its classes; with `corpus=...` among the settings, from that; else from
+the default corpus, if the program was made for the same labels (or there is no program, so that the handwritten prompt and
+the demonstrations are that corpus'); else from the program, in alphabetic order and without definitions, as a `program.json`
+has them. Its instructions and demonstrations are its own in each case.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from corpora import Sentence
+from corpora.annotated import Annotated, Mention
+from corpora.bio import tag_spans
+from corpora.build import Cutting
+from corpora.clinical import cut_long, cut_words
+from corpora.errors import InputError
+from corpora.notes import Note
+from corpora.types import Token
+from metrics.calibration import entity_confidence
+from programs.errors import RunError
+
+MOST_CHARACTERS = 200
+_DIGITS = 4
+_MARK = "\ufeff"
+
+
+class SentenceTagger(Protocol):
+    """What tags sentences: `programs.predict.Asker` with prompts, `programs.classify.ClassifierAsker` without."""
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cutter:
+    """How notes become sentences.
+
+    Attributes:
+        tokenizer: `punctuation` or `whitespace`.
+        sentences: `clinical`, `punctuation` (the protocol of the RareDis paper) or `lines`.
+        longest: Most tokens of a sentence: longer ones are cut where it hurts least.
+    """
+
+    tokenizer: str = "punctuation"
+    sentences: str = "clinical"
+    longest: int = 128
+
+    def __post_init__(self) -> None:
+        Cutting(self.tokenizer, self.sentences)
+        if self.longest < 1:
+            raise InputError(f"longest={self.longest} leaves no token", remedy="Use a positive number.")
+
+    def __call__(self, note: Note) -> tuple[list[tuple[Token, ...]], int]:
+        """The sentences, and how many cuts had to be made inside them. A byte order mark is in no token.
+
+        Tokens and sentences that the note has already stay, but for those that are too long.
+        """
+        whole = note.cut if note.cut is not None else self._sentences(note.text)
+        cut: list[tuple[Token, ...]] = []
+        made = 0
+        for tokens in whole:
+            pieces = cut_words(tokens, MOST_CHARACTERS)
+            parts = cut_long(note.text, pieces, self.longest) if pieces else []
+            made += len(pieces) - len(tokens) + max(0, len(parts) - 1)
+            cut += parts
+        return cut, made
+
+    def _sentences(self, text: str) -> list[tuple[Token, ...]]:
+        cutting = Cutting(self.tokenizer, self.sentences)
+        if not text.startswith(_MARK):
+            return cutting(text)
+        return [tuple(Token(t.text, t.start + 1, t.end + 1) for t in tokens) for tokens in cutting(text[1:])]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an annotator is.
+
+    Attributes:
+        labels: The types that it can find, in order.
+        model: Id of the model, with its revision where it has one.
+        program: Id of the program: a fingerprint of what is in its `program.json`.
+        by: Tells apart whatever can make another annotator's results differ.
+        record: What a run's record says of model and program.
+        content: The content of `program.json`.
+        price: US dollars for a million prompt and a million answer tokens, if known.
+    """
+
+    labels: tuple[str, ...]
+    model: str
+    program: str
+    by: str
+    record: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
+    price: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a note: `annotated`, or the kind of `error` of its first sentence that failed.
+
+    Attributes:
+        id: The note's.
+        annotated: The note with its mentions; None if a sentence failed, as half a result can be taken for a whole one.
+        error: As `programs.errors.failure_name` calls it.
+        counts: `sentences`, `failed_sentences`, `cuts` (made inside sentences that were too long), tokens used.
+        repairs: What answers had wrong, by name.
+    """
+
+    id: str
+    annotated: Annotated | None
+    error: str | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[str] = field(default_factory=Counter)
+
+
+class Annotator:
+    """Finds entities in texts. Loaded once; may be called by several threads at once.
+
+    Args:
+        tagger: What tags sentences.
+        facts: What it is.
+        cutter: How texts become sentences.
+    """
+
+    def __init__(self, tagger: SentenceTagger, facts: Facts, cutter: Cutter | None = None) -> None:
+        self.tagger, self.facts, self.cutter = tagger, facts, cutter or Cutter()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        program: str | Path | None = None,
+        model: str | None = None,
+        phi: bool = True,
+        allow_remote: bool = False,
+        settings: Sequence[str] = (),
+    ) -> Annotator:
+        """Load a program and its model.
+
+        Args:
+            program: A compiled program or a run's or training's folder; None: the handwritten prompt.
+            model: As `model=` of the doors; None: the program's own or the default.
+            phi: Whether texts may hold protected health information.
+            allow_remote: Let such texts leave this machine.
+            settings: Further words as on the command line of `programs.annotate`, such as `strategy=knn`.
+
+        Raises:
+            InputError: A word names nothing, the program cannot be read or is for other labels.
+            ModelError: The model cannot be had.
+            RunError: The model is elsewhere, texts may hold protected health information, and it is not allowed.
+        """
+        from programs.loading import load_annotator
+
+        return load_annotator(program=program, model=model, phi=phi, allow_remote=allow_remote, settings=settings)
+
+    def __call__(self, text: str) -> list[Mention]:
+        """The entities of a text, in its order; `text[entity.start:entity.end] == entity.text`.
+
+        Raises:
+            RunError: A sentence could not be tagged; says of what kind the problem is.
+        """
+        (found,) = self.annotate([Note("text", text)])
+        if found.annotated is None:
+            raise RunError(f"{found.counts['failed_sentences']} of {found.counts['sentences']} sentences failed: {found.error}")
+        return list(found.annotated.mentions)
+
+    def annotate(self, notes: Sequence[Note]) -> list[Outcome]:
+        """What becomes of each note, in their order. Their sentences are tagged together, which is faster than one by one."""
+        cuts = [self.cutter(note) for note in notes]
+        found: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
+        halved: Counter[int] = Counter()
+        todo = {
+            f"{n}:{i}": (n, Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens)))
+            for n, (note, (cut, _)) in enumerate(zip(notes, cuts, strict=True))
+            for i, tokens in enumerate(cut)
+        }
+        while todo:
+            again: dict[str, tuple[int, Sentence]] = {}
+            for sentence, record in self.tagger.tag_all([sentence for _, sentence in todo.values()]):
+                n = todo[sentence.id][0]
+                if record["error"] == "prompt_too_long" and len(sentence.tokens) > 1:
+                    halves = _halves(notes[n].text, sentence)
+                    again.update((half.id, (n, half)) for half in halves)
+                    halved[n] += len(halves) - 1
+                else:
+                    found[n].append((sentence, record))
+            todo = again
+        return [self._outcome(note, cuts[n][0], cuts[n][1] + halved[n], found[n]) for n, note in enumerate(notes)]
+
+    def _outcome(
+        self, note: Note, cut: Sequence[tuple[Token, ...]], cuts: int, found: Sequence[tuple[Sentence, dict[str, Any]]]
+    ) -> Outcome:
+        counts, repairs = Counter(sentences=len(found), cuts=cuts), Counter[str]()
+        mentions: list[Mention] = []
+        errors: dict[int, str] = {}
+        for sentence, record in found:
+            counts.update(record["usage"])
+            repairs.update(record["repairs"])
+            if record["error"] is not None:
+                errors[sentence.tokens[0].start] = record["error"]
+            mentions += sentence_mentions(note.text, sentence, record)
+        if errors:
+            counts["failed_sentences"] = len(errors)
+            return Outcome(note.id, None, errors[min(errors)], counts, repairs)
+        mentions.sort(key=lambda mention: mention.start)
+        annotated = Annotated(note.id, note.text, tuple(cut), tuple(mentions), self.facts.model, self.facts.program)
+        return Outcome(note.id, annotated, None, counts, repairs)
+
+
+def sentence_mentions(text: str, sentence: Sentence, record: dict[str, Any]) -> list[Mention]:
+    """The mentions that a sentence's tags say, in characters of its note's text. Confidences are rounded: their last digits
+    depend on which sentences were read together."""
+    found = []
+    for first, last, label in tag_spans(record["pred"]):
+        start, end = sentence.tokens[first].start, sentence.tokens[last - 1].end
+        sure = entity_confidence(record["confidence"], first, last)
+        found.append(Mention(start, end, label, text[start:end], None if sure is None else round(sure, _DIGITS)))
+    return found
+
+
+def _halves(text: str, sentence: Sentence) -> list[Sentence]:
+    parts = cut_long(text, sentence.tokens, (len(sentence.tokens) + 1) // 2)
+    return [Sentence(f"{sentence.id}.{n}", sentence.document, part, ("O",) * len(part)) for n, part in enumerate(parts)]

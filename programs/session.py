@@ -1,0 +1,173 @@
+"""The work on many notes: what is done already stays, the rest is annotated a few notes at a time and written as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from corpora.annotated import Annotated
+from corpora.notes import Note, Unreadable
+from programs.annotator import Annotator, Outcome
+from programs.deliveries import Delivery, write_whole
+from programs.errors import RunError
+from programs.ledger import digest_of, Entry, Ledger
+
+_NOTES, _CHARACTERS = 16, 16_000
+_LASTING = ("content_filter", "prompt_too_long")
+Notes = Callable[[], Iterable[Note | Unreadable]]
+
+
+@dataclass
+class Tally:
+    """What a session has done.
+
+    Attributes:
+        documents: `annotated` now, `kept` from before, `failed`.
+        counts: Of what is annotated, now or before: sentences, cuts, tokens used.
+        entities: By label.
+        repairs: What answers had wrong, by name.
+        used: Tokens used by this session alone.
+        failed: The lines of `failed.jsonl`.
+    """
+
+    documents: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    entities: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[str] = field(default_factory=Counter)
+    used: Counter[str] = field(default_factory=Counter)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        self.counts.update(entry.counts)
+        self.repairs.update(entry.repairs)
+        self.entities.update(label for _, _, label, _ in entry.entities)
+
+
+class Session:
+    """Annotates notes into a folder.
+
+    Args:
+        annotator: What finds entities.
+        delivery: What writes them.
+        folder: Holds `state.jsonl` and `failed.jsonl`.
+        stop_after: Notes in a row that fail by the model (content filters and long prompts not counted) and end the session.
+        progress: Called with the number of notes that are dealt with.
+    """
+
+    def __init__(
+        self, annotator: Annotator, delivery: Delivery, folder: Path, *, stop_after: int, progress: Callable[[int], None]
+    ) -> None:
+        self.annotator, self.delivery, self.folder = annotator, delivery, folder
+        self.stop_after, self.progress = stop_after, progress
+        self.ledger = Ledger(folder / "state.jsonl")
+        self.tally = Tally()
+        self._in_row = 0
+
+    def run(self, notes: Notes) -> Tally:
+        """Annotate what is not done yet, then write what has one file for all notes.
+
+        Args:
+            notes: Gives the notes, each time that it is called.
+
+        Raises:
+            RunError: Every further note would fail too, or nothing can be written. What was annotated is on disk.
+        """
+        try:
+            for group in self._groups(notes()):
+                self._annotate(group)
+            self.delivery.write_together(lambda: self._again(notes()))
+        except OSError as error:
+            raise RunError(f"cannot write below {self.folder}: {error.strerror or type(error).__name__}") from None
+        finally:
+            self._list_failures()
+        return self.tally
+
+    def _groups(self, notes: Iterable[Note | Unreadable]) -> Iterator[list[tuple[Note, str]]]:
+        """Notes to annotate together, each with its digest; the others are dealt with on the way."""
+        group: list[tuple[Note, str]] = []
+        for note in notes:
+            if isinstance(note, Unreadable):
+                self._fail(note.id, note.error, {} if note.at is None else {"at": note.at})
+                continue
+            digest = digest_of(note)
+            if entry := self.ledger.find(note.id, digest, self.annotator.facts.by):
+                self._keep(note, entry)
+                continue
+            group.append((note, digest))
+            if len(group) == _NOTES or sum(len(waiting.text) for waiting, _ in group) >= _CHARACTERS:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _keep(self, note: Note, entry: Entry) -> None:
+        """Leave a note as it is; formats that it lacks are written from the ledger."""
+        if missing := self.delivery.missing(note.id, entry.to):
+            self.delivery.write(self._restored(note, entry), missing)
+            entry = replace(entry, to=tuple(sorted({*entry.to, *missing})))
+            self.ledger.add(entry)
+        self._done("kept", entry)
+
+    def _annotate(self, group: list[tuple[Note, str]]) -> None:
+        for outcome, (_, digest) in zip(self.annotator.annotate([note for note, _ in group]), group, strict=True):
+            self.tally.used.update({key: n for key, n in outcome.counts.items() if key.endswith("_tokens")})
+            if outcome.annotated is None:
+                self._fail_by_model(outcome)
+                continue
+            self._in_row = 0
+            to = self.delivery.separate
+            try:
+                self.delivery.write(outcome.annotated, to)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                self._fail(outcome.id, "name_clash", {})
+                continue
+            self.delivery.remove(outcome.id, but=to)
+            about: dict[str, Any] = {"sha256": digest, "by": self.annotator.facts.by, "to": to}
+            entry = Entry.of(outcome.annotated, counts=outcome.counts, repairs=outcome.repairs, **about)
+            self.ledger.add(entry)
+            self._done("annotated", entry)
+
+    def _fail_by_model(self, outcome: Outcome) -> None:
+        counts = {key: outcome.counts[key] for key in ("failed_sentences", "sentences")}
+        self._fail(outcome.id, str(outcome.error), counts)
+        self._in_row = 0 if outcome.error in _LASTING else self._in_row + 1
+        if self._in_row >= self.stop_after:
+            raise RunError(
+                f"{self._in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "
+                f"output={self.folder}"
+            )
+
+    def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:
+        if error != "duplicate_id":  # the first of that id is as it should be
+            self.delivery.remove(name)
+        self.tally.failed.append({"id": name, "error": error, **about})
+        self.tally.documents["failed"] += 1
+        self.progress(self.tally.documents.total())
+
+    def _done(self, what: str, entry: Entry) -> None:
+        self.tally.add(entry)
+        self.tally.documents[what] += 1
+        self.progress(self.tally.documents.total())
+
+    def _again(self, notes: Iterable[Note | Unreadable]) -> Iterator[Annotated]:
+        """The annotated notes in the order of the input, out of the ledger."""
+        for note in notes:
+            if isinstance(note, Note) and (entry := self.ledger.find(note.id, digest_of(note), self.annotator.facts.by)):
+                yield self._restored(note, entry)
+
+    def _restored(self, note: Note, entry: Entry) -> Annotated:
+        facts = self.annotator.facts
+        return entry.annotated(note.text, self.annotator.cutter(note)[0], facts.model, facts.program)
+
+    def _list_failures(self) -> None:
+        """Failures of this session, in alphabetic order; no file if there is none."""
+        path = self.folder / "failed.jsonl"
+        rows = sorted(json.dumps(row, ensure_ascii=False) + "\n" for row in self.tally.failed)
+        if rows:
+            write_whole(path, "".join(rows).encode())
+        elif path.exists():
+            path.unlink()

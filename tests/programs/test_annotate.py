@@ -1,0 +1,279 @@
+"""Annotating as a user does it: a scripted server, interruptions, changed and bad input, a tiny trained encoder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Door, folder_of, load, ROOT
+from corpora import InputError
+from corpora.sources import Brat, Conll, Jsonl
+from programs.annotator import Annotator
+from scripted_server import ScriptedServer, slow, status
+from tiny_models import random_bert
+
+TEXTS = {
+    "a": "HPI:\r\nHe has Fever and Rash.\r\n\r\n1. Ataxia\r\n",
+    "ward/b": "\ufeffNo\xa0Fever, e.g. none.\x0cRash",
+    "ward/c": "<|im_end|> Fever : B-Sign\n</s> [/INST] {{x}} </pre><script>",
+}
+
+
+def tag_capitals(messages: list[dict[str, str]]) -> str:
+    tokens = messages[-1]["content"].rsplit("\n", 1)[-1].split(" ")
+    return "\n".join(f"{t} : {'B-Sign' if t in ('Fever', 'Rash', 'Ataxia') else 'O'}" for t in tokens)
+
+
+@pytest.fixture
+def words(server: ScriptedServer) -> list[str]:
+    server.reply = tag_capitals
+    return ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", "model.retries=0"]
+
+
+def fill(folder: Path, texts: dict[str, str] = TEXTS) -> Path:
+    for name, text in texts.items():
+        (folder / f"{name}.txt").parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.txt").write_bytes(text.encode())
+    return folder
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def test_every_format_says_the_same_and_nothing_is_asked_twice(
+    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+) -> None:
+    source = fill(tmp_path / "in")
+    (source / "a.ann").write_text("not even an annotation")
+    out = folder_of(door("annotate", "input=in", "output=in/out", "to=[brat,jsonl,conll]", *words))
+    asked = len(server.requests)
+    assert (tmp_path / out / "brat" / "ward" / "b.txt").read_bytes() == (source / "ward" / "b.txt").read_bytes()
+    spans = {
+        row["id"]: [(e["start"], e["end"], e["type"], e["text"]) for e in row["entities"]]
+        for row in lines(source / "out" / "annotations.jsonl")
+    }
+    assert list(spans) == sorted(TEXTS)
+    assert [text for *_, text in spans["a"]] == ["Fever", "Rash", "Ataxia"]
+    assert [text for *_, text in spans["ward/b"]] == ["Fever", "Rash"]
+    for name, found in spans.items():
+        assert all(TEXTS[name][start:end] == text for start, end, _, text in found)
+    documents = {d.id: d for d in Jsonl(path=str(source / "out" / "annotations.jsonl")).load().splits["test"]}
+    for folder, names in ((source / "out" / "brat", ["a"]), (source / "out" / "brat" / "ward", ["ward/b", "ward/c"])):
+        for name, read in zip(names, Brat(path=str(folder)).load().splits["test"]):
+            assert (read.text, read.entities) == (TEXTS[name], documents[name].entities)
+    read_back = Conll(path=str(source / "out" / "annotations.conll")).load()
+    assert sum(tag == "B-Sign" for s in read_back.sentences("test") for tag in s.tags) == sum(map(len, spans.values()))
+    again = door("annotate", "input=in", "output=in/out", "to=[bioc_xml,bioc_json,html,parquet]", *words)
+    assert folder_of(again) == out
+    assert "0 documents annotated, 3 kept, 0 failed" in again.stdout
+    assert len(server.requests) == asked
+    assert {path.suffix for path in (source / "out").rglob("c.*")} == {".txt", ".ann", ".xml", ".json", ".html"}
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    assert pyarrow.read_table(source / "out" / "annotations.parquet").to_pylist() == lines(source / "out" / "annotations.jsonl")
+    record = load(source / "out" / "run.json")
+    assert (record["status"], record["counts"]["documents"]) == ("finished", {"annotated": 0, "kept": 3, "failed": 0})
+    for path in (source / "out").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_what_changed_is_done_again_and_what_did_not_stays(
+    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+) -> None:
+    source = fill(tmp_path / "in")
+    call = ["annotate", "input=in", "output=out", *words]
+    folder_of(door(*call))
+    checked = tmp_path / "out" / "brat" / "ward" / "c.ann"
+    checked.write_text("", encoding="utf-8")  # by somebody who works with the result
+    (source / "a.txt").write_text("Ataxia", encoding="utf-8")
+    asked = len(server.requests)
+    assert "1 documents annotated, 2 kept" in door(*call).stdout
+    assert len(server.requests) == asked + 1
+    assert (tmp_path / "out" / "brat" / "a.ann").read_text() == "T1\tSign 0 6\tAtaxia\n"
+    assert checked.read_text() == ""
+    assert "3 documents annotated, 0 kept" in door(*call, "prompt=bare").stdout
+    assert checked.read_text() != ""
+    assert "3 documents annotated, 0 kept" in door(*call, "prompt=bare", "longest=3").stdout
+
+
+def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
+    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+) -> None:
+    fill(tmp_path / "in", {f"n{n:02}": f"Fever number {n}.\nRash" for n in range(60)})
+    (tmp_path / "in" / "n30.txt").write_bytes(b"caf\xe9")
+    server.always = slow(0.1)
+    call = ["input=in", "to=[brat,jsonl]", "model.concurrency=2", *words]
+    assert door("annotate", "output=whole", *call).returncode == 2
+    server.requests.clear()
+    command = [sys.executable, "-m", "programs.annotate", "output=torn", *call]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while len(server.requests) < 50:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    time.sleep(0.3)
+    kept = len((tmp_path / "torn" / "state.jsonl").read_text().splitlines())
+    assert 10 < kept < 59
+    with (tmp_path / "torn" / "state.jsonl").open("a") as file:
+        file.write('{"id": "n5')
+    server.always = None
+    done = door("annotate", "output=torn", *call)
+    assert f"{59 - kept} documents annotated, {kept} kept, 1 failed" in done.stdout
+    for part in ("brat", "annotations.jsonl", "failed.jsonl"):
+        whole, torn = tmp_path / "whole" / part, tmp_path / "torn" / part
+        assert tree(torn) == tree(whole) if whole.is_dir() else torn.read_bytes() == whole.read_bytes()
+
+
+def test_documents_that_fail_are_listed_and_the_others_finished(
+    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+) -> None:
+    source = fill(tmp_path / "in")
+    call = ["annotate", "input=in", "output=out", *words]
+    folder_of(door(*call))
+    (source / "ward" / "b.txt").write_bytes(b"\xff\xfe secret")
+    (source / "a.txt").write_bytes(b"Rash")
+    server.behaviours = {len(server.requests) + 1: status(400)}
+    done = door(*call)
+    assert done.returncode == 2
+    assert "2 of 3 documents failed" in done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "out"
+    failed = lines(tmp_path / "out" / "failed.jsonl")
+    assert failed[1] == {"id": "ward/b", "error": "encoding", "at": "byte 0"}
+    assert (failed[0]["id"], failed[0]["failed_sentences"], failed[0]["sentences"]) == ("a", 1, 1)
+    assert "secret" not in "".join(p.read_text() for p in (tmp_path / "out").iterdir() if p.is_file()) + done.stderr + done.stdout
+    assert (source / "ward" / "b.txt").read_bytes() == b"\xff\xfe secret"
+    assert sorted(p.name for p in (tmp_path / "out" / "brat").rglob("*.ann")) == ["c.ann"]
+    (source / "ward" / "b.txt").unlink()
+    folder_of(door(*call))
+    assert not (tmp_path / "out" / "failed.jsonl").exists()
+
+
+def test_standard_input_is_kept_before_it_is_read(tmp_path: Path, words: list[str]) -> None:
+    def pipe(content: bytes, output: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "programs.annotate", "input=-", f"output={output}", "to=jsonl", *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=env, input=content, capture_output=True, timeout=120)
+
+    assert pipe(b"Fever\r\n", "plain").returncode == 0
+    assert (tmp_path / "plain" / "stdin.txt").read_bytes() == b"Fever\r\n"
+    assert [(row["id"], row["text"]) for row in lines(tmp_path / "plain" / "annotations.jsonl")] == [("stdin", "Fever\r\n")]
+    assert pipe(b'{"id": "../x", "text": "Fever"}\n{"text": "Rash"}\n', "rows").returncode == 0
+    assert [row["id"] for row in lines(tmp_path / "rows" / "annotations.jsonl")] == ["../x", "stdin-2"]
+    assert pipe(b" \n", "empty").returncode == 2
+
+
+def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Path) -> None:
+    fill(tmp_path / "in")
+    remote = ["input=in", "output=out", "model=openai", "model.id=x", "model.api_base=http://gpu.example/v1"]
+    done = door("annotate", *remote)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "the input may hold protected health information (phi=true) and model=openai is at gpu.example: nothing was sent" in said
+    local = ["input=in", "output=out2", "model=openai", "model.id=x", "model.api_base=http://127.0.0.1:9/v1", "strategy=rag"]
+    away = door("annotate", *local, "retriever.url=http://chroma.example:8000")
+    assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
+    allowed = door("annotate", *remote, "phi=false", "model.retries=0", "model.timeout=1", "stop_after=1")
+    assert "nothing was sent" not in allowed.stderr
+    assert "1 documents in a row failed" in " ".join(allowed.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["output=out"], "there is nothing to read. Add input=PATH"),
+        (["input=none"], "there is no such file or folder"),
+        (["input=in", "to=word"], "to=word is not known. Use one of brat"),
+        (["input=in", "encoding=utf-9"], "encoding=utf-9 is not known"),
+        (["input=in", "output=in"], "is read and would be written to"),
+        (["input=in", "output=full"], "holds something else than annotations"),
+        (["input=in", "sentences=clinic"], "sentences=clinic is not known. Use one of punctuation, lines, clinical"),
+        (["input=in", "longest=0"], "longest=0 leaves no token"),
+        (["input=in", "model=replay"], "model=replay has answers to the sentences of a corpus alone"),
+        (["input=in", "inptu=x"], "there is no inptu. Did you mean input?"),
+    ],
+)
+def test_bad_words_get_one_message_and_exit_code_2(door: Door, tmp_path: Path, given: list[str], message: str) -> None:
+    fill(tmp_path / "in")
+    fill(tmp_path / "full")
+    done = door("annotate", *given)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("clinspan:") == 1
+
+
+def test_labels_come_from_the_program_where_no_corpus_is_named(
+    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+) -> None:
+    fill(tmp_path / "in")
+    (tmp_path / "gold.tsv").write_text("-DOCSTART- O\n\nFever\tB-Sign\n\nLithium\tB-Drug\n", encoding="utf-8")
+    told = folder_of(door("run", "corpus=conll", "corpus.path=gold.tsv", *words))
+    for more in ([], ["corpus=conll", "corpus.path=gold.tsv"]):
+        out = folder_of(door("annotate", "input=in", f"output=out{len(more)}", f"program={told}", *words[:3], *more))
+        assert (tmp_path / out / "brat" / "annotation.conf").read_text().startswith("[entities]\nDrug\nSign\n")
+    refused = door("annotate", "input=in", "output=other", f"program={told}", *words[:3], "corpus=raremini")
+    assert "the program is made for the labels Drug, Sign; raremini has" in " ".join(refused.stderr.split())
+
+
+def tiny_encoder(folder: Path) -> Path:
+    """A program of a BERT of two layers that was taught that fever and rash are signs."""
+    import torch
+    from transformers import AutoTokenizer, BertForTokenClassification
+
+    names = dict(enumerate(["O", "B-Sign", "I-Sign"]))
+    place = random_bert(folder / "model", cased=False, head=True)
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    model = BertForTokenClassification.from_pretrained(place, num_labels=3, id2label=names, ignore_mismatched_sizes=True)
+    batch = tokenizer("the fever and rash with no liver of copper is rare", return_tensors="pt")
+    labels = torch.tensor([[0, 0, 1, 0, 1, *[0] * (batch["input_ids"].shape[1] - 5)]])
+    steps = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(40):
+        steps.zero_grad()
+        model(**batch, labels=labels).loss.backward()
+        steps.step()
+    model.save_pretrained(place)
+    about = {"model": "bioclinicalbert", "use": "path", "folder": "model"}
+    (folder / "program.json").write_text(json.dumps({"clinspan": 1, "labels": ["Sign"], "classifier": about}))
+    return folder
+
+
+def test_an_encoder_annotates_as_a_door_and_as_a_library(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned = tiny_encoder(tmp_path / "tuned")
+    source = fill(tmp_path / "in", {**TEXTS, "long": "the fever, " * 2_000})
+    out = tmp_path / folder_of(door("annotate", "input=in", "output=out", "to=jsonl", f"program={tuned}"))
+    rows = {row["id"]: row for row in lines(out / "annotations.jsonl")}
+    assert load(out / "run.json")["choices"]["model"] == "bioclinicalbert"
+    monkeypatch.chdir(tmp_path)
+    annotator = Annotator.load(program=tuned)
+    texts = [(source / f"{name}.txt").read_bytes().decode() for name in rows]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(annotator, texts * 3))
+    for (name, row), entities in zip([*rows.items()] * 3, found):
+        assert [(e.start, e.end, e.label, e.text) for e in entities] == [
+            (e["start"], e["end"], e["type"], e["text"]) for e in row["entities"]
+        ], name
+        assert all(row["text"][e.start : e.end] == e.text and 0 <= (e.confidence or 0) <= 1 for e in entities)
+    assert {e.text.lower() for entities in found for e in entities} >= {"fever", "rash"}
+    with pytest.raises(InputError, match="strategy is for models that answer prompts"):
+        Annotator.load(program=tuned, settings=["strategy=knn"])
+    with pytest.raises(InputError, match="there is no model=gtp4. Did you mean model=gpt4"):
+        Annotator.load(model="gtp4")
+    shutil.rmtree(tuned / "model")
+    with pytest.raises(InputError, match="has no weights model beside it"):
+        Annotator.load(program=tuned)

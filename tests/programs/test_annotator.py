@@ -1,0 +1,176 @@
+"""The annotator with a scripted tagger: offsets into any text, what becomes of long sentences, and every way to write it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import xml.etree.ElementTree as ET
+import zlib
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
+
+from corpora import Sentence
+from corpora.annotated import Annotated, brat_files, note_tags
+from corpora.bio import span_tags, tag_spans
+from corpora.bioc import bioc_json, bioc_xml
+from corpora.brat import load_pair
+from corpora.notes import Note
+from corpora.sources import Conll, Jsonl
+from programs.annotator import Annotator, Cutter, Facts
+from programs.deliveries import write_conll, write_jsonl
+from programs.errors import RunError
+from programs.predict import blank_record
+from reports.marked import marked_page
+
+LABELS = ("Sign", "Disease")
+
+
+class Scripted:
+    """Tags each token by its letters; refuses sentences of more tokens than it can hold, and those with the word `refuse`."""
+
+    def __init__(self, holds: int = 1000) -> None:
+        self.holds, self.asked = holds, 0
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        for sentence in reversed(sentences):
+            self.asked += 1
+            raw = [("O", "B-Sign", "I-Sign", "B-Disease")[zlib.crc32(word.encode()) % 4] for word in sentence.words]
+            pred = span_tags(len(raw), tag_spans(raw))
+            error = "prompt_too_long" if len(raw) > self.holds else "content_filter" if "refuse" in sentence.words else None
+            said = {"pred": ["O"] * len(raw) if error else pred, "confidence": [0.123456] * len(raw)}
+            yield sentence, {**blank_record(sentence), **said, "repairs": {}, "usage": {"prompt_tokens": 2}, "error": error}
+
+
+def annotator(holds: int = 1000, **keys: Any) -> Annotator:
+    return Annotator(Scripted(holds), Facts(LABELS, "model@1", "program1", "by1"), Cutter(**keys))
+
+
+def annotated(text: str, holds: int = 1000, **keys: Any) -> Annotated:
+    found = annotator(holds, **keys).annotate([Note("d", text)])[0].annotated
+    assert found is not None
+    return found
+
+
+pieces = st.sampled_from(
+    ["\r\n", "\n", "\ufeff", "\xa0", "\t", "\x0c", "e\u0301", "\x00", "\x85", "<b>", "&amp;", "]]>", ". ", "B-Sign"]
+)
+texts = st.lists(st.one_of(pieces, st.text(st.characters(codec="utf-8"), max_size=12)), max_size=12).map("".join)
+
+
+@settings(deadline=None, max_examples=200)
+@given(texts, st.integers(1, 9), st.integers(1, 9))
+def test_every_span_is_its_slice_of_the_untouched_text(text: str, longest: int, holds: int) -> None:
+    note = annotated(text, holds, longest=longest)
+    assert note.text == text
+    at = 0
+    for mention in note.mentions:
+        assert at <= mention.start < mention.end
+        assert text[mention.start : mention.end] == mention.text
+        assert mention.confidence == 0.1235
+        at = mention.end
+    tokens = [token for sentence in note.cut for token in sentence]
+    assert not any(token.start == 0 and token.text[0] == "\ufeff" for token in tokens)
+    tags = [tag for sentence in note_tags(note) for tag in sentence]
+    assert len(tokens) == len(tags)
+    assert sum(tag[0] == "B" for tag in tags) == len(note.mentions)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts.filter(lambda text: "\0" not in text))
+def test_brat_jsonl_and_conll_are_read_back_by_corpora(tmp_path: Path, text: str) -> None:
+    note = annotated(text + " end")
+    for suffix, content in brat_files(note).items():
+        (tmp_path / f"d{suffix}").write_bytes(content)
+    assert (tmp_path / "d.txt").read_bytes() == note.text.encode()
+    back, annotations, acts = load_pair(tmp_path / "d.txt")
+    assert (back, acts) == (note.text, {})
+    spans = [(m.start, m.end, m.label) for m in note.mentions]
+    assert [(a.entity.start, a.entity.end, a.entity.label) for a in annotations] == spans
+    write_jsonl([note], tmp_path / "d.jsonl")
+    (document,) = Jsonl(path=str(tmp_path / "d.jsonl")).load().splits["test"]
+    assert document.text == note.text
+    assert [(e.start, e.end, e.label) for e in document.entities] == spans
+    write_conll([note, note], tmp_path / "d.conll")
+    first, second = Conll(path=str(tmp_path / "d.conll")).load().splits["test"]
+    assert [list(s.tags) for s in first.sentences] == [list(s.tags) for s in second.sentences] == note_tags(note)
+    assert [s.words for s in first.sentences] == [tuple(t.text for t in tokens) for tokens in note.cut]
+
+
+@settings(deadline=None, max_examples=200)
+@given(texts)
+def test_bioc_says_where_each_character_is(text: str) -> None:
+    note = annotated(text)
+    spans = [(m.start, m.end - m.start, m.label) for m in note.mentions]
+    (document,) = json.loads(bioc_json(note))["documents"]
+    (passage,) = document["passages"]
+    assert passage["text"] == text
+    assert [
+        (a["locations"][0]["offset"], a["locations"][0]["length"], a["infons"]["type"]) for a in passage["annotations"]
+    ] == spans
+    root = ET.fromstring(bioc_xml(note))
+    assert [element.tag for element in root][:3] == ["source", "date", "key"]
+    rest = list(text)
+    for passage in root.iter("passage"):
+        at, words = int(passage.findtext("offset", "")), passage.findtext("text", "")
+        assert text[at : at + len(words)] == words
+        rest[at : at + len(words)] = [""] * len(words)
+    assert not re.search("[\t\n\r\x20-\ud7ff]", "".join(rest))
+    marks = list(root.iter("annotation"))
+    assert len(marks) == len(spans)
+    for mark, mention in zip(marks, note.mentions):
+        places = [(int(p.get("offset", "")), int(p.get("length", ""))) for p in mark.iter("location")]
+        assert places
+        assert mark.findtext("text", "") in ("".join(text[a : a + n] for a, n in places), "")
+        assert all(mention.start <= a and a + n <= mention.end for a, n in places)
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts)
+def test_html_shows_the_text_and_nothing_of_it_as_markup(text: str) -> None:
+    page = marked_page(annotated(text), list(LABELS)).decode()
+    body = page.split("<pre>\n")[1].split("</pre>")[0]
+    shown = html.unescape(re.sub(r"<small>.*?</small></mark>|<mark [^>]*>", "", body))
+    visible = [sign for sign in text if sign >= " " and sign != "\x7f"]
+    assert [sign for sign in shown if sign >= " " and not "\u2400" <= sign <= "\u2421"] == [
+        sign for sign in visible if not "\u2400" <= sign <= "\u2421"
+    ]
+    assert not re.search(r"<(?!/?(mark|small)\b)", body)
+
+
+def test_long_sentences_are_cut_to_fit_and_counted() -> None:
+    text = "fever and cough, " * 20
+    (whole,) = annotator(longest=1000).annotate([Note("d", text)])
+    (cut,) = annotator(longest=16).annotate([Note("d", text)])
+    (halved,) = annotator(holds=10, longest=1000).annotate([Note("d", text)])
+    assert (whole.counts["sentences"], whole.counts["cuts"]) == (1, 0)
+    assert (cut.counts["sentences"], cut.counts["cuts"]) == (5, 4)
+    assert halved.counts["sentences"] == halved.counts["cuts"] + 1
+    assert 8 <= halved.counts["sentences"] <= 20
+    for outcome in (whole, cut, halved):
+        assert outcome.annotated is not None
+        assert outcome.annotated.mentions
+
+
+def test_two_hundred_kilobytes_in_one_line_or_in_one_word() -> None:
+    for text in ("no fever and " * 16_000, "x" * 200_000):
+        note = annotated(text)
+        assert "".join(t.text for tokens in note.cut for t in tokens) == text.replace(" ", "")
+
+
+def test_a_note_with_a_sentence_that_failed_is_not_half_annotated() -> None:
+    found = annotator().annotate([Note("a", "We refuse. No fever."), Note("b", "No fever.")])
+    assert (found[0].annotated, found[0].error, found[0].counts["failed_sentences"]) == (None, "content_filter", 1)
+    assert found[1].annotated is not None
+    with pytest.raises(RunError, match="1 of 2 sentences failed: content_filter"):
+        annotator()("We refuse. No fever.")
+
+
+def test_nothing_is_asked_of_empty_texts() -> None:
+    for text in ("", " \r\n\xa0", "\ufeff"):
+        assert annotator()(text) == []
