@@ -77,7 +77,8 @@ def open_door(
     except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         stop(explain(error))
     except KeyboardInterrupt:
-        print("clinspan: interrupted; what was computed is on disk, go on with resume=FOLDER", file=sys.stderr)
+        way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
+        print(f"clinspan: interrupted; what was computed is on disk, go on with {way}", file=sys.stderr)
         sys.exit(130)
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
