@@ -1,0 +1,200 @@
+"""Token classifiers as a user trains and runs them: MiniLM's own weights on a few sentences of raremini."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+import lms
+from conftest import Door, door_in, folder_of, load, records
+from corpora import InputError
+from corpora.sources import RareMini
+from corpora.viterbi import Lattice
+from lms.classifier import Reading
+from programs.classify import check_classes, tagged
+from programs.compiled import read_program
+from programs.promptless import prompted, without_prompt
+from tiny_models import random_bert
+from tuning.examples import bio_classes
+
+LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+SHORT = ["tuning=encoder", "limit=96", "dev_limit=40", "tuning.epochs=4", "tuning.batch_size=8", "tuning.learning_rate=0.001"]
+PART = ["split=dev", "limit=40"]
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MiniLM after 48 steps."""
+    return folder_of(door_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
+
+
+@pytest.fixture(scope="module")
+def ran(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run with it, and what that printed."""
+    done = door_in(tmp_path_factory.mktemp("ran"))("run", f"program={tuned}", *PART)
+    return folder_of(done), done.stdout
+
+
+def test_a_training_leaves_a_record_and_a_model_that_is_a_program(tuned: Path) -> None:
+    assert sorted(path.name for path in tuned.iterdir()) == ["model", "program.json", "run.json", "run.log"]
+    record = load(tuned / "run.json")
+    assert record["status"] == "finished"
+    assert record["choices"]["model"] == "minilm"
+    assert not {"strategy", "format", "prompt", "retriever"} & (record["choices"].keys() | record["config"].keys())
+    assert record["records"] == {"train": 96, "dev": 40, "left_out": {}}
+    assert (record["steps"], record["use"], record["model"]["id"]) == (48, "model.path", "minilm")
+    losses = [epoch["train_loss"] for epoch in record["epochs"]]
+    assert losses[-1] < losses[0] / 2
+    assert record["epochs"][record["best_epoch"] - 1]["dev_f1"] > 0.05
+    about = load(tuned / "program.json")
+    assert about == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
+
+
+def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: tuple[Path, str]) -> None:
+    folder, printed = ran
+    trained = load(tuned / "run.json")
+    scores, record = load(folder / "scores.json"), load(folder / "run.json")
+    assert scores["micro"]["f1"] == pytest.approx(trained["epochs"][trained["best_epoch"] - 1]["dev_f1"])
+    assert (record["status"], record["model"]["revision"]) == ("finished", trained["model"]["revision"])
+    assert record["choices"] == {"corpus": "raremini", "model": "minilm", "metric": "seqeval"}
+    assert record["tokens"]["pieces"] > 40
+    assert "raremini dev (first 40 of 139 sentences): minilm\n" in printed.replace(" \n", "\n").replace("  ", "")
+    assert "sub-word pieces, no prompt" in printed
+    rows = records(folder)
+    assert [row["id"] for row in rows] == [s.id for s in corpus().sentences("dev")][:40]
+    for row in rows:
+        assert len(row["pred"]) == len(row["confidence"]) == len(row["tokens"])
+        assert all(0 <= value <= 1 for value in row["confidence"])
+        assert (row["raw"], row["repairs"], row["error"]) == (None, {}, None)
+        for before, tag in zip(["O", *row["pred"]], row["pred"]):
+            assert tag[0] != "I" or before[2:] == tag[2:]
+    assert scores["calibration"]["entities"] == sum(tag[0] == "B" for row in rows for tag in row["pred"])
+    assert read_program(folder)["classifier"]["folder"] == str((tuned / "model").resolve())
+
+
+def test_it_runs_by_its_path_and_from_a_runs_folder_alike(tuned: Path, ran: tuple[Path, str], door: Door) -> None:
+    by_path = folder_of(door("run", "model=minilm", f"model.path={tuned / 'model'}", *PART))
+    by_run = folder_of(door("run", f"program={ran[0]}", "model.batch_size=3", *PART))
+    assert (by_path / "predictions.jsonl").read_bytes() == (ran[0] / "predictions.jsonl").read_bytes()
+    assert [row["pred"] for row in records(by_run)] == [row["pred"] for row in records(ran[0])]
+    assert load(by_run / "run.json")["config"]["model"]["batch_size"] == 3
+
+
+def test_an_interrupted_run_goes_on_and_ends_alike(ran: tuple[Path, str], door: Door, tmp_path: Path) -> None:
+    folder = shutil.copytree(ran[0], tmp_path / "torn")
+    lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "predictions.jsonl").write_text("".join(lines[:17]) + lines[17][:30], encoding="utf-8")
+    (folder / "scores.json").unlink()
+    (folder / "run.json").write_text(json.dumps(load(folder / "run.json") | {"status": "failed"}), encoding="utf-8")
+    refused = door("run", f"resume={folder}", "strategy=knn")
+    assert (refused.returncode, "strategy is for models that answer prompts" in refused.stderr) == (2, True)
+    assert folder_of(door("run", f"resume={folder}")) == folder
+    torn, whole = (load(path / "scores.json") for path in (folder, ran[0]))
+    errors = [scores.pop("calibration")["ece"] for scores in (torn, whole)]  # other batches, another order of additions
+    assert torn == whole
+    assert errors[0] == pytest.approx(errors[1], abs=1e-6)
+    assert [row["pred"] for row in records(folder)] == [row["pred"] for row in records(ran[0])]
+
+
+def test_its_runs_are_compared_and_reported(ran: tuple[Path, str], door: Door) -> None:
+    done = door("compare", str(ran[0]), str(ran[0]), "samples=20")
+    assert load(folder_of(done) / "comparison.json")["micro"]["difference"] == 0
+    rows = load(folder_of(door("report", str(ran[0]))) / "leaderboard.json")["rows"]
+    assert rows[0]["settings"]["model"] == "minilm"
+    assert "strategy" not in rows[0]["settings"]
+
+
+def corpus() -> Any:
+    return RareMini(labels=LABELS, definitions={}).load()
+
+
+def test_tags_are_the_likeliest_legal_ones_with_their_posteriors() -> None:
+    sentence = next(s for s in corpus().sentences("dev") if len(s.tokens) > 3)
+    scores = np.full((len(sentence.tokens), 11), -9, dtype=np.float32)
+    scores[:, 0] = np.log(0.9)
+    scores[1, :3] = np.log([0.1, 0.2, 0.7])  # I-Disease behind what is O nearly surely
+    row = tagged(sentence, Reading(scores, 9), Lattice.of(bio_classes(LABELS)))
+    assert row["pred"] == ["O", "B-Disease", *["O"] * (len(sentence.tokens) - 2)]
+    assert row["confidence"][1] == pytest.approx(2 / 3, abs=0.01)
+    assert row["confidence"][0] > 0.99
+    assert row["usage"] == {"pieces": 9}
+
+
+def test_a_model_for_other_labels_is_refused() -> None:
+    check_classes(tuple(reversed(bio_classes(LABELS))), corpus())
+    with pytest.raises(InputError, match="the model tells apart O, B-Drug, I-Drug; raremini has O, B- and I- of Disease"):
+        check_classes(("O", "B-Drug", "I-Drug"), corpus())
+
+
+def test_settings_of_prompts_are_left_out_or_refused() -> None:
+    config = OmegaConf.create({"model": {"name": "x"}, "strategy": {"k": 5}, "format": {}, "draft": "outside", "limit": 3})
+    OmegaConf.set_struct(config, True)
+    assert without_prompt(config, {"model", "limit"}, what="model=x") == {"model": {"name": "x"}, "limit": 3}
+    for key in ("strategy", "strategy.k", "format", "prompt", "draft", "retriever.top_k", "label_order", "constrained"):
+        with pytest.raises(InputError, match=f"{key} is for models that answer prompts, and model=x classifies tokens"):
+            without_prompt(config, {"limit", key}, what="model=x")
+
+
+def test_what_needs_a_prompt_refuses_a_classifier() -> None:
+    with pytest.raises(InputError, match="model=minilm classifies tokens without a prompt, so there is nothing. Use a model that"):
+        prompted(lms.ClassifierModel(name="minilm"), "so there is nothing")
+    spec = lms.ReplayModel()
+    assert prompted(spec, "") is spec
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("run", ["model=minilm"], "model=minilm is a base model without a head that was tuned: python -m programs.finetune"),
+        ("run", ["model=bioclinicalbert", "model.path={base}"], "model=bioclinicalbert is a base model without a head"),
+        ("run", ["model=label_supervised"], "stands for a classifier that was tuned: give model.adapter=FOLDER/model"),
+        (
+            "run",
+            ["model=minilm", "model.path={base}", "format=inline"],
+            "format is for models that answer prompts, and model=minilm",
+        ),
+        ("run", ["model=minilm", "model.path={head}"], "the model tells apart LABEL_0, LABEL_1; raremini has O, B- and I-"),
+        ("run", ["model=smollm2", "model.path={head}"], "is a token classifier, which answers no prompt"),
+        ("optimize", ["model=minilm"], "so there is no prompt to optimize. Use a model that answers prompts"),
+        ("bench", ["model=minilm"], "and here prompts are compared. Use a model that answers prompts"),
+        ("finetune", ["model=minilm"], "model=minilm answers no prompts, so tuning=lora cannot train it: use tuning=encoder"),
+        ("finetune", ["tuning=encoder", "strategy=knn"], "strategy is for models that answer prompts, and tuning=encoder"),
+        ("finetune", ["tuning=encoder", "model=gpt4"], "model=gpt4 has no weights here to train"),
+    ],
+)
+def test_bad_words_get_one_message_and_exit_code_2(door: Door, tmp_path: Path, name: str, words: list[str], message: str) -> None:
+    folders = {"base": random_bert(tmp_path / "base"), "head": random_bert(tmp_path / "head", head=True)}
+    done = door(name, *(word.format(**folders) for word in words))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("clinspan:") == 1
+
+
+def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Path, door: Door, tmp_path: Path) -> None:
+    done = door("run", f"program={tuned}", "model=smollm2", *PART)
+    assert (done.returncode, "is a token classifier, and model=smollm2 answers prompts" in done.stderr) == (2, True)
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    shutil.copy(tuned / "program.json", lone)
+    done = door("run", f"program={lone}", *PART)
+    assert (done.returncode, "has no weights model beside it" in done.stderr) == (2, True)
+    (lone / "program.json").write_text('{"clinspan": 1, "labels": [], "classifier": {"model": 3}}', encoding="utf-8")
+    with pytest.raises(InputError, match="is no program of this version"):
+        read_program(lone)
+
+
+def test_a_cased_bert_on_disk_is_trained_and_run(door: Door, tmp_path: Path) -> None:
+    """The way of Bio_ClinicalBERT: a cased WordPiece vocabulary and a masked language model in a folder (random weights)."""
+    base = random_bert(tmp_path / "random-cased-bert")
+    words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "tuning.epochs=1"]
+    folder = folder_of(door("finetune", *words))
+    record = load(folder_of(door("run", f"program={folder}", "limit=5")) / "run.json")
+    assert record["choices"]["model"] == "bioclinicalbert"
+    assert record["counts"] == {"sentences": 5, "failed": 0, "repairs": {}}
