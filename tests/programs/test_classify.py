@@ -152,20 +152,16 @@ def test_what_needs_a_prompt_refuses_a_classifier() -> None:
     ("name", "words", "message"),
     [
         ("run", ["model=minilm"], "model=minilm is a base model without a head that was tuned: python -m programs.finetune"),
-        ("run", ["model=bioclinicalbert", "model.path={base}"], "model=bioclinicalbert is a base model without a head"),
-        ("run", ["model=label_supervised"], "stands for a classifier that was tuned: give model.adapter=FOLDER/model"),
         (
             "run",
             ["model=minilm", "model.path={base}", "format=inline"],
             "format is for models that answer prompts, and model=minilm",
         ),
         ("run", ["model=minilm", "model.path={head}"], "the model tells apart LABEL_0, LABEL_1; raremini has O, B- and I-"),
-        ("run", ["model=smollm2", "model.path={head}"], "is a token classifier, which answers no prompt"),
         ("optimize", ["model=minilm"], "so there is no prompt to optimize. Use a model that answers prompts"),
         ("bench", ["model=minilm"], "and here prompts are compared. Use a model that answers prompts"),
         ("finetune", ["model=minilm"], "model=minilm answers no prompts, so tuning=lora cannot train it: use tuning=encoder"),
         ("finetune", ["tuning=encoder", "strategy=knn"], "strategy is for models that answer prompts, and tuning=encoder"),
-        ("finetune", ["tuning=encoder", "model=gpt4"], "model=gpt4 has no weights here to train"),
     ],
 )
 def test_bad_words_get_one_message_and_exit_code_2(door: Door, tmp_path: Path, name: str, words: list[str], message: str) -> None:
