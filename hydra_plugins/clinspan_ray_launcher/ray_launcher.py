@@ -89,7 +89,7 @@ class RayLauncher(Launcher):
             remedy = (
                 f"Look for the cause, often memory, and start the sweep again with hydra.sweep.dir={self.config.hydra.sweep.dir}."
             )
-            raise InputError(f"a job's process died {self.retries + 1} times", remedy=remedy) from None
+            raise InputError(f"a job's process died on each of {self.retries + 1} tries", remedy=remedy) from None
 
 
 def _apart(**job: Any) -> JobReturn:
