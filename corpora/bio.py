@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args, Literal
 
@@ -132,6 +132,15 @@ def split_tag(tag: str) -> tuple[str, str] | None:
         return "O", ""
     prefix, dash, label = tag.partition("-")
     return (prefix, label) if prefix in ("B", "I") and dash and label else None
+
+
+def bio_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """The tags over labels, `O` first.
+
+    >>> bio_classes(["Sign"])
+    ('O', 'B-Sign', 'I-Sign')
+    """
+    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 
 def tag_spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:

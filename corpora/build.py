@@ -51,6 +51,26 @@ def assemble(
     return Document(name, text, tuple(entities), sentences)
 
 
+def lay_out(sentences: Iterable[Sequence[str]]) -> tuple[str, tuple[tuple[Token, ...], ...]]:
+    """The text of words that came without one, a blank between them and a line a sentence, and where each then stands.
+
+    >>> text, cut = lay_out([["No", "fever"], ["Rash"]])
+    >>> text, [token.start for tokens in cut for token in tokens]
+    ('No fever\\nRash', [0, 3, 9])
+    """
+    cut: list[tuple[Token, ...]] = []
+    lines: list[str] = []
+    at = 0
+    for words in sentences:
+        row = []
+        for word in words:
+            row.append(Token(word, at, at + len(word)))
+            at += len(word) + 1
+        cut.append(tuple(row))
+        lines.append(" ".join(words))
+    return "\n".join(lines), tuple(cut)
+
+
 def build_corpus(
     name: str,
     splits: Mapping[str, Sequence[Document]],

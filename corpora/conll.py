@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from corpora.bio import split_tag, tag_spans
-from corpora.build import assemble, build_corpus
+from corpora.build import assemble, build_corpus, lay_out
 from corpora.errors import InputError, read_text
-from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS, Token
+from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
 
 Row = tuple[str, str, int]
 _DEFAULTS = {"train": ("train",), "dev": ("devel", "dev", "valid", "validation"), "test": ("test",)}
@@ -132,23 +132,15 @@ def _orphans(tags: Sequence[str]) -> int:
 
 
 def _document(name: str, group: Sequence[Sequence[Row]], iob1: bool) -> Document:
-    cut: list[list[Token]] = []
+    text, cut = lay_out([[word for word, _, _ in sentence] for sentence in group])
     rows: list[list[str]] = []
     entities: list[Entity] = []
-    lines: list[str] = []
-    at = 0
-    for sentence in group:
-        tokens = []
-        for word, _, _ in sentence:
-            tokens.append(Token(word, at, at + len(word)))
-            at += len(word) + 1
+    for sentence, tokens in zip(group, cut, strict=True):
         tags = [tag for _, tag, _ in sentence]
         rows.append(iob1_to_iob2(tags) if iob1 else tags)
-        cut.append(tokens)
-        lines.append(" ".join(word for word, _, _ in sentence))
         spans = tag_spans(rows[-1])
         entities += [Entity(label, ((tokens[a].start, tokens[b - 1].end),)) for a, b, label in spans]
-    return assemble(name, "\n".join(lines), entities, cut, rows)
+    return assemble(name, text, entities, cut, rows)
 
 
 def write_conll(corpus: Corpus, folder: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from corpora.build import lay_out
 from corpora.errors import InputError
 from corpora.types import Token
 
@@ -203,21 +204,4 @@ def _conll(path: Path, encoding: str) -> Iterator[Note | Unreadable]:
             documents[-1].append([])
     full = [[words for words in sentences if words] for sentences in documents if any(sentences)]
     for number, sentences in enumerate(full):
-        yield joined(path.stem if len(full) == 1 else f"{path.stem}-{number}", sentences)
-
-
-def joined(name: str, sentences: Sequence[Sequence[str]]) -> Note:
-    """The text of words: one blank between them, one line a sentence.
-
-    >>> joined("d", [["No", "fever"], ["Rash"]]).text
-    'No fever\\nRash'
-    """
-    cut: list[tuple[Token, ...]] = []
-    at = 0
-    for words in sentences:
-        row = []
-        for word in words:
-            row.append(Token(word, at, at + len(word)))
-            at += len(word) + 1
-        cut.append(tuple(row))
-    return Note(name, "\n".join(" ".join(words) for words in sentences), tuple(cut))
+        yield Note(path.stem if len(full) == 1 else f"{path.stem}-{number}", *lay_out(sentences))

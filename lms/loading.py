@@ -8,7 +8,7 @@ import torch
 
 from lms.adapters import apply_adapter
 from lms.errors import ModelError
-from lms.specs import ClassifierModel, LocalModel
+from lms.specs import Loadable, LocalModel
 from lms.weights import Weights
 
 
@@ -38,7 +38,7 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def device_of(spec: LocalModel | ClassifierModel) -> str:
+def device_of(spec: Loadable) -> str:
     """The device that a spec means: `auto` is CUDA where there is one."""
     return spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 

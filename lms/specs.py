@@ -37,8 +37,8 @@ class Wire:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalModel:
-    """A causal language model that runs here, on transformers.
+class Loadable:
+    """A model whose weights are loaded here.
 
     Attributes:
         name: What the model is called in tables.
@@ -46,29 +46,43 @@ class LocalModel:
         revision: The commit of that repository that the name stands for.
         path: A folder with the model, which goes before everything else.
         adapter: A folder with a LoRA adapter of the model, as `programs.finetune` or peft saves it.
-        package: `distribution==version` of a package that carries the weights, if there is one.
-        template: `chat`, `plain`, `alpaca` or `universalner`.
-        dtype: `float32`, `bfloat16` or `float16`.
+        package: `distribution==version` of a package that carries the weights or, if it is installed, `module:folder`.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
-        quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
-        batch_size: How many answers are under way at once.
-        stop: Strings at which an answer without a grammar ends, besides the template's own.
-        share_prefix: Read what prompts have in common once.
-        states_gib: Memory for keys and values in GiB, half for shared prefixes, half for a batch's rows.
+        batch_size: How many answers are under way at once, or sentences that are read together.
     """
 
-    task: ClassVar[str] = "CAUSAL_LM"
+    task: ClassVar[str]
     name: str
     hub_id: str | None = None
     revision: str | None = None
     path: str | None = None
     adapter: str | None = None
     package: str | None = None
+    device: str = "auto"
+    batch_size: int = 16
+
+    @property
+    def price(self) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalModel(Loadable):
+    """A causal language model that runs here, on transformers.
+
+    Attributes:
+        template: `chat`, `plain`, `alpaca` or `universalner`.
+        dtype: `float32`, `bfloat16` or `float16`.
+        quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
+        stop: Strings at which an answer without a grammar ends, besides the template's own.
+        share_prefix: Read what prompts have in common once.
+        states_gib: Memory for keys and values in GiB, half for shared prefixes, half for a batch's rows.
+    """
+
+    task: ClassVar[str] = "CAUSAL_LM"
     template: str = "chat"
     dtype: str = "float32"
-    device: str = "auto"
     quantization: Quantization | None = None
-    batch_size: int = 16
     stop: tuple[str, ...] | list[str] = ()
     share_prefix: bool = True
     states_gib: float = 1.5
@@ -93,44 +107,20 @@ class LocalModel:
         """A local model sends nothing anywhere."""
         return None
 
-    @property
-    def price(self) -> None:
-        return None
-
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierModel:
+class ClassifierModel(Loadable):
     """A model that gives every word a class, without a prompt: an encoder, or a decoder that reads in both directions.
 
-    Attributes:
-        name: What the model is called in tables.
-        hub_id: Its repository on the Hugging Face hub.
-        revision: The commit of that repository that the name stands for.
-        path: A folder with the model, which goes before everything else.
-        adapter: A folder with a LoRA adapter and a head, as `programs.finetune` leaves it; it says itself which weights
-            it belongs to, where neither `path`, `hub_id` nor `package` does.
-        package: `module:folder` of an installed package that carries the weights, or `distribution==version`.
-        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
-        batch_size: Sentences that are read together.
+    Its adapter has a head too, and says itself which weights it belongs to, where neither `path`, `hub_id` nor `package` does.
     """
 
     task: ClassVar[str] = "TOKEN_CLS"
-    name: str
-    hub_id: str | None = None
-    revision: str | None = None
-    path: str | None = None
-    adapter: str | None = None
-    package: str | None = None
-    device: str = "auto"
     batch_size: int = 32
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ModelError("model.batch_size must be at least 1")
-
-    @property
-    def price(self) -> None:
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from lms.adapters import CONFIG, find_adapter
 from lms.errors import ModelError, UnavailableError
-from lms.specs import ClassifierModel, LocalModel
+from lms.specs import Loadable, LocalModel
 
 _CONFIG = "config.json"
 _HEAD = "ForTokenClassification"
@@ -60,7 +60,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "clinspan"
 
 
-def find_weights(spec: LocalModel | ClassifierModel) -> Weights:
+def find_weights(spec: Loadable) -> Weights:
     """The first place that has the model, and its adapter if the spec names one.
 
     Raises:
@@ -73,7 +73,7 @@ def find_weights(spec: LocalModel | ClassifierModel) -> Weights:
     return replace(found, revision=f"{found.revision}+adapter:{digest}", adapter=folder)
 
 
-def _find_base(spec: LocalModel | ClassifierModel) -> Weights:
+def _find_base(spec: Loadable) -> Weights:
     if spec.path:
         folder = Path(spec.path).expanduser()
         if (folder / CONFIG).is_file():

@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from corpora import InputError
 from corpora.notes import check_encoding, read_notes
 from programs.assemble import Said
-from programs.deliveries import check_formats, Delivery, write_whole
+from programs.deliveries import check_formats, Delivery
 from programs.door import log_to, open_door
 from programs.errors import RunError
 from programs.loading import annotator_settings, build_annotator
-from programs.records import environment, now, recorded, RunFolder
+from programs.records import environment, now, recorded, RunFolder, write_whole
 from programs.run import cost
 from programs.session import Notes, Session, Tally
 

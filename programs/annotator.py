@@ -15,10 +15,10 @@ has them. Its instructions and demonstrations are its own in each case.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TYPE_CHECKING
 
 from corpora import Sentence
 from corpora.annotated import Annotated, Mention
@@ -31,17 +31,12 @@ from corpora.types import Token
 from metrics.calibration import entity_confidence
 from programs.errors import RunError
 
+if TYPE_CHECKING:
+    from programs.predict import SentenceTagger
+
 MOST_CHARACTERS = 200
 _DIGITS = 4
 _MARK = "\ufeff"
-
-
-class SentenceTagger(Protocol):
-    """What tags sentences: `programs.predict.Asker` with prompts, `programs.classify.ClassifierAsker` without."""
-
-    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
-        """Each sentence with its line of `predictions.jsonl`, in any order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from programs.compiled import (
 from programs.door import build, choices, given, group_option
 from programs.formats import Format
 from programs.member import build_member
+from programs.predict import Asker
 from programs.privacy import check_privacy
 from programs.promptless import prompted
 from programs.scoring import Metric
@@ -52,6 +53,11 @@ class Parts:
     def program(self) -> dict[str, Any]:
         """The content of `program.json`."""
         return dump_program(self.tagger, self.corpus)
+
+    @property
+    def asker(self) -> Asker:
+        """What tags the sentences."""
+        return Asker(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.spec.concurrency)
 
     @property
     def alignment(self) -> str:

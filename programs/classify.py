@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 
 import lms
 from corpora import Corpus, InputError, Sentence
+from corpora.bio import bio_classes
 from corpora.viterbi import Lattice
 from programs.assemble import choose_sentences, load_corpus
 from programs.compiled import check_labels, CLASSIFIER, dump_classifier, read_program
 from programs.door import build
-from programs.predict import blank_record, Progress, Running
-from programs.records import RunFolder
+from programs.predict import blank_record
 from programs.scoring import Metric
 
 if TYPE_CHECKING:
@@ -52,19 +52,10 @@ class Classification:
     facts: dict[str, Any]
     alignment: ClassVar[str] = "tokens"
 
-    def run(self, folder: RunFolder, progress: Progress) -> None:
-        """Tag what the folder does not hold yet, sentences alike in length together."""
-        records = folder.load_predictions()
-        score = Running([label.name for label in self.corpus.labels], self.metric.mode)
-        for sentence in self.sentences:
-            if sentence.id in records:
-                score.add(sentence, records[sentence.id]["pred"])
-        progress(score.sentences, score.f1)
-        todo = [sentence for sentence in self.sentences if sentence.id not in records]
-        for sentence, record in ClassifierAsker(self.classifier, self.spec.batch_size).tag_all(todo):
-            folder.append(record)
-            score.add(sentence, record["pred"])
-            progress(score.sentences, score.f1)
+    @property
+    def asker(self) -> ClassifierAsker:
+        """What tags the sentences."""
+        return ClassifierAsker(self.classifier, self.spec.batch_size)
 
 
 class ClassifierAsker:
@@ -146,7 +137,7 @@ def check_classes(classes: Sequence[str], corpus: Corpus) -> None:
     Raises:
         InputError: Names both sides'.
     """
-    if set(classes) != {"O", *(f"{prefix}-{label.name}" for label in corpus.labels for prefix in "BI")}:
+    if set(classes) != set(bio_classes(label.name for label in corpus.labels)):
         labels = ", ".join(label.name for label in corpus.labels)
         problem = f"the model tells apart {', '.join(classes)}; {corpus.name} has O, B- and I- of {labels}"
         raise InputError(problem, remedy="Tune one for this corpus with programs.finetune tuning=encoder.")

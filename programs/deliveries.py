@@ -10,6 +10,7 @@ from corpora.annotated import Annotated, brat_configuration, brat_files, conll_r
 from corpora.bioc import bioc_json, bioc_xml
 from corpora.errors import InputError
 from corpora.parquet import write_parquet
+from programs.records import write_whole
 from reports.marked import marked_page
 
 Render = Callable[[Annotated, Sequence[str]], dict[str, bytes]]
@@ -109,10 +110,3 @@ def check_formats(to: Sequence[str]) -> None:
     for name in to or [""]:
         if name not in known:
             raise InputError(f"to={name} is not known", remedy=f"Use one of {', '.join(known)}, or a list: to=[brat,html].")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_bytes(content)
-    scratch.replace(path)

@@ -17,6 +17,10 @@ _FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelE
 _MISTAKES = (TypeError, AttributeError, KeyError, IndexError, NameError, AssertionError)
 
 
+LASTING = ("content_filter", "prompt_too_long")
+"""Failures of a sentence that another try would meet again: they say nothing of the next sentence."""
+
+
 class RunError(RuntimeError):
     """A run that cannot start or go on; the message is one line for the user."""
 

@@ -9,19 +9,26 @@ from concurrent.futures import as_completed, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dspy
 
 from corpora import Sentence
 from metrics import count_sentence, Counts, Mode
-from programs.errors import failure_name, RunError
+from programs.errors import failure_name, LASTING, RunError
 from programs.formats import Format
 from programs.records import RunFolder
 from programs.tagger import Tagger
 
-_LASTING = ("content_filter", "prompt_too_long")
 Progress = Callable[[int, float], None]
+
+
+class SentenceTagger(Protocol):
+    """What tags sentences: `Asker` with prompts, `programs.classify.ClassifierAsker` without."""
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, in any order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,28 +107,22 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """Tags sentences with a program on a model and records each.
+    """Has sentences tagged and records each.
 
     Attributes:
-        tagger: The program.
-        lm: The model.
-        adapter: The format.
+        asker: What tags them.
         folder: Where predictions are appended.
         labels: Label names, for the running score.
         mode: How tags are read, for the running score.
-        concurrency: Requests under way at once.
         stop_after: Failures in a row, or of all sentences, after which the run stops (content filters and long prompts
             not counted).
         home: The folder that can be resumed, where that is not `folder`.
     """
 
-    tagger: Tagger
-    lm: dspy.LM
-    adapter: Format
+    asker: SentenceTagger
     folder: RunFolder
     labels: Sequence[str]
     mode: Mode
-    concurrency: int
     stop_after: int
     home: Path | None = None
 
@@ -137,7 +138,7 @@ class Predictor:
         """
         records = self.folder.load_predictions()
         done = {key for key, record in records.items() if not _again(record)}
-        score = Running(self.labels, self.mode)
+        score = _Running(self.labels, self.mode)
         for sentence in sentences:
             if sentence.id in done:
                 score.add(sentence, records[sentence.id]["pred"])
@@ -145,8 +146,7 @@ class Predictor:
         failures = 0
         bound = min(self.stop_after, len(sentences))
         todo = [sentence for sentence in sentences if sentence.id not in done]
-        asker = Asker(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.concurrency)
-        with closing(asker.tag_all(todo)) as tagged:
+        with closing(self.asker.tag_all(todo)) as tagged:
             for sentence, record in tagged:
                 self.folder.append(record)
                 score.add(sentence, record["pred"])
@@ -167,10 +167,10 @@ def blank_record(sentence: Sentence) -> dict[str, Any]:
 
 def _again(record: dict[str, Any]) -> bool:
     """Whether a sentence failed of something that may have passed by the next try."""
-    return record["error"] is not None and record["error"] not in _LASTING
+    return record["error"] is not None and record["error"] not in LASTING
 
 
-class Running:
+class _Running:
     """The score so far; each sentence counts once."""
 
     def __init__(self, labels: Sequence[str], mode: Mode) -> None:

@@ -54,9 +54,7 @@ class RunFolder:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file so that it is there whole or not at all."""
-        scratch = self.path / f".{name}.part"
-        scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        scratch.replace(self.path / name)
+        write_whole(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
     def read(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the folder; `InputError` if it is missing or no JSON object."""
@@ -99,6 +97,13 @@ class RunFolder:
             for key in ids:
                 file.write(json.dumps(records[key], ensure_ascii=False) + "\n")
         scratch.replace(self.predictions)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_bytes(content)
+    scratch.replace(path)
 
 
 def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> None:

@@ -166,25 +166,16 @@ def _settings(config: DictConfig) -> dict[str, Any]:
 
 def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig) -> None:
     """Tag what the folder does not hold yet."""
-    with progress_bar(len(parts.sentences)) as progress:
-        if isinstance(parts, Classification):
-            parts.run(folder, progress)
-        else:
-            _predictor(parts, folder, config).run(parts.sentences, progress)
-    folder.sort_predictions([sentence.id for sentence in parts.sentences])
-
-
-def _predictor(parts: Parts, folder: RunFolder, config: DictConfig) -> Predictor:
-    return Predictor(
-        tagger=parts.tagger,
-        lm=parts.lm,
-        adapter=parts.adapter,
+    predictor = Predictor(
+        asker=parts.asker,
         folder=folder,
         labels=[label.name for label in parts.corpus.labels],
         mode=parts.metric.mode,
-        concurrency=parts.spec.concurrency,
-        stop_after=config.stop_after,
+        stop_after=config.get("stop_after", 1),
     )
+    with progress_bar(len(parts.sentences)) as progress:
+        predictor.run(parts.sentences, progress)
+    folder.sort_predictions([sentence.id for sentence in parts.sentences])
 
 
 def finish(

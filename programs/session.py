@@ -12,12 +12,12 @@ from typing import Any
 from corpora.annotated import Annotated
 from corpora.notes import Note, Unreadable
 from programs.annotator import Annotator, Outcome
-from programs.deliveries import Delivery, write_whole
-from programs.errors import RunError
+from programs.deliveries import Delivery
+from programs.errors import LASTING, RunError
 from programs.ledger import digest_of, Entry, Ledger
+from programs.records import write_whole
 
 _NOTES, _CHARACTERS = 16, 16_000
-_LASTING = ("content_filter", "prompt_too_long")
 Notes = Callable[[], Iterable[Note | Unreadable]]
 
 
@@ -134,7 +134,7 @@ class Session:
     def _fail_by_model(self, outcome: Outcome) -> None:
         counts = {key: outcome.counts[key] for key in ("failed_sentences", "sentences")}
         self._fail(outcome.id, str(outcome.error), counts)
-        self._in_row = 0 if outcome.error in _LASTING else self._in_row + 1
+        self._in_row = 0 if outcome.error in LASTING else self._in_row + 1
         if self._in_row >= self.stop_after:
             raise RunError(
                 f"{self._in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "

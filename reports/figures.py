@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from metrics.errors import KINDS
 from reports.analysis import KIND_NAMES
 from reports.drawing import axes, COLOURS, drawn, GRID, grid, HATCHES, INK, legend_above, MARKERS, styled
 from reports.summary import errors_of
+from reports.tables import bounds_of, row_of
 from reports.views import Group, RunView
 
 SHOWN = 8
@@ -158,13 +159,12 @@ def _name(run: RunView) -> str:
 
 
 def _f1(run: RunView, name: str) -> float:
-    return float((run.scores[name] if name in ("macro", "micro") else run.scores["per_type"][name])["f1"])
+    return float(row_of(run.scores, name)["f1"])
 
 
 def _bounds(run: RunView, name: str) -> Sequence[float]:
     """The interval of an F1; the F1 twice where there is none."""
-    known: Mapping[str, Sequence[float]] = (run.scores.get("intervals") or {}).get("f1") or {}
-    return known.get(name) or (_f1(run, name), _f1(run, name))
+    return bounds_of(run.scores, name) or (_f1(run, name), _f1(run, name))
 
 
 def _cost(run: RunView) -> float:

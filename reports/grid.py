@@ -8,6 +8,7 @@ from typing import Any
 from reports.analysis import markdown_table
 from reports.cells import cell_of
 from reports.paper import Cell, figures, FINE_TUNED, published, TABLES
+from reports.tables import bounds_of
 from reports.views import Cell as Value
 from reports.views import Table
 
@@ -91,7 +92,7 @@ def _figures(scores: Mapping[str, Any] | None, label: str) -> tuple[float, float
 
 
 def _interval(scores: Mapping[str, Any] | None, label: str) -> str | None:
-    found = ((scores or {}).get("intervals") or {}).get("f1", {}).get(label)
+    found = bounds_of(scores, label)
     return None if found is None else f"{found[0]:.3f} - {found[1]:.3f}"
 
 

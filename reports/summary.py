@@ -9,7 +9,7 @@ from typing import Any
 from metrics import count_errors
 from metrics.errors import ErrorKind
 from reports.paper import published, Triple
-from reports.tables import notes
+from reports.tables import bounds_of, notes, row_of
 from reports.views import Cell, Group, RunView, Table
 
 _AVERAGES = ("macro", "micro")
@@ -23,7 +23,7 @@ def score_table(view: RunView) -> Table:
     scores = view.scores
     rows: list[list[Cell]] = []
     for name in (*view.labels, *_AVERAGES):
-        row = scores[name] if name in _AVERAGES else scores["per_type"][name]
+        row = row_of(scores, name)
         cells: list[Cell] = [name, *(float(row[key]) for key in ("precision", "recall", "f1")), _interval(scores, name)]
         cells.append(row.get("support"))
         rows.append(cells + (_beside(paper, name, float(row["f1"])) if paper else []))
@@ -58,7 +58,7 @@ def errors_of(view: RunView) -> Counter[tuple[ErrorKind, str]]:
 
 
 def _interval(scores: Mapping[str, Any], name: str) -> str:
-    bounds = ((scores.get("intervals") or {}).get("f1") or {}).get(name)
+    bounds = bounds_of(scores, name)
     return f"{bounds[0]:.3f} – {bounds[1]:.3f}" if bounds else ""
 
 

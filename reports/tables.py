@@ -13,6 +13,18 @@ from reports.paper import published
 _WIDTH = 110
 
 
+def row_of(scores: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The scores of a type, of `macro` or of `micro`."""
+    found: Mapping[str, Any] = scores[name] if name in ("macro", "micro") else scores["per_type"][name]
+    return found
+
+
+def bounds_of(scores: Mapping[str, Any] | None, name: str) -> tuple[float, float] | None:
+    """The interval of an F1; None where there is none."""
+    found = (((scores or {}).get("intervals") or {}).get("f1") or {}).get(name)
+    return None if found is None else (float(found[0]), float(found[1]))
+
+
 def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: int) -> None:
     """A row a type, macro and micro, with the paper's F1 beside ours where the run is one of its cells.
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from corpora import InputError
-from lms import ClassifierModel, LocalModel, ModelError
+from lms import LocalModel, ModelError
 from lms.adapters import calm
 from lms.encoding import Encoder, plain_tokens
 from lms.loading import device_of, load_model
+from lms.specs import Loadable
 from lms.weights import find_weights
 from tuning.options import Lora, Options
 from tuning.records import encode_records, Record
-from tuning.results import best_of, epochs_of, TuningResult
+from tuning.results import result_of, TuningResult
 from tuning.saving import CHECKPOINTS, MODEL, save_model
 
 if TYPE_CHECKING:
@@ -66,19 +67,8 @@ def tune(
     trainer = _train(_prepared(model, options, seed), options, train, judged, folder=folder, seed=seed, progress=progress)
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more={"template": spec.template})
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    epochs = epochs_of(trainer.state.log_history)
-    return TuningResult(
-        folder=folder / MODEL,
-        model=tuned_spec(spec, options, folder / MODEL),
-        epochs=epochs,
-        best=best_of(epochs),
-        steps=int(trainer.state.global_step),
-        records=len(train),
-        dev_records=len(judged),
-        left_out=(*long_ones, *others),
-        parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-        seconds=time.monotonic() - began,
-    )
+    counts: Any = {"records": len(train), "dev_records": len(judged), "left_out": (*long_ones, *others)}
+    return result_of(trainer, folder / MODEL, tuned_spec(spec, options, folder / MODEL), **counts, began=began)
 
 
 def tuned_spec(spec: LocalModel, options: Options, folder: Path) -> LocalModel:
@@ -88,7 +78,7 @@ def tuned_spec(spec: LocalModel, options: Options, folder: Path) -> LocalModel:
     return replace(spec, path=str(folder), adapter=None, package=None, hub_id=None, revision=None)
 
 
-def check_trainable(spec: LocalModel | ClassifierModel) -> None:
+def check_trainable(spec: Loadable) -> None:
     """Refuse what a model is given for answering and cannot have while it is trained.
 
     Raises:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from corpora import InputError, Sentence
+from corpora.bio import bio_classes
 from lms import ClassifierModel, LocalModel, ModelError
 from lms.adapters import calm
 from lms.heads import is_decoder, load_head, longest_window
@@ -18,9 +19,8 @@ from lms.loading import device_of
 from lms.pieces import LEAST_WINDOW, PieceEncoder
 from lms.weights import find_weights
 from tuning.causal import check_trainable
-from tuning.examples import bio_classes
 from tuning.options import Encoder, LabelSupervised
-from tuning.results import best_of, epochs_of, TuningResult
+from tuning.results import result_of, TuningResult
 from tuning.saving import CHECKPOINTS, MODEL, save_model
 
 if TYPE_CHECKING:
@@ -81,19 +81,8 @@ def tune_classifier(
     more = {"classes": classes, "window": options.max_length, "base": origin}
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=more)
     shutil.rmtree(place, ignore_errors=True)
-    epochs = epochs_of(trainer.state.log_history)
-    return TuningResult(
-        folder=folder / MODEL,
-        model=classifier_spec(base, options, folder / MODEL),
-        epochs=epochs,
-        best=best_of(epochs),
-        steps=int(trainer.state.global_step),
-        records=len(train),
-        dev_records=len(dev),
-        left_out=(),
-        parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-        seconds=time.monotonic() - began,
-    )
+    counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}
+    return result_of(trainer, folder / MODEL, classifier_spec(base, options, folder / MODEL), **counts, began=began)
 
 
 def classifier_spec(base: ClassifierModel, options: Encoder, folder: Path) -> ClassifierModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,15 +23,6 @@ class Example:
 
     window: Window
     classes: tuple[int, ...]
-
-
-def bio_classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """The tags over labels, `O` first.
-
-    >>> bio_classes(["Sign"])
-    ('O', 'B-Sign', 'I-Sign')
-    """
-    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 
 def build_examples(sentences: Sequence[Sentence], encoder: PieceEncoder, classes: Sequence[str]) -> list[Example]:

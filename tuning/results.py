@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TYPE_CHECKING, TypeVar
 
 from lms import ClassifierModel, LocalModel
+
+if TYPE_CHECKING:
+    from tuning.trainer import EpochTrainer
 
 Model = TypeVar("Model", LocalModel, ClassifierModel)
 
@@ -56,6 +60,35 @@ class TuningResult(Generic[Model]):
     left_out: tuple[str, ...]
     parameters: int
     seconds: float
+
+
+def result_of(
+    trainer: EpochTrainer, folder: Path, model: Model, *, records: int, dev_records: int, left_out: tuple[str, ...], began: float
+) -> TuningResult[Model]:
+    """What a trainer that is through has come to.
+
+    Args:
+        trainer: The trainer.
+        folder: Where the model was kept.
+        model: The spec that uses it.
+        records: Records or sentences that were trained on.
+        dev_records: Those that it was judged by.
+        left_out: Ids of records that were too long.
+        began: When, by `time.monotonic`.
+    """
+    epochs = epochs_of(trainer.state.log_history)
+    return TuningResult(
+        folder=folder,
+        model=model,
+        epochs=epochs,
+        best=best_of(epochs),
+        steps=int(trainer.state.global_step),
+        records=records,
+        dev_records=dev_records,
+        left_out=left_out,
+        parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        seconds=time.monotonic() - began,
+    )
 
 
 def epochs_of(history: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:

@@ -20,7 +20,7 @@ from corpora import InputError, Sentence
 from programs.compiled import fingerprint
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.objective import Objective
-from programs.predict import Predictor
+from programs.predict import Asker, Predictor
 from programs.records import RunFolder
 
 Watch = Callable[[str, int, int, float], None]
@@ -168,14 +168,17 @@ class Judge:
         folder = RunFolder(self.folder / trial.key)
         if not (folder.path / "program.json").exists():
             folder.write("program.json", candidate.dump())
-        predictor = Predictor(
+        asker = Asker(
             tagger=candidate.tagger,
             lm=candidate.lm or self.lm,
             adapter=candidate.adapter,
+            concurrency=candidate.concurrency or self.concurrency,
+        )
+        predictor = Predictor(
+            asker=asker,
             folder=folder,
             labels=self.objective.labels,
             mode=self.objective.mode,
-            concurrency=candidate.concurrency or self.concurrency,
             home=self.folder.parent,
             stop_after=self.stop_after,
         )

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 import lms
 from conftest import Door, door_in, folder_of, load, records
 from corpora import InputError
+from corpora.bio import bio_classes
 from corpora.sources import RareMini
 from corpora.viterbi import Lattice
 from lms.classifier import Reading
@@ -21,7 +22,6 @@ from programs.classify import check_classes, tagged
 from programs.compiled import read_program
 from programs.promptless import prompted, without_prompt
 from tiny_models import random_bert
-from tuning.examples import bio_classes
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 SHORT = ["tuning=encoder", "limit=96", "dev_limit=40", "tuning.epochs=4", "tuning.batch_size=8", "tuning.learning_rate=0.001"]

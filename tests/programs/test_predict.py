@@ -9,7 +9,7 @@ import dspy
 
 from corpora.sources import RareMini
 from programs.formats import BioLines
-from programs.predict import Predictor
+from programs.predict import Asker, Predictor
 from programs.records import RunFolder
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
@@ -38,7 +38,8 @@ def test_no_sentence_is_kept_in_memory_once_it_is_recorded(tmp_path: Path) -> No
     corpus = RareMini(labels=NAMES, definitions={}).load()
     tagger, lm = Noting(), dspy.LM("local/none", engine=Engine(), cache=False)
     form, sentences = BioLines(labels=corpus.labels), list(corpus.sentences("dev"))[:6]
-    predictor = Predictor(tagger, lm, form, RunFolder(tmp_path), NAMES, "conlleval", 2, 1)  # type: ignore[arg-type]
+    asker = Asker(tagger=tagger, lm=lm, adapter=form, concurrency=2)  # type: ignore[arg-type]
+    predictor = Predictor(asker, RunFolder(tmp_path), NAMES, "conlleval", 1)
     before = len(dspy.settings.trace or [])
     predictor.run(sentences, lambda done, f1: None)
     assert tagger.traces == [(None, True)] * 6

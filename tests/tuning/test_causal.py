@@ -18,6 +18,7 @@ from lms.engine import TransformersEngine
 from lms.loading import load_model
 from lms.weights import find_weights
 from tuning import Full, Lora, Record, tune
+from watched_steps import Steps
 
 RECORDS = [Record(f"a:{n}", (("system", "Say it."), ("user", f"word {n}")), f"answer {n % 3}") for n in range(8)]
 OPTIONS = Lora(epochs=2, batch_size=2, rank=4, learning_rate=0.01)
@@ -96,23 +97,15 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
     tiny: LocalModel, adapted: Any, tmp_path: Path, stop: int
 ) -> None:
     options = Lora(epochs=2, batch_size=2, rank=4, learning_rate=0.01, checkpoint_minutes=1e-9)
-
-    def interrupt(step: int, steps: int, loss: float) -> None:
-        if step == stop:
-            raise KeyboardInterrupt
-
-    def count(step: int, steps: int, loss: float) -> None:
-        told.append(step)
-
-    told: list[int] = []
+    steps = Steps()
     with pytest.raises(KeyboardInterrupt):
-        tune(tiny, RECORDS, RECORDS[:3], options, folder=tmp_path / "there", seed=1, progress=interrupt)
+        tune(tiny, RECORDS, RECORDS[:3], options, folder=tmp_path / "there", seed=1, progress=Steps(stop))
     assert not (tmp_path / "there" / "model").exists()
     (tmp_path / "there").rename(tmp_path / "moved")
     torn = tmp_path / "moved" / "checkpoints" / "checkpoint-99"
     torn.mkdir()
-    result = tune(tiny, RECORDS, RECORDS[:3], options, folder=tmp_path / "moved", seed=1, progress=count)
-    assert told == list(range(stop, 9))
+    result = tune(tiny, RECORDS, RECORDS[:3], options, folder=tmp_path / "moved", seed=1, progress=steps)
+    assert steps.told == list(range(stop, 9))
     assert result.epochs[-1].dev_loss == pytest.approx(adapted.epochs[-1].dev_loss, abs=1e-6)
     undisturbed = weights_in(adapted.folder)
     for name, tensor in weights_in(result.folder).items():

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from corpora import InputError, Sentence, Token
+from corpora.bio import bio_classes
 from corpora.viterbi import Lattice
 from lms import build_classifier, ClassifierModel, LocalModel, ModelError
 from lms.heads import load_head
@@ -21,7 +22,8 @@ from metrics import count_sentence, Counts
 from tiny_models import random_bert, random_llama
 from tuning import Encoder, LabelSupervised, tune_classifier
 from tuning.classifier_trainer import word_loss
-from tuning.examples import bio_classes, build_examples, collate, LengthSampler
+from tuning.examples import build_examples, collate, LengthSampler
+from watched_steps import Steps
 
 LABELS = ("Sign", "Disease")
 OPTIONS = Encoder(epochs=4, batch_size=2, learning_rate=0.01, patience=9)
@@ -110,20 +112,12 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
     bert: ClassifierModel, tuned: Any, tmp_path: Path, stop: int
 ) -> None:
     options = Encoder(epochs=4, batch_size=2, learning_rate=0.01, patience=9, checkpoint_minutes=1e-9)
-
-    def interrupt(step: int, steps: int, loss: float) -> None:
-        if step == stop:
-            raise KeyboardInterrupt
-
-    def count(step: int, steps: int, loss: float) -> None:
-        told.append(step)
-
-    told: list[int] = []
+    steps = Steps()
     with pytest.raises(KeyboardInterrupt):
-        tune(bert, options, tmp_path / "there", progress=interrupt)
+        tune(bert, options, tmp_path / "there", progress=Steps(stop))
     assert not (tmp_path / "there" / "model").exists()
-    result = tune(bert, options, tmp_path / "there", progress=count)
-    assert told == list(range(stop, 21))
+    result = tune(bert, options, tmp_path / "there", progress=steps)
+    assert steps.told == list(range(stop, 21))
     assert [e.dev_f1 for e in result.epochs] == [e.dev_f1 for e in tuned.epochs]
     undisturbed = weights_in(tuned.folder)
     for name, tensor in weights_in(result.folder).items():
