@@ -18,8 +18,9 @@ from corpora.notes import check_encoding, read_notes
 from programs.assemble import Said
 from programs.deliveries import check_formats, Delivery
 from programs.door import log_to, open_door
-from programs.errors import RunError
+from programs.errors import RunError, writing
 from programs.loading import annotator_settings, build_annotator
+from programs.locks import LOCK, one_writer
 from programs.records import environment, now, recorded, RunFolder, write_whole
 from programs.run import cost
 from programs.session import Notes, Session, Tally
@@ -30,7 +31,14 @@ def main(config: DictConfig) -> None:
     to = [config.to] if isinstance(config.to, str) else list(config.to or [])
     check_formats(to)
     check_encoding(config.encoding)
-    folder, source = _places(config)
+    folder = _output(config)
+    with one_writer(folder.path):
+        execute(config, folder, to)
+
+
+def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
+    """Annotate in these formats."""
+    source = _kept_input(folder.path) if config.input == "-" else Path(config.input).expanduser()
     config, said = annotator_settings(config, Said.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
     total = sum(1 for _ in notes())
@@ -65,8 +73,8 @@ def main(config: DictConfig) -> None:
         raise RunError(f"{failed} of {total} documents failed; {folder.path / 'failed.jsonl'} says which and why")
 
 
-def _places(config: DictConfig) -> tuple[RunFolder, Path]:
-    """The output folder and what is read: standard input is first kept there, so that its text cannot be lost.
+def _output(config: DictConfig) -> RunFolder:
+    """The output folder, once it is sure that there is something to read.
 
     Raises:
         InputError: One is not named or cannot be used.
@@ -79,13 +87,19 @@ def _places(config: DictConfig) -> tuple[RunFolder, Path]:
         next(iter(read_notes(source, encoding=config.encoding, leave=output)), None)  # says what is wrong before a folder is made
         if source.resolve() == output.resolve():
             raise InputError("is read and would be written to", path=output, remedy="Name another folder: output=FOLDER.")
-    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / "run.json").is_file())):
+    if output.exists() and (not output.is_dir() or _holds_others(output)):
         raise InputError("holds something else than annotations", path=output, remedy="Name a new or an empty folder.")
-    folder = RunFolder(output)
-    return folder, source if config.input != "-" else _kept_input(folder.path)
+    return RunFolder(output)
+
+
+def _holds_others(output: Path) -> bool:
+    """Whether a folder has no annotations and something else than what a session leaves that was killed as it began."""
+    ours = (LOCK, ".run.json.part", "stdin.txt", "stdin.jsonl", ".stdin.txt.part", ".stdin.jsonl.part")
+    return not (output / "run.json").is_file() and any(path.name not in ours for path in output.iterdir())
 
 
 def _kept_input(folder: Path) -> Path:
+    """Standard input as a file, so that its text cannot be lost."""
     content = sys.stdin.buffer.read()
     if not content.strip():
         raise InputError("standard input is empty", remedy="Pipe text or JSON lines into it.")
@@ -95,7 +109,8 @@ def _kept_input(folder: Path) -> Path:
     except (ValueError, RecursionError):
         lines = False
     path = folder / f"stdin{'.jsonl' if lines else '.txt'}"
-    write_whole(path, content)
+    with writing(folder):
+        write_whole(path, content)
     return path
 
 

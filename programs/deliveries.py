@@ -1,8 +1,11 @@
-"""How annotated notes are written: as files of their own, which are there whole or not at all, or all in one file."""
+"""How annotated notes are written: as files of their own, which are there whole or not at all, or all in one file, which can be
+put together from pieces.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from corpora.annotated import Annotated, brat_configuration, brat_files, conll_r
 from corpora.bioc import bioc_json, bioc_xml
 from corpora.errors import InputError
 from corpora.parquet import write_parquet
-from programs.records import write_whole
+from programs.records import replacing, write_whole
 from reports.marked import marked_page
 
 Render = Callable[[Annotated, Sequence[str]], dict[str, bytes]]
@@ -33,7 +36,7 @@ def write_conll(notes: Iterable[Annotated], path: Path) -> None:
     """Tokens and tags, `-DOCSTART-` before each note; `corpus=conll` reads it."""
     with path.open("wb") as file:
         for number, note in enumerate(notes):
-            file.write((("\n" if number else "") + conll_rows(note)).encode())
+            file.write((_BETWEEN["conll"] if number else b"") + conll_rows(note).encode())
 
 
 TOGETHER: dict[str, tuple[str, Callable[[Iterable[Annotated], Path], None]]] = {
@@ -41,6 +44,23 @@ TOGETHER: dict[str, tuple[str, Callable[[Iterable[Annotated], Path], None]]] = {
     "parquet": ("annotations.parquet", write_parquet),
     "conll": ("annotations.conll", write_conll),
 }
+_BETWEEN = {"jsonl": b"", "conll": b"\n"}
+
+
+def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
+    """Make the file for all notes of the files for some of them, byte for byte as if it had been written at once.
+
+    Args:
+        form: `jsonl` or `conll`; Parquet stays in pieces.
+        pieces: In the order of the notes; those of no notes are empty.
+        folder: Where the file goes.
+    """
+    with replacing(folder / TOGETHER[form][0]) as scratch, scratch.open("wb") as whole:
+        for piece in pieces:
+            with piece.open("rb") as part:
+                if whole.tell() and piece.stat().st_size:
+                    whole.write(_BETWEEN[form])
+                shutil.copyfileobj(part, whole)
 
 
 class Delivery:
@@ -50,19 +70,23 @@ class Delivery:
         folder: Where to; a format with a file a note has a folder of its name in it.
         to: The formats.
         labels: All types, in order.
+        pieces: Where files for all notes go; None: there too.
 
     Raises:
         InputError: A format is not known, or none is named.
     """
 
-    def __init__(self, folder: Path, to: Sequence[str], labels: Sequence[str]) -> None:
+    def __init__(self, folder: Path, to: Sequence[str], labels: Sequence[str], *, pieces: Path | None = None) -> None:
         check_formats(to)
-        self.folder, self.labels = folder, labels
+        self.folder, self.labels, self.pieces = folder, labels, pieces or folder
         self.separate = [name for name in SEPARATE if name in to]
         self.together = [name for name in TOGETHER if name in to]
+
+    def open(self) -> None:
+        """Write what stands beside the notes' own files: brat's list of types."""
         if "brat" in self.separate:
-            (folder / "brat").mkdir(exist_ok=True)
-            write_whole(folder / "brat" / "annotation.conf", brat_configuration(labels).encode())
+            (self.folder / "brat").mkdir(exist_ok=True)
+            write_whole(self.folder / "brat" / "annotation.conf", brat_configuration(self.labels).encode())
 
     def missing(self, name: str, written: Sequence[str]) -> list[str]:
         """Formats of which a note's files are not there, or were written of an earlier annotation."""
@@ -93,9 +117,8 @@ class Delivery:
         """Write the formats that have one file for all; `notes` is called for each."""
         for form in self.together:
             file, writer = TOGETHER[form]
-            scratch = self.folder / f".{file}.part"
-            writer(notes(), scratch)
-            scratch.replace(self.folder / file)
+            with replacing(self.pieces / file) as scratch:
+                writer(notes(), scratch)
 
     def _paths(self, form: str, name: str) -> list[Path]:
         return [self.folder / form / (file_name(name) + suffix) for suffix in SEPARATE[form][0]]

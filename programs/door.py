@@ -7,7 +7,9 @@ import importlib
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +28,7 @@ from corpora import InputError
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
-from programs.errors import RunError
+from programs.errors import RunError, writing
 from programs.sweeps import check_experiment, missing_part, note_failure, Sweeps
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -53,6 +55,7 @@ def open_door(
     for plugin in (CellsSweeper, RayLauncher):
         Plugins.instance().register(plugin)  # Hydra's own search does not see into editable installs
     settle()
+    end_orderly()
     failed, task = False, _importable(job)
 
     def guarded(config: DictConfig) -> None:
@@ -76,16 +79,32 @@ def open_door(
         main()
     except (*_USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         stop(explain(error))
-    except KeyboardInterrupt:
+    except OSError as error:  # Hydra makes folders before a job begins
+        stop(f"cannot use {error.filename or 'a file'}: {error.strerror or type(error).__name__}")
+    except KeyboardInterrupt as error:
         way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
         print(f"clinspan: interrupted; what was computed is on disk, go on with {way}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
     if Sweeps.absent and not Sweeps.ran:
         stop("none of the cells can run here; what each lacks stands above")
     if failed:
         sys.exit(2)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a cluster sends it before it kills: the door ends as it does when its user interrupts it."""
+
+
+def end_orderly() -> None:
+    """Have SIGTERM raise `Terminated`, unless somebody else answers it."""
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
 
 
 def watch_sweeps(words: list[str]) -> None:
@@ -282,6 +301,13 @@ def group_option(group: str, option: str) -> DictConfig:
     return loaded
 
 
+class _QuietFile(logging.FileHandler):
+    """A log that cannot be written on a full disk is no reason to stop."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
+
+
 def log_to(folder: Path) -> logging.Logger:
     """The run's own log, in `run.log`: what happened, never what was read or said."""
     logger = logging.getLogger("clinspan")
@@ -290,7 +316,8 @@ def log_to(folder: Path) -> logging.Logger:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    file = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    with writing(folder):
+        file = _QuietFile(folder / "run.log", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(file)
     return logger

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from dspy.utils.exceptions import (
     LMAuthError,
     LMBillingError,
@@ -16,13 +20,26 @@ from programs.tagger import is_overflow
 _FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelError)
 _MISTAKES = (TypeError, AttributeError, KeyError, IndexError, NameError, AssertionError)
 
-
-LASTING = ("content_filter", "prompt_too_long")
+LASTING = ("content_filter", "prompt_too_long", "worker_lost")
 """Failures of a sentence that another try would meet again: they say nothing of the next sentence."""
 
 
 class RunError(RuntimeError):
     """A run that cannot start or go on; the message is one line for the user."""
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say where something could not be written and why: a full disk, no permission.
+
+    Raises:
+        RunError: In place of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise RunError(f"cannot write below {folder}: {why}; what was computed is kept, mend that and go on") from None
 
 
 def failure_name(error: Exception) -> str:

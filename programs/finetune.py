@@ -20,9 +20,10 @@ from programs.assemble import build_program, choose_sentences, load_corpus, Said
 from programs.compiled import dump_classifier, dump_program
 from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
+from programs.following import followed
 from programs.promptless import AnySpec
 from programs.records import note_corpus, now, recorded, RunFolder
-from programs.run import prepare
+from programs.run import prepared
 from programs.strategy import Strategy
 from programs.tagger import Tagger
 from programs.teaching import training_records
@@ -34,10 +35,15 @@ Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 
 def main(config: DictConfig) -> None:
     """One training: the model in the folder, losses on the terminal, the folder's path last."""
-    folder, config, record = prepare(config, output_folder(), door="finetune")
-    if "epochs" in record:  # finished, whether the same job is started again or resumed
-        print(folder.path)
-        return
+    with prepared(config, output_folder(), door="finetune") as (folder, own, record):
+        if "epochs" not in record:  # else finished, whether the same job is started again or resumed
+            with followed(own, folder, record, door="finetune"):
+                execute(folder, own, record)
+    print(folder.path)
+
+
+def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
+    """Train, and say what came of it."""
     log = log_to(folder.path)
     with recorded(folder, record, log):
         options: Options = build(config.tuning)
@@ -46,7 +52,6 @@ def main(config: DictConfig) -> None:
     record |= about(result) | {"status": "finished", "ended": now()}
     folder.write("run.json", record)
     print_training(record, result.folder)
-    print(folder.path)
 
 
 def instructed(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:

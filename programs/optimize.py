@@ -16,10 +16,11 @@ from corpora import InputError
 from lms import ModelError
 from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
+from programs.following import followed
 from programs.optimizers import Grid, Nearest, Optimizer, Optuna, Workshop
 from programs.optimizers.judge import Trial
 from programs.records import now, recorded, RunFolder
-from programs.run import cost, finished, prepare
+from programs.run import cost, finished, prepared
 from programs.scoring import Metric, score_records
 from programs.shop import open_shop
 from reports.compiled import candidates_bar, print_compiled
@@ -27,10 +28,15 @@ from reports.compiled import candidates_bar, print_compiled
 
 def main(config: DictConfig) -> None:
     """One compilation: every candidate in the folder, the best as `program.json`, the folder's path last."""
-    folder, config, record = prepare(config, output_folder(), door="optimize")
-    if finished(record):
-        print(folder.path)
-        return
+    with prepared(config, output_folder(), door="optimize") as (folder, own, record):
+        if not finished(record):
+            with followed(own, folder, record, door="optimize"):
+                execute(folder, own, record)
+    print(folder.path)
+
+
+def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
+    """Compile, and say what came of it."""
     log = log_to(folder.path)
     with recorded(folder, record, log):
         metric: Metric = build(config.metric)
@@ -50,7 +56,6 @@ def main(config: DictConfig) -> None:
     folder.write("run.json", record)
     log.info("done")
     print_compiled(record, result.table(), scores)
-    print(folder.path)
 
 
 def _compile(optimizer: Optimizer, shop: Workshop, config: DictConfig) -> None:

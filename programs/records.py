@@ -11,14 +11,14 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from corpora import Corpus, InputError
-from corpora.errors import read_text
+from programs.errors import RunError, writing
 
 PACKAGES = (
     "dspy",
@@ -33,7 +33,8 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
-_TORN = "a line cut short by an interruption"
+_BLOCK = 1 << 16
+_SAID = ("id", "document", "tokens", "gold", "pred", "confidence", "raw", "repairs", "usage", "error")
 
 
 class RunFolder:
@@ -41,12 +42,17 @@ class RunFolder:
 
     Args:
         path: The folder; made with mode 0700 if it is not there.
+
+    Raises:
+        RunError: It cannot be made; from the methods that write, that nothing can be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.chmod(0o700)
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if path.stat().st_mode & 0o777 != 0o700:
+                path.chmod(0o700)
 
     @property
     def predictions(self) -> Path:
@@ -54,7 +60,8 @@ class RunFolder:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file so that it is there whole or not at all."""
-        write_whole(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        with writing(self.path):
+            write_whole(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
     def read(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the folder; `InputError` if it is missing or no JSON object."""
@@ -71,39 +78,68 @@ class RunFolder:
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one sentence and hand it to the operating system before returning."""
         line = json.dumps(record, ensure_ascii=False) + "\n"
-        with self.predictions.open("ab") as file:
+        with writing(self.path), self.predictions.open("ab") as file:
             file.write(line.encode())
-            file.flush()
 
     def load_predictions(self) -> dict[str, dict[str, Any]]:
-        """Records by sentence id, the last line of an id counting. A torn last line is cut off the file.
+        """Records by sentence id, the last line of an id counting. What stands behind the last line end is cut off the file:
+        a line that was cut short, or the zeros that a power failure can leave.
 
         Raises:
             InputError: Another line is no record.
         """
         if not self.predictions.exists():
             return {}
-        data = self.predictions.read_bytes()
-        if data and not data.endswith(b"\n"):
-            data = data[: data.rfind(b"\n") + 1]
-            self.predictions.write_bytes(data)
-        return load_records(self.predictions)
+        with writing(self.path):
+            cut_torn_line(self.predictions)
+        return load_records(self.predictions, keys=_SAID)
 
     def sort_predictions(self, ids: Sequence[str]) -> None:
         """Rewrite the predictions in this order, one line an id, so that equal runs leave equal files."""
         records = self.load_predictions()
-        scratch = self.path / ".predictions.part"
-        with scratch.open("w", encoding="utf-8") as file:
-            for key in ids:
-                file.write(json.dumps(records[key], ensure_ascii=False) + "\n")
-        scratch.replace(self.predictions)
+        lines = "".join(json.dumps(records[key], ensure_ascii=False) + "\n" for key in ids)
+        with writing(self.path):
+            write_whole(self.predictions, lines.encode())
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off what stands behind a file's last line end."""
+    with path.open("rb+") as file:
+        end = kept = file.seek(0, os.SEEK_END)
+        while kept:
+            start = max(0, kept - _BLOCK)
+            file.seek(start)
+            found = file.read(kept - start).rfind(b"\n")
+            kept = start if found < 0 else start + found + 1
+            if found >= 0:
+                break
+        if kept < end:
+            file.truncate(kept)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file by another name, which this gives, and put it in its place when it is whole.
+
+    It is on the disk before that: else a power failure could leave an empty file by the right name. Lines that are added to a
+    file are not forced out, as their readers cope with a lost end.
+    """
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        yield scratch
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            scratch.unlink()  # it may be what fills the disk
+        raise
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_bytes(content)
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        scratch.write_bytes(content)
 
 
 def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> None:
@@ -131,21 +167,32 @@ def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> 
     finally:
         record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
         if "corpus" in record or "input" in record:
-            folder.write("run.json", record)
+            with suppress(RunError) if record["status"] == "failed" else nullcontext():  # what went wrong first is told
+                folder.write("run.json", record)
 
 
-def load_records(path: Path) -> dict[str, dict[str, Any]]:
+def load_records(path: Path, *, keys: Iterable[str] = ("id",)) -> dict[str, dict[str, Any]]:
     """The lines of a `predictions.jsonl` by sentence id, the last line of an id counting.
+
+    Args:
+        path: The file.
+        keys: What a line has to say.
 
     Raises:
         InputError: The file cannot be read, or a line is no record.
     """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="Check the path and its permissions.") from None
     records = {}
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())
+            if missing := [key for key in keys if key not in record]:
+                raise KeyError(missing[0])
             records[str(record["id"])] = record
         except (ValueError, KeyError, TypeError):
             remedy = "Remove the line; resume=FOLDER tags that sentence again."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,28 @@ from programs.analysis import ErrorAnalysis, write_analysis
 from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.classify import build_classification, Classification
 from programs.door import build, choices, given, log_to, open_door, output_folder
+from programs.following import followed, followers, without_followers
+from programs.locks import one_writer
 from programs.predict import Predictor, progress_bar
 from programs.promptless import AnySpec, PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from programs.records import environment, note_corpus, now, recorded, RunFolder
 from programs.scoring import score_records
+from programs.told import flattened
 from reports.analysis import errors_line
 from reports.tables import print_scores
 
 
 def main(config: DictConfig) -> None:
     """One run: everything in its folder, the scores on the terminal, the folder's path last."""
-    folder, config, record = prepare(config, output_folder())
-    if finished(record):
-        print(folder.path)
-        return
+    with prepared(config, output_folder()) as (folder, own, record):
+        if not finished(record):
+            with followed(own, folder, record, door="run"):
+                execute(folder, own, record)
+    print(folder.path)
+
+
+def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
+    """Tag, score, say."""
     log = log_to(folder.path)
 
     def started(corpus: Corpus, spec: AnySpec) -> None:
@@ -51,7 +60,18 @@ def main(config: DictConfig) -> None:
         predict(parts, folder, config)
     finish(parts, folder, config, record, told)
     log.info("done")
-    print(folder.path)
+
+
+@contextmanager
+def prepared(config: DictConfig, output: Path, *, door: str = "run") -> Iterator[tuple[RunFolder, DictConfig, dict[str, Any]]]:
+    """What `prepare` gives, while no other process may write into that folder.
+
+    Raises:
+        RunError: Another does.
+    """
+    path = RunFolder(output).path if config.resume is None else Path(config.resume).expanduser()
+    with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
+        yield prepare(config, output, door=door)
 
 
 def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
@@ -64,7 +84,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     """
     if config.resume is None:
         config, chosen = program_settings(config)
-        chosen = choices() | chosen
+        chosen = without_followers(choices() | chosen)
         if promptless := _promptless(config, chosen, door):
             config = without_prompt(config, given(), what=promptless)
             chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
@@ -84,7 +104,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
     record = folder.read("run.json")
-    began = OmegaConf.create({**record["config"], "resume": None})
+    began = OmegaConf.create({**record["config"], "resume": None, **followers(config, given())})
     assert isinstance(began, DictConfig)
     if promptless := _promptless(began, record["choices"], door):
         refuse_prompt_keys(given(), what=promptless)
@@ -133,7 +153,7 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     old = folder.read("run.json")
     if "given" not in old:  # it failed before it began
         return record
-    if old.get("config") != record["config"]:
+    if without_followers(old.get("config")) != without_followers(record["config"]):
         raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
     if not finished(old):
         old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
@@ -150,18 +170,9 @@ def _defaults(door: str) -> DictConfig:
 
 def _settings(config: DictConfig) -> dict[str, Any]:
     """The config as one level of dotted keys."""
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict) and value:
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
-        else:
-            flat[prefix] = value
-
-    walk("", OmegaConf.to_container(config, resolve=True))
-    flat.pop("resume", None)
-    return flat
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {key: value for key, value in flattened(without_followers(container)).items() if key != "resume"}
 
 
 def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from corpora.annotated import Annotated
 from corpora.notes import Note, Unreadable
 from programs.annotator import Annotator, Outcome
 from programs.deliveries import Delivery
-from programs.errors import LASTING, RunError
+from programs.errors import LASTING, RunError, writing
 from programs.ledger import digest_of, Entry, Ledger
 from programs.records import write_whole
 
@@ -63,7 +64,8 @@ class Session:
     ) -> None:
         self.annotator, self.delivery, self.folder = annotator, delivery, folder
         self.stop_after, self.progress = stop_after, progress
-        self.ledger = Ledger(folder / "state.jsonl")
+        with writing(folder):
+            self.ledger = Ledger(folder / "state.jsonl")
         self.tally = Tally()
         self._in_row = 0
 
@@ -77,12 +79,15 @@ class Session:
             RunError: Every further note would fail too, or nothing can be written. What was annotated is on disk.
         """
         try:
-            for group in self._groups(notes()):
-                self._annotate(group)
-            self.delivery.write_together(lambda: self._again(notes()))
-        except OSError as error:
-            raise RunError(f"cannot write below {self.folder}: {error.strerror or type(error).__name__}") from None
-        finally:
+            with writing(self.folder):
+                for group in self._groups(notes()):
+                    self._annotate(group)
+                self.delivery.write_together(lambda: self._again(notes()))
+        except BaseException:
+            with suppress(OSError):  # what went wrong first is told
+                self._list_failures()
+            raise
+        with writing(self.folder):
             self._list_failures()
         return self.tally
 
@@ -138,7 +143,7 @@ class Session:
         if self._in_row >= self.stop_after:
             raise RunError(
                 f"{self._in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "
-                f"output={self.folder}"
+                f"output={self.delivery.folder}"
             )
 
     def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:
