@@ -20,6 +20,7 @@ from programs.compiled import check_labels, CLASSIFIER, dump_classifier, read_pr
 from programs.door import build
 from programs.predict import blank_record
 from programs.scoring import Metric
+from programs.tracing import traced
 
 if TYPE_CHECKING:
     from lms.classifier import Reading, TokenClassifier
@@ -76,7 +77,7 @@ class ClassifierAsker:
         todo = sorted(sentences, key=lambda s: len(s.tokens))
         for start in range(0, len(todo), self._size):
             group = todo[start : start + self._size]
-            with self._turn:
+            with self._turn, traced("classify", sentences=len(group)):
                 readings = self.classifier.classify([s.words for s in group])
             for sentence, reading in zip(group, readings, strict=True):
                 yield sentence, tagged(sentence, reading, self._lattice)

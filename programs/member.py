@@ -20,6 +20,7 @@ from programs.labels import present_labels
 from programs.privacy import check_privacy
 from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 from programs.tagger import Tagger
+from programs.tracing import traced
 
 if TYPE_CHECKING:
     from retrievers import Embedder, EmbedderSpec
@@ -86,13 +87,13 @@ def build_tagger(
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
             pool = demonstration_pool(corpus, strategy)
             found = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
-            nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)])
+            nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)], kind="nearest")
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
             host = host_outside(retriever.url) if retriever.url else None
             check_privacy(corpus, "the Chroma server of retriever.url", host, config.get("allow_remote", False))
             base = build_base(retriever, embedder, sentences, cache_folder())
-            retrieve = _lookup(texts, base.find)
+            retrieve = _lookup(texts, base.find, kind="context")
             facts["retrieval"] = base.facts
     return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow)
 
@@ -105,7 +106,14 @@ def _embedder(spec: EmbedderSpec) -> Embedder:
     return Embedder(spec)
 
 
-def _lookup(texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]]) -> Callable[[str], Sequence[Any]]:
+def _lookup(
+    texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]], *, kind: str
+) -> Callable[[str], Sequence[Any]]:
     """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come."""
-    table = dict(zip(texts, find(list(texts)), strict=True)) if texts else {}
-    return lambda text: table[text] if text in table else find([text])[0]
+
+    def search(some: list[str]) -> Sequence[Sequence[Any]]:
+        with traced("retrieval", kind=kind, searches=len(some)):
+            return find(some)
+
+    table = dict(zip(texts, search(list(texts)), strict=True)) if texts else {}
+    return lambda text: table[text] if text in table else search([text])[0]

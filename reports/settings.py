@@ -6,13 +6,15 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-_FOLDERS = ("resume",)
+_BESIDE = ("resume", "tracking", "tracing")
+"""Keys and groups that decide nothing of what a job does."""
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices and the config of a job as one level of dotted keys, without seeds and folders.
+    """The choices and the config of a job as one level of dotted keys, without seeds, folders and who is told.
 
-    >>> settings_of({"choices": {"model": "gpt4"}, "config": {"seed": 1, "model": {"id": "x"}, "limit": None}})
+    >>> config = {"seed": 1, "tracking": {"uri": "x"}, "model": {"id": "x"}, "limit": None}
+    >>> settings_of({"choices": {"model": "gpt4"}, "config": config})
     {'model': 'gpt4', 'model.id': 'x', 'limit': None}
     """
     flat: dict[str, Any] = {}
@@ -27,7 +29,7 @@ def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
     walk("", record.get("config") or {})
     name = (record.get("optimizer") or {}).get("name")
     chosen = {**({"optimizer": name} if name else {}), **(record.get("choices") or {})}
-    rest = {k: v for k, v in flat.items() if k and k.split(".")[-1] != "seed" and k not in _FOLDERS}
+    rest = {k: v for k, v in flat.items() if k and k.split(".")[-1] != "seed" and k.split(".")[0] not in _BESIDE}
     return {**chosen, **rest, **chosen}
 
 
