@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from dspy import lm15
 
 from lms.answers import Answer, Prompt
 from lms.batching import Batcher
 from lms.decoding import Decoder, Done, shared_prefix
 from lms.encoding import Encoder
-from lms.errors import GrammarError, ModelError, PromptTooLongError
+from lms.errors import GrammarError, PromptTooLongError
 from lms.linear import pack
 from lms.loading import load_model
+from lms.memory import give_back, is_out_of_memory, OutOfMemoryError
 from lms.specs import LocalModel
 from lms.templates import Message, STOPS
 from lms.weights import find_weights, Weights
@@ -65,6 +65,7 @@ class TransformersEngine:
         Raises:
             PromptTooLongError: The prompt and its longest answer do not fit the model's context.
             GrammarError: The grammar cannot be used.
+            OutOfMemoryError: Memory does not hold this request even alone.
         """
         prompt = self.prompt(request)
         answer = self._batcher.submit(prompt)
@@ -147,26 +148,39 @@ class TransformersEngine:
         return tuple(pieces)
 
     def _decode(self, prompts: Sequence[Prompt], done: Done) -> None:
-        """Decode a batch with as many rows at once as the memory for states has room for."""
+        """Decode a batch with as many rows at once as the memory for states has room for, with fewer where memory runs out."""
         shared = shared_prefix(prompts) if self.spec.share_prefix else 0
-        longest = max(len(p.ids) - shared + p.budget for p in prompts)
-        rows = min(self.spec.batch_size, max(1, self._row_bytes // (self.decoder.token_bytes * longest)))
+        row = self.decoder.token_bytes * max(len(p.ids) - shared + p.budget for p in prompts)
+        rows = min(self.spec.batch_size, max(1, self._row_bytes // row))
         left = dict(enumerate(prompts))
-
-        def end(number: int, result: Answer | Exception) -> None:
-            done(numbers[number], result)
-            del left[numbers[number]]
 
         while left:
             numbers = list(left)
-            try:
-                self.decoder.decode([left[number] for number in numbers], rows=rows, done=end)
-            except torch.OutOfMemoryError as error:
-                if rows == 1:
-                    number = numbers[0]
-                    done(number, ModelError(f"out of memory with one sentence of {len(left[number].ids)} prompt tokens ({error})"))
-                    del left[number]
-                rows = max(1, rows // 2)
+
+            def end(place: int, result: Answer | Exception, numbers: list[int] = numbers) -> None:
+                done(numbers[place], result)
+                del left[numbers[place]]
+
+            if self._decoded([left[number] for number in numbers], rows, end):
+                return
+            self.decoder.prefixes.clear()
+            give_back()
+            if rows == 1:
+                number, prompt = next(iter(left.items()))  # the one that was under way: those before it are done
+                done(number, OutOfMemoryError(len(prompt.ids) + prompt.budget))
+                del left[number]
+            rows = max(1, rows // 2)
+            self._row_bytes = rows * row  # the next batch need not find out again
+
+    def _decoded(self, prompts: Sequence[Prompt], rows: int, done: Done) -> bool:
+        """Decode; gives whether memory was enough for all."""
+        try:
+            self.decoder.decode(prompts, rows=rows, done=done)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return True
 
     def dump_state(self) -> dict[str, Any]:
         """What DSPy saves of this engine with a program: the spec, no weights."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lms.errors import ModelError
+from lms.memory import give_back, is_out_of_memory, OutOfMemoryError
 from lms.pieces import PieceEncoder, Window
 
 LogProbs = NDArray[np.float32]
@@ -90,22 +91,44 @@ def read_windows(model: Any, sentences: Sequence[Sequence[Window]], *, batch_siz
     Args:
         model: The model.
         sentences: Their windows.
-        batch_size: Windows read together.
+        batch_size: Windows read together; fewer once memory did not hold so many.
         filler: Stands on padding, where nobody sees it.
 
     Returns:
         For each sentence natural logarithms of the classes' probabilities, shape (words, classes).
+
+    Raises:
+        OutOfMemoryError: Memory does not hold one window.
     """
     order = sorted(((n, window) for n, some in enumerate(sentences) for window in some), key=lambda pair: len(pair[1].ids))
     classes = int(model.config.num_labels)
     found = [np.zeros((sum(len(w.words) for w in some), classes), dtype=np.float32) for some in sentences]
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        rows = {key: value.to(model.device) for key, value in pad([window for _, window in batch], filler).items()}
-        said = score_pieces(model, rows["input_ids"], rows["seen"]).float().log_softmax(-1).cpu().numpy()
+    size, start = batch_size, 0
+    while start < len(order):
+        batch = order[start : start + size]
+        said = _read(model, [window for _, window in batch], filler)
+        if said is None:
+            give_back()
+            if len(batch) == 1:
+                raise OutOfMemoryError(len(batch[0][1].ids))
+            size = len(batch) // 2
+            continue
         for row, (n, window) in zip(said, batch, strict=True):
             found[n][list(window.words)] = row[list(window.places)]
+        start += len(batch)
     return found
+
+
+def _read(model: Any, windows: Sequence[Window], filler: int) -> LogProbs | None:
+    """What a model says of windows that are read together, shape (windows, pieces, classes); None: memory does not hold them."""
+    try:
+        rows = {key: value.to(model.device) for key, value in pad(windows, filler).items()}
+        said: LogProbs = score_pieces(model, rows["input_ids"], rows["seen"]).float().log_softmax(-1).cpu().numpy()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    return said
 
 
 def encode_all(encoder: PieceEncoder, sentences: Sequence[Sequence[str]]) -> list[list[Window]]:

@@ -94,6 +94,11 @@ class PrefixStore:
         self._last = prefix
         return prefix
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept.clear()
+        self._last = EMPTY
+
     @property
     def bytes(self) -> int:
         """Bytes that the kept blocks take."""

@@ -15,6 +15,7 @@ from dspy.utils.exceptions import (
 )
 
 from lms import GrammarError, ModelError
+from lms.memory import is_out_of_memory
 from programs.tagger import is_overflow
 
 _FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelError)
@@ -54,6 +55,8 @@ def failure_name(error: Exception) -> str:
     for cause in _causes(error):
         if isinstance(cause, GrammarError):
             return "grammar"
+        if is_out_of_memory(cause):
+            return "out_of_memory"
         if isinstance(cause, ModelError):
             raise RunError(str(cause)) from None
         if isinstance(cause, _MISTAKES):

@@ -92,9 +92,7 @@ class Asker:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None):
                 found = self.tagger(tokens=list(sentence.words), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
-            outside = ["O"] * len(sentence.tokens)
-            failed: dict[str, Any] = {"pred": outside, "confidence": None, "raw": None, "repairs": {}, "usage": {}}
-            return {**record, **failed, "error": failure_name(error)}
+            return failed_record(sentence, failure_name(error))
         repairs = Counter(found.repairs)
         repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
         raw = found.answers.get("", found.answers)
@@ -163,6 +161,12 @@ def blank_record(sentence: Sentence) -> dict[str, Any]:
     """What a line of `predictions.jsonl` says of a sentence before it is tagged."""
     about = {"id": sentence.id, "document": sentence.document}
     return {**about, "tokens": list(sentence.words), "gold": list(sentence.tags)}
+
+
+def failed_record(sentence: Sentence, error: str) -> dict[str, Any]:
+    """The line of a sentence that failed."""
+    said: dict[str, Any] = {"confidence": None, "raw": None, "repairs": {}, "usage": {}, "error": error}
+    return {**blank_record(sentence), "pred": ["O"] * len(sentence.tokens), **said}
 
 
 def _again(record: dict[str, Any]) -> bool:

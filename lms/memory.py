@@ -1,0 +1,41 @@
+"""Memory that runs out: how that shows, and going on with less at once."""
+
+from __future__ import annotations
+
+import gc
+import re
+
+_SAYS = re.compile(
+    r"out of memory|can't allocate memory|cannot allocate memory|not enough memory|CUBLAS_STATUS_ALLOC_FAILED|std::bad_alloc",
+    re.IGNORECASE,
+)
+
+
+class OutOfMemoryError(RuntimeError):
+    """One sentence alone is more than memory holds; others may be shorter.
+
+    Args:
+        tokens: How many it has, with its prompt.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        super().__init__(f"out of memory with one sentence of {tokens} tokens")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is one of too little memory: torch says so by a class of its own on GPUs, elsewhere in words alone."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError, OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and _SAYS.search(str(error)) is not None
+
+
+def give_back() -> None:
+    """Return to the system what nobody holds any more, so that the next try finds room."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
