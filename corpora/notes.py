@@ -1,4 +1,5 @@
-"""Texts that nobody has annotated yet: folders of `.txt`, brat folders (their `.ann` stay unread), JSON lines, Parquet, CoNLL.
+"""Texts that nobody has annotated yet: folders of `.txt`, brat folders (their `.ann` stay unread), JSON lines, Parquet files and
+folders of them, CoNLL.
 
 A text is what the file's bytes decode to, with its byte order mark, line ends, tabs and form feeds: nothing is altered, and
 offsets count its characters. What cannot be read is said to be so, with the kind of problem and never its words.
@@ -6,20 +7,26 @@ offsets count its characters. What cannot be read is said to be so, with the kin
 
 from __future__ import annotations
 
-import json
+import codecs
+import io
 import os
-from collections.abc import Iterator
+import string
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from corpora.build import lay_out
 from corpora.errors import InputError
+from corpora.json_text import is_text, mended, parse_json
+from corpora.parquet import read_rows
 from corpora.types import Token
 
 _JSON = (".jsonl", ".ndjson")
+_WIDE = ("utf-16", "utf-32")
 _CONLL = (".conll", ".tsv", ".bio", ".iob")
-_REMEDY = "Give a folder of .txt files, or a .txt, .jsonl, .parquet or .conll file."
+_REMEDY = "Give a folder of .txt or .parquet files, or a .txt, .jsonl, .parquet or .conll file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +59,44 @@ class Unreadable:
     at: str | None = None
 
 
-def read_notes(path: Path, *, encoding: str = "utf-8", leave: Path | None = None) -> Iterator[Note | Unreadable]:
+def read_notes(
+    path: Path, *, encoding: str = "utf-8", leave: Path | None = None, first: Callable[[str], bool] | None = None
+) -> Iterator[Note | Unreadable]:
     """The texts of a file or folder, one after the other; a folder's in alphabetic order.
 
     Args:
-        path: A folder (its `.txt` files at any depth, but hidden ones), or one file.
+        path: A folder (its `.txt` files at any depth, but hidden ones, or where it has none its `.parquet` files), or one file.
         encoding: What the bytes are.
         leave: A folder that is passed over, as results may lie below what is read.
+        first: Whether an id is met for the first time; None: ids are remembered here, in memory.
 
     Raises:
         InputError: There is nothing to read, the kind of file or the encoding is not known.
     """
     check_encoding(encoding)
-    seen: set[str] = set()
+    first = first or _remembered()
     for found in _reader(path, encoding, leave):
-        if found.id in seen:
+        if not is_text(found.id):
+            yield Unreadable(mended(found.id), "surrogate")
+            continue
+        if not first(found.id):
             yield Unreadable(found.id, "duplicate_id")
             continue
-        seen.add(found.id)
-        if isinstance(found, Note) and any("\ud800" <= sign <= "\udfff" for sign in found.text):
+        if isinstance(found, Note) and not is_text(found.text):
             yield Unreadable(found.id, "surrogate")
             continue
         yield found
+
+
+def _remembered() -> Callable[[str], bool]:
+    seen: set[str] = set()
+
+    def first(name: str) -> bool:
+        before = len(seen)
+        seen.add(name)
+        return len(seen) > before
+
+    return first
 
 
 def check_encoding(name: str) -> None:
@@ -92,15 +115,14 @@ def check_encoding(name: str) -> None:
 
 def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Unreadable]:
     if path.is_dir():
-        files = note_files(path, leave)
-        return (_plain(file, file.relative_to(path).with_suffix("").as_posix(), encoding) for file in files)
+        return _folder(path, encoding, leave)
     if not path.is_file():
         raise InputError("there is no such file or folder", path=path, remedy=_REMEDY)
     suffix = path.suffix.lower()
     if suffix in _JSON:
         return _json_lines(path, encoding)
     if suffix == ".parquet":
-        return _parquet(path)
+        return _parquet(path, path.stem)
     if suffix in _CONLL:
         return _conll(path, encoding)
     if suffix in (".txt", ""):
@@ -108,20 +130,33 @@ def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Un
     raise InputError(f"a file {suffix} is not known here", path=path, remedy=_REMEDY)
 
 
-def note_files(folder: Path, leave: Path | None = None) -> list[Path]:
-    """The `.txt` files below a folder.
+def _folder(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Unreadable]:
+    texts = note_files(path, ".txt", leave)
+    if (one := next(texts, None)) is not None:
+        return (_plain(file, _below(path, file), encoding) for file in chain([one], texts))
+    tables = list(note_files(path, ".parquet", leave))
+    if not tables:
+        raise InputError("holds no .txt and no .parquet file", path=path, remedy=_REMEDY)
+    return chain.from_iterable(_parquet(file, _below(path, file), f"{_below(path, file)}.parquet ") for file in tables)
 
-    Raises:
-        InputError: There is none.
-    """
-    files: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        below = Path(place)
-        folders[:] = [f for f in folders if not f.startswith(".") and (leave is None or (below / f).resolve() != leave.resolve())]
-        files += [below / name for name in names if name.endswith(".txt") and not name.startswith(".")]
-    if not files:
-        raise InputError("holds no .txt file", path=folder, remedy=_REMEDY)
-    return sorted(files)
+
+def _below(folder: Path, file: Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
+def note_files(folder: Path, suffix: str, leave: Path | None = None) -> Iterator[Path]:
+    """The files below a folder with a suffix, in alphabetic order of their paths' parts; in memory are one folder's names."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [(entry.name, entry.is_dir(), entry.is_symlink()) for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return
+    for name, below, linked in sorted(found for found in visible if found[1] or found[0].endswith(suffix)):
+        path = folder / name
+        if not below:
+            yield path
+        elif not linked and (leave is None or path.resolve() != leave.resolve()):
+            yield from note_files(path, suffix, leave)
 
 
 def _plain(file: Path, name: str, encoding: str) -> Note | Unreadable:
@@ -138,10 +173,32 @@ def _place(error: UnicodeError) -> str | None:
 
 
 def _json_lines(path: Path, encoding: str) -> Iterator[Note | Unreadable]:
+    for number, line in enumerate(_decoded_lines(path, encoding), 1):
+        name, at = f"{path.stem}-{number}", f"line {number}"
+        if line is None:
+            yield Unreadable(name, "encoding", at)
+        elif line.strip(string.whitespace):
+            yield _json_note(line, name, at)
+
+
+def _decoded_lines(path: Path, encoding: str) -> Iterator[str | None]:
+    """The lines of a file; None for one that cannot be decoded. In UTF-16 and UTF-32 nothing behind such a line can be."""
     with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield _json_note(line, f"{path.stem}-{number}", f"line {number}", encoding)
+        if not codecs.lookup(encoding).name.startswith(_WIDE):
+            for line in file:
+                yield _decoded(line, encoding)
+            return
+        try:
+            yield from io.TextIOWrapper(file, encoding, newline="\n")
+        except UnicodeError:
+            yield None
+
+
+def _decoded(line: bytes, encoding: str) -> str | None:
+    try:
+        return line.decode(encoding)
+    except UnicodeError:
+        return None
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -151,12 +208,10 @@ def _opened(path: Path) -> BinaryIO:
         raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="Check its permissions.") from None
 
 
-def _json_note(line: bytes, name: str, at: str, encoding: str) -> Note | Unreadable:
+def _json_note(line: str, name: str, at: str) -> Note | Unreadable:
     try:
-        record = json.loads(line.decode(encoding).removeprefix("\ufeff"))
-    except UnicodeError:
-        return Unreadable(name, "encoding", at)
-    except (ValueError, RecursionError):
+        record = parse_json(line.removeprefix("\ufeff"))
+    except ValueError:
         return Unreadable(name, "not_json", at)
     return _record_note(record, name, at)
 
@@ -164,29 +219,16 @@ def _json_note(line: bytes, name: str, at: str, encoding: str) -> Note | Unreada
 def _record_note(record: Any, name: str, at: str) -> Note | Unreadable:
     known = record.get("id") if isinstance(record, dict) else None
     name = str(known) if isinstance(known, (str, int)) and str(known) else name
-    if any("\ud800" <= sign <= "\udfff" for sign in name):
+    if not is_text(name):
         return Unreadable(at, "surrogate", at)
     text = record.get("text") if isinstance(record, dict) else None
     return Note(name, text) if isinstance(text, str) else Unreadable(name, "no_text", at)
 
 
-def _parquet(path: Path) -> Iterator[Note | Unreadable]:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("needs pyarrow", path=path, remedy="Install it with: pip install 'clinspan[ray]'") from None
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-        missing = [name for name in ("id", "text") if name not in file.schema_arrow.names]
-    except (OSError, ValueError) as error:
-        raise InputError(f"is no Parquet file ({type(error).__name__})", path=path, remedy=_REMEDY) from None
-    if missing:
-        raise InputError(f"has no column {missing[0]}", path=path, remedy="Columns id and text are read.")
-    number = 0
-    for batch in file.iter_batches(batch_size=256, columns=["id", "text"]):
-        for row in batch.to_pylist():
-            number += 1
-            yield _record_note(row, f"{path.stem}-{number}", f"row {number}")
+def _parquet(path: Path, name: str, where: str = "") -> Iterator[Note | Unreadable]:
+    for number, row in enumerate(read_rows(path), 1):
+        at = f"{where}row {number}"
+        yield Unreadable(f"{name}-{number}", "encoding", at) if row is None else _record_note(row, f"{name}-{number}", at)
 
 
 def _conll(path: Path, encoding: str) -> Iterator[Note | Unreadable]:

@@ -1,10 +1,12 @@
-"""Annotated notes as a Parquet file: columns id, text, entities (start, end, type, text, confidence), model, program."""
+"""Parquet: notes are read from columns id and text; annotated ones have id, text, entities (start, end, type, text, confidence),
+model and program."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from corpora.annotated import Annotated
 from corpora.errors import InputError
@@ -30,3 +32,34 @@ def write_parquet(notes: Iterable[Annotated], path: Path) -> None:
         rest = iter(notes)
         while some := [note.record() for note in islice(rest, _TOGETHER)]:
             writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any] | None]:
+    """The columns id and text of each row, a few hundred rows at a time in memory; None for a row that is not UTF-8.
+
+    Raises:
+        InputError: pyarrow is not installed, the file is none of Parquet or lacks a column.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError("needs pyarrow", path=path, remedy="Install it with: pip install 'clinspan[ray]'") from None
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        missing = [name for name in ("id", "text") if name not in file.schema_arrow.names]
+        if missing:
+            raise InputError(f"has no column {missing[0]}", path=path, remedy="Columns id and text are read.")
+        for batch in file.iter_batches(batch_size=_TOGETHER, columns=["id", "text"]):
+            yield from (_row(batch, number) for number in range(batch.num_rows))
+    except InputError:
+        raise
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        remedy = "Give a whole one; its writer may have been interrupted."
+        raise InputError(f"is no Parquet file ({type(error).__name__})", path=path, remedy=remedy) from None
+
+
+def _row(batch: Any, number: int) -> dict[str, Any] | None:
+    try:
+        return {name: batch.column(name)[number].as_py() for name in ("id", "text")}
+    except UnicodeError:
+        return None

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from corpora import InputError
 from corpora.notes import check_encoding, read_notes
+from programs.annotator import Facts
 from programs.assemble import Said
 from programs.deliveries import check_formats, Delivery
 from programs.door import log_to, open_door
@@ -23,6 +24,7 @@ from programs.loading import annotator_settings, build_annotator
 from programs.locks import LOCK, one_writer
 from programs.records import environment, now, recorded, RunFolder, write_whole
 from programs.run import cost
+from programs.scale_out import annotate_on_ray, scale_of, Work
 from programs.session import Notes, Session, Tally
 
 
@@ -41,7 +43,7 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     source = _kept_input(folder.path) if config.input == "-" else Path(config.input).expanduser()
     config, said = annotator_settings(config, Said.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
-    total = sum(1 for _ in notes())
+    scale = scale_of(config, said.keys, folder)
     record: dict[str, Any] = {
         "status": "started",
         "started": now(),
@@ -49,28 +51,36 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         "choices": dict(said.choices),
         "given": sorted(said.keys),
         **environment(),
-        "input": {"path": str(config.input), "documents": total, "encoding": config.encoding, "phi": config.phi},
+        "input": {"path": str(config.input), "documents": None, "encoding": config.encoding, "phi": config.phi},
+        "engine": config.engine,
     }
+    if scale is None:
+        record["input"]["documents"] = sum(1 for _ in notes())
     folder.write("run.json", record)
     log = log_to(folder.path)
     with recorded(folder, record, log):
-        annotator = build_annotator(config, said)
-        record |= annotator.facts.record
-        record["annotator"] = {"model": annotator.facts.model, "program": annotator.facts.program, "by": annotator.facts.by}
-        folder.write("run.json", record)
-        folder.write("program.json", annotator.facts.content)
-        delivery = Delivery(folder.path, to, annotator.facts.labels)
-        log.info("annotating %d documents with %s", total, annotator.facts.model)
-        with _progress_bar(total) as progress:
-            session = Session(annotator, delivery, folder.path, stop_after=config.get("stop_after", 1), progress=progress)
-            tally = session.run(notes)
+        work = Work(config=config, said=said, to=to, folder=folder, record=record, log=log)
+        facts, tally = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
         record |= {"status": "finished", "ended": now(), **_counted(tally)}
-        record["cost"] = cost(tally.used, annotator.facts.price)
+        record["cost"] = cost(tally.used, facts.price)
     log.info("done")
-    print(_summary(tally, annotator.facts.labels))
+    print(_summary(tally, facts.labels))
     print(folder.path)
     if failed := tally.documents["failed"]:
+        total = tally.documents.total()
         raise RunError(f"{failed} of {total} documents failed; {folder.path / 'failed.jsonl'} says which and why")
+
+
+def _here(work: Work, notes: Notes) -> tuple[Facts, Tally]:
+    """Annotate in this process."""
+    annotator = build_annotator(work.config, work.said)
+    work.started(annotator.facts)
+    delivery = Delivery(work.folder.path, work.to, annotator.facts.labels)
+    delivery.open()
+    with _progress_bar(work.record["input"]["documents"]) as progress:
+        stop_after = work.config.get("stop_after", 1)
+        session = Session(annotator, delivery, work.folder.path, stop_after=stop_after, progress=progress)
+        return annotator.facts, session.run(notes)
 
 
 def _output(config: DictConfig) -> RunFolder:

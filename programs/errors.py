@@ -11,10 +11,11 @@ from dspy.utils.exceptions import (
     LMBillingError,
     LMConfigurationError,
     LMError,
+    LMProviderError,
     LMUnsupportedModelError,
 )
 
-from lms import GrammarError, ModelError
+from lms import BatchError, DeferredError, GrammarError, ModelError
 from lms.memory import is_out_of_memory
 from programs.tagger import is_overflow
 
@@ -53,6 +54,8 @@ def failure_name(error: Exception) -> str:
     if is_overflow(error):
         return "prompt_too_long"
     for cause in _causes(error):
+        if isinstance(cause, BatchError):
+            return cause.kind
         if isinstance(cause, GrammarError):
             return "grammar"
         if is_out_of_memory(cause):
@@ -72,6 +75,11 @@ def failure_name(error: Exception) -> str:
     return f"{type(error).__name__}{f' {status}' if status else ''}"
 
 
+def is_deferred(error: BaseException) -> bool:
+    """Whether an answer is only not there yet: it comes with the next batch."""
+    return any(isinstance(cause, DeferredError) for cause in _causes(error))
+
+
 def _causes(error: BaseException) -> list[BaseException]:
     chain: list[BaseException] = []
     current: BaseException | None = error
@@ -86,5 +94,7 @@ def _fatal_message(error: LMError, status: object) -> str:
         return "the server refused the key: check AZURE_OPENAI_API_KEY (model=gpt35, gpt4) or OPENAI_API_KEY (model=openai)"
     if status == 404:
         return "the server knows no such model or deployment: check model.deployment (Azure) or model.id (model=openai)"
+    if isinstance(error, LMProviderError):  # its words are the server's, which may repeat what it was asked
+        return f"the model cannot be used: the server said {type(error).__name__}{f' {status}' if status else ''}"
     first = str(getattr(error, "message", error)).strip().splitlines() or [type(error).__name__]
     return f"the model cannot be used: {first[0]}"

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 import lms
 from corpora import Corpus, InputError, Label
 from corpora.bio import split_tag
-from lms.specs import host_outside
+from lms.specs import host_outside, Loadable
 from programs.annotator import Annotator, Cutter, Facts
 from programs.assemble import build_program, load_corpus, model_facts, program_settings, Said
 from programs.classify import classifier_program, ClassifierAsker
@@ -59,14 +59,34 @@ def build_annotator(config: DictConfig, said: Said) -> Annotator:
     Raises:
         InputError, ModelError, RunError: As `Annotator.load`.
     """
-    cutter = Cutter(config.tokenizer, config.sentences, config.longest)
-    spec = build(config.model)
+    spec, cutter = _checked(config)
     if isinstance(spec, lms.ClassifierModel):
         return _classifying(config, spec, cutter)
+    return _prompting(config, spec, cutter, said)
+
+
+def check_settings(config: DictConfig, said: Said) -> bool:
+    """Refuse what `build_annotator` refuses before it loads anything, above all that texts go where they may not.
+
+    Returns:
+        Whether the model is on a server.
+
+    Raises:
+        InputError, ModelError, RunError: As `Annotator.load`.
+    """
+    spec, _ = _checked(config)
+    if not isinstance(spec, lms.ClassifierModel):
+        _guarded_corpus(config, spec, said)
+    return not isinstance(spec, Loadable)
+
+
+def _checked(config: DictConfig) -> tuple[Any, Cutter]:
+    cutter = Cutter(config.tokenizer, config.sentences, config.longest)
+    spec = build(config.model)
     if isinstance(spec, lms.ReplayModel):
         remedy = "Use it with programs.run, or another model here."
         raise InputError("model=replay has answers to the sentences of a corpus alone", remedy=remedy)
-    return _prompting(config, spec, cutter, said)
+    return spec, cutter
 
 
 def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Cutter) -> Annotator:

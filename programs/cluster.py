@@ -1,0 +1,43 @@
+"""Ray, started for one job or joined where it runs already."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from corpora import InputError
+
+
+@contextmanager
+def joined(address: str | None, *, cores: int | None = None) -> Iterator[None]:
+    """Have a Ray cluster meanwhile. What Ray itself has to say goes to standard error; what its workers print stays with them.
+
+    Args:
+        address: Of a running cluster, `auto` for the one that this machine belongs to; None: `RAY_ADDRESS` or, without it, a
+            cluster is started on this machine and ended again.
+        cores: How many cores one that is started here takes itself to have; None: as many as there are.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at that address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+    except ImportError:
+        raise InputError("engine=ray needs Ray", remedy="Install it with: pip install 'clinspan[ray]'") from None
+    place = address or os.environ.get("RAY_ADDRESS") or "local"
+    settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": cores} if place == "local" else {}
+    with redirect_stdout(sys.stderr):
+        try:
+            ray.init(address=place, log_to_driver=False, logging_level="ERROR", **settings)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            remedy = "Start one with: ray start --head, and name its address as HOST:PORT, or leave ray.address out."
+            raise InputError(f"there is no Ray cluster at {place} ({type(error).__name__})", remedy=remedy) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
