@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dspy
 
-from lms.errors import GrammarError, ModelError, PromptTooLongError, UnavailableError
+from lms.errors import BatchError, DeferredError, GrammarError, ModelError, PromptTooLongError, UnavailableError
 from lms.grammars import Grammar, Rule
 from lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AzureModel",
+    "BatchError",
     "ClassifierModel",
+    "DeferredError",
     "Grammar",
     "GrammarError",
     "LocalModel",

@@ -33,3 +33,27 @@ class PromptTooLongError(ValueError):
 
 class GrammarError(ValueError):
     """A grammar that the engine cannot use for this request; the message says why, without any of its text."""
+
+
+class DeferredError(Exception):
+    """An answer that is not there yet: its request waits for a batch.
+
+    Args:
+        new: Whether the request was not known before.
+    """
+
+    def __init__(self, *, new: bool = True) -> None:
+        self.new = new
+        super().__init__()
+
+
+class BatchError(RuntimeError):
+    """A request that a batch came back without an answer to.
+
+    Args:
+        kind: A short name of why, without any of its text.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(kind)

@@ -1,13 +1,19 @@
-"""Models behind HTTP, by DSPy's native routes: Azure OpenAI, and servers that speak OpenAI's chat completions."""
+"""Models behind HTTP, by DSPy's native client: Azure OpenAI, and servers that speak OpenAI's chat completions."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
+from dspy.clients.engines import LM15Engine
+from dspy.lm15 import RouterConfig
 
+from lms.endpoints import Endpoint
 from lms.errors import ModelError, UnavailableError
+from lms.lines import Line, Rewrite
+from lms.served import ServedEngine
 from lms.specs import AzureModel, OpenAIModel
 
 
@@ -15,17 +21,27 @@ def build_azure(spec: AzureModel) -> dspy.LM:
     """The deployment as a DSPy model.
 
     Raises:
-        UnavailableError: The endpoint or the key is not in the environment.
+        UnavailableError: The endpoint or the key is not in the environment, or none of several endpoints answers.
     """
-    endpoint = spec.endpoint
-    if not os.environ.get("AZURE_OPENAI_API_KEY"):
-        raise UnavailableError(f"model={spec.name} needs AZURE_OPENAI_API_KEY in the environment (endpoint: {endpoint})")
-    deployment = spec.deployment or os.environ.get("AZURE_OPENAI_DEPLOYMENT") or spec.name
-    options: dict[str, Any] = {"cache": False, "num_retries": spec.retries, "timeout": spec.timeout}
+    endpoints, keys = spec.endpoints, _azure_keys(spec)
     version = os.environ.get("AZURE_OPENAI_API_VERSION", "")
-    if version[:1].isdigit():  # a dated version is a route of its own, which DSPy leaves to LiteLLM
-        options |= {"api_base": endpoint, "api_key": os.environ["AZURE_OPENAI_API_KEY"], "api_version": version}
-    return dspy.LM(f"azure/{deployment}", **options)
+    if spec.batch:
+        from lms.batch_models import build_azure_batch
+
+        return build_azure_batch(spec, _alone(spec), keys[0], version)
+    places = []
+    for address, key in zip(endpoints, keys, strict=True):
+        root = address.rstrip("/").removesuffix("/openai/v1")
+        line = Line(
+            f"{root}/openai/v1",
+            model=spec.deployed,
+            timeout=spec.timeout,
+            connections=spec.concurrency,
+            rewrite=_dated(root, spec.deployed, version) if version[:1].isdigit() else None,
+            headers={"api-key": key},
+        )
+        places.append((line, root, key))
+    return _built(spec, f"azure/{spec.deployed}", places)
 
 
 def build_openai(spec: OpenAIModel) -> dspy.LM:
@@ -33,15 +49,66 @@ def build_openai(spec: OpenAIModel) -> dspy.LM:
 
     Raises:
         ModelError: No model id is given.
+        UnavailableError: There are several servers and none answers.
     """
     if not spec.id:
-        raise ModelError(f"model=openai needs model.id=NAME, the model's name on the server at {spec.endpoint}")
-    key = os.environ.get(spec.key_variable) or "no-key"
-    return dspy.LM(
-        f"hosted_vllm/{spec.id}",
-        api_base=spec.endpoint.rstrip("/"),
-        api_key=key,
-        cache=False,
-        num_retries=spec.retries,
-        timeout=spec.timeout,
-    )
+        raise ModelError(f"model=openai needs model.id=NAME, the model's name on the server at {spec.endpoints[0]}")
+    key = spec.key
+    if spec.batch:
+        from lms.batch_models import build_openai_batch
+
+        return build_openai_batch(spec, _alone(spec))
+    places = []
+    for address in spec.endpoints:
+        about = {"Authorization": f"Bearer {key}"}
+        line = Line(address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about)
+        places.append((line, address.rstrip("/"), key))
+    return _built(spec, f"hosted_vllm/{spec.id}", places)
+
+
+def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[Line, str, str]]) -> dspy.LM:
+    """The model by its lines, each with the base address that DSPy's client wants and the key."""
+    endpoints = [Endpoint(line.address, native_engine(model, address, key, line), line.trouble) for line, address, key in places]
+    alone = len(endpoints) == 1
+    engine = ServedEngine(endpoints, patience=2.0**spec.retries - 1)  # what DSPy's growing pauses come to
+    return dspy.LM(model, engine=engine, cache=False, num_retries=spec.retries if alone else 0)
+
+
+def _alone(spec: AzureModel | OpenAIModel) -> str:
+    """The endpoint that batches go to.
+
+    Raises:
+        ModelError: There are several.
+    """
+    if len(spec.endpoints) > 1:
+        raise ModelError(f"model.batch=true takes one endpoint, here are {', '.join(spec.endpoints)}: name one of them")
+    return spec.endpoints[0]
+
+
+def native_engine(model: str, address: str, key: str, transport: Any) -> LM15Engine:
+    """DSPy's client for a model, over a transport of ours."""
+    provider = LM15Engine().resolve(model).provider
+    return LM15Engine(RouterConfig(api_keys={provider: key}, base_urls={provider: address}, transport=transport))
+
+
+def _dated(root: str, deployment: str, version: str) -> Rewrite:
+    """The route of a dated version, on which the deployment stands in the path."""
+    url = f"{root}/openai/deployments/{deployment}/chat/completions?api-version={version}"
+    return lambda asked: url
+
+
+def _azure_keys(spec: AzureModel) -> list[str]:
+    """A key an endpoint.
+
+    Raises:
+        UnavailableError: There is none, or not as many as endpoints.
+    """
+    keys = [key.strip() for key in os.environ.get("AZURE_OPENAI_API_KEY", "").split(",") if key.strip()]
+    endpoints = spec.endpoints
+    if not keys:
+        raise UnavailableError(
+            f"model={spec.name} needs AZURE_OPENAI_API_KEY in the environment (endpoint: {', '.join(endpoints)})"
+        )
+    if len(keys) not in (1, len(endpoints)):
+        raise UnavailableError(f"AZURE_OPENAI_API_KEY holds {len(keys)} keys for {len(endpoints)} endpoints: give one, or one each")
+    return keys * len(endpoints) if len(keys) == 1 else keys

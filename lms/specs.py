@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, get_args, Literal
-from urllib.parse import urlsplit
 
 from lms.errors import ModelError, UnavailableError
+from lms.hosts import check_address, host_outside
 from lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
 WireGrammar = Literal["structured_outputs", "llama_cpp", "json_schema"]
 _TOGETHER = 4
-_LOOPBACK = ("localhost", "::1", "")
+_BATCH_SHARE = 0.5  # of the price of single requests: OpenAI's and Azure's list prices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,23 +133,40 @@ class _Remote:
     timeout: float = 120.0
     price_input: float | None = None
     price_output: float | None = None
+    batch: bool = False
+    poll_seconds: float = 60.0
     wire: Wire = Wire()
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
             raise ModelError("model.concurrency and model.timeout must be positive, model.retries not negative")
+        if self.poll_seconds <= 0:
+            raise ModelError("model.poll_seconds must be positive")
 
     @property
     def price(self) -> tuple[float, float] | None:
-        """US dollars for a million prompt and a million answer tokens, if both are known."""
+        """US dollars for a million prompt and a million answer tokens, if both are known; of batches half of it."""
         if self.price_input is None or self.price_output is None:
             return None
-        return self.price_input, self.price_output
+        share = _BATCH_SHARE if self.batch else 1.0
+        return self.price_input * share, self.price_output * share
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    @property
+    def remote_host(self) -> str | None:
+        """The hosts outside this machine that requests can go to, or None."""
+        return ", ".join(dict.fromkeys(filter(None, map(host_outside, self.endpoints)))) or None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AzureModel(_Remote):
     """A deployment of Azure OpenAI. The key comes from `AZURE_OPENAI_API_KEY`, never from a config.
+
+    `AZURE_OPENAI_ENDPOINT` may name several resources that have the deployment, with commas between them, and the key's variable
+    one key for all or one each: requests are spread over them.
 
     Attributes:
         deployment: Name of the deployment; `AZURE_OPENAI_DEPLOYMENT` if null, then the model's own name.
@@ -157,23 +176,26 @@ class AzureModel(_Remote):
         timeout: Seconds for one request.
         price_input: US dollars for a million prompt tokens.
         price_output: US dollars for a million answer tokens.
+        batch: Have requests answered by the Batch API, at half the price and within a day; see `lms.batches`.
+        poll_seconds: How often a batch is looked after.
     """
 
     deployment: str | None = None
 
     @property
-    def endpoint(self) -> str:
+    def deployed(self) -> str:
+        """The deployment's name."""
+        return self.deployment or os.environ.get("AZURE_OPENAI_DEPLOYMENT") or self.name
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
         value = os.environ.get("AZURE_OPENAI_ENDPOINT", "")
-        if not value:
+        if not value.strip(" ,"):
             raise UnavailableError(
                 f"model={self.name} needs AZURE_OPENAI_ENDPOINT (https://RESOURCE.openai.azure.com) and "
                 "AZURE_OPENAI_API_KEY in the environment; AZURE_OPENAI_API_VERSION is optional"
             )
-        return value
-
-    @property
-    def remote_host(self) -> str | None:
-        return host_outside(self.endpoint)
+        return _addresses(value.split(","), "AZURE_OPENAI_ENDPOINT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,26 +204,40 @@ class OpenAIModel(_Remote):
 
     Attributes:
         id: The model's name on the server.
-        api_base: The server's base address up to `/v1`; `OPENAI_BASE_URL` if null.
+        api_base: The server's base address up to `/v1`, or a list of several servers' that have the model; `OPENAI_BASE_URL`
+            (of several with commas between them) if null.
         key_variable: The environment variable that holds the key; a server without keys needs none.
+        concurrency, retries, timeout, price_input, price_output, batch, poll_seconds: As of `AzureModel`.
     """
 
     id: str | None = None
-    api_base: str | None = None
+    api_base: str | Sequence[str] | None = None
     key_variable: str = "OPENAI_API_KEY"
 
-    @property
-    def endpoint(self) -> str:
-        value = self.api_base or os.environ.get("OPENAI_BASE_URL", "")
-        if not value:
-            raise ModelError("model=openai needs model.api_base=http://HOST:PORT/v1 or OPENAI_BASE_URL in the environment")
-        if urlsplit(value).scheme not in ("http", "https"):
-            raise ModelError(f"model.api_base={value} is no address: it begins with http:// or https://")
-        return value
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):
+            raise ModelError("model.key_variable is the name of an environment variable that holds the key, not the key")
+        if self.api_base:
+            _addresses(self._given, "model.api_base")
 
     @property
-    def remote_host(self) -> str | None:
-        return host_outside(self.endpoint)
+    def _given(self) -> list[str]:
+        return [self.api_base] if isinstance(self.api_base, str) else list(self.api_base or ())
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        if found := self._given:
+            return _addresses(found, "model.api_base")
+        value = os.environ.get("OPENAI_BASE_URL", "")
+        if not value.strip(" ,"):
+            raise ModelError("model=openai needs model.api_base=http://HOST:PORT/v1 or OPENAI_BASE_URL in the environment")
+        return _addresses(value.split(","), "OPENAI_BASE_URL")
+
+    @property
+    def key(self) -> str:
+        """The key, or a word in its place for servers that want none."""
+        return os.environ.get(self.key_variable) or "no-key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,11 +265,10 @@ ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel
 """Models that answer prompts."""
 
 
-def host_outside(address: str) -> str | None:
-    """The host of an address, or None if it is this machine.
+def _addresses(given: Sequence[str], key: str) -> tuple[str, ...]:
+    """Addresses as they may be used, each once.
 
-    >>> host_outside("http://127.0.0.1:8000/v1"), host_outside("https://x.openai.azure.com")
-    (None, 'x.openai.azure.com')
+    Raises:
+        ModelError: One is none.
     """
-    host = urlsplit(address).hostname or ""
-    return None if host in _LOOPBACK or host.startswith("127.") else host
+    return tuple(dict.fromkeys(check_address(address.strip(), key) for address in given if address.strip()))

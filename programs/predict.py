@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import dspy
 
 from corpora import Sentence
+from lms import ModelError
+from lms.audit import asking
 from metrics import count_sentence, Counts, Mode
-from programs.errors import failure_name, LASTING, RunError
+from programs.errors import failure_name, is_deferred, LASTING, RunError
 from programs.formats import Format
 from programs.records import RunFolder
 from programs.tagger import Tagger
@@ -55,7 +57,10 @@ class Asker:
         """
         with ThreadPoolExecutor(self.concurrency) as pool:
             for group in self._groups(sentences):
-                yield from self._tag_group(pool, group)
+                waiting = yield from self._tag_group(pool, group)
+                while waiting:
+                    self._fetch()
+                    waiting = yield from self._tag_group(pool, waiting)
 
     def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
         """What is sent off together: for a local model as many as it takes, alike in length; else all."""
@@ -66,12 +71,31 @@ class Asker:
         for start in range(0, len(ordered), self.concurrency):
             yield ordered[start : start + self.concurrency]
 
-    def _tag_group(self, pool: ThreadPoolExecutor, group: Sequence[Sentence]) -> Iterator[tuple[Sentence, dict[str, Any]]]:
-        """Tag a group; each record is given as soon as it is there."""
+    def _fetch(self) -> None:
+        """Have the next batch answered.
+
+        Raises:
+            RunError: The service cannot be used.
+        """
+        try:
+            self.lm.engine.fetch()
+        except ModelError as error:
+            raise RunError(str(error)) from None
+
+    @property
+    def batches(self) -> bool:
+        """Whether answers come together and late, so that as much as there is should be asked at once."""
+        return bool(getattr(self.lm.engine, "batches", False))
+
+    def _tag_group(
+        self, pool: ThreadPoolExecutor, group: Sequence[Sentence]
+    ) -> Generator[tuple[Sentence, dict[str, Any]], None, list[Sentence]]:
+        """Tag a group; each record is given as soon as it is there, and in the end the sentences that wait for a batch."""
+        waiting: list[Sentence] = []
         local = hasattr(self.lm.engine, "expect")
         with self.lm.engine.expect(len(group)) if local else nullcontext() as leave:
 
-            def work(sentence: Sentence) -> dict[str, Any]:
+            def work(sentence: Sentence) -> dict[str, Any] | None:
                 try:
                     return self._tag(sentence)
                 finally:
@@ -81,17 +105,25 @@ class Asker:
             futures = {pool.submit(work, sentence): sentence for sentence in group}
             try:
                 for future in as_completed(futures):
-                    yield futures[future], future.result()
+                    record = future.result()
+                    if record is None:
+                        waiting.append(futures[future])
+                    else:
+                        yield futures[future], record
             finally:
                 for future in futures:
                     future.cancel()
+        return waiting
 
-    def _tag(self, sentence: Sentence) -> dict[str, Any]:
+    def _tag(self, sentence: Sentence) -> dict[str, Any] | None:
+        """The sentence's record; None if its answers come with a later batch."""
         record = blank_record(sentence)
         try:
-            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None):
+            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None), asking(sentence.document):
                 found = self.tagger(tokens=list(sentence.words), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
+            if is_deferred(error):
+                return None
             return failed_record(sentence, failure_name(error))
         repairs = Counter(found.repairs)
         repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)

@@ -22,6 +22,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ScriptedServer
 
+    def do_GET(self) -> None:
+        with self.server.lock:
+            self.server.checks.append(self.path)
+        if self.path.endswith("/models"):
+            self.send(503 if self.server.ill else 200, {"object": "list", "data": []})
+        else:
+            self.send(404, {"error": {"message": "scripted"}})
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
@@ -76,6 +84,8 @@ class ScriptedServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.checks: list[str] = []
+        self.ill = False
         self.behaviours: dict[int, Behaviour] = {}
         self.always: Behaviour | None = None
         self.key: str | None = None

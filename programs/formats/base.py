@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args, Literal
 
@@ -14,6 +14,7 @@ from dspy import lm15
 
 from corpora import InputError, Label
 from lms import Grammar, Wire
+from lms.audit import asking
 
 Alignment = Literal["tokens", "positional"]
 Drafter = Callable[[str, Sequence[str]], Sequence[str]]
@@ -154,8 +155,8 @@ class Format(dspy.Adapter):
         answers: dict[str, str] = {}
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
-        for key, request in self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name):
-            response = lm(request)
+        requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
+        for key, response in self._answers(lm, requests, name):
             answers[key] = response.message.text or ""
             pieces[key] = _pieces(response.logprobs)
             used["prompt_tokens"] += response.usage.input_tokens or 0
@@ -173,6 +174,15 @@ class Format(dspy.Adapter):
                 "usage": dict(+used),
             }
         ]
+
+    def _answers(self, lm: Any, requests: Iterable[tuple[str, lm15.Request]], name: str) -> Iterator[tuple[str, lm15.Response]]:
+        """Ask one after the other; where answers come in batches, all of a sentence's questions go into the same one."""
+        with asking(*filter(None, [name.rpartition(":")[0]])):
+            if collect := getattr(lm.engine, "collect", None):
+                requests = list(requests)
+                collect([request for _, request in requests])
+            for key, request in requests:
+                yield key, lm(request)
 
     def requests(
         self,
@@ -196,7 +206,7 @@ class Format(dspy.Adapter):
         draft = (
             None if self.drafter is None else self.answer(tokens, renamed(self.drafter(name, tokens), self.called), question.key)
         )
-        if isinstance(lm.engine, str):  # a server gets what its protocol knows
+        if getattr(lm.engine, "wire", False):  # a server gets what its protocol knows
             budget = int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN
             return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
