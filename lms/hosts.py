@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import urllib.request
 from urllib.parse import urlsplit
 
 from lms.errors import ModelError
 
+_HERE = ("localhost", "127.0.0.1", "::1")
 _ODD = re.compile(r"[\s\x00-\x1f\x7f\\?#]")
 
 
@@ -54,6 +56,18 @@ def check_address(address: str, key: str) -> str:
     if not sound or _ODD.search(address):
         raise ModelError(f"{key}={address} is no address: it reads http://HOST:PORT/... or https://...")
     return address
+
+
+def ask_directly(*addresses: str) -> None:
+    """Have every library of this process and of its children ask this machine directly, whatever the environment says of proxies.
+
+    Args:
+        addresses: Of servers, beside the usual names of this machine; those outside it are left as they are.
+    """
+    here = [*_HERE, *(_host(address) for address in addresses if host_outside(address) is None)]
+    for name in ("NO_PROXY", "no_proxy"):
+        kept = [word for word in os.environ.get(name, "").split(",") if word]
+        os.environ[name] = ",".join(dict.fromkeys([*kept, *here]))
 
 
 def proxy_of(address: str) -> str | None:

@@ -134,6 +134,11 @@ class Annotator:
     def __init__(self, tagger: SentenceTagger, facts: Facts, cutter: Cutter | None = None) -> None:
         self.tagger, self.facts, self.cutter = tagger, facts, cutter or Cutter()
 
+    @property
+    def batches(self) -> bool:
+        """Whether answers come together and late, so that many notes should be given at once."""
+        return bool(getattr(self.tagger, "batches", False))
+
     @classmethod
     def load(
         cls,

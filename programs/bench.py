@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from corpora import InputError
 from lms import LocalModel
 from lms.answers import Answer
+from lms.audit import audit_to
+from lms.hosts import check_address, host_outside
 from lms.linear import unpacked
 from lms.reference import departures
 from programs import contenders
@@ -24,6 +26,7 @@ from programs.assemble import build_parts, program_settings
 from programs.contenders import Task, Way
 from programs.door import choices, open_door, output_folder
 from programs.growth import growth
+from programs.privacy import check_privacy
 from programs.prompting import collect_prompts
 from programs.records import environment, now, RunFolder
 from programs.tagger import Ensemble
@@ -97,6 +100,10 @@ def choose_ways(config: DictConfig) -> list[Way]:
 def build_task(config: DictConfig) -> Task:
     """Sentences spread over the split, their prompts by length, and the engine's answers (which also warms it up)."""
     parts = build_parts(program_settings(config)[0], lambda corpus, spec: None)
+    if config.server:
+        host = host_outside(check_address(config.server, "server"))
+        check_privacy(parts.corpus, "server=", host, config.allow_remote)
+        audit_to(output_folder())
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
     if isinstance(parts.tagger, Ensemble):

@@ -28,11 +28,15 @@ from corpora import InputError
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
+from lms.audit import audit_to
+from lms.hosts import ask_directly
 from programs.errors import RunError, writing
+from programs.privacy import end_wordless, refuse_secret
 from programs.sweeps import check_experiment, missing_part, note_failure, Sweeps
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _USER_ERRORS = (InputError, ModelError, RunError)
+_WORDY = ("chromadb", "dspy", "gepa", "httpcore", "httpx", "LiteLLM", "openai", "sentence_transformers")
 
 
 def open_door(
@@ -143,6 +147,8 @@ def settle() -> None:
     """What holds in every process that does a door's work: files for their owner alone, quiet libraries."""
     os.umask(0o077)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    ask_directly()
+    end_wordless()
     quieten()
 
 
@@ -152,8 +158,9 @@ def quieten() -> None:
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    for name in ("httpx", "sentence_transformers", "chromadb", "dspy", "LiteLLM"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.pop("OPENAI_LOG", None)  # with it openai sets up a log of its own
+    for name in _WORDY:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what they say of an error can hold what was asked
     logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what Hydra logs of a failed job
     warnings.filterwarnings("ignore", module="seqeval")
 
@@ -190,6 +197,8 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
         InputError: With the nearest right name, if one is near.
     """
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
+    for word in overrides:
+        refuse_secret(word)
     stray = [word for word in words if not word.startswith("-") and "=" not in word and not word.startswith("~")]
     for i, word in enumerate(words):
         if word.startswith("-") and i + 1 < len(words) and words[i + 1] in stray:
@@ -309,7 +318,8 @@ class _QuietFile(logging.FileHandler):
 
 
 def log_to(folder: Path) -> logging.Logger:
-    """The run's own log, in `run.log`: what happened, never what was read or said."""
+    """The run's own log, in `run.log`: what happened, never what was read or said. Requests are recorded beside it."""
+    audit_to(folder)
     logger = logging.getLogger("clinspan")
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -12,16 +12,15 @@ from omegaconf import DictConfig
 import lms
 from corpora import Corpus, InputError, Label
 from corpora.bio import split_tag
-from lms.specs import host_outside, Loadable
+from lms.specs import Loadable
 from programs.annotator import Annotator, Cutter, Facts
 from programs.assemble import build_program, load_corpus, model_facts, program_settings, Said
 from programs.classify import classifier_program, ClassifierAsker
 from programs.compiled import dump_classifier, dump_program, fingerprint, read_program
 from programs.door import build, compose
 from programs.predict import Asker
-from programs.privacy import check_privacy, check_texts
+from programs.privacy import check_chroma, check_privacy, check_texts
 from programs.promptless import PROMPT_KEYS, without_prompt
-from programs.strategy import Strategy
 from programs.tagger import Ensemble, Tagger
 
 _TEXTS = "the input"
@@ -133,11 +132,8 @@ def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Said) -> Corp
     """The corpus of labels and demonstrations, once it is sure that neither it nor the input goes where it may not."""
     allowed = config.allow_remote
     check_texts(_TEXTS, "phi", config.phi, what=f"model={spec.name}", host=spec.remote_host, allow_remote=allowed)
-    strategy: Strategy = build(config.strategy)
-    if strategy.context == "retrieved" and config.retriever.url:
-        host = host_outside(config.retriever.url)
-        what = "the Chroma server of retriever.url"
-        check_texts(_TEXTS, "phi", config.phi, what=what, host=host, allow_remote=allowed)
+    build(config.strategy)
+    check_chroma(_TEXTS, "phi", config.phi, url=config.retriever.url, allow_remote=allowed)  # some member may search there
     corpus = label_corpus(config, said)
     check_privacy(corpus, f"model={spec.name}", spec.remote_host, allowed)
     return corpus

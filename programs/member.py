@@ -10,14 +10,15 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, Label, Sentence
-from lms.specs import host_outside
+from lms.audit import asking
 from lms.weights import cache_folder
 from programs.compiled import settings_of
 from programs.door import build
 from programs.drafts import build_drafter
 from programs.formats import Format
 from programs.labels import present_labels
-from programs.privacy import check_privacy
+from programs.privacy import check_chroma
+from programs.searches import open_base
 from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 from programs.tagger import Tagger
 from programs.tracing import traced
@@ -79,7 +80,7 @@ def build_tagger(
         fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
         facts["demonstrations"] = [demo["id"] for demo in fixed]
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
-        from retrievers import build_base, NearestSentences, Retriever
+        from retrievers import NearestSentences, Retriever
 
         retriever: Retriever = build(config.retriever)
         embedder = _embedder(retriever.embedder)
@@ -90,11 +91,11 @@ def build_tagger(
             nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)], kind="nearest")
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
-            host = host_outside(retriever.url) if retriever.url else None
-            check_privacy(corpus, "the Chroma server of retriever.url", host, config.get("allow_remote", False))
-            base = build_base(retriever, embedder, sentences, cache_folder())
-            retrieve = _lookup(texts, base.find, kind="context")
-            facts["retrieval"] = base.facts
+            whose, allowed = f"corpus {corpus.name}", config.get("allow_remote", False)
+            check_chroma(whose, "corpus.phi", corpus.phi, url=retriever.url, allow_remote=allowed)
+            find, facts["retrieval"] = open_base(retriever, embedder, sentences)
+            with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
+                retrieve = _lookup(texts, find, kind="context")
     return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow)
 
 

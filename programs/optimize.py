@@ -39,6 +39,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
     """Compile, and say what came of it."""
     log = log_to(folder.path)
     with recorded(folder, record, log):
+        refuse_batches(config)
         metric: Metric = build(config.metric)
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
@@ -73,6 +74,17 @@ def _compile(optimizer: Optimizer, shop: Workshop, config: DictConfig) -> None:
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
         raise RunError(f"the optimizer stopped with {where}. {remedy}. What was measured is in {shop.folder}") from None
+
+
+def refuse_batches(config: DictConfig) -> None:
+    """Refuse models that answer within a day: each step of a compilation depends on the one before.
+
+    Raises:
+        InputError: Names the model.
+    """
+    for key in ("model", "reflection_model"):
+        if config[key] and config[key].get("batch"):
+            raise InputError(f"{key}.batch=true answers too late to compile with", remedy="Use it with programs.run or annotate.")
 
 
 def check_start(shop: Workshop, optimizer: Optimizer, config: DictConfig) -> None:

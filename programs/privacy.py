@@ -1,9 +1,21 @@
-"""Where protected health information may not go."""
+"""Where protected health information may not go, and what may not be told when something goes wrong.
+
+Everything that sends text asks here first: `docs/privacy.md` lists what was tried to get around it, and the tests that hold it.
+"""
 
 from __future__ import annotations
 
-from corpora import Corpus
+import re
+import sys
+import threading
+import traceback
+from types import TracebackType
+
+from corpora import Corpus, InputError
+from lms.hosts import ask_directly, check_address, host_outside
 from programs.errors import RunError
+
+_SECRET = re.compile(r"://[^/\s]*@|\bsk-(?=\S*\d)[A-Za-z0-9_-]{20,}")  # OpenAI's keys begin so
 
 
 def check_privacy(corpus: Corpus, what: str, host: str | None, allow_remote: bool) -> None:
@@ -40,3 +52,63 @@ def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None,
             f"{whose} may hold protected health information ({key}=true) and {what} is at {host}: nothing "
             f"was sent. Use one on this machine, set {key}=false if the texts are public, or allow it with allow_remote=true"
         )
+
+
+def check_chroma(whose: str, key: str, phi: bool, *, url: str | None, allow_remote: bool) -> None:
+    """Refuse to search for such texts on a Chroma server elsewhere: it is given their vectors, which say what they say.
+
+    Args:
+        url: Of the server; None: the index is a folder of this machine.
+        whose, key, phi, allow_remote: As of `check_texts`.
+
+    Raises:
+        ModelError: The address is none.
+        RunError: As `check_texts`.
+    """
+    if url is None:
+        return
+    host = host_outside(check_address(url, "retriever.url"))
+    check_texts(whose, key, phi, what="the Chroma server of retriever.url", host=host, allow_remote=allow_remote)
+    ask_directly(url)
+
+
+def refuse_secret(override: str) -> None:
+    """Refuse a word of the command line that holds a password or a key: a run records what it was told.
+
+    Raises:
+        InputError: Names the setting and does not repeat its value.
+    """
+    if _SECRET.search(override):
+        remedy = "Keys come from the environment, addresses are given without user and password."
+        raise InputError(f"{override.partition('=')[0]} holds a password or a key, which would be recorded", remedy=remedy)
+
+
+def end_wordless() -> None:
+    """Have errors that nobody expected reported by their kinds and places: their words can quote what was read or said."""
+    sys.excepthook = _report
+    threading.excepthook = lambda args: _report(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _report(kind: type[BaseException], error: BaseException | None, where: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    print(wordless(error) if error is not None else kind.__name__, file=sys.stderr)
+
+
+def wordless(error: BaseException) -> str:
+    """A traceback without any error's words, the first cause first.
+
+    >>> wordless(ValueError("He has Fever"))
+    'clinspan: stopped by ValueError; its words are left out, as they can quote texts'
+    """
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    lines = []
+    for one in reversed(chain):
+        for frame in traceback.extract_tb(one.__traceback__):
+            lines.append(f"  {frame.filename}, line {frame.lineno}, in {frame.name}")
+        lines.append(f"clinspan: stopped by {type(one).__name__}; its words are left out, as they can quote texts")
+    return "\n".join(lines)

@@ -77,6 +77,10 @@ def scale_of(config: DictConfig, given: Collection[str], folder: RunFolder) -> S
         raise InputError(f"was begun with engine={engine}", path=folder.path, remedy="Go on with that, or name another folder.")
     if config.engine == "local":
         return None
+    if config.model.get("batch"):
+        raise InputError(
+            "model.batch=true is for engine=local", remedy="One process asks about all notes at once: leave engine= out."
+        )
     if shard != config.shard:
         remedy = f"Go on with shard={shard}, or name another folder."
         raise InputError(f"was begun with shard={shard}", path=folder.path, remedy=remedy)

@@ -19,6 +19,7 @@ from programs.ledger import digest_of, Entry, Ledger
 from programs.records import write_whole
 
 _NOTES, _CHARACTERS = 16, 16_000
+_BATCHED = 10_000, 20_000_000  # where answers take a day to come, in as few goes as memory allows
 Notes = Callable[[], Iterable[Note | Unreadable]]
 
 
@@ -94,6 +95,8 @@ class Session:
     def _groups(self, notes: Iterable[Note | Unreadable]) -> Iterator[list[tuple[Note, str]]]:
         """Notes to annotate together, each with its digest; the others are dealt with on the way."""
         group: list[tuple[Note, str]] = []
+        characters = 0
+        notes_together, characters_together = _BATCHED if self.annotator.batches else (_NOTES, _CHARACTERS)
         for note in notes:
             if isinstance(note, Unreadable):
                 self._fail(note.id, note.error, {} if note.at is None else {"at": note.at})
@@ -103,9 +106,10 @@ class Session:
                 self._keep(note, entry)
                 continue
             group.append((note, digest))
-            if len(group) == _NOTES or sum(len(waiting.text) for waiting, _ in group) >= _CHARACTERS:
+            characters += len(note.text)
+            if len(group) == notes_together or characters >= characters_together:
                 yield group
-                group = []
+                group, characters = [], 0
         if group:
             yield group
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from corpora import InputError
 from corpora.notes import Note
 from lms import ModelError
+from lms.audit import audit_to
 from programs.annotator import Annotator, Facts, Outcome
 from programs.assemble import Said
 from programs.deliveries import Delivery, TOGETHER
@@ -96,6 +97,7 @@ class ShardWorker:
     def _load(self) -> None:
         os.chdir(self.job.here)
         settle()
+        audit_to(self.job.home)
         said = Said(self.job.choices, self.job.given)
         self.annotator = build_annotator(OmegaConf.create(self.job.config), said)
         with writing(self.job.home):
