@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,14 +57,11 @@ def tag_sentences(
         One tuple of tags a sentence, and how often each policy had to act.
     """
     acts: Counter[str] = Counter()
-    tokens = [token for sentence in sentences for token in sentence]
-    sentence_of = [n for n, sentence in enumerate(sentences) for _ in sentence]
+    places = _Places.of(sentences)
     spans: list[tuple[int, int, str]] = []
     for entity in entities:
-        spans += [(a, b, entity.label) for a, b in _token_spans(entity, tokens, sentence_of, policies, acts)]
-    tags = ["O"] * len(tokens)
-    for start, end, label in _without_overlaps(spans, policies.overlap, acts):
-        tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+        spans += [(a, b, entity.label) for a, b in _token_spans(entity, places, policies, acts)]
+    tags = span_tags(len(places.starts), _without_overlaps(spans, policies.overlap, acts))
     result, at = [], 0
     for sentence in sentences:
         result.append(tuple(tags[at : at + len(sentence)]))
@@ -71,9 +69,22 @@ def tag_sentences(
     return result, acts
 
 
-def _token_spans(
-    entity: Entity, tokens: Sequence[Token], sentence_of: Sequence[int], policies: Policies, acts: Counter[str]
-) -> list[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the tokens of a document begin and end, and the number of each one's sentence."""
+
+    starts: list[int]
+    ends: list[int]
+    sentence: list[int]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sequence[Token]]) -> _Places:
+        tokens = [token for sentence in sentences for token in sentence]
+        numbers = [n for n, sentence in enumerate(sentences) for _ in sentence]
+        return cls([token.start for token in tokens], [token.end for token in tokens], numbers)
+
+
+def _token_spans(entity: Entity, places: _Places, policies: Policies, acts: Counter[str]) -> list[tuple[int, int]]:
     start, end = entity.start, entity.end
     if not entity.continuous:
         acts[f"discontinuous_{policies.discontinuous}"] += 1
@@ -81,24 +92,21 @@ def _token_spans(
             return []
         if policies.discontinuous == "first":
             start, end = entity.fragments[0]
-    touched = [i for i, token in enumerate(tokens) if token.start < end and token.end > start]
-    if not touched:
+    first, last = bisect_right(places.ends, start), bisect_left(places.starts, end) - 1
+    if first > last:
         acts["empty_dropped"] += 1
         return []
-    first, last = touched[0], touched[-1]
-    if tokens[first].start < start or tokens[last].end > end:
+    if places.starts[first] < start or places.ends[last] > end:
         acts[f"partial_{policies.partial}"] += 1
         if policies.partial == "drop":
             return []
-    if sentence_of[first] == sentence_of[last]:
+    if places.sentence[first] == places.sentence[last]:
         return [(first, last + 1)]
     acts[f"crossing_{policies.crossing}"] += 1
     if policies.crossing == "drop":
         return []
-    parts = []
-    for n in range(sentence_of[first], sentence_of[last] + 1):
-        inside = [i for i in range(first, last + 1) if sentence_of[i] == n]
-        parts.append((inside[0], inside[-1] + 1))
+    begins = [first, *(i for i in range(first + 1, last + 1) if places.sentence[i] != places.sentence[i - 1])]
+    parts = list(zip(begins, [*begins[1:], last + 1], strict=True))
     return parts if policies.crossing == "split" else parts[:1]
 
 
@@ -109,12 +117,12 @@ def _without_overlaps(spans: Sequence[tuple[int, int, str]], overlap: Overlap, a
     elif overlap == "last":
         order.reverse()
     taken: set[int] = set()
-    kept = []
+    kept: set[tuple[int, int, str]] = set()
     for i in order:
         start, end, _ = spans[i]
         if taken.isdisjoint(range(start, end)):
             taken.update(range(start, end))
-            kept.append(spans[i])
+            kept.add(spans[i])
         elif spans[i] in kept:
             acts["duplicate_dropped"] += 1
         else:

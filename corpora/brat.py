@@ -18,10 +18,11 @@ from pathlib import Path
 from corpora.bio import Policies, tag_spans
 from corpora.build import build_corpus, build_document, Cutting
 from corpora.errors import InputError, read_text
+from corpora.json_text import is_text, mended
 from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
 
-_SPAN = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
-_RELATION = re.compile(r"R\S*\t\S+ \S+:[TE]\S+ \S+:[TE]\S+\s*")
+_SPAN = re.compile(r"(\S+) ([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*)")
+_RELATION = re.compile(r"R\S*\t\S+ [^\s:]+:[TE]\S+ [^\s:]+:[TE]\S+\s*")
 _OTHER = frozenset("REAMN*#")
 
 
@@ -137,6 +138,8 @@ def text_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError("there is no such folder", path=folder, remedy="Set corpus.path to a folder of .txt and .ann files.")
     files = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
+    if strange := [path for path in files if not is_text(path.name)]:
+        raise InputError("has a name that is not UTF-8", path=mended(str(strange[0])), remedy="Rename the file.")
     for ann in sorted(folder.glob("*.ann")):
         if not ann.name.startswith(".") and not ann.with_suffix(".txt").exists():
             remedy = f"Put {ann.stem}.txt beside it: annotations without their text cannot be read."
@@ -200,10 +203,21 @@ def character_spans(sentence: Sentence) -> list[tuple[int, int, str]]:
 
 
 def annotation_lines(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
-    """The content of an `.ann` file: one `T` line for each `(start, end, label)`, line ends in its text as blanks."""
+    """The content of an `.ann` file: one `T` line for each `(start, end, label)`, line ends in its text as blanks.
+
+    White space in a label, which brat cannot have, is written as `_`.
+    """
     mentions = (re.sub(r"\s", " ", text[start:end]) for start, end, _ in spans)
     rows = enumerate(zip(spans, mentions, strict=True), 1)
-    return "".join(f"T{n}\t{label} {start} {end}\t{mention}\n" for n, ((start, end, label), mention) in rows)
+    return "".join(f"T{n}\t{brat_type(label)} {start} {end}\t{mention}\n" for n, ((start, end, label), mention) in rows)
+
+
+def brat_type(label: str) -> str:
+    """
+    >>> brat_type("Rare Disease")
+    'Rare_Disease'
+    """
+    return re.sub(r"\s", "_", label)
 
 
 def file_stem(name: str) -> str:

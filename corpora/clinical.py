@@ -25,7 +25,8 @@ _CLOSERS = frozenset("\"')]}”’»")
 _ITEM = re.compile(r"[ \t]*(?:[-*•·‣▪●○–—+#>]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)])[ \t\xa0]+\S")
 _NUMBERING = re.compile(r"[ \t\xa0]*\(?(?:\d{1,3}|[A-Za-z])")
 _HEADING = re.compile(r"[ \t\xa0]*[A-Z][\w /&(),'-]{0,48}:")
-_COLUMNS = re.compile(r"\S[ \xa0]*(?:\t|\|| {3,})[ \xa0]*\S")
+# possessive and with a lookbehind, since a run of blanks may be a megabyte long
+_COLUMNS = re.compile(r"\S[ \xa0]*+[\t|][ \xa0]*+\S|(?<=\S)(?=[ \xa0]++\S)[ \xa0]*? {3}")
 _LEAST_WIDTH, _MOST_WIDTH, _SHORT = 60, 200, 30
 _LINE_ENDS = str.maketrans(dict.fromkeys("\r\f\v\x1c\x1d\x1e\x85\u2028\u2029", "\n"))
 
@@ -134,8 +135,9 @@ def _is_initial(current: Sequence[Token], at: int) -> bool:
 
 
 def _is_numbering(lines: str, token: Token) -> bool:
-    start = lines.rfind("\n", 0, token.start) + 1
-    return token.end - start < 8 and _NUMBERING.fullmatch(lines[start : token.end]) is not None
+    least = max(0, token.end - 8)
+    start = lines.rfind("\n", least, token.start) + 1
+    return (start > 0 or least == 0) and token.end - start < 8 and _NUMBERING.fullmatch(lines[start : token.end]) is not None
 
 
 def _line_parts(lines: str, left: Token, right: Token) -> bool:

@@ -20,6 +20,7 @@ from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
 
 Row = tuple[str, str, int]
 _DEFAULTS = {"train": ("train",), "dev": ("devel", "dev", "valid", "validation"), "test": ("test",)}
+_DOCUMENT = "-DOCSTART-"
 _SUFFIXES = (".tsv", ".conll", ".txt", ".bio", ".iob")
 
 
@@ -52,16 +53,19 @@ def parse_rows(path: Path) -> tuple[list[list[list[Row]]], bool]:
     if not text.strip():
         raise InputError("is empty", path=path, remedy="Give a file with a token and a tag a line.")
     for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], 1):
-        if line.strip() and not line.startswith("-DOCSTART-"):
+        if line.strip() and not line.startswith(_DOCUMENT):
             sentence.append(_parse_row(line, number, path))
             continue
         if sentence:
             documents[-1].append(sentence)
             sentence = []
-        if line.startswith("-DOCSTART-"):
+        if line.startswith(_DOCUMENT):
             marked = True
             documents.append([])
-    return [document for document in documents if document], marked
+    full = [document for document in documents if document]
+    if not full:
+        raise InputError("has no token", path=path, remedy="Give a file with a token and a tag a line.")
+    return full, marked
 
 
 def _parse_row(line: str, number: int, path: Path) -> Row:
@@ -71,7 +75,7 @@ def _parse_row(line: str, number: int, path: Path) -> Row:
         raise InputError("has no token or no tag", path=path, line=number, remedy=remedy)
     token, tag = columns[0].strip(), columns[-1].strip()
     if split_tag(tag) is None:
-        raise InputError(f"{tag!r} is not a BIO tag", path=path, line=number, remedy="Tags are O, B-label or I-label.")
+        raise InputError(f"{tag[:40]!r} is not a BIO tag", path=path, line=number, remedy="Tags are O, B-label or I-label.")
     return token, tag, number
 
 
@@ -153,9 +157,19 @@ def write_conll(corpus: Corpus, folder: Path) -> None:
 
 
 def document_rows(sentences: Iterable[Sentence]) -> str:
-    """A document as it stands in a file: `-DOCSTART-`, then its sentences, each behind an empty line."""
-    blocks = ["-DOCSTART-\tO\n"]
+    """A document as it stands in a file: `-DOCSTART-`, then its sentences, each behind an empty line. See `shown_word`."""
+    blocks = [f"{_DOCUMENT}\tO\n"]
     for sentence in sentences:
         rows = zip(sentence.words, sentence.tags, strict=True)
-        blocks.append("".join(f"{word}\t{tag}\n" for word, tag in rows))
+        blocks.append("".join(f"{shown_word(word)}\t{tag}\n" for word, tag in rows))
     return "\n".join(blocks)
+
+
+def shown_word(word: str) -> str:
+    """A token as a line can hold it: on one line, without tabs, never empty and never what begins a document.
+
+    >>> shown_word("a\\tb\\n"), shown_word(" "), shown_word("-DOCSTART-")
+    ('a b', '_', '_DOCSTART-')
+    """
+    shown = " ".join(word.split()) or "_"
+    return "_" + shown[1:] if shown.startswith(_DOCUMENT) else shown

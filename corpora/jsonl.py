@@ -17,6 +17,7 @@ from typing import Any
 from corpora.bio import Policies, split_tag
 from corpora.build import assemble, build_corpus, build_document, Cutting
 from corpora.errors import InputError, read_text
+from corpora.json_text import is_text, parse_json
 from corpora.types import Corpus, Document, Entity, Label, SPLITS, Token
 
 
@@ -57,9 +58,10 @@ def load_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"is not JSON ({error.msg})", path=path, line=number, remedy="Mend or remove the line.") from None
+            record = parse_json(line)
+        except ValueError as error:
+            problem = f"is not JSON ({getattr(error, 'msg', 'too deep, or a number too long')})"
+            raise InputError(problem, path=path, line=number, remedy="Mend or remove the line.") from None
         if not isinstance(record, dict):
             raise InputError("is not a JSON object", path=path, line=number, remedy="Mend or remove the line.")
         records.append((number, record))
@@ -70,6 +72,10 @@ def load_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _document(record: dict[str, Any], cutting: Cutting, policies: Policies) -> tuple[Document, Counter[str]]:
     name, text = str(record["id"]), record["text"]
+    if not isinstance(text, str):
+        raise ValueError("the text is no text")
+    if not is_text(json.dumps(record, ensure_ascii=False)):
+        raise ValueError("it holds half of a surrogate pair, which no text has")
     entities = [_entity(item, text) for item in record.get("entities", [])]
     if "sentences" not in record:
         return build_document(name, text, entities, cutting=cutting, policies=policies)
@@ -81,8 +87,8 @@ def _document(record: dict[str, Any], cutting: Cutting, policies: Policies) -> t
         tags = [str(tag) for tag in sentence["tags"]]
         if len(tags) != len(tokens):
             raise ValueError(f"{len(tokens)} tokens but {len(tags)} tags")
-        if bad := [tag for tag in tags if split_tag(tag) is None]:
-            raise ValueError(f"{bad[0]!r} is not a BIO tag")
+        for tag in set(tags):
+            _check_tag(tag)
         cut.append(tokens)
         rows.append(tags)
     return assemble(name, text, entities, cut, rows), Counter()
@@ -92,10 +98,24 @@ def _entity(item: dict[str, Any], text: str) -> Entity:
     fragments = item.get("fragments") or [[item["start"], item["end"]]]
     for start, end in fragments:
         _check_span(start, end, text)
-    return Entity(str(item["label"] if "label" in item else item["type"]), tuple((int(a), int(b)) for a, b in fragments))
+    return Entity(_label(item["label"] if "label" in item else item["type"]), tuple((start, end) for start, end in fragments))
+
+
+def _label(name: Any) -> str:
+    _check_tag(f"B-{name}")
+    return str(name)
+
+
+def _check_tag(tag: str) -> None:
+    if split_tag(tag) is None:
+        raise ValueError(f"{tag[:40]!r} is not a BIO tag")
+    if tag[2:] != " ".join(tag[2:].split()):
+        raise ValueError("a label has white space other than single blanks inside")
 
 
 def _check_span(start: int, end: int, text: str) -> None:
+    if type(start) is not int or type(end) is not int:
+        raise ValueError("a span has an end that is no whole number")
     if not 0 <= start < end <= len(text):
         raise ValueError(f"the span {start} {end} does not lie in the text of {len(text)} characters")
 

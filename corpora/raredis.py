@@ -9,8 +9,9 @@ All six types are applied; `ANAPHOR` becomes `O` only after that, so it can hide
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,18 +47,16 @@ def protocol_tags(tokens: Sequence[Token], entities: Sequence[Entity]) -> tuple[
     """
     raw = ["O"] * len(tokens)
     acts: Counter[str] = Counter(discontinuous_first=sum(not e.continuous for e in entities))
+    starts, ends = [token.start for token in tokens], [token.end for token in tokens]
     for label in dict.fromkeys(entity.label for entity in entities):
-        spans = [e.fragments[0] for e in entities if e.label == label]
-        for i, token in enumerate(tokens):
-            tag = _tag_of(token, spans, label)
-            if tag is not None:
-                acts["overwritten_tokens"] += raw[i] != "O"
-                raw[i] = tag
+        for i, prefix in _fitting(starts, ends, [e.fragments[0] for e in entities if e.label == label]):
+            acts["overwritten_tokens"] += raw[i] != "O"
+            raw[i] = f"{prefix}-{label}"
     marked = {tag[2:] for tag in raw if tag != "O"}
     acts["labels_hidden"] = len({e.label for e in entities} - marked)
     acts["anaphor_tokens"] = sum(tag.endswith("-ANAPHOR") for tag in raw)
-    starts = {token.start for token in tokens}
-    acts["starts_inside_token"] = sum(e.fragments[0][0] not in starts for e in entities)
+    known = set(starts)
+    acts["starts_inside_token"] = sum(e.fragments[0][0] not in known for e in entities)
     tags = []
     for tag in raw:
         name = TYPES[tag[2:]] if tag != "O" else None
@@ -65,13 +64,25 @@ def protocol_tags(tokens: Sequence[Token], entities: Sequence[Entity]) -> tuple[
     return tags, +acts
 
 
-def _tag_of(token: Token, spans: Sequence[tuple[int, int]], label: str) -> str | None:
+def _fitting(starts: Sequence[int], ends: Sequence[int], spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+    """Tokens that the spans fit, each once, for the first span that does: `B` where both begin, `I` inside.
+
+    Tokens that have their span are leapt over, so that spans over the same tokens cost no time.
+    """
+    free = list(range(len(starts) + 1))
+
+    def next_free(i: int) -> int:
+        while free[i] != i:
+            free[i] = free[free[i]]
+            i = free[i]
+        return i
+
     for start, end in spans:
-        if token.start == start:
-            return f"B-{label}"
-        if start < token.start and token.end <= end:
-            return f"I-{label}"
-    return None
+        i = next_free(bisect_left(starts, start))
+        while i < len(starts) and (starts[i] == start or ends[i] <= end):
+            yield i, "B" if starts[i] == start else "I"
+            free[i] = i + 1
+            i = next_free(i)
 
 
 def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:

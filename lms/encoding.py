@@ -8,15 +8,32 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tokenizers import AddedToken
+
 from lms.templates import LEADS, Message, TEMPLATES
 
 Plain = Callable[[str], tuple[int, ...]]
+_MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 _OPEN, _CLOSE = "\ue000", "\ue001"
+
+
+def control_marks(tokenizer: Any) -> frozenset[str]:
+    """The texts that a tokenizer reads as control tokens.
+
+    Those are the tokens that it calls special, and others that were added to its vocabulary and are written like marks, such as
+    `<think>`, `<tool_call>` or `[INST]`: models are trained on them in that place only.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    return frozenset({str(t) for t in added if t.special or _MARK.fullmatch(str(t))} | set(tokenizer.all_special_tokens))
 
 
 def plain_tokens(tokenizer: Any) -> Plain:
     """What makes text into tokens none of which is a control token, whatever the text looks like."""
     own = copy.deepcopy(tokenizer)  # the switch is kept in the object, which threads share
+    added = getattr(own, "added_tokens_decoder", {}).values()
+    marks = control_marks(own).intersection(str(token) for token in added if not token.special)
+    if marks and (backend := getattr(own, "backend_tokenizer", None)) is not None:
+        backend.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in sorted(marks)])
 
     def plain(text: str) -> tuple[int, ...]:
         return tuple(own(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
@@ -105,5 +122,4 @@ class Encoder:
 
     @functools.cached_property
     def _control(self) -> frozenset[str]:
-        added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
-        return frozenset({str(token) for token in added if token.special} | set(self.tokenizer.all_special_tokens))
+        return control_marks(self.tokenizer)

@@ -103,7 +103,7 @@ def _rows(path: Path) -> list[tuple[int, str | None, str, str]]:
             output = record["output"]
             key = record.get("id")
             rows.append((number, None if key is None else str(key), str(record.get("question", "")), output))
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             output = None
         if not isinstance(output, str):
             form = '{"id": "...", "output": "..."}'

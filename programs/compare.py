@@ -25,6 +25,7 @@ from programs.compiled import member_states
 from programs.door import open_door, output_folder
 from programs.records import environment, now, RunFolder
 from programs.scoring import count_documents
+from programs.shapes import is_finished_run, is_scores
 from reports.comparison import markdown, print_comparison
 
 _OWN = ("runs", "samples", "seed")
@@ -73,7 +74,11 @@ def load_run(path: Path) -> Run:
     record = folder.read("run.json")
     if record.get("status") != "finished":
         raise InputError("has not finished", path=path, remedy=f"Finish it: python -m programs.run resume={path}")
-    return Run(path, record, folder.read("scores.json"), folder.read("program.json"), folder.load_predictions())
+    scores = folder.read("scores.json")
+    for name, sound in (("run.json", is_finished_run(record)), ("scores.json", is_scores(scores))):
+        if not sound:
+            raise InputError("is not as runs write it", path=path / name, remedy=f"Make it anew: python -m programs.run resume={path}")
+    return Run(path, record, scores, folder.read("program.json"), folder.load_predictions())
 
 
 def is_config(word: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from corpora.annotated import Annotated, Mention
 from corpora.errors import InputError
+from corpora.json_text import parse_json
 from corpora.notes import Note
 from corpora.types import Token
 
@@ -75,8 +76,8 @@ class Ledger:
 
     def _note(self, line: bytes, number: int) -> None:
         try:
-            row = json.loads(line)
-            self._places[str(row["id"])] = (row["sha256"], row["by"], self._end)
+            entry = _entry(line)
+            self._places[entry.id] = (entry.sha256, entry.by, self._end)
         except (ValueError, KeyError, TypeError):
             remedy = "Remove the line: that document is then annotated again."
             raise InputError("is no entry", path=self.path, line=number, remedy=remedy) from None
@@ -88,9 +89,7 @@ class Ledger:
             return None
         with self.path.open("rb") as file:
             file.seek(known[2])
-            row = json.loads(file.readline())
-        row["entities"] = tuple(tuple(entity) for entity in row["entities"])
-        return Entry(**{**row, "to": tuple(row["to"])})
+            return _entry(file.readline())
 
     def add(self, entry: Entry) -> None:
         """Append an entry and hand it to the operating system."""
@@ -100,6 +99,18 @@ class Ledger:
             file.write(line)
         self._places[entry.id] = (entry.sha256, entry.by, self._end)
         self._end += len(line)
+
+
+def _entry(line: bytes) -> Entry:
+    """
+    Raises:
+        KeyError, TypeError, ValueError: The line is no entry.
+    """
+    row = parse_json(line)
+    entities = tuple((int(start), int(end), str(label), sure) for start, end, label, sure in row["entities"])
+    texts = {key: str(row[key]) for key in ("id", "sha256", "by")}
+    counts = {key: {str(name): int(n) for name, n in dict(row[key]).items()} for key in ("counts", "repairs")}
+    return Entry(**texts, to=tuple(map(str, row["to"])), entities=entities, **counts)
 
 
 def digest_of(note: Note) -> str:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora import Corpus, InputError
+from corpora.json_text import parse_json
 from programs.errors import RunError, writing
+from programs.shapes import is_prediction
 
 PACKAGES = (
     "dspy",
@@ -67,7 +69,7 @@ class RunFolder:
         """Read a JSON file of the folder; `InputError` if it is missing or no JSON object."""
         path = self.path / name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             remedy = "Give a folder that a run left behind."
             raise InputError(f"cannot be read ({type(error).__name__})", path=path, remedy=remedy) from None
@@ -190,11 +192,11 @@ def load_records(path: Path, *, keys: Iterable[str] = ("id",)) -> dict[str, dict
         if not line:
             continue
         try:
-            record = json.loads(line.decode())
-            if missing := [key for key in keys if key not in record]:
-                raise KeyError(missing[0])
+            record = parse_json(line.decode())
+            if not is_prediction(record) or any(key not in record for key in keys):
+                raise ValueError
             records[str(record["id"])] = record
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             remedy = "Remove the line; resume=FOLDER tags that sentence again."
             raise InputError("is no prediction", path=path, line=number, remedy=remedy) from None
     return records

@@ -37,16 +37,23 @@ def random_bert(folder: Path, *, cased: bool = True, positions: int = 64, head: 
     return folder
 
 
-def random_llama(folder: Path, *, layers: int = 2) -> Path:
-    """A random Llama with a byte-level tokenizer whose pieces are single bytes."""
+def byte_tokenizer() -> Any:
+    """A byte-level tokenizer whose pieces are single bytes, and an end token."""
     from tokenizers import decoders, models, pre_tokenizers, Tokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     inner = Tokenizer(models.BPE(vocab={sign: n for n, sign in enumerate(["<|end|>", *alphabet])}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>")
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>")
+
+
+def random_llama(folder: Path, *, layers: int = 2) -> Path:
+    """A random Llama with a byte-level tokenizer whose pieces are single bytes."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = byte_tokenizer()
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1}
     config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, max_position_embeddings=512, **sizes)

@@ -15,9 +15,11 @@ from programs.formats.align import align
 from programs.formats.base import Decoded, Format, Place
 from programs.formats.tags import ExactReader, legal, TagReader
 
-_NOISE = re.compile(r"\s*(```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:)\s*", re.IGNORECASE)
+_NOISE = re.compile(r"```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:", re.IGNORECASE)
 _SEPARATORS = {"space": " ", "newline": "\n"}
 _BRIDGE = 2
+_MOST_ALIGNED = 2
+_SLACK = 100
 Separator = Literal["space", "newline"]
 
 
@@ -124,8 +126,8 @@ class BioLines(Format):
         echoed, tags = [line.token for line in lines], [line.tag for line in lines]
         if echoed and not any(echoed):  # tags alone, without their tokens: their number is all there is
             places: list[int | None] = [i if i < len(tags) else None for i in range(len(tokens))]
-        else:
-            places = align(echoed, tokens)
+        else:  # more than twice the lines is no echo of the sentence, and alignment takes time as its length
+            places = align(echoed[: _MOST_ALIGNED * len(tokens) + _SLACK], tokens)
         repairs["missing_line"] += places.count(None)
         repairs["surplus_line"] += len(tags) - (len(places) - places.count(None))
         repairs["changed_token"] += sum(p is not None and echoed[p] not in ("", t) for p, t in zip(places, tokens, strict=True))
@@ -136,7 +138,7 @@ class BioLines(Format):
         found = []
         at = 0
         for line in text.split("\n"):
-            if line.strip() and not _NOISE.fullmatch(line):
+            if line.strip() and not _NOISE.fullmatch(line.strip()):
                 token, tag = self._line(line)
                 repairs["unknown_label"] += tag is None
                 end = at + len(line.rstrip())

@@ -19,6 +19,8 @@ from programs.formats.base import Decoded, Format, Place, Question
 from programs.formats.tags import TagReader
 
 _LISTED = 600
+_REPAIRED = 4_000
+_NEAR = 10_000
 _READ = "I've read this text."
 
 
@@ -107,11 +109,12 @@ class Entities(Format):
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
         spans: dict[tuple[int, int, str], Place | None] = {}
+        finder = _Finder(tokens)
         for key, text in answers.items():
             at = 0
             for label, mention in self._mentions(key, text, repairs):
                 place, at = _place_of(mention, key, text, at)
-                for start, end in _places(mention, tokens, repairs):
+                for start, end in finder.places(mention, repairs):
                     spans.setdefault((start, end, label), place)
         order = {label.name: n for n, label in enumerate(self.labels)}
         taken: set[int] = set()
@@ -148,13 +151,15 @@ class Entities(Format):
 
 
 def _json(text: str, repairs: Counter[str]) -> Any:
+    """The value of an answer; of one that is no JSON what its beginning can be made to say, as repairing takes time as the cube
+    of the length."""
     body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         repairs["malformed_json"] += 1
     try:
-        return json_repair.loads(body)
+        return json_repair.loads(body[:_REPAIRED])
     except (ValueError, RecursionError, TypeError, IndexError):
         return None
 
@@ -162,43 +167,50 @@ def _json(text: str, repairs: Counter[str]) -> Any:
 def _place_of(mention: str, key: str, text: str, at: int) -> tuple[Place | None, int]:
     """Where a mention stands in the answer from character `at` on, quotes included, and where to look for the next."""
     quoted = json.dumps(mention, ensure_ascii=False)
-    start = text.find(quoted, at)
+    start = text.find(quoted, at, at + _NEAR)
     if start < 0:
         return None, at
     return (key, start, start + len(quoted)), start + len(quoted)
 
 
-def _places(mention: str, tokens: Sequence[str], repairs: Counter[str]) -> list[tuple[int, int]]:
-    """Every place where the mention's tokens stand; if none does, the same without regard to case and quotes."""
-    wanted = [token.text for token in punctuation_tokens(mention)]
-    places = _spelt(mention, tokens) or _matches(wanted, tokens)
-    if not places:
-        folded = [fold(token) for token in tokens]
-        places = _matches([fold(token) for token in wanted], folded)
-        repairs["changed_case"] += bool(places)
-    repairs["mention_not_found"] += not places
-    return places
+class _Finder:
+    """Finds mentions in a sentence."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens, self._folded = list(tokens), [fold(token) for token in tokens]
+
+    def places(self, mention: str, repairs: Counter[str]) -> list[tuple[int, int]]:
+        """Every place where the mention's tokens stand; if none does, the same without regard to case and quotes."""
+        wanted = [token.text for token in punctuation_tokens(mention)]
+        places = _spelt(mention, self._tokens) or _matches(wanted, self._tokens)
+        if not places:
+            places = _matches([fold(token) for token in wanted], self._folded)
+            repairs["changed_case"] += bool(places)
+        repairs["mention_not_found"] += not places
+        return places
 
 
 def _spelt(mention: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
     """Every run of tokens that, joined by spaces, is the mention, whatever is inside a token."""
     found = []
     for start in range(len(tokens)):
-        rest = mention
+        at = 0
         for end in range(start, len(tokens)):
-            if not rest.startswith(tokens[end]):
+            if not mention.startswith(tokens[end], at):
                 break
-            rest = rest[len(tokens[end]) :]
-            if not rest:
+            at += len(tokens[end])
+            if at == len(mention):
                 found.append((start, end + 1))
                 break
-            if not rest.startswith(" "):
+            if mention[at] != " ":
                 break
-            rest = rest[1:]
+            at += 1
     return found
 
 
 def _matches(wanted: Sequence[str], tokens: Sequence[str]) -> list[tuple[int, int]]:
-    width = len(wanted)
-    rows = list(wanted)
-    return [(i, i + width) for i in range(len(tokens) - width + 1) if list(tokens[i : i + width]) == rows] if width else []
+    width, rows = len(wanted), list(wanted)
+    if not width:
+        return []
+    starts = (i for i in range(len(tokens) - width + 1) if tokens[i] == rows[0])
+    return [(i, i + width) for i in starts if list(tokens[i : i + width]) == rows]

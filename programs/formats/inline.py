@@ -11,13 +11,16 @@ from typing import Any
 
 from corpora import Label
 from corpora.bio import span_tags, tag_spans
+from corpora.tokens import punctuation_tokens
 from lms import Grammar, Rule
 from lms.grammars import Alternatives
-from programs.formats.align import fold
+from programs.formats.align import align, fold
 from programs.formats.base import Decoded, Format, Place
 from programs.formats.tags import TagReader
 
-_MARK = re.compile(r"<\s*(/?)\s*([^<>/]*?)\s*>")
+_MOST_BY_CHARACTER = 1_500_000
+_SLACK = 1000
+_MARK = re.compile(r"<(\s*/)?([^<>/]*)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,17 @@ def _by_position(said: str, owners: Sequence[int | None], length: int) -> list[i
 
 
 def _by_alignment(said: str, owners: Sequence[int | None], tokens: Sequence[str], repairs: Counter[str]) -> list[int | None]:
-    """The mark that owns most of each token's characters, found by aligning all characters that are not white space."""
+    """The mark that owns most of each token's characters, found by aligning all characters that are not white space.
+
+    What is more than twice as long as the sentence is not looked at, and of very long sentences words are aligned instead, as
+    that takes time as the product of the lengths at least.
+    """
+    length = sum(map(len, tokens))
     kept = [i for i, c in enumerate(said) if not c.isspace()]
+    surplus = len(kept) > 2 * length + _SLACK
+    kept = kept[: 2 * length + _SLACK]
+    if len(kept) * length > _MOST_BY_CHARACTER:
+        return _by_word(said[: kept[-1] + 1], owners, tokens, repairs)
     echo = [fold(said[i]) for i in kept]
     source = [(fold(c), t) for t, token in enumerate(tokens) for c in token if not c.isspace()]
     votes: list[Counter[int | None]] = [Counter() for _ in tokens]
@@ -186,7 +198,18 @@ def _by_alignment(said: str, owners: Sequence[int | None], tokens: Sequence[str]
         matched += block.size
         for k in range(block.size):
             votes[source[block.a + k][1]][owners[kept[block.b + k]]] += 1
-    repairs["changed_text"] += matched < max(len(source), len(echo))
+    repairs["changed_text"] += surplus or matched < max(len(source), len(echo))
     for vote in votes:
         repairs["cut_token"] += len(vote) > 1
     return [max(v, key=lambda owner: (owner is not None, v[owner])) if v else None for v in votes]
+
+
+def _by_word(said: str, owners: Sequence[int | None], tokens: Sequence[str], repairs: Counter[str]) -> list[int | None]:
+    words = punctuation_tokens(said)
+    places = align([word.text for word in words], tokens)
+    found: list[int | None] = []
+    for place in places:
+        inside = [] if place is None else [o for o in owners[words[place].start : words[place].end] if o is not None]
+        found.append(Counter(inside).most_common(1)[0][0] if inside else None)
+    repairs["changed_text"] += 1
+    return found

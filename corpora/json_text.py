@@ -1,0 +1,39 @@
+"""JSON and text as they come from others: too deep, with numbers of thousands of digits, with halves of characters."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: It is none, or none that can be had: nested too deeply, or a number too long.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def is_text(value: str) -> bool:
+    r"""Whether a string is text that any file can hold: JSON and names of files can have halves of surrogate pairs in theirs.
+
+    >>> is_text("\U0001f912"), is_text("\ud83e")
+    (True, False)
+    """
+    return _LONE.search(value) is None
+
+
+def mended(text: str) -> str:
+    r"""The text with halves of surrogate pairs replaced, character by character.
+
+    >>> mended("a\ud83e") == "a\ufffd"
+    True
+    """
+    return _LONE.sub("\ufffd", text)

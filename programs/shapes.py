@@ -1,0 +1,71 @@
+"""Whether what is read back from disk has the shape in which it is written, so that nothing behind has to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from corpora.bio import split_tag
+from metrics import Mode
+
+_TAGGED = ("tokens", "gold", "pred")
+_RATES = ("precision", "recall", "f1")
+
+
+def is_prediction(record: Any) -> bool:
+    """Whether a line of `predictions.jsonl` is as runs write it, as far as it goes: one legal tag a token, counts that are numbers.
+
+    >>> is_prediction({"id": "d:0", "pred": ["B-Sign", "O"]}), is_prediction({"id": "d:0", "tokens": ["a"], "pred": []})
+    (True, False)
+    """
+    if not isinstance(record, dict):
+        return False
+    rows = [record[key] for key in _TAGGED if key in record]
+    if not all(_texts(row) for row in rows) or len({len(row) for row in rows}) > 1:
+        return False
+    if any(split_tag(tag) is None for key in ("gold", "pred") for tag in record.get(key, ())):
+        return False
+    return _says(record, "document", str) and _says(record, "error", str, type(None)) and _counted(record) and _sure(record)
+
+
+def is_finished_run(record: Mapping[str, Any]) -> bool:
+    """Whether the `run.json` of a finished run says how tags were read, what was chosen and what was used."""
+    config = record.get("config")
+    metric = config.get("metric") if isinstance(config, dict) else None
+    if not isinstance(metric, dict) or metric.get("mode") not in get_args(Mode):
+        return False
+    known = _says(record, "choices", dict) and _says(record, "tokens", dict) and _numbers(record.get("tokens", {}))
+    return known and all(_says(record, key, int, float, type(None)) for key in ("seconds", "cost"))
+
+
+def is_scores(content: Mapping[str, Any]) -> bool:
+    """Whether a `scores.json` has a signature, and precision, recall and F1 of each type and of the averages."""
+    types = content.get("per_type")
+    if not isinstance(types, dict) or not isinstance(content.get("signature"), str):
+        return False
+    tables = [*types.values(), content.get("macro"), content.get("micro")]
+    return bool(types) and all(isinstance(t, dict) and _numbers({key: t.get(key) for key in _RATES}) for t in tables)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _numbers(table: Any) -> bool:
+    return isinstance(table, dict) and all(type(value) in (int, float) for value in table.values())
+
+
+def _says(record: Mapping[str, Any], key: str, *kinds: type) -> bool:
+    return key not in record or type(record[key]) in kinds
+
+
+def _counted(record: Mapping[str, Any]) -> bool:
+    return all(_numbers(record.get(key, {})) for key in ("repairs", "usage"))
+
+
+def _sure(record: Mapping[str, Any]) -> bool:
+    values = record.get("confidence")
+    if values is None:
+        return True
+    length = len(record.get("tokens", values)) if isinstance(values, list) else -1
+    return length >= 0 and len(values) == length and all(type(value) in (int, float, type(None)) for value in values)

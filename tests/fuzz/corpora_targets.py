@@ -1,0 +1,167 @@
+"""Readers of corpora: what they accept is sound and can be written and read again; what they refuse is refused with its place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from corpora import Corpus, Document, InputError
+from corpora.bio import split_tag
+from corpora.brat import write_brat
+from corpora.conll import shown_word, write_conll
+from corpora.jsonl import write_jsonl
+from corpora.sources import Brat, Conll, CorpusSource, Jsonl, RareDis
+from fuzz.target import Target, written
+
+NUL = "\0"
+
+
+def loaded(source: CorpusSource) -> Corpus | None:
+    """The corpus, checked; None if it was refused as documented."""
+    try:
+        corpus = source.load()
+    except InputError as error:
+        assert error.path is not None or "stands twice" in str(error), error
+        return None
+    assert len(corpus.sha256) == 64
+    for documents in corpus.splits.values():
+        for document in documents:
+            check_document(document)
+    return corpus
+
+
+def check_document(document: Document) -> None:
+    document.text.encode()
+    document.id.encode()
+    for entity in document.entities:
+        assert all(0 <= start < end <= len(document.text) for start, end in entity.fragments)
+    for sentence in document.sentences:
+        assert sentence.tokens
+        assert len(sentence.tokens) == len(sentence.tags)
+        assert all(split_tag(tag) is not None for tag in sentence.tags)
+        assert all(document.text[token.start : token.end] == token.text for token in sentence.tokens)
+
+
+def nothing_lost(corpus: Corpus) -> None:
+    """Of texts that were cut here every character but white space is in a token, in order."""
+    for document in corpus.splits["test"]:
+        found = "".join(token.text for sentence in document.sentences for token in sentence.tokens)
+        assert found == "".join(document.text.split())
+
+
+def written_again(corpus: Corpus) -> None:
+    """Each writer's files are read back as what was written; a text with a NUL is one that text files cannot hold."""
+    place = written("again/x", b"").parent
+    shutil.rmtree(place)
+    write_jsonl(corpus, place / "jsonl")
+    back = Jsonl(path=str(place / "jsonl")).load()
+    assert back.splits == corpus.splits
+    if any(NUL in document.text for document in corpus.splits["test"]):
+        return
+    write_conll(corpus, place / "conll")
+    if list(corpus.sentences("test")):
+        rows = [s for s in Conll(path=str(place / "conll"), scheme="IOB2").load().sentences("test")]
+        before = list(corpus.sentences("test"))
+        assert [s.tags for s in rows] == [s.tags for s in before]
+        assert [s.words for s in rows] == [tuple(map(shown_word, s.words)) for s in before]
+
+
+def brat_again(corpus: Corpus) -> None:
+    """What the tags say is what the mentions say, once those are cut into tokens as before."""
+    place = written("again/brat/x", b"").parent
+    shutil.rmtree(place)
+    write_brat(corpus, place)
+    back = Brat(path=str(place)).load()
+    assert {(s.id, s.words, s.tags) for s in back.sentences("test")} == {(s.id, s.words, s.tags) for s in corpus.sentences("test")}
+
+
+def read_brat(data: bytes) -> None:
+    text, _, annotations = data.partition(b"\n====\n")
+    path = written("brat/a.txt", text)
+    written("brat/a.ann", annotations)
+    corpus = loaded(Brat(path=str(path.parent)))
+    if corpus is not None:
+        nothing_lost(corpus)
+        written_again(corpus)
+        brat_again(corpus)
+
+
+def read_raredis(data: bytes) -> None:
+    for number, part in enumerate(data.split(b"\n++++\n", 2)):
+        text, _, annotations = part.partition(b"\n====\n")
+        path = written(f"raredis/{number}.txt", text)
+        written(f"raredis/{number}.ann", annotations)
+    corpus = loaded(RareDis(labels=[], definitions={}, path=str(path.parent)))
+    if corpus is not None:
+        nothing_lost(corpus)
+        written_again(corpus)
+    shutil.rmtree(path.parent)
+
+
+def read_conll(data: bytes) -> None:
+    corpus = loaded(Conll(path=str(written("test.conll", data))))
+    if corpus is not None:
+        written_again(corpus)
+
+
+def read_jsonl(data: bytes) -> None:
+    corpus = loaded(Jsonl(path=str(written("test.jsonl", data))))
+    if corpus is not None:
+        written_again(corpus)
+
+
+def _brat(text: str, annotations: str) -> bytes:
+    return f"{text}\n====\n{annotations}".encode()
+
+
+def _row(**keys: object) -> bytes:
+    return json.dumps({"id": "d1", "text": "No fever. e\u0301", **keys}).encode()
+
+
+_BRAT = (
+    _brat("No fever.\r\nA rash\tof\x0chands.", "T1\tSign 3 8\tfever\nR1\tCauses Arg1:T1 Arg2:T1\n#1\tAnnotatorNotes T1\tx\n"),
+    _brat("\ufeffNo fever", "T1\tSign 4 9\tfever\nT2\tSign 4 6;7 9\tfe er\nE1\tSign:T1\nA1\tNegated T1\n*\tEquiv T1 T2\n"),
+    _brat("x", "T1\tSign " + "9" * 5000 + " 1\tx"),
+    _brat("x", "R1\ta " + ":T" * 500),
+)
+_RARE = _BRAT[0].replace(b"Sign", b"SIGN") + b"\n++++\n" + _brat("and open", "T1\tANAPHOR 0 3\tand\nT2\tDISEASE 0 8\tand open")
+_TOKENS = [[0, 2], [3, 8], [8, 9], [10, 12]]
+TARGETS = {
+    "brat": Target(
+        read_brat, _BRAT, ("T1\t", "Sign ", " 0 4", ";", "\tx", "R1\t", "Arg1:T1", "\n====\n", "\r\n", "\ufeff", "\x85")
+    ),
+    "raredis": Target(read_raredis, (_RARE,), ("\n++++\n", "\n====\n", "T1\tSIGN 0 4\tx", "ANAPHOR", ". ", "DISEASE", ";")),
+    "conll": Target(
+        read_conll,
+        (
+            b"-DOCSTART-\tO\n\nNo\tO\nfever\tB-Sign\n\nRash\tI-Sign\n",
+            b"Pain NN B-Sign\r\n. . I-Sign\r\n",
+            "a b\tO\n\x85\tO".encode(),
+        ),
+        ("-DOCSTART-", "\tO\n", "\tB-Sign\n", "\tI-Sign\n", " I-A\n", "\r\n", "\xa0", "\u2028", "B- ", "I-B-"),
+    ),
+    "jsonl": Target(
+        read_jsonl,
+        (
+            _row(entities=[{"label": "Sign", "start": 3, "end": 8}, {"type": "Sign", "fragments": [[0, 2], [3, 8]]}]),
+            _row(sentences=[{"tokens": _TOKENS, "tags": ["O", "B-Sign", "I-Sign", "O"]}]),
+            _row(id=["\ud800"], text="\ud800"),
+            b"[" * 3000,
+            b'{"id": ' + b"9" * 5000 + b"}",
+            _row(sentences=[{"tokens": [[0, 1], [0, 3], [2, 4]], "tags": ["B-A b", "I-A b", "B-\t"]}]),
+        ),
+        (
+            '"id":',
+            '"text":',
+            '"entities":',
+            '"start":',
+            '"end":',
+            '"label":',
+            '"fragments":',
+            '"tokens":',
+            '"tags":',
+            "\\ud800",
+            "1e9",
+        ),
+    ),
+}

@@ -1,0 +1,139 @@
+"""Readers of texts without annotations: each gives notes and kinds of failure, whatever the file holds."""
+
+from __future__ import annotations
+
+import encodings.aliases
+import io
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from corpora import InputError
+from corpora.annotated import Annotated, file_name, Mention, note_tags
+from corpora.bioc import bioc_json, bioc_xml
+from corpora.notes import Note, read_notes, Unreadable
+from fuzz.target import Target, text_of, written
+from programs.annotator import Cutter
+from programs.ledger import digest_of
+from reports.marked import marked_page
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32-le", *sorted(set(encodings.aliases.aliases.values())))
+KINDS = {"encoding", "not_json", "no_text", "surrogate", "unreadable", "duplicate_id"}
+
+
+def checked(path: Path, encoding: str = "utf-8") -> list[Note | Unreadable]:
+    """What was read; nothing if it was refused as documented."""
+    try:
+        found = list(read_notes(path, encoding=encoding))
+    except InputError:
+        return []
+    for one in found:
+        assert one.id.encode()
+        assert len(file_name(one.id)) < 1500
+        if isinstance(one, Unreadable):
+            assert one.error in KINDS
+        else:
+            check_note(one)
+    return found
+
+
+def check_note(note: Note) -> None:
+    """A note is cut without loss, and written with every second token marked in each format."""
+    note.text.encode()
+    assert len(digest_of(note)) == 64
+    cut, _ = Cutter(longest=5)(note)
+    tokens = [token for sentence in cut for token in sentence]
+    assert all(note.text[token.start : token.end] == token.text for token in tokens)
+    bare = note.text.removeprefix("\ufeff") if note.cut is None else note.text
+    assert "".join(token.text for token in tokens) == "".join(bare.split()) or note.cut is not None
+    mentions = tuple(Mention(t.start, t.end, "Sign", t.text, 0.5) for t in tokens[::2])
+    done = Annotated(note.id, note.text, tuple(cut), mentions, "m", "p")
+    assert [tag for row in note_tags(done) for tag in row] == [("B-Sign", "O")[n % 2] for n in range(len(tokens))]
+    assert bioc_json(done)
+    assert bioc_xml(done)
+    assert marked_page(done, ["Sign"])
+
+
+def read_text_file(data: bytes) -> None:
+    number, _, text = data.partition(b"\n")
+    encoding = ENCODINGS[sum(number) % len(ENCODINGS)]
+    found = checked(written("note.txt", text), encoding)
+    for one in found:
+        if isinstance(one, Note) and encoding == "utf-8":
+            assert one.text.encode() == text
+
+
+def read_json_lines(data: bytes) -> None:
+    checked(written("n.jsonl", data), ENCODINGS[sum(data[:2]) % 4] if data[:1] == b"#" else "utf-8")
+
+
+def read_columns(data: bytes) -> None:
+    for one in checked(written("n.conll", data)):
+        if isinstance(one, Note):
+            assert one.cut
+
+
+def read_table(data: bytes) -> None:
+    """The bytes are a text in two columns of a sound file, or a file themselves."""
+    if data[:4] == b"PAR1":
+        checked(written("n.parquet", data))
+        return
+    rows = data.split(b"\n")
+    columns = {"id": pyarrow.array([row[:3] for row in rows], pyarrow.binary()), "text": pyarrow.array(rows, pyarrow.binary())}
+    loose = {name: pyarrow.Array.from_buffers(pyarrow.string(), len(rows), column.buffers()) for name, column in columns.items()}
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(loose if len(data) % 2 else columns), sink)
+    found = checked(written("n.parquet", sink.getvalue()))
+    assert len(found) == len(rows)
+
+
+def name_file(data: bytes) -> None:
+    """Different names have different paths, none of which leads out of its folder."""
+    first, _, second = text_of(data).encode("utf-8", "replace").decode().partition("\n")
+    paths = [file_name(name) for name in (first, second)]
+    assert (first == second) == (paths[0] == paths[1])
+    for path in paths:
+        assert not path.startswith("/")
+        assert NOT_UP.isdisjoint(path.split("/"))
+        assert len(path.encode()) < 1500
+        assert all(len(part.encode()) <= 200 for part in path.split("/"))
+
+
+NOT_UP = {"", ".", ".."}
+
+
+def _parquet() -> bytes:
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a", "b"], "text": ["No fever", None]}), sink)
+    return sink.getvalue()
+
+
+_SENTENCE = "\ufeffHPI:\r\nNo\xa0fever, e.g. none.\x0cRash e\u0301 \u202e\u200b\x00\x85\u2028- item\n1. x"
+TARGETS = {
+    "notes_text": Target(
+        read_text_file,
+        tuple(bytes([n]) + b"\n" + _SENTENCE.encode(name) for n, name in enumerate(ENCODINGS[:4])) + (b"\x07\nabc-\xff\xfe\x80",),
+        (". ", "Dr.", "\r\n", "\x0c", "\t", "\xa0", "   ", ":", "- ", "\ufeff", "\u2028", "|", "xn--", "+AGE-", "\\u"),
+    ),
+    "notes_jsonl": Target(
+        read_json_lines,
+        (
+            b'{"id": "a", "text": "No fever."}\n{"text": "x"}\n',
+            b'{"id": "../a", "text": "\\ud800"}',
+            b"[" * 2000,
+            b"9" * 5000,
+            '#"\n{"id": "a", "text": "é"}'.encode("utf-16-le"),
+        ),
+        ('"id":', '"text":', "null", "\\ud83d\\ude00", "\\udc00", "{}", "[]", "NaN", "1e999", "\ufeff"),
+    ),
+    "notes_conll": Target(
+        read_columns,
+        (b"-DOCSTART-\tO\n\nNo\tO\nfever\tB-Sign\n\nRash\tO\n", "a b c\nd\n\n\x85\n\u2028\tO".encode()),
+        ("-DOCSTART-", "\t", "\n\n", "\r\n", "\xa0", "\x1c", "\u3000"),
+    ),
+    "notes_parquet": Target(read_table, (_parquet(), b"No fever\n\xff\xfe", b"a\n\n"), ("PAR1",)),
+    "file_name": Target(
+        name_file, (b"../a\n%2E./a", b"a/%\na//", b"a" * 250 + b"\n" + b"a/" * 900), ("/", "..", "%", "%2E", "\\", "é")
+    ),
+}
