@@ -50,7 +50,8 @@ class Unreadable:
 
     Attributes:
         id: Its name, as far as it is known.
-        error: The kind of problem: `encoding`, `not_json`, `no_text`, `surrogate`, `unreadable` or `duplicate_id`.
+        error: The kind of problem: `encoding`, `not_json`, `no_text`, `surrogate`, `unreadable`, `leads_out` (a link out of
+            the folder) or `duplicate_id`.
         at: Where: a byte or a line of the file, or None.
     """
 
@@ -133,11 +134,26 @@ def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Un
 def _folder(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Unreadable]:
     texts = note_files(path, ".txt", leave)
     if (one := next(texts, None)) is not None:
-        return (_plain(file, _below(path, file), encoding) for file in chain([one], texts))
+        return (_member(path, file, encoding) for file in chain([one], texts))
     tables = list(note_files(path, ".parquet", leave))
     if not tables:
         raise InputError("holds no .txt and no .parquet file", path=path, remedy=_REMEDY)
-    return chain.from_iterable(_parquet(file, _below(path, file), f"{_below(path, file)}.parquet ") for file in tables)
+    return chain.from_iterable(
+        iter([Unreadable(_below(path, file), "leads_out")])
+        if _leads_out(path, file)
+        else _parquet(file, _below(path, file), f"{_below(path, file)}.parquet ")
+        for file in tables
+    )
+
+
+def _member(folder: Path, file: Path, encoding: str) -> Note | Unreadable:
+    name = _below(folder, file)
+    return Unreadable(name, "leads_out") if _leads_out(folder, file) else _plain(file, name, encoding)
+
+
+def _leads_out(folder: Path, file: Path) -> bool:
+    """Whether a file is a link to somewhere else: whoever named the folder did not mean that to be read."""
+    return file.is_symlink() and not file.resolve().is_relative_to(folder.resolve())
 
 
 def _below(folder: Path, file: Path) -> str:
