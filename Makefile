@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup weights run test check golden
+.PHONY: help setup weights run test check golden image
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,3 +36,6 @@ check: $(STAMP) ## ruff, mypy, import-linter, doctests
 
 golden: $(STAMP) ## rewrite the golden prompts after a change that was meant
 	$(BIN)/python -m pytest -q tests/programs/test_golden_prompts.py --rewrite-golden
+
+image: ## a container image, clinspan:latest
+	docker build --tag clinspan .

@@ -86,11 +86,11 @@ class Mlflow:
             RunError: MLflow is not installed, its store may not have the texts or, for a new run, cannot be used.
         """
         guard("tracking=mlflow", store_host(self.place))
-        told = MlflowRun(self.place, folder, record)
-        begun = False
+        told: MlflowRun | None = None
         with _lenient(self.place, strict="tracking" not in record):
-            told.begin(door, self.experiment, guard)
-            begun = True
+            run = MlflowRun(self.place, folder, record)
+            run.begin(door, self.experiment, guard)
+            told = run
         status = "FAILED"
         try:
             yield
@@ -100,7 +100,7 @@ class Mlflow:
             raise
         finally:
             with _lenient(self.place):
-                if begun:
+                if told is not None:
                     told.end(status)
 
 

@@ -1,0 +1,191 @@
+"""What MLflow is told of a run; and that it cannot cost one, nor get texts that may not leave."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import load
+from corpora import InputError
+from programs.errors import RunError
+from programs.privacy import check_texts
+from programs.records import RunFolder
+from programs.told import settings_of
+from programs.tracking import Mlflow
+from runs_in_process import run_here
+from scripted_server import ScriptedServer
+
+
+@pytest.fixture
+def mlflow() -> Any:
+    return pytest.importorskip("mlflow", reason="needs MLflow: pip install 'clinspan[mlflow]'")
+
+
+def served(server: ScriptedServer, *words: str) -> list[str]:
+    return ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "limit=3", "format=bio_lines", *words]
+
+
+def test_a_local_store_has_what_the_folder_has(
+    tmp_path: Path, server: ScriptedServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run"
+    record = run_here(folder, *served(server, "tracking=mlflow", "corpus.phi=true"))
+    store = tmp_path / "runs" / "mlflow"
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700
+    client = mlflow.MlflowClient(f"sqlite:///{store}/mlflow.db")
+    run = client.get_run(record["tracking"]["run"])
+    scores = load(folder / "scores.json")
+    assert run.info.status == "FINISHED" and client.get_experiment(run.info.experiment_id).name == "clinspan"
+    assert run.data.metrics["micro/f1"] == scores["micro"]["f1"] and run.data.metrics["Sign/recall"] == 0.0
+    assert run.data.metrics["tokens/prompt_tokens"] == record["tokens"]["prompt_tokens"]
+    assert run.data.params["choice.model"] == "openai" and run.data.params["model.wire.logprobs"] == "False"
+    assert run.data.tags["clinspan.corpus_sha256"] == record["corpus"]["sha256"]
+    assert run.data.tags["clinspan.status"] == "finished" and run.data.tags["clinspan.signature"] == scores["signature"]
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"run.json", "program.json", "scores.json", "predictions.jsonl", "errors.json"}
+    kept = Path(client.download_artifacts(run.info.run_id, "predictions.jsonl"))
+    assert kept.read_bytes() == (folder / "predictions.jsonl").read_bytes()
+    assert run.info.artifact_uri.startswith(f"file://{store}/")
+
+
+def test_a_run_that_goes_on_is_the_same_run_there(
+    tmp_path: Path, server: ScriptedServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.key = "another"
+    words = served(server, "tracking=mlflow", "tracking.experiment=ward")
+    with pytest.raises(RunError, match="refused the key"):
+        run_here(tmp_path / "run", *words)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow/mlflow.db")
+    (failed,) = client.search_runs([client.get_experiment_by_name("ward").experiment_id])
+    assert failed.info.status == "FAILED" and failed.data.tags["clinspan.error"] == "RunError"
+    server.key = None
+    record = {**load(tmp_path / "run" / "run.json"), "status": "started"}
+    record.pop("error")
+    run_here(tmp_path / "run", *words, record=record)
+    (done,) = client.search_runs([client.get_experiment_by_name("ward").experiment_id])
+    assert done.info.run_id == failed.info.run_id and done.info.status == "FINISHED" and "micro/f1" in done.data.metrics
+
+
+class Tracker(ThreadingHTTPServer):
+    """As much of MLflow's REST interface as a run needs, scripted; `gone` makes it answer nobody."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.gone = False
+        self.asked: list[tuple[str, Any]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Tracker
+
+    def do_GET(self) -> None:
+        self.answer(None)
+
+    def do_POST(self) -> None:
+        self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def answer(self, body: Any) -> None:
+        if self.server.gone:
+            self.connection.close()
+            return
+        about = {"experiment_id": "7", "name": "clinspan", "artifact_location": "mlflow-artifacts:/7", "lifecycle_stage": "active"}
+        run = {"run_id": "r1", "experiment_id": "7", "status": "RUNNING", "artifact_uri": "mlflow-artifacts:/7/r1/artifacts"}
+        call = self.path.split("?")[0].rsplit("mlflow/", 1)[-1]
+        self.server.asked.append((call, body))
+        known = {"experiments/get-by-name": {"experiment": about}, "runs/create": {"run": {"info": run, "data": {}}}}
+        data = json.dumps(known.get(call, {})).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *words: object) -> None:
+        """Nothing on the tests' output."""
+
+
+def test_a_server_that_goes_away_in_between_costs_a_warning(
+    tmp_path: Path, server: ScriptedServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    tracker = Tracker()
+    threading.Thread(target=tracker.serve_forever, daemon=True).start()
+
+    def last(messages: list[dict[str, str]]) -> str:
+        tracker.gone = True
+        return "Fever : O"
+
+    server.reply = last
+    address = f"http://127.0.0.1:{tracker.server_address[1]}"
+    try:
+        record = run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}"))
+    finally:
+        tracker.shutdown()
+        tracker.server_close()
+    assert record["status"] == "finished" and load(tmp_path / "run" / "scores.json")["sentences"] == 3
+    told = capfd.readouterr().err
+    assert f"clinspan: the store of tracking=mlflow at {address} cannot be used" in told and "has everything" in told
+    assert "tracking failed" in (tmp_path / "run" / "run.log").read_text()
+    (params,) = [body["params"] for call, body in tracker.asked if call == "runs/log-batch"]
+    assert {"key": "choice.model", "value": "openai"} in params
+
+
+def test_a_store_that_cannot_be_used_is_said_before_the_run(tmp_path: Path, server: ScriptedServer, mlflow: Any) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(RunError, match="tracking.uri="):
+        run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri=sqlite:///{tmp_path}/file/m.db"))
+    assert not server.requests
+
+
+@pytest.mark.parametrize("place", ["https://track.example.org", "databricks", "postgresql://db.example.org/m", "s3://bucket/m"])
+def test_texts_that_may_be_patients_do_not_go_to_a_tracker_elsewhere(
+    tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    with pytest.raises(RunError, match="tracking=mlflow is at .*nothing was sent.*allow_remote=true"):
+        run_here(tmp_path / "run", *served(server, "tracking=mlflow", "corpus.phi=true"))
+    assert not server.requests and not (tmp_path / "run" / "run.json").exists()
+
+
+def test_files_of_a_local_server_do_not_go_elsewhere_either(tmp_path: Path, mlflow: Any) -> None:
+    store = f"sqlite:///{tmp_path}/m.db"
+    mlflow.MlflowClient(store).create_experiment("clinspan", artifact_location="s3://bucket/m")
+    record: dict[str, Any] = {"config": {}, "choices": {}}
+
+    def guard(what: str, host: str | None) -> None:
+        check_texts("these", "phi", True, what=what, host=host, allow_remote=False)
+
+    told = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, door="run", guard=guard)
+    with pytest.raises(RunError, match="artifact store of tracking=mlflow is at bucket"), told:
+        pytest.fail("it began")
+    assert "tracking" not in record
+
+
+def test_without_mlflow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(RunError, match=r"clinspan\[mlflow\]"):
+        run_here(tmp_path / "run", "model=replay", "tracking=mlflow")
+
+
+@pytest.mark.parametrize("build", [lambda: Mlflow(uri="http://ann:pw@host"), lambda: Mlflow(experiment="")])
+def test_settings_that_cannot_be_are_refused(build: Callable[[], Any]) -> None:
+    with pytest.raises(InputError):
+        build()
+
+
+def test_secrets_are_no_parameters() -> None:
+    config = {"a": {"password": "x", "api_key": "y", "max_tokens": 5}, "b": "http://ann:pw@host/v1", "labels": {"é!": "z" * 900}}
+    told = settings_of({"config": config, "choices": {"model": "m"}})
+    assert told == {"a.max_tokens": "5", "b": "http://host/v1", "labels.é_": "z" * 500, "choice.model": "m"}
