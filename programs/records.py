@@ -214,7 +214,7 @@ def environment() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether the tree differs from it; both None outside a checkout."""
+    """Commit and whether the tree differs from it; both None outside a checkout, as where a wheel is installed below another."""
     root = Path(__file__).parent
 
     def ask(*words: str) -> str | None:
@@ -224,7 +224,8 @@ def git_state() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    commit = ask("rev-parse", "HEAD")
+    ours = ask("ls-files", "--error-unmatch", Path(__file__).name) is not None
+    commit = ask("rev-parse", "HEAD") if ours else None
     changes = ask("status", "--porcelain", "--untracked-files=no") if commit else None
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
