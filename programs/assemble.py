@@ -24,6 +24,7 @@ from programs.compiled import (
     member_states,
     PLAIN,
     read_program,
+    RETRIEVER,
 )
 from programs.door import build, choices, given, group_option
 from programs.formats import Format
@@ -184,7 +185,7 @@ def build_program(
 def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any]:
     """What is taken of a saved tagger: its demonstrations unless others are asked for, its instructions unless a prompt is."""
     kept = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
-    if said & {"strategy", "strategy.k", "strategy.demonstrations"}:
+    if said & {"strategy", "strategy.k", "strategy.pool", "strategy.demonstrations"}:
         del kept["demos"]
     if "prompt" in said:
         del kept["signature"]
@@ -231,12 +232,13 @@ def with_settings(config: DictConfig, settings: Mapping[str, Any], said: frozens
     own = config.copy()
     OmegaConf.set_struct(own, False)
     chosen: dict[str, str] = {}
-    for group in GROUPS:
-        if group not in said:
+    for group in (*GROUPS, RETRIEVER):
+        if group not in said and group in settings:
             keys = dict(settings[group])
             chosen[group] = str(keys.pop("choice"))
-            own[group] = group_option(group, chosen[group])
-            own[group].update(keys)
+            own[group] = OmegaConf.merge(group_option(group, chosen[group]), keys)
+            if group == RETRIEVER:
+                own[group].url = config[group].url
     own.update({key: settings[key] for key in PLAIN if key not in said})
     for key in said:
         if "." in key and key.split(".")[0] in chosen:

@@ -1,9 +1,9 @@
 """A program on disk: what it says to the model, and the settings without which it would not be that program.
 
 `program.json` is DSPy's own state of the `Tagger` (instructions and demonstrations) with `settings` beside it: the format,
-strategy, alignment and presentation of labels that it was made with. A program of several taggers has `members`, each of
-that shape. No code is stored in it, and none is run when it is loaded. Of a model that classifies tokens, which has no prompt,
-it says under `classifier` where the weights are.
+strategy, alignment and presentation of labels that it was made with, and the retriever if it asks one. A program of several
+taggers has `members`, each of that shape. No code is stored in it, and none is run when it is loaded. Of a model that
+classifies tokens, which has no prompt, it says under `classifier` where the weights are.
 """
 
 from __future__ import annotations
@@ -16,22 +16,39 @@ from typing import Any
 
 import lms
 from corpora import Corpus, InputError
+from corpora.json_text import parse_json
 from programs.tagger import Ensemble, Tagger
 
 VERSION = 1
 CLASSIFIER = "classifier"
 GROUPS = ("format", "strategy")
+RETRIEVER = "retriever"
 PLAIN = ("alignment", "label_order", "label_wording")
+_OF_THE_PLACE = ("url",)
 _REMEDY = "Give a program.json that programs.optimize or programs.run wrote, or the folder it is in."
 
 
 def settings_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
-    """The part of a config that belongs to a program: of each group its option and keys, and the plain keys."""
+    """The part of a config that belongs to a program: of each group its option and keys, and the plain keys.
+
+    The retriever is one of the groups where the strategy looks something up; a server that it may use is not in it, since
+    that belongs to a place and not to a program.
+    """
     found: dict[str, Any] = {}
-    for group in GROUPS:
-        keys = {key: value for key, value in config[group].items() if key != "_target_"}
-        found[group] = {"choice": choices.get(group, ""), **keys}
+    strategy = config["strategy"]
+    asks = strategy.get("demonstrations") == "nearest" or strategy.get("context") == "retrieved"
+    for group in (*GROUPS, RETRIEVER) if asks else GROUPS:
+        found[group] = {"choice": choices.get(group, ""), **_without_code(config[group])}
     return found | {key: config[key] for key in PLAIN}
+
+
+def _without_code(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    >>> _without_code({"_target_": "os.system", "url": "http://x", "k": 5, "embedder": {"_target_": "x", "name": "minilm"}})
+    {'k': 5, 'embedder': {'name': 'minilm'}}
+    """
+    kept = {key: value for key, value in keys.items() if not key.startswith("_") and key not in _OF_THE_PLACE}
+    return {key: _without_code(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
 
 
 def dump_program(tagger: Tagger | Ensemble, corpus: Corpus) -> dict[str, Any]:
@@ -64,13 +81,13 @@ def read_program(path: Path) -> dict[str, Any]:
     """
     file = path / "program.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({type(error).__name__})", path=file, remedy=_REMEDY) from None
     if isinstance(content, dict) and _is_classifier(content):
         return content
     states = member_states(content) if isinstance(content, dict) else []
-    labelled = isinstance(content, dict) and isinstance(content.get("labels"), list)
+    labelled = isinstance(content, dict) and _names(content.get("labels"))
     if not states or not labelled or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
         raise InputError("is no program of this version", path=file, remedy=_REMEDY)
     return dict(content)
@@ -122,9 +139,13 @@ def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:
 
 def _is_classifier(content: Mapping[str, Any]) -> bool:
     about = content.get(CLASSIFIER)
-    if not isinstance(about, dict) or not isinstance(content.get("labels"), list) or content.get("clinspan") != VERSION:
+    if not isinstance(about, dict) or not _names(content.get("labels")) or content.get("clinspan") != VERSION:
         return False
     return isinstance(about.get("model"), str) and about.get("use") in ("path", "adapter") and "folder" in about
+
+
+def _names(labels: Any) -> bool:
+    return isinstance(labels, list) and all(isinstance(label, str) for label in labels)
 
 
 def _is_tagger(state: Any) -> bool:
@@ -133,7 +154,8 @@ def _is_tagger(state: Any) -> bool:
     settings = state.get("settings") if isinstance(state, dict) else None
     if not known or not isinstance(settings, dict) or not {*GROUPS, *PLAIN} <= settings.keys():
         return False
-    return all(isinstance(settings[group], dict) and isinstance(settings[group].get("choice"), str) for group in GROUPS)
+    groups = [settings[group] for group in (*GROUPS, RETRIEVER) if group in settings]
+    return all(isinstance(keys, dict) and isinstance(keys.get("choice"), str) and _without_code(keys) == keys for keys in groups)
 
 
 def fingerprint(content: Any) -> str:

@@ -45,10 +45,20 @@ def limited(corpus: Corpus, split: str, limit: int | None) -> Corpus:
     return replace(corpus, splits={**corpus.splits, split: tuple(d for d in documents if d.sentences)})
 
 
+def with_pool(config: DictConfig) -> DictConfig:
+    """The config whose programs take demonstrations from where they are compiled, so that later runs take the same."""
+    if config.train_limit is None or config.strategy.get("pool") is not None:
+        return config
+    own = config.copy()
+    own.strategy.pool = config.train_limit
+    return own
+
+
 def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch) -> Workshop:
     """Load corpus and models, and build the program to begin with."""
     spec = prompted(build(config.model), "so there is no prompt to optimize")
     whole = load_corpus(config)
+    config = with_pool(config)
     corpus = limited(without_test(whole), "train", config.train_limit)
     train, _ = choose_sentences(corpus, "train", None)
     dev, _ = choose_sentences(corpus, "dev", config.dev_limit)
@@ -101,7 +111,7 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
 
     def variant(changes: Mapping[str, Any], by: str) -> Candidate:
         own, chosen = changed(config, changes)
-        one, form = build_member(own, corpus, dev, spec, {}, chosen={**record["choices"], **chosen})
+        one, form = build_member(with_pool(own), corpus, dev, spec, {}, chosen={**record["choices"], **chosen})
         return Candidate(settled(one, form, lm), form, corpus, by)
 
     start = Candidate(settled(tagger, adapter, lm), adapter, corpus, "start")

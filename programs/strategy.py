@@ -21,6 +21,7 @@ class Strategy:
         demonstrations: `none`, the same `fixed` ones for every sentence, or the `nearest` training sentences.
         context: `none`, or the `retrieved` chunks of the knowledge base.
         k: Number of demonstrations.
+        pool: They come from the first so many train sentences; None: from all.
         overflow: A prompt that does not fit the model's context is an `error`, or loses demonstrations
             (`drop`), the first and so the farthest first, until it fits; each is counted.
     """
@@ -28,6 +29,7 @@ class Strategy:
     demonstrations: Demonstrations = "none"
     context: Context = "none"
     k: int = 5
+    pool: int | None = None
     overflow: Overflow = "drop"
 
     def __post_init__(self) -> None:
@@ -36,6 +38,8 @@ class Strategy:
             if getattr(self, name) not in get_args(kind):
                 remedy = f"Use one of {', '.join(get_args(kind))}."
                 raise InputError(f"strategy.{name}={getattr(self, name)} is not known", remedy=remedy)
+        if self.pool is not None and self.pool < 1:
+            raise InputError(f"strategy.pool={self.pool} leaves no demonstration", remedy="Use a positive number, or null for all.")
         if self.k < 1:
             raise InputError("strategy.k must be at least 1", remedy="Use strategy=zero_shot for no demonstrations.")
 
@@ -55,10 +59,10 @@ def demonstration_pool(corpus: Corpus, strategy: Strategy) -> list[Sentence]:
     Raises:
         InputError: The corpus has fewer than the strategy needs.
     """
-    pool = list(corpus.sentences("train"))
+    pool = list(corpus.sentences("train"))[: strategy.pool]
     if len(pool) < strategy.k:
-        remedy = "Give a train split, set strategy.k lower, or use strategy=zero_shot."
-        problem = f"the strategy needs {strategy.k} demonstrations, the train split of {corpus.name} has {len(pool)} sentences"
+        remedy = "Give a train split, set strategy.k lower or strategy.pool higher, or use strategy=zero_shot."
+        problem = f"the strategy needs {strategy.k} demonstrations, the train split of {corpus.name} gives {len(pool)} sentences"
         raise InputError(problem, remedy=remedy)
     return pool
 

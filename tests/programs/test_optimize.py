@@ -172,8 +172,10 @@ def test_real_weights_are_compiled_and_their_program_runs(door: Door, smollm2: A
 
 @pytest.mark.weights
 def test_nearest_demonstrations_are_compiled_and_saved(door: Door, smollm2: Any) -> None:
-    made = folder_of(door("optimize", "optimizer=knn", "optimizer.ks=[1,3]", "dev_limit=8", "halving.rungs=1"))
-    assert program(made)["settings"]["strategy"]["demonstrations"] == "nearest"
+    small = ["optimizer.ks=[1,3]", "dev_limit=8", "train_limit=40", "halving.rungs=1"]
+    made = folder_of(door("optimize", "optimizer=knn", *small))
+    strategy = program(made)["settings"]["strategy"]
+    assert (strategy["demonstrations"], strategy["pool"]) == ("nearest", 40)
     ran = folder_of(door("run", f"program={made}", "split=dev", "limit=8"))
     assert load(ran / "scores.json")["micro"]["f1"] == load(made / "run.json")["best"]["micro"]
 
@@ -191,6 +193,21 @@ def test_weights_are_trained_and_load_with_their_program(door: Door, smollm2: An
     assert "+adapter:" in load(ran / "run.json")["model"]["revision"]
     told = {row["id"]: row["pred"] for row in records(made / "candidates" / trials["bootstrap_finetune"]["key"])}
     assert {row["id"]: row["pred"] for row in records(ran)} == told
+
+
+def test_a_program_brings_its_retriever_but_no_server_and_no_code(door: Door, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(door("run", "strategy=rag", "retriever.top_k=1", "retriever.size=128", "limit=2", *local(server)[:-1]))
+    saved = program(made)
+    keys = saved["settings"]["retriever"]
+    assert (keys["choice"], keys["top_k"], keys["size"]) == ("minilm", 1, 128)
+    assert "url" not in keys and "_target_" not in keys["embedder"]
+    ran = folder_of(door("run", f"program={made}", "retriever.size=64", "limit=2", *local(server)[:-1]))
+    used = load(ran / "run.json")["config"]["retriever"]
+    assert (used["top_k"], used["size"], used["url"]) == (1, 64, None)
+    for place, key in (("retriever", "url"), ("format", "_target_")):
+        keys = {**saved["settings"], place: {**saved["settings"][place], key: "os.getcwd"}}
+        (made / "program.json").write_text(json.dumps({**saved, "settings": keys}))
+        assert "is no program of this version" in door("run", f"program={made}", "limit=2", *local(server)[:-1]).stderr
 
 
 def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: ScriptedServer) -> None:
