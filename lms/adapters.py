@@ -82,12 +82,13 @@ def apply_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
         ModelError: The adapter does not fit the model.
     """
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         with calm():
             warnings.filterwarnings("error", message="Found missing adapter keys")
             adapted = PeftModel.from_pretrained(model, folder)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, UserWarning) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, UserWarning, SafetensorError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(
             f"model.adapter={folder} does not fit this model ({problem}): use it with the one it was tuned on"

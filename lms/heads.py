@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
-from lms.errors import ModelError
+from lms.loading import unloadable
 from lms.memory import give_back, is_out_of_memory, OutOfMemoryError
 from lms.pieces import PieceEncoder, Window
 
@@ -43,9 +44,8 @@ def load_head(folder: Path, device: str, classes: Sequence[str] | None = None) -
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model: Any = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32, **named)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"the model in {folder} cannot be loaded as a token classifier: {first[:200]}") from None
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise unloadable(folder, error, use=" as a token classifier") from None
     return model.to(device).eval(), tokenizer
 
 

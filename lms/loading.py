@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from lms.adapters import apply_adapter
 from lms.errors import ModelError
 from lms.specs import Loadable, LocalModel
-from lms.weights import Weights
+from lms.weights import cache_folder, Weights
 
 
 def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
@@ -28,14 +30,21 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(weights.folder)
         model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"the model in {weights.folder} cannot be loaded: {first}") from None
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise unloadable(weights.folder, error) from None
     if weights.adapter is not None:
         model = apply_adapter(model, weights.adapter, merge=not spec.quantization)
     if not spec.quantization:
         model = model.to(device)
     return model.eval(), tokenizer
+
+
+def unloadable(folder: Path, error: Exception, *, use: str = "") -> ModelError:
+    """What to say of a folder that transformers cannot load for a use, and what to do about it."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    ours = cache_folder() in folder.parents
+    remedy = "delete it, and the next run makes it anew" if ours else "its files may be damaged: get them again"
+    return ModelError(f"the model in {folder} cannot be loaded{use} ({first}): {remedy}")
 
 
 def device_of(spec: Loadable) -> str:

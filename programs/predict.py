@@ -167,7 +167,7 @@ class Predictor:
             RunError: Every further sentence would fail too. What was tagged is on disk.
         """
         records = self.folder.load_predictions()
-        done = {key for key, record in records.items() if not _again(record)}
+        done = {key for key, record in records.items() if not may_pass(record)}
         score = _Running(self.labels, self.mode)
         for sentence in sentences:
             if sentence.id in done:
@@ -181,7 +181,7 @@ class Predictor:
                 self.folder.append(record)
                 score.add(sentence, record["pred"])
                 progress(score.sentences, score.f1)
-                failures = failures + 1 if _again(record) else 0
+                failures = failures + 1 if may_pass(record) else 0
                 if failures >= bound:
                     raise RunError(
                         f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
@@ -201,7 +201,7 @@ def failed_record(sentence: Sentence, error: str) -> dict[str, Any]:
     return {**blank_record(sentence), "pred": ["O"] * len(sentence.tokens), **said}
 
 
-def _again(record: dict[str, Any]) -> bool:
+def may_pass(record: dict[str, Any]) -> bool:
     """Whether a sentence failed of something that may have passed by the next try."""
     return record["error"] is not None and record["error"] not in LASTING
 

@@ -18,7 +18,7 @@ from programs.classify import build_classification, Classification
 from programs.door import build, choices, given, log_to, open_door, output_folder
 from programs.following import followed, followers, without_followers
 from programs.locks import one_writer
-from programs.predict import Predictor, progress_bar
+from programs.predict import may_pass, Predictor, progress_bar
 from programs.promptless import AnySpec, PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from programs.records import environment, note_corpus, now, recorded, RunFolder
 from programs.scoring import score_records
@@ -103,7 +103,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     if not (path / "run.json").is_file():
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
-    record = folder.read("run.json")
+    record = _begun(folder)
     began = OmegaConf.create({**record["config"], "resume": None, **followers(config, given())})
     assert isinstance(began, DictConfig)
     if promptless := _promptless(began, record["choices"], door):
@@ -150,7 +150,7 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     """
     if not (folder.path / "run.json").is_file():
         return record
-    old = folder.read("run.json")
+    old = _begun(folder)
     if "given" not in old:  # it failed before it began
         return record
     if without_followers(old.get("config")) != without_followers(record["config"]):
@@ -160,6 +160,19 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
         old.pop("error", None)
         old.pop("reason", None)
     return old
+
+
+def _begun(folder: RunFolder) -> dict[str, Any]:
+    """The record of a run that was begun.
+
+    Raises:
+        InputError: It is damaged; the predictions beside it can be used all the same.
+    """
+    try:
+        return folder.read("run.json")
+    except InputError:
+        remedy = f"To keep what was computed, remove it and begin again with the run's own settings and hydra.run.dir={folder.path}"
+        raise InputError("is damaged", path=folder.path / "run.json", remedy=remedy) from None
 
 
 def _defaults(door: str) -> DictConfig:
@@ -209,6 +222,8 @@ def finish(
     folder.write("run.json", record)
     print_scores(scores, record, of=len(parts.split_ids))
     print(errors_line(errors))
+    if again := sum(map(may_pass, records)):
+        print(f"{again} sentences failed of what may have passed by now: resume={folder.path} asks them again")
 
 
 def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 import torch
+from safetensors import safe_open, SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -197,7 +199,8 @@ def last_checkpoint(folder: Path) -> Path | None:
     for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True):
         try:
             state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            _check_tensors(path)
+        except (OSError, ValueError, SafetensorError):
             shutil.rmtree(path)
             continue
         if best := state.get("best_model_checkpoint"):
@@ -205,3 +208,16 @@ def last_checkpoint(folder: Path) -> Path | None:
             (path / _STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
         return path
     return None
+
+
+def _check_tensors(checkpoint: Path) -> None:
+    """
+    Raises:
+        ValueError, SafetensorError: A file ends early, as a power failure can leave it.
+    """
+    for path in checkpoint.glob("*.safetensors"):
+        with safe_open(path, framework="pt"):
+            pass
+    for path in (*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")):
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path.name} has no end")
