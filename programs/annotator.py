@@ -15,8 +15,8 @@ has them. Its instructions and demonstrations are its own in each case.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from programs.errors import RunError
 if TYPE_CHECKING:
     from programs.predict import SentenceTagger
 
+Tagged = tuple[Sentence, dict[str, Any]]
 MOST_CHARACTERS = 200
 _DIGITS = 4
 _MARK = "\ufeff"
@@ -58,20 +59,21 @@ class Cutter:
         if self.longest < 1:
             raise InputError(f"longest={self.longest} leaves no token", remedy="Use a positive number.")
 
-    def __call__(self, note: Note) -> tuple[list[tuple[Token, ...]], int]:
-        """The sentences, and how many cuts had to be made inside them. A byte order mark is in no token.
+    def __call__(self, note: Note) -> tuple[list[tuple[Token, ...]], int, set[int]]:
+        """The sentences, how many cuts had to be made inside them, and where those begin that stand behind such a cut.
 
-        Tokens and sentences that the note has already stay, but for those that are too long.
+        Tokens and sentences that the note has already stay, but for those that are too long. A byte order mark is in no token.
         """
         whole = note.cut if note.cut is not None else self._sentences(note.text)
         cut: list[tuple[Token, ...]] = []
-        made = 0
+        made, seams = 0, set[int]()
         for tokens in whole:
             pieces = cut_words(tokens, MOST_CHARACTERS)
             parts = cut_long(note.text, pieces, self.longest) if pieces else []
             made += len(pieces) - len(tokens) + max(0, len(parts) - 1)
+            seams.update(part[0].start for part in parts[1:])
             cut += parts
-        return cut, made
+        return cut, made, seams
 
     def _sentences(self, text: str) -> list[tuple[Token, ...]]:
         cutting = Cutting(self.tokenizer, self.sentences)
@@ -185,7 +187,7 @@ class Annotator:
         halved: Counter[int] = Counter()
         todo = {
             f"{n}:{i}": (n, Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens)))
-            for n, (note, (cut, _)) in enumerate(zip(notes, cuts, strict=True))
+            for n, (note, (cut, *_)) in enumerate(zip(notes, cuts, strict=True))
             for i, tokens in enumerate(cut)
         }
         while todo:
@@ -196,29 +198,79 @@ class Annotator:
                     halves = _halves(notes[n].text, sentence)
                     again.update((half.id, (n, half)) for half in halves)
                     halved[n] += len(halves) - 1
+                    cuts[n][2].update(half.tokens[0].start for half in halves[1:])
                 else:
                     found[n].append((sentence, record))
             todo = again
-        return [self._outcome(note, cuts[n][0], cuts[n][1] + halved[n], found[n]) for n, note in enumerate(notes)]
+        cutting = [(cut, made + halved[n], seams) for n, (cut, made, seams) in enumerate(cuts)]
+        return [self._outcome(note, *cutting[n], found[n]) for n, note in enumerate(notes)]
 
-    def _outcome(
-        self, note: Note, cut: Sequence[tuple[Token, ...]], cuts: int, found: Sequence[tuple[Sentence, dict[str, Any]]]
-    ) -> Outcome:
+    def _outcome(self, note: Note, cut: list[tuple[Token, ...]], cuts: int, seams: set[int], found: Sequence[Tagged]) -> Outcome:
         counts, repairs = Counter(sentences=len(found), cuts=cuts), Counter[str]()
-        mentions: list[Mention] = []
         errors: dict[int, str] = {}
         for sentence, record in found:
             counts.update(record["usage"])
             repairs.update(record["repairs"])
             if record["error"] is not None:
                 errors[sentence.tokens[0].start] = record["error"]
-            mentions += sentence_mentions(note.text, sentence, record)
         if errors:
             counts["failed_sentences"] = len(errors)
             return Outcome(note.id, None, errors[min(errors)], counts, repairs)
-        mentions.sort(key=lambda mention: mention.start)
-        annotated = Annotated(note.id, note.text, tuple(cut), tuple(mentions), self.facts.model, self.facts.program)
+        mentions = [one for tagged in rejoined(found, seams) for one in sentence_mentions(note.text, *tagged)]
+        sentences = uncut(cut, [(mention.start, mention.end) for mention in mentions])
+        annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), self.facts.model, self.facts.program)
         return Outcome(note.id, annotated, None, counts, repairs)
+
+
+def rejoined(found: Sequence[Tagged], seams: set[int]) -> list[Tagged]:
+    """Tagged sentences in the order of the text, each that was cut whole again.
+
+    A model that is shown the second half of a mention can only say that one begins there. So one that begins at a cut of ours
+    is taken for the rest of one of the same label that ends there.
+
+    Args:
+        found: Sentences or parts of them, with their lines of `predictions.jsonl`.
+        seams: Where the parts begin that stand behind a cut.
+    """
+    groups: list[list[Tagged]] = []
+    for tagged in sorted(found, key=lambda tagged: tagged[0].tokens[0].start):
+        if groups and tagged[0].tokens[0].start in seams:
+            groups[-1].append(tagged)
+        else:
+            groups.append([tagged])
+    return [_joined(group) if len(group) > 1 else group[0] for group in groups]
+
+
+def _joined(parts: Sequence[Tagged]) -> Tagged:
+    """The parts of a sentence as one."""
+    pred: list[str] = []
+    for _, record in parts:
+        first, last = record["pred"][0], pred[-1] if pred else "O"
+        pred += [f"I{last[1:]}" if last != "O" and first == f"B{last[1:]}" else first, *record["pred"][1:]]
+    sure = [value for _, record in parts for value in record["confidence"] or [None] * len(record["pred"])]
+    tokens = tuple(token for sentence, _ in parts for token in sentence.tokens)
+    sentence = replace(parts[0][0], tokens=tokens, tags=("O",) * len(tokens))
+    return sentence, {**parts[0][1], "pred": pred, "confidence": sure}
+
+
+def uncut(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[int, int]]) -> list[tuple[Token, ...]]:
+    """The sentences, those made one that a mention goes across: else its second half would stand in a sentence without a begin.
+
+    Args:
+        cut: The sentences in order.
+        spans: Start and end of each mention, in order.
+    """
+    whole: list[list[Token]] = []
+    ends = iter(spans)
+    start, end = next(ends, (-1, -1))
+    for tokens in cut:
+        while 0 <= end <= tokens[0].start:
+            start, end = next(ends, (-1, -1))
+        if whole and start < tokens[0].start < end:
+            whole[-1] += tokens
+        else:
+            whole.append(list(tokens))
+    return [tuple(tokens) for tokens in whole]
 
 
 def sentence_mentions(text: str, sentence: Sentence, record: dict[str, Any]) -> list[Mention]:

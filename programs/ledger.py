@@ -108,9 +108,9 @@ def _entry(line: bytes) -> Entry:
     """
     row = parse_json(line)
     entities = tuple((int(start), int(end), str(label), sure) for start, end, label, sure in row["entities"])
-    texts = {key: str(row[key]) for key in ("id", "sha256", "by")}
-    counts = {key: {str(name): int(n) for name, n in dict(row[key]).items()} for key in ("counts", "repairs")}
-    return Entry(**texts, to=tuple(map(str, row["to"])), entities=entities, **counts)
+    name, sha256, by = (str(row[key]) for key in ("id", "sha256", "by"))
+    counts, repairs = ({str(what): int(n) for what, n in dict(row[key]).items()} for key in ("counts", "repairs"))
+    return Entry(name, sha256, by, tuple(map(str, row["to"])), entities, counts, repairs)
 
 
 def digest_of(note: Note) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from corpora.annotated import Annotated
 from corpora.notes import Note, Unreadable
-from programs.annotator import Annotator, Outcome
+from programs.annotator import Annotator, Outcome, uncut
 from programs.deliveries import Delivery
 from programs.errors import LASTING, RunError, writing
 from programs.ledger import digest_of, Entry, Ledger
@@ -170,7 +170,8 @@ class Session:
 
     def _restored(self, note: Note, entry: Entry) -> Annotated:
         facts = self.annotator.facts
-        return entry.annotated(note.text, self.annotator.cutter(note)[0], facts.model, facts.program)
+        sentences = uncut(self.annotator.cutter(note)[0], [(start, end) for start, end, _, _ in entry.entities])
+        return entry.annotated(note.text, sentences, facts.model, facts.program)
 
     def _list_failures(self) -> None:
         """Failures of this session, in alphabetic order; no file if there is none."""

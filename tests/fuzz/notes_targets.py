@@ -42,7 +42,7 @@ def check_note(note: Note) -> None:
     """A note is cut without loss, and written with every second token marked in each format."""
     note.text.encode()
     assert len(digest_of(note)) == 64
-    cut, _ = Cutter(longest=5)(note)
+    cut, _, _ = Cutter(longest=5)(note)
     tokens = [token for sentence in cut for token in sentence]
     assert all(note.text[token.start : token.end] == token.text for token in tokens)
     bare = note.text.removeprefix("\ufeff") if note.cut is None else note.text
@@ -113,7 +113,7 @@ _SENTENCE = "\ufeffHPI:\r\nNo\xa0fever, e.g. none.\x0cRash e\u0301 \u202e\u200b\
 TARGETS = {
     "notes_text": Target(
         read_text_file,
-        tuple(bytes([n]) + b"\n" + _SENTENCE.encode(name) for n, name in enumerate(ENCODINGS[:4])) + (b"\x07\nabc-\xff\xfe\x80",),
+        (*(bytes([n]) + b"\n" + _SENTENCE.encode(name) for n, name in enumerate(ENCODINGS[:4])), b"\x07\nabc-\xff\xfe\x80"),
         (". ", "Dr.", "\r\n", "\x0c", "\t", "\xa0", "   ", ":", "- ", "\ufeff", "\u2028", "|", "xn--", "+AGE-", "\\u"),
     ),
     "notes_jsonl": Target(

@@ -157,6 +157,32 @@ def test_long_sentences_are_cut_to_fit_and_counted() -> None:
         assert outcome.annotated.mentions
 
 
+def test_a_mention_across_a_cut_is_one_mention(tmp_path: Path) -> None:
+    class Halves(Scripted):
+        """Finds signs in capitals, and can only begin one at the beginning of what it is shown."""
+
+        def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+            for sentence, record in super().tag_all(sentences):
+                raw = ["I-Sign" if word.isupper() else "O" for word in sentence.words]
+                yield (
+                    sentence,
+                    {**record, "pred": span_tags(len(raw), tag_spans(raw)) if record["error"] is None else record["pred"]},
+                )
+
+    text = "no fever and SEVERE PAIN IN BOTH ARMS since days"
+    for holds, longest in ((1000, 5), (1000, 4), (4, 1000), (2, 5), (1, 1000)):
+        finder = Annotator(Halves(holds), Facts(LABELS, "model@1", "program1", "by1"), Cutter(longest=longest))
+        note = finder.annotate([Note("d", text)])[0].annotated
+        assert note is not None
+        assert [mention.text for mention in note.mentions] == ["SEVERE PAIN IN BOTH ARMS"], (holds, longest)
+        write_conll([note], tmp_path / "n.conll")
+        tags = [tag for sentence in Conll(path=str(tmp_path / "n.conll")).load().sentences("test") for tag in sentence.tags]
+        assert [tag for tag in tags if tag != "O"] == ["B-Sign", *["I-Sign"] * 4]
+    (apart,) = Annotator(Halves(), Facts(LABELS, "m", "p", "b")).annotate([Note("d", "It was PAIN\n\nFEVER came.")])
+    assert apart.annotated is not None
+    assert [mention.text for mention in apart.annotated.mentions] == ["PAIN", "FEVER"]
+
+
 def test_two_hundred_kilobytes_in_one_line_or_in_one_word() -> None:
     for text in ("no fever and " * 16_000, "x" * 200_000):
         note = annotated(text)
