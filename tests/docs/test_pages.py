@@ -1,0 +1,109 @@
+"""Every command in docs/ does what its page says. See docs/README.md for how a page marks what is not run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from corpora import Corpus
+from corpora.sources import RareMini
+from pages import settled, steps, unrun, untrue
+from programs.formats import Entities
+from scripted_models import Script
+from scripted_server import ScriptedServer
+from warm_shell import shims
+
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.glob("*.md") if path.name != "README.md")
+_CHECKOUT = "<!-- here: a copy of the checkout -->"
+_AZURE = "<!-- stand-in: a scripted server for Azure OpenAI -->"
+PARTS = ("conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
+
+
+class Teacher(Script):
+    """Answers by the gold tags, in the format that SmolLM2 is asked in, and writes instructions when asked for them."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        super().__init__(corpus)
+        self._format = Entities(labels=corpus.labels)
+
+    def tag(self, messages: list[dict[str, str]]) -> str:
+        sentence = messages[-1]["content"].rsplit("\n", 1)[-1]
+        tokens = sentence.split(" ")
+        return self._format.answer(tokens, self.gold.get(sentence, ["O"] * len(tokens)))
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of commands that a warm process answers."""
+    home = tmp_path_factory.mktemp("shell")
+    shims(home / "bin", home / "socket")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_"))}
+    words = [sys.executable, str(ROOT / "tests" / "warm_shell.py"), str(home / "socket")]
+    running = subprocess.Popen(words, env={**env, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.PIPE, text=True, cwd=home)
+    assert running.stdout is not None and running.stdout.readline() == "ready\n"
+    yield home / "bin"
+    running.kill()
+    running.wait()
+
+
+@pytest.fixture
+def azure() -> Iterator[dict[str, str]]:
+    """The variables that lead to a scripted server in the place of Azure OpenAI."""
+    labels = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+    server = ScriptedServer()
+    server.key, server.reply = "a-key", Teacher(RareMini(phi=False, labels=labels, definitions={}).load())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "a-key"}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("path", PAGES, ids=[path.stem for path in PAGES])
+def test_each_command_of_a_page_does_what_the_page_says(
+    path: Path, shell: Path, azure: dict[str, str], tmp_path: Path, smollm2: object
+) -> None:
+    page = path.read_text(encoding="utf-8")
+    code = ROOT
+    if _CHECKOUT in page:
+        code = tmp_path
+        for part in PARTS:
+            shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
+    env |= {"PATH": f"{shell}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(code), "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+    env |= azure if _AZURE in page else {}
+    for step in steps(page):
+        where = f"{path.relative_to(ROOT)}:{step.line}"
+        if step.file:
+            (tmp_path / step.file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / step.file).write_text(step.content, encoding="utf-8")
+            continue
+        command = ["bash", "-euo", "pipefail", "-c", settled(step.command, tmp_path)]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
+        assert done.returncode == step.code, f"{where}: {step.command}\n{done.stdout}\n{done.stderr}"
+        missing = untrue(step.shown, done.stdout + done.stderr)
+        assert not missing, f"{where}: {step.command}\nnot true: {missing}\n{done.stdout}\n{done.stderr}"
+
+
+def test_each_page_has_something_to_run_or_says_why_not() -> None:
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        assert any(step.command for step in steps(page)) or unrun(page), path.name
+
+
+def test_the_index_has_each_page_and_links_lead_somewhere() -> None:
+    linked = set(re.findall(r"\]\(([\w./-]+\.md)\)", (DOCS / "README.md").read_text(encoding="utf-8")))
+    assert {path.name for path in PAGES} <= linked
+    for path in [*PAGES, DOCS / "README.md"]:
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
