@@ -142,6 +142,17 @@ def split_tag(tag: str) -> tuple[str, str] | None:
     return (prefix, label) if prefix in ("B", "I") and dash and label else None
 
 
+def check_tag(tag: str) -> None:
+    """
+    Raises:
+        ValueError: It is no BIO tag, or its label is one that a file of columns cannot hold.
+    """
+    if split_tag(tag) is None:
+        raise ValueError(f"{tag[:40]!r} is not a BIO tag")
+    if tag[2:] != " ".join(tag[2:].split()):
+        raise ValueError("a label has white space other than single blanks inside")
+
+
 def bio_classes(labels: Iterable[str]) -> tuple[str, ...]:
     """The tags over labels, `O` first.
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from corpora.bio import split_tag, tag_spans
+from corpora.bio import check_tag, tag_spans
 from corpora.build import assemble, build_corpus, lay_out
 from corpora.errors import InputError, read_text
 from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
@@ -74,8 +74,10 @@ def _parse_row(line: str, number: int, path: Path) -> Row:
     if len(columns) < 2 or not columns[0].strip():
         raise InputError("has no token or no tag", path=path, line=number, remedy=remedy)
     token, tag = columns[0].strip(), columns[-1].strip()
-    if split_tag(tag) is None:
-        raise InputError(f"{tag[:40]!r} is not a BIO tag", path=path, line=number, remedy="Tags are O, B-label or I-label.")
+    try:
+        check_tag(tag)
+    except ValueError as error:
+        raise InputError(str(error), path=path, line=number, remedy="Tags are O, B-label or I-label.") from None
     return token, tag, number
 
 

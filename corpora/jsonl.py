@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from corpora.bio import Policies, split_tag
+from corpora.bio import check_tag, Policies
 from corpora.build import assemble, build_corpus, build_document, Cutting
 from corpora.errors import InputError, read_text
 from corpora.json_text import is_text, parse_json
@@ -87,8 +87,8 @@ def _document(record: dict[str, Any], cutting: Cutting, policies: Policies) -> t
         tags = [str(tag) for tag in sentence["tags"]]
         if len(tags) != len(tokens):
             raise ValueError(f"{len(tokens)} tokens but {len(tags)} tags")
-        for tag in set(tags):
-            _check_tag(tag)
+        for tag in dict.fromkeys(tags):
+            check_tag(tag)
         cut.append(tokens)
         rows.append(tags)
     return assemble(name, text, entities, cut, rows), Counter()
@@ -102,15 +102,8 @@ def _entity(item: dict[str, Any], text: str) -> Entity:
 
 
 def _label(name: Any) -> str:
-    _check_tag(f"B-{name}")
+    check_tag(f"B-{name}")
     return str(name)
-
-
-def _check_tag(tag: str) -> None:
-    if split_tag(tag) is None:
-        raise ValueError(f"{tag[:40]!r} is not a BIO tag")
-    if tag[2:] != " ".join(tag[2:].split()):
-        raise ValueError("a label has white space other than single blanks inside")
 
 
 def _check_span(start: int, end: int, text: str) -> None:

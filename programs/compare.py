@@ -77,7 +77,7 @@ def load_run(path: Path) -> Run:
     scores = folder.read("scores.json")
     for name, sound in (("run.json", is_finished_run(record)), ("scores.json", is_scores(scores))):
         if not sound:
-            raise InputError("is not as runs write it", path=path / name, remedy=f"Make it anew: python -m programs.run resume={path}")
+            raise InputError("is not as runs write it", path=path / name, remedy="Give the folders that programs.run printed.")
     return Run(path, record, scores, folder.read("program.json"), folder.load_predictions())
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import lms
 from corpora import Corpus, InputError
 from corpora.json_text import parse_json
+from programs.shapes import is_demonstrations, is_signature
 from programs.tagger import Ensemble, Tagger
 
 VERSION = 1
@@ -150,7 +151,7 @@ def _names(labels: Any) -> bool:
 
 def _is_tagger(state: Any) -> bool:
     tag = state.get("tag") if isinstance(state, dict) else None
-    known = isinstance(tag, dict) and isinstance(tag.get("demos"), list) and isinstance(tag.get("signature"), dict)
+    known = isinstance(tag, dict) and is_signature(tag.get("signature")) and is_demonstrations(tag.get("demos"))
     settings = state.get("settings") if isinstance(state, dict) else None
     if not known or not isinstance(settings, dict) or not {*GROUPS, *PLAIN} <= settings.keys():
         return False

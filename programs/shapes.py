@@ -47,6 +47,28 @@ def is_scores(content: Mapping[str, Any]) -> bool:
     return bool(types) and all(isinstance(t, dict) and _numbers({key: t.get(key) for key in _RATES}) for t in tables)
 
 
+def is_signature(state: Any) -> bool:
+    """Whether DSPy can take this state of a signature: instructions, and of each field a prefix and a description."""
+    if not isinstance(state, dict) or not isinstance(state.get("instructions"), str):
+        return False
+    fields = state.get("fields")
+    if not isinstance(fields, list) or not all(isinstance(field, dict) for field in fields):
+        return False
+    return all(isinstance(field.get(key), str) for field in fields for key in ("prefix", "description"))
+
+
+def is_demonstrations(demos: Any) -> bool:
+    """Whether these are demonstrations: tokens, and one legal tag for each."""
+    if not isinstance(demos, list):
+        return False
+    return all(isinstance(demo, dict) and "tokens" in demo and "tags" in demo and _is_tagged(demo) for demo in demos)
+
+
+def _is_tagged(demo: Mapping[str, Any]) -> bool:
+    tokens, tags = demo["tokens"], demo["tags"]
+    return _texts(tokens) and _texts(tags) and len(tokens) == len(tags) and all(split_tag(tag) is not None for tag in tags)
+
+
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 

@@ -60,7 +60,7 @@ def written_again(corpus: Corpus) -> None:
         return
     write_conll(corpus, place / "conll")
     if list(corpus.sentences("test")):
-        rows = [s for s in Conll(path=str(place / "conll"), scheme="IOB2").load().sentences("test")]
+        rows = list(Conll(path=str(place / "conll"), scheme="IOB2").load().sentences("test"))
         before = list(corpus.sentences("test"))
         assert [s.tags for s in rows] == [s.tags for s in before]
         assert [s.words for s in rows] == [tuple(map(shown_word, s.words)) for s in before]

@@ -85,7 +85,7 @@ def load_program(data: bytes) -> None:
         tagger.load_state(
             {"tag": {**tagger.tag.dump_state(), "signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}}
         )
-        assert [demo.get("id") for demo in tagger.tag.demos] != None
+        assert len(tagger.tag.demos) == len(state["tag"]["demos"])
         assert isinstance(tagger.tag.signature.instructions, str)
 
 

@@ -1,0 +1,180 @@
+"""Files that want to break their readers: each was found by fuzzing or by looking for it, and each is refused or read rightly."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpora import Entity, InputError
+from corpora.annotated import file_name
+from corpora.bio import Policies, tag_sentences
+from corpora.brat import brat_type
+from corpora.clinical import clinical_sentences
+from corpora.notes import Note, read_notes, Unreadable
+from corpora.raredis import protocol_tags
+from corpora.sources import Brat, Conll, Jsonl
+from corpora.tokens import punctuation_sentences, punctuation_tokens
+
+
+def jsonl(folder: Path, line: str) -> Any:
+    (folder / "test.jsonl").write_text(line + "\n", encoding="utf-8")
+    return Jsonl(path=str(folder)).load()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 100_000, r"test\.jsonl:1: is not JSON \(too deep"),
+        ('{"id": ' + "9" * 5000 + "}", r"test\.jsonl:1: is not JSON"),
+        ('{"id": "a", "text": "\\ud83e"}', "half of a surrogate pair"),
+        ('{"id": "\\udd12", "text": "x"}', "half of a surrogate pair"),
+        ('{"id": "a", "text": ["x"]}', "the text is no text"),
+        ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": 0.2, "end": 0.9}]}', "no whole number"),
+        ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": false, "end": true}]}', "no whole number"),
+        ('{"id": "a", "text": "xy", "entities": [{"label": "", "start": 0, "end": 1}]}', "not a BIO tag"),
+        ('{"id": "a", "text": "xy", "entities": [{"label": "a\\tb", "start": 0, "end": 1}]}', "a label has white space"),
+        ('{"id": "a", "text": "xy", "sentences": [{"tokens": [[0, 1]], "tags": ["B-\\n"]}]}', "a label has white space"),
+    ],
+)
+def test_json_lines_are_refused_with_their_line(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        jsonl(tmp_path, line)
+    assert caught.value.line == 1
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("ann", ["T1\tSign " + "9" * 5000 + " 1\tx", "T1\tSign 0 " + "9" * 5000 + "\tx"])
+def test_offsets_of_thousands_of_digits_are_malformed(tmp_path: Path, ann: str) -> None:
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "a.ann").write_text(ann, encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.ann:1: malformed T line"):
+        Brat(path=str(tmp_path)).load()
+
+
+def test_a_name_that_is_no_text_is_refused_or_one_failure(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    try:
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (tmp_path / "b.txt").write_text("y", encoding="utf-8")
+    assert list(read_notes(tmp_path)) == [Note("b", "y"), Unreadable("caf\ufffd", "surrogate")]
+    with pytest.raises(InputError, match="has a name that is not UTF-8") as caught:
+        Brat(path=str(tmp_path)).load()
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig", "utf-8"])
+def test_json_lines_in_every_unicode_encoding(tmp_path: Path, encoding: str) -> None:
+    rows = [{"id": "a", "text": "né\u0a0a\n"}, {"id": "b", "text": "\U0001f912"}]  # U+0A0A has line-feed bytes in it
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n"
+    (tmp_path / "n.jsonl").write_bytes(text.encode(encoding))
+    assert list(read_notes(tmp_path / "n.jsonl", encoding=encoding)) == [Note(row["id"], row["text"]) for row in rows]
+
+
+def test_behind_a_broken_character_utf_16_cannot_be_read_on(tmp_path: Path) -> None:
+    good, bad = '{"id": "a", "text": "x"}\n'.encode("utf-16-le"), b"\x00\xdc\n\x00"
+    (tmp_path / "n.jsonl").write_bytes(good + bad + good)
+    found = list(read_notes(tmp_path / "n.jsonl", encoding="utf-16-le"))
+    assert found[-1] == Unreadable(f"n-{len(found)}", "encoding", f"line {len(found)}")
+
+
+def test_parquet_rows_that_are_no_text_are_failures_and_cut_files_are_refused(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    raw = pyarrow.array([b"ok", b"\xff", None], pyarrow.binary())
+    loose = pyarrow.Array.from_buffers(pyarrow.string(), 3, raw.buffers())
+    parquet.write_table(pyarrow.table({"id": ["a", "b", "c"], "text": loose}), tmp_path / "n.parquet")
+    found = list(read_notes(tmp_path / "n.parquet"))
+    assert found == [Note("a", "ok"), Unreadable("n-2", "encoding", "row 2"), Unreadable("c", "no_text", "row 3")]
+    whole = (tmp_path / "n.parquet").read_bytes()
+    for damaged in (whole[:4] + b"\xff" * 40 + whole[44:], whole[:-20] + whole[-8:]):
+        (tmp_path / "m.parquet").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"m\.parquet"):
+            list(read_notes(tmp_path / "m.parquet"))
+
+
+def test_paths_have_an_end() -> None:
+    deep, deeper = "a/" * 900 + "x", "a/" * 900 + "y"
+    assert len({file_name(deep), file_name(deeper)}) == 2
+    assert all(len(file_name(name)) < 200 for name in (deep, deeper))
+
+
+def test_columns_hold_any_token_and_never_begin_a_document(tmp_path: Path) -> None:
+    from corpora.conll import write_conll
+
+    text = "-DOCSTART- a\tb \u2028 x"
+    spans = [[0, 10], [11, 14], [15, 16], [17, 18]]
+    corpus = jsonl(
+        tmp_path, json.dumps({"id": "a", "text": text, "sentences": [{"tokens": spans, "tags": ["O", "B-S", "I-S", "O"]}]})
+    )
+    write_conll(corpus, tmp_path)
+    (sentence,) = Conll(path=str(tmp_path)).load().sentences("test")
+    assert (sentence.words, sentence.tags) == (("_DOCSTART-", "a b", "_", "x"), ("O", "B-S", "I-S", "O"))
+    (tmp_path / "empty.tsv").write_text("-DOCSTART-\tO\n\n", encoding="utf-8")
+    with pytest.raises(InputError, match="has no token"):
+        Conll(path=str(tmp_path / "empty.tsv")).load()
+
+
+def test_labels_with_blanks_survive_brat_as_brat_can_have_them(tmp_path: Path) -> None:
+    from corpora.brat import write_brat
+
+    corpus = jsonl(tmp_path, '{"id": "a", "text": "fever", "entities": [{"label": "Rare Disease", "start": 0, "end": 5}]}')
+    write_brat(corpus, tmp_path / "brat")
+    (sentence,) = Brat(path=str(tmp_path / "brat")).load().sentences("test")
+    assert sentence.tags == (f"B-{brat_type('Rare Disease')}",)
+
+
+def entities_of(n: int, label: str) -> list[Entity]:
+    return [Entity(label, ((10 * i, 10 * i + 5),)) for i in range(n)]
+
+
+def in_text(n: int) -> Any:
+    text = "fever and " * n
+    return text, punctuation_tokens(text)
+
+
+def cut_clinical(text: str) -> None:
+    clinical_sentences(text, punctuation_tokens(text))
+
+
+def brat_relation(n: int) -> None:
+    from corpora.brat import parse_annotations
+
+    with pytest.raises(InputError):
+        parse_annotations("R1\ta " + ":T" * n + "\n", Path("a.ann"))
+
+
+SLOW: dict[str, tuple[int, Callable[[int], object]]] = {
+    "a run of blanks": (2_000, lambda n: cut_clinical("A" + " " * n + "\u2003b\nB")),
+    "full stops in one line": (8_000, lambda n: cut_clinical("x1. b " * n)),
+    "mentions in one sentence": (2_000, lambda n: tag_sentences([in_text(n)[1]], entities_of(n, "S"), Policies())),
+    "the same mentions twice": (2_000, lambda n: tag_sentences([in_text(n)[1]], entities_of(n, "S") * 2, Policies())),
+    "a mention over all sentences": (
+        2_000,
+        lambda n: tag_sentences(
+            punctuation_sentences("a. " * n, punctuation_tokens("a. " * n)), [Entity("S", ((0, 3 * n),))], Policies()
+        ),
+    ),
+    "mentions of RareDis": (2_000, lambda n: protocol_tags(in_text(n)[1], entities_of(n, "SIGN"))),
+    "mentions that all cover all": (1_000, lambda n: protocol_tags(in_text(n)[1], [Entity("SIGN", ((1, 10 * n),))] * n)),
+    "colons in a relation": (20_000, brat_relation),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_time_grows_as_the_input(name: str) -> None:
+    n, act = SLOW[name]
+
+    def seconds(size: int) -> float:
+        began = time.process_time()
+        act(size)
+        return time.process_time() - began
+
+    assert seconds(4 * n) < 10 * seconds(n) + 0.5

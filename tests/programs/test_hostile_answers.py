@@ -1,0 +1,85 @@
+"""Answers that want to break their readers: they take bounded time, lose no token and leave nothing that cannot be written."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import dspy
+import pytest
+from dspy import lm15
+
+from corpora import Label
+from corpora.bio import span_tags, tag_spans
+from programs.formats import BioLines, Entities, Format, Inline
+from programs.prompts import bare
+from programs.records import RunFolder
+from programs.tagger import Tagger
+
+LABELS = [Label("Sign"), Label("Disease")]
+TOKENS = "Wilson disease causes tremor and rash in the young .".split() * 10
+FORMATS: dict[str, Format] = {
+    "bio_lines": BioLines(labels=LABELS),
+    "positional": BioLines(labels=LABELS, alignment="positional"),
+    "inline": Inline(labels=LABELS),
+    "entities": Entities(labels=LABELS),
+    "entities_by_type": Entities(labels=LABELS, per_type=True),
+}
+LONG = 300_000
+ANSWERS = {
+    "one line": "fever " * (LONG // 6),
+    "one word": "a" * LONG,
+    "tags alone": "B-Sign\n" * (LONG // 7),
+    "other words": "\n".join(f"w{i} : O" for i in range(LONG // 10)),
+    "noise": "output" + " " * LONG + "x",
+    "colons": " : " * (LONG // 3),
+    "an open mark": "<" + " " * LONG,
+    "marks": "<Sign>a</Sign>" * (LONG // 14),
+    "unknown marks": "<x>" * (LONG // 3),
+    "a list": '{"Sign": [' + ", ".join(f'"w{i}"' for i in range(LONG // 12)) + "]}",
+    "escapes": '{"Sign": [' + ", ".join(f'"\\u0077{i}"' for i in range(LONG // 24)) + "]}",
+    "open lists": '{"Sign": ["' * (LONG // 11),
+    "brackets": "[" * LONG,
+    "objects": '{"a":' * (LONG // 5),
+    "quotes": '{"Sign": ["' + 'a" ' * (LONG // 3),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_300_kilobytes_take_seconds_at_most(form: str) -> None:
+    adapter = FORMATS[form]
+    for name, text in ANSWERS.items():
+        began = time.process_time()
+        found = adapter.read({question.key: text for question in adapter.questions(TOKENS, ())}, TOKENS)
+        assert time.process_time() - began < 5, name
+        assert span_tags(len(TOKENS), tag_spans(found.tags)) == found.tags
+        assert len(found.tags) == len(TOKENS)
+
+
+def test_a_long_sentence_that_is_echoed_with_a_change_is_aligned_by_words() -> None:
+    tokens = [f"w{'x' * 60}{i}" for i in range(60)]
+    tags = ["B-Sign" if i == 30 else "O" for i in range(60)]
+    form = FORMATS["inline"]
+    found = form.read({"": form.answer(tokens, tags).replace("w", "W", 1)}, tokens)
+    assert found.tags == tags
+    assert found.repairs["changed_text"] == 1
+
+
+class Halves:
+    """An engine that says half of a surrogate pair, as a server does whose answer is cut inside of a character."""
+
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        text = '{"Sign": ["fever"], "Disease": ["\ud83e'
+        usage = lm15.Usage(input_tokens=1, output_tokens=1, total_tokens=2)
+        message = lm15.Message.assistant(text)
+        return lm15.Response(id=None, model=request.model, message=message, finish_reason="length", usage=usage)
+
+
+def test_half_a_character_in_an_answer_can_be_written_down(tmp_path: Path) -> None:
+    lm = dspy.LM("local/test", engine=Halves(), cache=False)
+    with dspy.context(lm=lm, adapter=FORMATS["entities"], disable_history=True):
+        found = Tagger(bare(LABELS))(tokens=["No", "fever"], id="a")
+    assert found.tags == ["O", "B-Sign"]
+    RunFolder(tmp_path).append({"id": "a", "raw": found.answers})
+    assert json.loads((tmp_path / "predictions.jsonl").read_text(encoding="utf-8"))["raw"][""].endswith("\ufffd")
