@@ -13,6 +13,7 @@ import dspy
 from dspy import lm15
 
 from corpora import InputError, Label
+from corpora.json_text import mended
 from lms import Grammar, Wire
 from lms.audit import asking
 
@@ -157,7 +158,7 @@ class Format(dspy.Adapter):
         used: Counter[str] = Counter()
         requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
         for key, response in self._answers(lm, requests, name):
-            answers[key] = response.message.text or ""
+            answers[key] = mended(response.message.text or "")
             pieces[key] = _pieces(response.logprobs)
             used["prompt_tokens"] += response.usage.input_tokens or 0
             used["answer_tokens"] += response.usage.output_tokens or 0
