@@ -26,6 +26,7 @@ from corpora.bio import tag_spans
 from corpora.build import Cutting
 from corpora.clinical import cut_long, cut_words
 from corpora.errors import InputError
+from corpora.json_text import is_text
 from corpora.notes import Note
 from corpora.types import Token
 from metrics.calibration import entity_confidence
@@ -173,8 +174,11 @@ class Annotator:
         """The entities of a text, in its order; `text[entity.start:entity.end] == entity.text`.
 
         Raises:
+            InputError: It holds half of a surrogate pair, so it is no text.
             RunError: A sentence could not be tagged; says of what kind the problem is.
         """
+        if not is_text(text):
+            raise InputError("the text holds half of a surrogate pair", remedy="Decode it again from its bytes.")
         (found,) = self.annotate([Note("text", text)])
         if found.annotated is None:
             raise RunError(f"{found.counts['failed_sentences']} of {found.counts['sentences']} sentences failed: {found.error}")
