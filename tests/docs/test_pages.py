@@ -81,6 +81,7 @@ def test_each_command_of_a_page_does_what_the_page_says(
             shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
     env |= {"PATH": f"{shell}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(code), "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+    env["PYTEST_ADDOPTS"] = "-W ignore::pytest.PytestAssertRewriteWarning"  # of what the warm process has imported already
     env |= azure if _AZURE in page else {}
     for step in steps(page):
         where = f"{path.relative_to(ROOT)}:{step.line}"
