@@ -34,9 +34,13 @@ def joined(address: str | None, *, cores: int | None = None) -> Iterator[None]:
     with redirect_stdout(sys.stderr):
         try:
             ray.init(address=place, log_to_driver=False, logging_level="ERROR", **settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray has none of its own for this
+            kind = type(error).__name__
+            if place == "local":
+                remedy = "See that there is memory and room in /tmp, and start again: what was annotated is on disk."
+                raise InputError(f"Ray did not start on this machine ({kind})", remedy=remedy) from None
             remedy = "Start one with: ray start --head, and name its address as HOST:PORT, or leave ray.address out."
-            raise InputError(f"there is no Ray cluster at {place} ({type(error).__name__})", remedy=remedy) from None
+            raise InputError(f"there is no Ray cluster at {place} ({kind})", remedy=remedy) from None
         try:
             yield
         finally:

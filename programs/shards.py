@@ -10,7 +10,7 @@ was given up for lost and is not, leaves nothing half done and nothing twice.
         failed.jsonl        documents that failed, if any
         annotations.jsonl   its piece of `to=jsonl`; annotations.conll likewise
         done.json           what it was made of and by, and its counts
-        .try-<run>-<...>/   a try that is under way, or was lost
+        .try-<run>-<random>-<process>/   a try that is under way, or was lost
     annotations/part-00000.parquet   its piece of `to=parquet`
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Shard:
         lost = [path for path in tries if path.name.startswith(f".try-{run}-")]
         before = [line for place in (self.folder, *tries) if place not in lost for line in _whole_lines(place)]
         since = [line for place in lost for line in _whole_lines(place)]
-        folder = self.folder / f".try-{run}-{uuid4().hex}"
+        folder = self.folder / f".try-{run}-{uuid4().hex[:12]}-{os.getpid()}"
         folder.mkdir()
         (folder / "state.jsonl").write_bytes(b"".join(dict.fromkeys([*before, *since])))
         recovered = frozenset(str(json.loads(line)["id"]) for line in set(since) - set(before))
