@@ -1,0 +1,424 @@
+"""Attempts to get text, or a secret, out of this machine or into a log. `docs/privacy.md` lists them.
+
+`0.0.0.0` stands for another machine: it is no loopback address, and reaches the tests' own servers. CANARY stands for text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from dspy import lm15
+from dspy.utils.exceptions import LMBillingError, LMUnexpectedError
+
+import lms
+from conftest import Door, load, ROOT
+from corpora import InputError
+from corpora.notes import read_notes, Unreadable
+from lms import AzureModel, ModelError, OpenAIModel
+from lms.audit import audit_to, home
+from lms.hosts import host_outside
+from programs.assemble import build_parts, build_program, load_corpus, Said
+from programs.bench import build_task
+from programs.door import check_words, compose, log_to
+from programs.errors import failure_name, RunError
+from programs.loading import load_annotator
+from programs.privacy import check_chroma, wordless
+from programs.records import RunFolder
+from programs.scoring import Metric
+from programs.shop import open_shop
+from retrievers.chroma import ChromaIndex
+from scripted_batches import ScriptedBatches
+from scripted_server import content_filter, half_json, Handler, ScriptedServer
+
+CANARY = "Zebrafieber"
+KEY = "sk-canary-0123456789-abcdefghij"
+LOCAL = ["localhost", "localhost:8000", "LOCALHOST", "127.0.0.1:8000", "127.8.9.1", "[::1]:8000", "[::ffff:127.0.0.1]"]
+LOOKS_LOCAL = [
+    "localhost.evil.com",
+    "127.0.0.1.nip.io",
+    "127.evil.com",
+    "127.0.0.1.evil.com:8000",
+    "localhost.localdomain",
+    "my-localhost",
+    "0.0.0.0:8000",
+    "[::]:8000",
+    "2130706433",
+    "3232235777",
+    "0x7f000001",
+    "0177.0.0.1",
+    "127.1",
+    "[::ffff:10.0.0.8]",
+    "[fe80::1]",
+    "192.168.0.2",
+    "127.0.0.1;evil.com",
+    "\u24db\u24de\u24d2\u24d0\u24db.evil.com",
+]
+TRICKS = [
+    "http://127.0.0.1@evil.com/v1",
+    "http://localhost:8000@evil.com",
+    "http://user:password@127.0.0.1/v1",
+    "http://evil.com\\@127.0.0.1/v1",
+    "http://127.0.0.1\\.evil.com/v1",
+    "http://evil.com#127.0.0.1",
+    "http://evil.com?http://127.0.0.1",
+    "http://127.0.0.1\t.evil.com",
+    "http://127.0.0.1 .evil.com",
+    "ftp://127.0.0.1",
+    "//127.0.0.1/v1",
+    "127.0.0.1:8000",
+    "http:///v1",
+    "http://[::1/v1",
+    "http://127.0.0.1:99999/v1",
+]
+
+
+@pytest.fixture
+def other() -> Iterator[ScriptedServer]:
+    """A second server: a proxy, or where a redirection leads."""
+    running = ScriptedServer()
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_API_VERSION", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for form in (name, name.lower()):
+            monkeypatch.setenv(form, "")
+            monkeypatch.delenv(form)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "test.tsv").write_text(f"{CANARY}\tB-Sign\n", encoding="utf-8")
+    (tmp_path / "corpus" / "train.tsv").write_text(f"{CANARY}\tB-Sign\n", encoding="utf-8")
+    (tmp_path / "corpus" / "dev.tsv").write_text(f"{CANARY}\tB-Sign\n", encoding="utf-8")
+    yield
+    audit_to(None)
+
+
+def elsewhere(server: ScriptedServer) -> str:
+    return f"http://0.0.0.0:{server.server_address[1]}/v1"
+
+
+def ask(address: str | list[str], **more: Any) -> str:
+    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=address, retries=0, **more))
+    return str(lm(lm15.Request(model=lm.model, messages=(lm15.Message.user(CANARY),))).message.text)
+
+
+def parts(tmp_path: Path, *words: str) -> Any:
+    config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
+    return build_parts(config, lambda corpus, spec: None, Said(chosen, given))
+
+
+# Where an address leads
+
+
+def test_this_machine_is_known_by_its_few_names() -> None:
+    assert [host_outside(f"http://{host}/v1") for host in LOCAL] == [None] * len(LOCAL)
+
+
+@pytest.mark.parametrize("host", LOOKS_LOCAL)
+def test_what_only_looks_local_is_outside(host: str) -> None:
+    assert host_outside(f"http://{host}/v1") is not None
+    assert OpenAIModel(name="openai", id="x", api_base=f"http://{host}/v1").remote_host is not None
+
+
+@pytest.mark.parametrize("address", TRICKS)
+def test_addresses_that_libraries_read_differently_are_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError) as caught:
+        OpenAIModel(name="openai", id="x", api_base=address)
+    assert "password@" not in str(caught.value)
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", address)
+    with pytest.raises(ModelError, match="AZURE_OPENAI_ENDPOINT"):
+        _ = AzureModel(name="gpt4").remote_host
+    with pytest.raises(ModelError, match=r"retriever\.url"):
+        check_chroma("the input", "phi", False, url=address, allow_remote=True)
+
+
+# Texts that may not leave
+
+
+@pytest.mark.parametrize("way", ["api_base", "one of several", "OPENAI_BASE_URL", "azure", "batch", "prediction"])
+def test_no_model_elsewhere_is_asked_about_phi(
+    way: str, tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, words = elsewhere(server), ["model=openai", "model.id=x", "strategy=zero_shot"]
+    if way == "OPENAI_BASE_URL":
+        monkeypatch.setenv("OPENAI_BASE_URL", away)
+    elif way == "azure":
+        monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", away)
+        monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
+        words = ["model=gpt4", "strategy=zero_shot"]
+    elif way == "one of several":
+        words.append(f"model.api_base=[{server.address}/v1,{away}]")
+    else:
+        words.append(f"model.api_base={away}")
+    words += {"batch": ["model.batch=true"], "prediction": ["model.wire.prediction=true"]}.get(way, [])
+    with pytest.raises(RunError, match=r"is at 0\.0\.0\.0: nothing was sent"):
+        parts(tmp_path, *words)
+    assert (server.requests, server.checks) == ([], [])
+
+
+def test_no_writing_model_elsewhere_is_told_of_phi(tmp_path: Path, server: ScriptedServer) -> None:
+    words = ["corpus=conll", f"corpus.path={tmp_path}/corpus", "strategy=zero_shot", "reflection_model=openai"]
+    words += ["reflection_model.id=x", f"reflection_model.api_base={elsewhere(server)}"]
+    config, chosen, given = compose("optimize", words)
+    record: dict[str, Any] = {"choices": chosen, "given": sorted(given)}
+    with pytest.raises(RunError, match="reflection_model=openai is at"):
+        open_shop(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *told: None)
+    assert (server.requests, server.checks) == ([], [])
+
+
+def test_the_bench_sends_no_phi_to_a_server_elsewhere(
+    tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["corpus=conll", f"corpus.path={tmp_path}/corpus", f"server={elsewhere(server)}"]
+    config, _, _ = compose("bench", words)
+
+    class Built:
+        corpus = type("Corpus", (), {"name": "conll", "phi": True})
+
+    monkeypatch.setattr("programs.bench.build_parts", lambda *told: Built)
+    with pytest.raises(RunError, match="server= is at"):
+        build_task(config)
+    assert (server.requests, server.checks) == ([], [])
+
+
+def test_notes_are_phi_unless_it_is_said_that_they_are_not(server: ScriptedServer) -> None:
+    words = ["model.id=x", f"model.api_base={elsewhere(server)}", "strategy=zero_shot"]
+    with pytest.raises(RunError, match="nothing was sent"):
+        load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=words)
+    away = f"retriever.url={elsewhere(server)}"
+    here = ["model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", away]
+    with pytest.raises(RunError, match=r"retriever\.url is at"):  # some member of a program may search, whatever strategy= says
+        load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=here)
+    assert (server.requests, server.checks) == ([], [])
+
+
+def test_no_chroma_server_elsewhere_is_searched_for_phi(tmp_path: Path, server: ScriptedServer) -> None:
+    words = ["model=replay", "model.path=x.jsonl", "strategy=rag", f"retriever.url={elsewhere(server)}"]
+    config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
+    with pytest.raises(RunError, match=r"the Chroma server of retriever\.url is at"):
+        corpus = load_corpus(config)
+        build_program(config, corpus, [], lms.ReplayModel(), {}, said=Said(chosen, given))
+    assert server.checks == []
+
+
+# Ways around the question
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_gets_nothing_meant_for_this_machine(
+    name: str, server: ScriptedServer, other: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, other.address)
+    assert ask(f"{server.address}/v1")
+    assert ask([f"{server.address}/v1", f"{server.address}/v1/"])
+    check_chroma("the input", "phi", True, url=server.address, allow_remote=False)
+    with pytest.raises(InputError, match="Chroma server"):
+        ChromaIndex(tmp_path, None, url=server.address)._client()  # type: ignore[arg-type]
+    assert httpx.get(f"{server.address}/v1/models").status_code == 200
+    assert (len(server.requests), len(server.checks) > 2) == (2, True)
+    assert (other.requests, other.checks) == ([], [])
+
+
+def test_a_proxy_on_the_way_to_another_machine_is_in_the_audit(
+    server: ScriptedServer, other: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", other.address)
+    audit_to(tmp_path)
+    ask(elsewhere(server))
+    (row,) = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert (row["host"], row["via"]) == (f"0.0.0.0:{server.server_address[1]}", "127.0.0.1")
+    assert (len(server.requests), len(other.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirection_is_not_followed(
+    status: int, server: ScriptedServer, other: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lead_away(handler: Handler, body: dict[str, Any]) -> None:
+        handler.send(status, {}, {"Location": f"{elsewhere(other)}/chat/completions"})
+
+    server.always = lead_away
+    with pytest.raises(Exception, match=f"sends requests elsewhere \\({status}\\)") as caught:
+        ask(f"{server.address}/v1")
+    with pytest.raises(RunError, match="nothing was sent there"):
+        failure_name(caught.value)  # type: ignore[arg-type]
+    monkeypatch.setattr(Handler, "do_GET", lambda handler: lead_away(handler, {}))
+    with pytest.raises(ModelError):
+        ask([f"{server.address}/v1", f"{server.address}/v1/"])
+    with pytest.raises(InputError, match="Chroma server"):
+        ChromaIndex(tmp_path, None, url=server.address)._client()  # type: ignore[arg-type]
+    assert (other.requests, other.checks) == ([], [])
+
+
+def test_a_batch_file_does_not_follow_a_redirection_either(other: ScriptedServer, tmp_path: Path) -> None:
+    server = ScriptedBatches()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.RequestHandlerClass = type("Away", (Handler,), {"do_POST": lambda handler: read_and_lead(handler, elsewhere(other))})
+    audit_to(tmp_path)
+    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"{server.address}/v1", batch=True, retries=0, poll_seconds=0.01))
+    with pytest.raises(LMUnexpectedError):  # its answer is not there yet
+        lm(lm15.Request(model=lm.model, messages=(lm15.Message.user(CANARY),)))
+    with pytest.raises(ModelError, match="sends requests elsewhere"):
+        lm.engine.fetch()
+    assert other.requests == []
+    server.shutdown()
+    server.server_close()
+
+
+def read_and_lead(handler: Handler, place: str) -> None:
+    handler.rfile.read(int(handler.headers["Content-Length"]))
+    handler.send(307, {}, {"Location": f"{place}/files"})
+
+
+def test_a_link_out_of_the_input_folder_is_not_followed(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    (source / "ward").mkdir(parents=True)
+    (source / "ward" / "a.txt").write_text("Rash")
+    (source / "b.txt").symlink_to(source / "ward" / "a.txt")
+    (tmp_path / "secret.txt").write_text(CANARY)
+    (source / "c.txt").symlink_to(tmp_path / "secret.txt")
+    (source / "d.txt").symlink_to("../secret.txt")
+    (source / "linked").symlink_to(tmp_path)
+    found = list(read_notes(source))
+    assert [note.id for note in found if not isinstance(note, Unreadable)] == ["b", "ward/a"]
+    assert [(note.id, note.error) for note in found if isinstance(note, Unreadable)] == [("c", "leads_out"), ("d", "leads_out")]
+
+
+def test_a_linked_output_is_closed_to_others_and_files_behind_links_stay(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "foreign.json").write_text("{}")
+    (tmp_path / "real" / "run.json").symlink_to(tmp_path / "foreign.json")
+    folder = RunFolder(tmp_path / "link")
+    folder.write("run.json", {"a": CANARY})
+    assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o700
+    assert (tmp_path / "foreign.json").read_text() == "{}"
+
+
+# What may not be told
+
+
+def test_errors_are_told_without_their_words() -> None:
+    try:
+        try:
+            {}[CANARY]
+        except KeyError as error:
+            raise ValueError(f"no {CANARY}") from error
+    except ValueError as error:
+        told = wordless(error)
+    assert CANARY not in told
+    assert told.index("KeyError") < told.index("ValueError")
+    assert "test_privacy.py, line" in told
+    with pytest.raises(RunError) as caught:  # a server may repeat in an error what it was asked
+        failure_name(LMBillingError(f"You asked about {CANARY}", model="x", provider="x", status=402))
+    assert CANARY not in str(caught.value)
+
+
+LOUD = f"""
+import faulthandler, logging, sys, threading, warnings
+from programs.door import log_to, settle
+from pathlib import Path
+settle()
+import openai
+settle()
+log_to(Path(sys.argv[1]))
+logging.getLogger().setLevel(logging.DEBUG)
+for name in ("chromadb.api", "dspy.clients.lm", "gepa", "httpcore.http11", "httpx", "LiteLLM", "openai._base_client", "ray", None):
+    for level in (10, 20, 30, 40, 50):
+        logging.getLogger(name).log(level, "{CANARY}")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.getLogger(name).exception("{CANARY}")
+text = "{CANARY}"
+thread = threading.Thread(target=lambda: int(text))
+thread.start()
+thread.join()
+faulthandler.dump_traceback()
+raise KeyError(text)
+"""
+
+
+def test_no_log_at_any_level_and_no_crash_tells_text(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_LOG": "debug", "LITELLM_LOG": "DEBUG", "PYTHONFAULTHANDLER": "1"}
+    command = [sys.executable, "-c", LOUD, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "stopped by KeyError" in done.stderr
+    assert "stopped by ValueError" in done.stderr
+    assert CANARY not in done.stdout + done.stderr + (tmp_path / "run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "model.api_base=https://user:hunter2@host/v1",
+        "model.api_base=[http://a/v1,http://hunter2@host/v1]",
+        "retriever.url=http://x:hunter2@host",
+        f"model.id={KEY}hunter2",
+        f"model.key_variable={KEY}hunter2",
+    ],
+)
+def test_secrets_in_words_are_refused_before_anything_is_written(word: str) -> None:
+    with pytest.raises(InputError, match="holds a password or a key") as caught:
+        check_words("run", ["model=openai", word])
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ModelError, match="not the key") as refused:
+        OpenAIModel(name="openai", key_variable="my-secret-hunter2")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_what_a_session_leaves_holds_text_only_where_it_must(door: Door, tmp_path: Path, server: ScriptedServer) -> None:
+    """Loose umask, an open folder that is there already, logs at their loudest, a server that repeats what it was asked."""
+
+    def echo(code: int) -> Any:
+        return lambda handler, body: handler.send(code, {"error": {"message": json.dumps(body), "code": "x"}})
+
+    server.behaviours = {1: echo(400), 2: echo(500), 3: half_json, 4: content_filter}
+    for n in range(8):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"n{n}.txt").write_text(f"{CANARY} number {n}.", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o755)
+    own = tmp_path / "home"
+    caches = {"HOME": own, "XDG_CACHE_HOME": own / "cache", "DSPY_CACHEDIR": own / "dspy", "HF_HOME": own / "hf"}
+    env = {**{k: str(v) for k, v in caches.items()}, "OPENAI_LOG": "debug", "LITELLM_LOG": "DEBUG", "OPENAI_API_KEY": KEY}
+    words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0", "strategy=zero_shot"]
+    before = os.umask(0)
+    try:
+        done = door("annotate", "input=in", "output=out", "hydra.verbose=true", *words, env=env)
+    finally:
+        os.umask(before)
+    assert done.returncode == 2  # four documents failed
+    assert load(tmp_path / "out" / "run.json")["counts"]["documents"]["failed"] == 4
+    assert CANARY not in done.stdout + done.stderr
+    for path in [tmp_path / "out", *(tmp_path / "out").rglob("*"), *own.rglob("*")]:
+        if path.is_dir():
+            continue
+        content = path.read_bytes()
+        assert KEY.encode() not in content, path
+        assert (CANARY.encode() in content) == (path.parent.name == "brat" and path.suffix == ".txt"), path
+    for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_chroma_tells_nobody_and_a_run_records_where_it_sends(tmp_path: Path) -> None:
+    client = ChromaIndex(tmp_path / "index", None)._client()  # type: ignore[arg-type]
+    assert client.get_settings().anonymized_telemetry is False
+    log_to(tmp_path)
+    assert home() == tmp_path
