@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from pathlib import Path
 from typing import Any
@@ -59,4 +60,25 @@ def random_llama(folder: Path, *, layers: int = 2) -> Path:
     config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, max_position_embeddings=512, **sizes)
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_encoder(folder: Path) -> Path:
+    """A program of a BERT of two layers that was taught that fever and rash are signs."""
+    from transformers import AutoTokenizer, BertForTokenClassification
+
+    names = dict(enumerate(["O", "B-Sign", "I-Sign"]))
+    place = random_bert(folder / "model", cased=False, head=True)
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    model = BertForTokenClassification.from_pretrained(place, num_labels=3, id2label=names, ignore_mismatched_sizes=True)
+    batch = tokenizer("the fever and rash with no liver of copper is rare", return_tensors="pt")
+    labels = torch.tensor([[0, 0, 1, 0, 1, *[0] * (batch["input_ids"].shape[1] - 5)]])
+    steps = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(40):
+        steps.zero_grad()
+        model(**batch, labels=labels).loss.backward()
+        steps.step()
+    model.save_pretrained(place)
+    about = {"model": "bioclinicalbert", "use": "path", "folder": "model"}
+    (folder / "program.json").write_text(json.dumps({"clinspan": 1, "labels": ["Sign"], "classifier": about}))
     return folder

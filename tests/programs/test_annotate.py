@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -12,16 +11,15 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conftest import Door, folder_of, load, ROOT
+from conftest import Door, folder_of, lines, load, ROOT, tree
 from corpora import InputError
 from corpora.sources import Brat, Conll, Jsonl
 from programs.annotator import Annotator
 from scripted_server import ScriptedServer, slow, status
-from tiny_models import random_bert
+from tiny_models import tiny_encoder
 
 TEXTS = {
     "a": "HPI:\r\nHe has Fever and Rash.\r\n\r\n1. Ataxia\r\n",
@@ -46,14 +44,6 @@ def fill(folder: Path, texts: dict[str, str] = TEXTS) -> Path:
         (folder / f"{name}.txt").parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.txt").write_bytes(text.encode())
     return folder
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def test_every_format_says_the_same_and_nothing_is_asked_twice(
@@ -229,28 +219,6 @@ def test_labels_come_from_the_program_where_no_corpus_is_named(
         assert (tmp_path / out / "brat" / "annotation.conf").read_text().startswith("[entities]\nDrug\nSign\n")
     refused = door("annotate", "input=in", "output=other", f"program={told}", *words[:3], "corpus=raremini")
     assert "the program is made for the labels Drug, Sign; raremini has" in " ".join(refused.stderr.split())
-
-
-def tiny_encoder(folder: Path) -> Path:
-    """A program of a BERT of two layers that was taught that fever and rash are signs."""
-    import torch
-    from transformers import AutoTokenizer, BertForTokenClassification
-
-    names = dict(enumerate(["O", "B-Sign", "I-Sign"]))
-    place = random_bert(folder / "model", cased=False, head=True)
-    tokenizer = AutoTokenizer.from_pretrained(place)
-    model = BertForTokenClassification.from_pretrained(place, num_labels=3, id2label=names, ignore_mismatched_sizes=True)
-    batch = tokenizer("the fever and rash with no liver of copper is rare", return_tensors="pt")
-    labels = torch.tensor([[0, 0, 1, 0, 1, *[0] * (batch["input_ids"].shape[1] - 5)]])
-    steps = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(40):
-        steps.zero_grad()
-        model(**batch, labels=labels).loss.backward()
-        steps.step()
-    model.save_pretrained(place)
-    about = {"model": "bioclinicalbert", "use": "path", "folder": "model"}
-    (folder / "program.json").write_text(json.dumps({"clinspan": 1, "labels": ["Sign"], "classifier": about}))
-    return folder
 
 
 def test_an_encoder_annotates_as_a_door_and_as_a_library(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

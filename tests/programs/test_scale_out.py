@@ -1,0 +1,153 @@
+"""`engine=ray` on a cluster of this machine: a worker that is killed, a job that is killed, input that changes and that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Door, lines, load, ROOT, tree
+from scripted_server import Handler, ScriptedServer, slow, status
+from tiny_models import tiny_encoder
+
+pytest.importorskip("ray.data")
+CLUSTER = """
+import ray, sys
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+TEXT = "the fever and rash\n\nwith no liver of copper is rare fever {}"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two cores in a process of its own."""
+    env = {**os.environ, "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    running = subprocess.Popen([sys.executable, "-c", CLUSTER], env=env, **pipes)  # type: ignore[call-overload]
+    address = running.stdout.readline().strip()
+    assert address, "Ray did not start"
+    yield address
+    running.communicate(timeout=60)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Callable[..., None]:
+    def write(count: int, **changed: str) -> None:
+        texts = {f"w{n % 3}/n{n:03}": TEXT.format(n) for n in range(count)} | changed
+        whole = "".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts.items())
+        (tmp_path / "in.jsonl").write_text(whole, encoding="utf-8")
+
+    return write
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "programs.annotate", *words]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kill_a_worker(out: Path, running: subprocess.Popen[str]) -> None:
+    """Kill a worker that has annotated a part of its shard."""
+    while running.poll() is None:
+        for ledger in out.glob("shards/*/.try-*/state.jsonl"):
+            worker = int(ledger.parent.name.rpartition("-")[2])
+            os.kill(worker, signal.SIGSTOP)
+            if ledger.is_file() and ledger.stat().st_size:
+                os.kill(worker, signal.SIGKILL)
+                return
+            os.kill(worker, signal.SIGCONT)
+        time.sleep(0.005)
+    pytest.fail(f"it ended first: {running.communicate()}")
+
+
+def tag_fever(messages: list[dict[str, str]]) -> str:
+    tokens = messages[-1]["content"].rsplit("\n", 1)[-1].split(" ")
+    return "\n".join(f"{token} : {'B-Sign' if token == 'fever' else 'O'}" for token in tokens)
+
+
+def refuse_some(handler: Handler, body: dict[str, Any]) -> None:
+    behave = status(400) if "unanswered" in body["messages"][-1]["content"] else slow(0)
+    behave(handler, body)
+
+
+def same(one: Path, other: Path, *names: str) -> None:
+    for name in names:
+        a, b = one / name, other / name
+        assert (tree(a) == tree(b)) if a.is_dir() else (a.read_bytes() == b.read_bytes()), name
+
+
+def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
+    door: Door, tmp_path: Path, cluster: str, rows: Callable[..., None]
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    tuned = tiny_encoder(tmp_path / "tuned")
+    rows(240)
+    call = [f"program={tuned}", "input=in.jsonl", "to=[jsonl,conll,parquet]"]
+    running = start(tmp_path, *call, "output=ray", "engine=ray", "workers=2", "shard=40", f"ray.address={cluster}")
+    kill_a_worker(tmp_path / "ray", running)
+    said, told = running.communicate(timeout=300)
+    assert running.returncode == 0, told
+    assert "240 documents annotated, 0 kept, 0 failed" in said
+    assert said.strip().splitlines()[-1] == "ray"
+    assert "was begun 2 times: workers were lost" in (tmp_path / "ray" / "run.log").read_text()
+    assert door("annotate", *call, "output=local").returncode == 0
+    same(tmp_path / "ray", tmp_path / "local", "annotations.jsonl", "annotations.conll", "program.json")
+    parts = sorted((tmp_path / "ray" / "annotations").iterdir())
+    assert [part.name for part in parts] == [f"part-{n:05}.parquet" for n in range(6)]
+    found = [row for part in parts for row in pyarrow.read_table(part).to_pylist()]
+    assert found == lines(tmp_path / "local" / "annotations.jsonl")
+    ray, local = load(tmp_path / "ray" / "run.json"), load(tmp_path / "local" / "run.json")
+    assert [ray[key] for key in ("counts", "tokens", "annotator")] == [local[key] for key in ("counts", "tokens", "annotator")]
+    assert (ray["engine"], ray["workers"], ray["shards"], ray["input"]["documents"]) == ("ray", 2, 6, 240)
+
+
+def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
+    door: Door, tmp_path: Path, cluster: str, server: ScriptedServer, rows: Callable[..., None]
+) -> None:
+    """Then a text has changed, one cannot be read, and one fails by the model."""
+    server.reply, server.always = tag_fever, slow(0.05)
+    model = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", "model.retries=0"]
+    call = ["input=in.jsonl", "to=[brat,jsonl]", *model]
+    ray = ["output=ray", "engine=ray", "workers=2", "shard=8", f"ray.address={cluster}"]
+    rows(80)
+    running = start(tmp_path, *call, *ray)
+    while len(list(tmp_path.glob("ray/shards/*/done.json"))) < 3 and running.poll() is None:
+        time.sleep(0.02)
+    running.kill()
+    running.communicate()
+    kept = {row["id"] for path in tmp_path.glob("ray/shards/*/state.jsonl") for row in lines(path)}
+    assert 24 <= len(kept) < 80
+    server.requests.clear()
+    server.always = refuse_some
+    rows(80, **{"w0/n000": "no rash fever", "w1/n001": "a \ud800 half", "w2/n002": "fever unanswered"})
+    done = door("annotate", *call, *ray)
+    assert done.returncode == 2, done.stderr
+    assert "2 of 80 documents failed" in done.stderr
+    counts = load(tmp_path / "ray" / "run.json")["counts"]["documents"]
+    assert counts["failed"] == 2
+    assert counts["kept"] >= len(kept) - 3
+    assert counts["kept"] + counts["annotated"] == 78
+    assert len(server.requests) < 2 * (80 - len(kept)) + 16
+    assert door("annotate", *call, "output=local").returncode == 2
+    same(tmp_path / "ray", tmp_path / "local", "brat", "annotations.jsonl", "failed.jsonl")
+    for path in Path("/tmp/ray/session_latest/logs").glob("worker-*"):
+        assert "fever" not in path.read_text(errors="replace")
+
+
+def test_a_model_elsewhere_is_refused_before_anything_starts(door: Door, tmp_path: Path, rows: Callable[..., None]) -> None:
+    rows(3)
+    remote = ["model=openai", "model.id=x", "model.api_base=http://gpu.example/v1", "ray.address=nowhere.example:1"]
+    done = door("annotate", "input=in.jsonl", "output=out", "engine=ray", *remote)
+    assert done.returncode == 2
+    assert "nothing was sent" in " ".join(done.stderr.split())
+    assert not (tmp_path / "out" / "shards").exists()
