@@ -50,11 +50,6 @@ def steps(page: str) -> Iterator[Step]:
             yield from _commands(match["body"].split("\n"), line)
 
 
-def unrun(page: str) -> list[tuple[int, str]]:
-    """The blocks that are marked as not run: line and reason."""
-    return [(page.count("\n", 0, m.start("body")) + 1, m["why"]) for m in _FENCE.finditer(page) if m["why"]]
-
-
 def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
     command: list[str] = []
     shown: list[str] = []
