@@ -15,10 +15,11 @@ import lms
 from corpora import Corpus, InputError, Sentence
 from corpora.bio import bio_classes
 from corpora.viterbi import Lattice
+from lms.memory import OutOfMemoryError
 from programs.assemble import choose_sentences, load_corpus
 from programs.compiled import check_labels, CLASSIFIER, dump_classifier, read_program
 from programs.door import build
-from programs.predict import blank_record
+from programs.predict import blank_record, failed_record
 from programs.scoring import Metric
 from programs.tracing import traced
 
@@ -78,9 +79,18 @@ class ClassifierAsker:
         for start in range(0, len(todo), self._size):
             group = todo[start : start + self._size]
             with self._turn, traced("classify", sentences=len(group)):
-                readings = self.classifier.classify([s.words for s in group])
+                readings = self._readings(group)
             for sentence, reading in zip(group, readings, strict=True):
-                yield sentence, tagged(sentence, reading, self._lattice)
+                read = reading is not None
+                yield sentence, tagged(sentence, reading, self._lattice) if read else failed_record(sentence, "out_of_memory")
+
+    def _readings(self, group: Sequence[Sentence]) -> list[Reading | None]:
+        """What the model says of each; None of one that memory does not hold even alone."""
+        try:
+            return [*self.classifier.classify([sentence.words for sentence in group])]
+        except OutOfMemoryError:
+            middle = len(group) // 2
+            return [None] if len(group) == 1 else [*self._readings(group[:middle]), *self._readings(group[middle:])]
 
 
 def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""One bench for all faults, and the table of what became of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faults.bench import Bench, Told
+from faults.nursery import Nursery
+from faulty_server import FaultyServer
+
+ALL = os.environ.get("CLINSPAN_FAULTS") == "all"
+_told: list[Told] = []
+
+
+@pytest.fixture(scope="session")
+def whole_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Begun at the first fault."""
+    nursery = Nursery(tmp_path_factory.mktemp("said"))
+    server = FaultyServer()
+    yield Bench(tmp_path_factory.mktemp("faults"), nursery, server, _told)
+    nursery.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def bench(whole_bench: Bench) -> Bench:
+    """The bench, with a server that is well."""
+    whole_bench.server.heal()
+    return whole_bench
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the long ones unless all are asked for."""
+    for item in items:
+        if item.get_closest_marker("long_fault") and not ALL:
+            item.add_marker(pytest.mark.skip(reason="one of many: CLINSPAN_FAULTS=all runs it"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what became of each fault; with CLINSPAN_FAULTS_TABLE=FILE as Markdown into a file too."""
+    if not _told:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("faults")
+    for told in _told:
+        write(f"{told.group:<12} {told.fault:<62} {told.outcome:<34} lost {told.lost}")
+    write(
+        f"{len(_told)} faults, {sum(not told.lost for told in _told)} survived, {sum(told.lost for told in _told)} sentences lost"
+    )
+    if file := os.environ.get("CLINSPAN_FAULTS_TABLE"):
+        lines = ["| what | fault | what happens | lost |", "|---|---|---|---|"]
+        lines += [f"| {told.group} | {told.fault} | {told.outcome} | {told.lost} |" for told in _told]
+        Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8")
