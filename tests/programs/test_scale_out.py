@@ -25,13 +25,14 @@ ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=Fal
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
+QUIET = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 TEXT = "the fever and rash\n\nwith no liver of copper is rare fever {}"
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of two cores in a process of its own."""
-    env = {**os.environ, "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    env = {**os.environ, **QUIET}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     running = subprocess.Popen([sys.executable, "-c", CLUSTER], env=env, **pipes)  # type: ignore[call-overload]
     address = running.stdout.readline().strip()
@@ -52,7 +53,7 @@ def rows(tmp_path: Path) -> Callable[..., None]:
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "programs.annotate", *words]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    env = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -130,7 +131,7 @@ def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
     server.requests.clear()
     server.always = refuse_some
     rows(80, **{"w0/n000": "no rash fever", "w1/n001": "a \ud800 half", "w2/n002": "fever unanswered"})
-    done = door("annotate", *call, *ray)
+    done = door("annotate", *call, *ray, env=QUIET)
     assert done.returncode == 2, done.stderr
     assert "2 of 80 documents failed" in done.stderr
     counts = load(tmp_path / "ray" / "run.json")["counts"]["documents"]
