@@ -20,6 +20,7 @@ from programs.assemble import Said
 from programs.deliveries import check_formats, Delivery
 from programs.door import log_to, open_door
 from programs.errors import RunError, writing
+from programs.following import followed
 from programs.loading import annotator_settings, build_annotator
 from programs.locks import LOCK, one_writer
 from programs.records import environment, now, recorded, RunFolder, write_whole
@@ -58,7 +59,7 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         record["input"]["documents"] = sum(1 for _ in notes())
     folder.write("run.json", record)
     log = log_to(folder.path)
-    with recorded(folder, record, log):
+    with followed(config, folder, record, door="annotate"), recorded(folder, record, log):
         work = Work(config=config, said=said, to=to, folder=folder, record=record, log=log)
         facts, tally = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
         record |= {"status": "finished", "ended": now(), **_counted(tally)}

@@ -58,7 +58,7 @@ def without_followers(config: Any) -> Any:
 def _about(record: dict[str, Any]) -> dict[str, Any]:
     chosen = {f"clinspan.{key}": str(option) for key, option in record["choices"].items()}
     commit = (record.get("git") or {}).get("commit")
-    return {**chosen, "clinspan.seed": record["seed"], **({"clinspan.git_commit": commit} if commit else {})}
+    return {**chosen, "clinspan.seed": record["config"]["seed"], **({"clinspan.git_commit": commit} if commit else {})}
 
 
 def _outcome(record: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from conftest import records
 from corpora.sources import RareMini
 from otlp_collector import collector
 from programs import tracing
+from programs.annotate import execute as annotate
+from programs.door import compose
 from programs.errors import RunError
 from programs.member import _lookup
+from programs.records import RunFolder
 from runs_in_process import run_here
 from scripted_server import Handler, ScriptedServer
 
@@ -71,6 +74,17 @@ def test_a_span_for_the_run_and_one_for_each_request_none_with_text(
     said = " ".join(span.to_json() for span in spans)
     assert quoted(said, words) == set()
     assert not any(row["id"] in said or f'"{row["document"]}"' in said for row in records(tmp_path / "run"))
+
+
+def test_an_annotation_is_traced_without_its_notes(tmp_path: Path, server: ScriptedServer, kept: InMemorySpanExporter) -> None:
+    note = tmp_path / "notes" / "bed-three.txt"
+    note.parent.mkdir()
+    note.write_text("Galactosialidosis was suspected. Thrombocytopenia followed.", encoding="utf-8")
+    config, _, _ = compose("annotate", served(server, "tracing=otel", f"input={note.parent}"))
+    annotate(config, RunFolder(tmp_path / "out"), ["jsonl"])
+    said = " ".join(span.to_json() for span in kept.get_finished_spans())
+    assert [span.name for span in kept.get_finished_spans()].count("chat hosted_vllm/m") == 2 and "clinspan.annotate" in said
+    assert not any(word in said for word in ("Galactosialidosis", "Thrombocytopenia", "bed-three"))
 
 
 def test_an_untraced_run_begins_no_span_and_tells_dspy_nothing(
