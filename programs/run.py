@@ -104,13 +104,17 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
     record = _begun(folder)
+    _move(record["config"], config)
     began = OmegaConf.create({**record["config"], "resume": None, **followers(config, given())})
     assert isinstance(began, DictConfig)
     if promptless := _promptless(began, record["choices"], door):
         refuse_prompt_keys(given(), what=promptless)
     asked = _settings(config)
     defaults = _settings(_defaults(door))
+    same = {group for group in given() if choices().get(group, "") == record["choices"].get(group)}
     for key, value in _settings(began).items():
+        if key.split(".")[0] in same and key not in given():
+            continue  # the option's own default, where the run has that option
         if asked.get(key) not in (value, defaults.get(key)):
             remedy = "Leave the setting out: a resumed run keeps its own."
             raise InputError(f"the run began with {key}={value}, now {key}={asked.get(key)} is given", path=path, remedy=remedy)
@@ -124,6 +128,15 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     record.pop("reason", None)
     record.setdefault("resumed", []).append(now())
     return folder, began, record
+
+
+def _move(began: dict[str, Any], config: DictConfig) -> None:
+    """Let a run that is resumed ask the same models at other servers: where a model answers says nothing of what it says."""
+    for group in ("model", "reflection_model"):
+        if f"{group}.api_base" in given() and "api_base" in (began.get(group) or {}):
+            plain = OmegaConf.to_container(config[group], resolve=True)
+            assert isinstance(plain, dict)
+            began[group]["api_base"] = plain["api_base"]
 
 
 def _promptless(config: DictConfig, chosen: Mapping[str, str], door: str) -> str | None:

@@ -1,0 +1,74 @@
+"""Runs on models behind servers: what is recorded of requests, and what a change of servers changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lms
+from conftest import Door, folder_of, load
+from corpora.sources import RareMini
+from lms import OpenAIModel
+from lms.audit import audit_to
+from programs.errors import RunError
+from programs.formats import Entities
+from programs.loading import load_annotator
+from programs.predict import Asker
+from programs.tagger import Tagger
+from runs_in_process import run_here
+from scripted_server import ScriptedServer, status
+
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+
+
+@pytest.fixture(autouse=True)
+def nowhere() -> Iterator[None]:
+    yield
+    audit_to(None)
+
+
+def test_each_question_about_a_sentence_is_in_the_audit_with_its_document(server: ScriptedServer, tmp_path: Path) -> None:
+    audit_to(tmp_path)
+    server.reply = lambda messages: "[]"
+    corpus = RareMini(labels=NAMES, definitions={}).load()
+    sentences = list(corpus.sentences("dev"))[:12:4]
+    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"http://0.0.0.0:{server.server_address[1]}/v1"))
+    asker = Asker(tagger=Tagger("Tag."), lm=lm, adapter=Entities(labels=corpus.labels, per_type=True), concurrency=3)
+    assert all(record["error"] is None for _, record in asker.tag_all(sentences))
+    rows = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert sorted(row["documents"][0] for row in rows) == sorted([s.document for s in sentences] * len(NAMES))
+    assert {(row["sentences"], row["outcome"]) for row in rows} == {(1, "answered")}
+
+
+def test_who_annotated_does_not_depend_on_where(server: ScriptedServer) -> None:
+    one, several = f"{server.address}/v1", f"[{server.address}/v1,http://127.0.0.1:9/v1]"
+    words = ["model.id=x", "strategy=zero_shot"]
+    found = [
+        load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=[*words, f"model.api_base={where}"])
+        for where in (one, several)
+    ]
+    assert found[0].facts.by == found[1].facts.by
+    assert found[0].facts.model == found[1].facts.model
+
+
+def test_a_run_goes_on_at_another_server(server: ScriptedServer, door: Door, tmp_path: Path) -> None:
+    server.behaviours = {3: status(500)}
+    words = [
+        "model=openai",
+        "model.id=x",
+        "model.api_base=http://127.0.0.1:9/v1",
+        "model.retries=0",
+        "limit=4",
+        "strategy=zero_shot",
+    ]
+    with pytest.raises(RunError, match="sentences in a row failed"):
+        run_here(tmp_path / "run", *words)
+    folder = folder_of(door("run", f"resume={tmp_path / 'run'}", "model=openai", f"model.api_base={server.address}/v1"))
+    record = load(folder / "run.json")
+    assert record["config"]["model"]["api_base"] == f"{server.address}/v1"
+    assert (record["model"]["id"], record["counts"]["failed"]) == ("hosted_vllm/x", 1)
+    refused = door("run", f"resume={folder}", "model=openai", "model.id=y")
+    assert "the run began with model.id=x" in refused.stderr
