@@ -1,0 +1,48 @@
+"""What annotating many notes costs, from paces, token counts and prices; docs/annotate-a-million-notes.md is made of it."""
+
+from __future__ import annotations
+
+import math
+
+
+def worker_hours(sentences: float, pace: float) -> float:
+    """How long one worker takes.
+
+    Args:
+        sentences: How many there are.
+        pace: Sentences a second of one worker.
+
+    Raises:
+        ValueError: The pace is not positive.
+
+    >>> worker_hours(7_200, 2.0)
+    1.0
+    """
+    if pace <= 0:
+        raise ValueError("a pace is positive")
+    return sentences / pace / 3600
+
+
+def workers_for(hours: float, days: float) -> int:
+    """How many workers do this many hours of one worker's work in so many days.
+
+    >>> workers_for(169, 7), workers_for(168, 7)
+    (2, 1)
+    """
+    return math.ceil(hours / (24 * days))
+
+
+def dollars(sentences: float, tokens: tuple[float, float], price: tuple[float, float], *, batch: bool = False) -> float:
+    """What a server asks.
+
+    Args:
+        sentences: How many there are.
+        tokens: Of the prompt and of the answer, a sentence.
+        price: US dollars for a million prompt and a million answer tokens.
+        batch: By the Batch API, at half the price.
+
+    >>> dollars(1_000_000, (700, 40), (10.0, 30.0)), dollars(1_000_000, (700, 40), (10.0, 30.0), batch=True)
+    (8200.0, 4100.0)
+    """
+    whole = sentences * sum(n * usd for n, usd in zip(tokens, price, strict=True)) / 1e6
+    return whole / 2 if batch else whole
