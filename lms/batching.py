@@ -58,9 +58,10 @@ class Batcher(Generic[Job, Result]):
         def leave() -> None:
             nonlocal left
             with self._changed:
-                left -= 1
-                self._expected -= 1
-                self._changed.notify_all()
+                if left:  # else they were given up, and are no longer counted
+                    left -= 1
+                    self._expected -= 1
+                    self._changed.notify_all()
 
         with self._changed:
             self._expected += threads
@@ -69,6 +70,7 @@ class Batcher(Generic[Job, Result]):
         finally:
             with self._changed:
                 self._expected -= left
+                left = 0
                 self._changed.notify_all()
 
     def submit(self, job: Job) -> Result:

@@ -81,8 +81,10 @@ class ClassifierAsker:
             with self._turn, traced("classify", sentences=len(group)):
                 readings = self._readings(group)
             for sentence, reading in zip(group, readings, strict=True):
-                read = reading is not None
-                yield sentence, tagged(sentence, reading, self._lattice) if read else failed_record(sentence, "out_of_memory")
+                if reading is None:
+                    yield sentence, failed_record(sentence, "out_of_memory")
+                else:
+                    yield sentence, tagged(sentence, reading, self._lattice)
 
     def _readings(self, group: Sequence[Sentence]) -> list[Reading | None]:
         """What the model says of each; None of one that memory does not hold even alone."""

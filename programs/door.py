@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -88,7 +88,7 @@ def open_door(
     except KeyboardInterrupt as error:
         way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
         print(f"clinspan: interrupted; what was computed is on disk, go on with {way}", file=sys.stderr)
-        sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
+        end_now(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
     if Sweeps.absent and not Sweeps.ran:
@@ -109,6 +109,16 @@ def end_orderly() -> None:
 
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, end)
+
+
+def end_now(code: int) -> NoReturn:
+    """End the process; Python would wait for threads whose requests are under way, for as long as a server lets them."""
+    if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
+        sys.exit(code)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def watch_sweeps(words: list[str]) -> None:

@@ -55,12 +55,15 @@ class Asker:
         Raises:
             RunError: Every further sentence would fail too.
         """
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        pool = ThreadPoolExecutor(self.concurrency)
+        try:
             for group in self._groups(sentences):
                 waiting = yield from self._tag_group(pool, group)
                 while waiting:
                     self._fetch()
                     waiting = yield from self._tag_group(pool, waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interruption waits for no server
 
     def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
         """What is sent off together: for a local model as many as it takes, alike in length; else all."""

@@ -10,7 +10,7 @@ import lms
 from corpora import InputError
 
 _GROUPS = ("strategy", "format", "prompt", "retriever")
-PROMPT_KEYS = frozenset((*_GROUPS, "alignment", "label_order", "label_wording", "constrained", "draft", "stop_after"))
+PROMPT_KEYS = frozenset((*_GROUPS, "alignment", "label_order", "label_wording", "constrained", "draft"))
 """Groups and keys that mean something only to models that answer prompts."""
 AnySpec = lms.ModelSpec | lms.ClassifierModel
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import threading
 import time
 
 import pytest
 
 from faults.bench import annotated, Bench, rows, tree
 from faults.nursery import until
+from faulty_server import held
 from scripted_server import slow
 
 KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
@@ -83,6 +85,25 @@ def test_a_run_that_is_stopped_for_a_while_finishes(bench: Bench) -> None:
     ended = running.wait()
     assert ended.code == 0, ended.err
     bench.note("run", "SIGSTOP for longer than the time-out, SIGCONT", "goes on by itself", bench.lost(folder, "remote"))
+
+
+@pytest.mark.parametrize("number", [INT, pytest.param(TERM, marks=pytest.mark.long_fault)])
+def test_an_interruption_does_not_wait_for_a_server(bench: Bench, number: int) -> None:
+    bench.whole("remote")
+    bench.server.heal()
+    gate = threading.Event()
+    bench.server.always = held(gate)
+    folder = bench.fresh("hurt")
+    running = bench.nursery.begin("run", *bench.words("remote"), "model.timeout=300", f"hydra.run.dir={folder}", cwd=bench.root)
+    until(lambda: len(bench.server.requests) == 2)
+    running.send(number)
+    ended = running.wait()
+    assert (ended.code, ended.clear) == (CODES[number], True), ended.err
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    gate.set()
+    bench.server.heal()
+    assert bench.run(f"resume={folder}").code == 0
+    bench.note("run", f"{named(number)} while a server lets requests wait", "ends at once, goes on", bench.lost(folder, "remote"))
 
 
 @pytest.mark.parametrize("kind", ["local", "classifier"])

@@ -92,3 +92,11 @@ def test_without_expectations_a_lone_request_is_answered() -> None:
     threading.Thread(target=work, daemon=True).start()
     assert done.wait(5)
     assert results == [70]
+
+
+def test_threads_that_were_given_up_are_not_counted_twice() -> None:
+    batcher = build([])
+    with batcher.expect(2) as leave:
+        leave()
+    leave()
+    assert batcher._expected == 0
