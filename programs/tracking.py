@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from corpora import InputError
+from lms.audit import audited
 from lms.hosts import check_address, host_outside
 from programs.errors import RunError
 from programs.records import RunFolder
@@ -156,12 +157,21 @@ class MlflowRun:
             self._client.set_tag(run, key, value)
         self._tell(figures=[(key, value, 0) for key, value in figures_of(self._record, scores).items()])
         self._tell(figures=histories_of(self._record))
-        for name in filter(self._has, _FILES):
-            self._client.log_artifact(run, str(self._folder.path / name))
+        names = list(filter(self._has, _FILES))
+        size = sum((self._folder.path / name).stat().st_size for name in names)
+        with self._audited(size=size, sentences=int(scores.get("sentences", 0))):
+            for name in names:
+                self._client.log_artifact(run, str(self._folder.path / name))
         if self._has("run.json"):
             told = (self._folder.path / "run.json").read_text(encoding="utf-8")
             self._client.log_text(run, without_credentials(told), "run.json")
         self._client.set_terminated(run, status=status)
+
+    def _audited(self, *, size: int, sentences: int) -> AbstractContextManager[Any]:
+        """Have `audit.jsonl` say that files which quote the corpus leave this machine, if they do."""
+        if store_host(self._place) is None:
+            return nullcontext()
+        return audited(self._place, model="tracking=mlflow", size=size, documents=(), sentences=sentences)
 
     def _has(self, name: str) -> bool:
         return (self._folder.path / name).is_file()

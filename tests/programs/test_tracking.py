@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from conftest import load
 from corpora import InputError
+from lms.hosts import host_outside
 from programs.errors import RunError
 from programs.privacy import check_texts
 from programs.records import RunFolder
@@ -82,8 +84,9 @@ class Tracker(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("0.0.0.0", 0), _Handler)
         self.gone = False
+        self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, Any]] = []
 
 
@@ -95,6 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def do_PUT(self) -> None:
+        self.server.files[self.path.rsplit("/", 1)[-1]] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(None)
 
     def answer(self, body: Any) -> None:
         if self.server.gone:
@@ -116,24 +123,40 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing on the tests' output."""
 
 
-def test_a_server_that_goes_away_in_between_costs_a_warning(
-    tmp_path: Path, server: ScriptedServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    tracker = Tracker()
-    threading.Thread(target=tracker.serve_forever, daemon=True).start()
+    running = Tracker()
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
 
+
+def test_a_server_elsewhere_gets_files_that_may_go_there_and_the_audit_says_so(
+    tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any
+) -> None:
+    host = socket.gethostbyname(socket.gethostname())
+    if host_outside(f"http://{host}") is None:
+        pytest.skip("this machine has no address but its own")
+    address = f"http://{host}:{tracker.server_address[1]}"
+    run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}", "corpus.phi=false"))
+    assert tracker.files["predictions.jsonl"] == (tmp_path / "run" / "predictions.jsonl").read_bytes()
+    assert json.loads(tracker.files["run.json"])["tracking"] == {"store": address, "run": "r1"}
+    (line,) = [json.loads(line) for line in (tmp_path / "run" / "audit.jsonl").read_text().splitlines()]
+    assert line["model"] == "tracking=mlflow" and line["sentences"] == 3 and line["outcome"].strip() == "answered"
+
+
+def test_a_server_that_goes_away_in_between_costs_a_warning(
+    tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     def last(messages: list[dict[str, str]]) -> str:
         tracker.gone = True
         return "Fever : O"
 
     server.reply = last
     address = f"http://127.0.0.1:{tracker.server_address[1]}"
-    try:
-        record = run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}"))
-    finally:
-        tracker.shutdown()
-        tracker.server_close()
+    record = run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}"))
     assert record["status"] == "finished" and load(tmp_path / "run" / "scores.json")["sentences"] == 3
     told = capfd.readouterr().err
     assert f"clinspan: the store of tracking=mlflow at {address} cannot be used" in told and "has everything" in told
