@@ -54,7 +54,8 @@ def check_address(address: str, key: str) -> str:
     except ValueError:
         sound = False
     if not sound or _ODD.search(address):
-        raise ModelError(f"{key}={address} is no address: it reads http://HOST:PORT/... or https://...")
+        shown = re.split(r"[?#]", address)[0]  # behind them there may be a key
+        raise ModelError(f"{key}={shown} is no address: it reads http://HOST:PORT/... or https://... and has no ? or #")
     return address
 
 

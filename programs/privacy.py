@@ -15,7 +15,11 @@ from corpora import Corpus, InputError
 from lms.hosts import ask_directly, check_address, host_outside
 from programs.errors import RunError
 
-_SECRET = re.compile(r"://[^/\s]*@|\bsk-(?=\S*\d)[A-Za-z0-9_-]{20,}")  # OpenAI's keys begin so
+_SECRET = re.compile(
+    r"://[^/\s]*@"  # user and password of an address
+    r"|[?&](api[-_]?key|key|token|sig|code)="  # a key in its query
+    r"|\bsk-(?=\S*\d)[A-Za-z0-9_-]{20,}"  # as OpenAI's keys begin
+)
 
 
 def check_privacy(corpus: Corpus, what: str, host: str | None, allow_remote: bool) -> None:

@@ -370,6 +370,7 @@ def test_no_log_at_any_level_and_no_crash_tells_text(tmp_path: Path) -> None:
         "model.api_base=https://user:hunter2@host/v1",
         "model.api_base=[http://a/v1,http://hunter2@host/v1]",
         "retriever.url=http://x:hunter2@host",
+        "model.api_base=https://host/v1?api-key=hunter2",
         f"model.id={KEY}hunter2",
         f"model.key_variable={KEY}hunter2",
     ],
@@ -415,6 +416,16 @@ def test_what_a_session_leaves_holds_text_only_where_it_must(door: Door, tmp_pat
         assert (CANARY.encode() in content) == (path.parent.name == "brat" and path.suffix == ".txt"), path
     for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_no_answer_is_kept_in_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://x.openai.azure.com")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
+    served = OpenAIModel(name="openai", id="x", api_base="http://127.0.0.1:1/v1")
+    for spec in (served, AzureModel(name="gpt4"), lms.ReplayModel()):
+        lm = lms.build(spec)
+        assert lm.cache is False
+        assert lm.copy(rollout_id=1, temperature=1.0).cache is False  # as optimizers ask a writing model for another answer
 
 
 def test_chroma_tells_nobody_and_a_run_records_where_it_sends(tmp_path: Path) -> None:
