@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
 
 from corpora import Entity, InputError
 from corpora.annotated import file_name
 from corpora.bio import Policies, tag_sentences
-from corpora.brat import brat_type
+from corpora.brat import brat_type, parse_annotations, write_brat
+from corpora.build import build_corpus, build_document, Cutting
 from corpora.clinical import clinical_sentences
+from corpora.conll import shown_word, write_conll
+from corpora.jsonl import write_jsonl
 from corpora.notes import Note, read_notes, Unreadable
 from corpora.raredis import protocol_tags
 from corpora.sources import Brat, Conll, Jsonl
@@ -107,8 +114,6 @@ def test_paths_have_an_end() -> None:
 
 
 def test_columns_hold_any_token_and_never_begin_a_document(tmp_path: Path) -> None:
-    from corpora.conll import write_conll
-
     text = "-DOCSTART- a\tb \u2028 x"
     spans = [[0, 10], [11, 14], [15, 16], [17, 18]]
     corpus = jsonl(
@@ -123,8 +128,6 @@ def test_columns_hold_any_token_and_never_begin_a_document(tmp_path: Path) -> No
 
 
 def test_labels_with_blanks_survive_brat_as_brat_can_have_them(tmp_path: Path) -> None:
-    from corpora.brat import write_brat
-
     corpus = jsonl(tmp_path, '{"id": "a", "text": "fever", "entities": [{"label": "Rare Disease", "start": 0, "end": 5}]}')
     write_brat(corpus, tmp_path / "brat")
     (sentence,) = Brat(path=str(tmp_path / "brat")).load().sentences("test")
@@ -145,8 +148,6 @@ def cut_clinical(text: str) -> None:
 
 
 def brat_relation(n: int) -> None:
-    from corpora.brat import parse_annotations
-
     with pytest.raises(InputError):
         parse_annotations("R1\ta " + ":T" * n + "\n", Path("a.ann"))
 
@@ -178,3 +179,33 @@ def test_time_grows_as_the_input(name: str) -> None:
         return time.process_time() - began
 
     assert seconds(4 * n) < 10 * seconds(n) + 0.5
+
+
+signs = st.one_of(
+    st.sampled_from(" \t\r\n\x0b\x0c\x85\xa0\u2028\ufeff.-*|<>&"), st.characters(codec="utf-8", exclude_characters="\0")
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(signs, max_size=30), min_size=1, max_size=3), st.randoms(use_true_random=False))
+def test_any_corpus_is_the_same_after_jsonl_conll_and_brat(tmp_path: Path, texts: list[str], chance: Random) -> None:
+    documents = []
+    for number, text in enumerate([*texts, "end ."]):
+        cut = Cutting()(text)
+        entities = [
+            Entity(chance.choice(["Sign", "Rare Disease"]), ((t.start, t.end),))
+            for row in cut
+            for t in row
+            if chance.random() < 0.5
+        ]
+        documents.append(build_document(f"d{number}", text, entities, cutting=Cutting(), policies=Policies())[0])
+    corpus = build_corpus("c", {"test": documents})
+    for writer in (write_jsonl, write_conll, write_brat):
+        writer(corpus, tmp_path / writer.__name__)
+    before = list(corpus.sentences("test"))
+    assert Jsonl(path=str(tmp_path / "write_jsonl")).load().splits == corpus.splits
+    back = list(Conll(path=str(tmp_path / "write_conll"), scheme="IOB2").load().sentences("test"))
+    assert [(s.words, s.tags) for s in back] == [(tuple(map(shown_word, s.words)), s.tags) for s in before]
+    standoff = {s.id: s for s in Brat(path=str(tmp_path / "write_brat")).load().sentences("test")}
+    assert all(standoff[s.id].words == s.words and standoff[s.id].tags == tuple(map(brat_type, s.tags)) for s in before)
+    shutil.rmtree(tmp_path / "write_brat")
