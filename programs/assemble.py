@@ -193,7 +193,7 @@ def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any
 
 
 def program_settings(config: DictConfig, said: Said | None = None) -> tuple[DictConfig, dict[str, str]]:
-    """The config with the settings and the adapter of the program that it names, and the options of its groups that those are.
+    """The config with the settings and trained weights of the program that it names, and the options of its groups.
 
     What the user has said, by default on the command line, goes before the program's own.
     """
@@ -206,8 +206,10 @@ def program_settings(config: DictConfig, said: Said | None = None) -> tuple[Dict
         return with_classifier(config, path, content, said)
     settings = member_states(content)[0]["settings"]
     own, chosen = with_settings(config, settings, said.keys)
-    if settings.get("adapter", {}).get("model") == own.model.name and own.model.get("adapter", "") is None:
-        own.model.adapter = str(adapter_folder(path, settings))
+    trained = settings.get("adapter", {})
+    use = "path" if trained.get("use") == "path" else "adapter"
+    if trained.get("model") == own.model.name and own.model.get(use, "") is None:
+        own.model[use] = str(adapter_folder(path, settings))
     return own, chosen
 
 

@@ -113,6 +113,17 @@ def classifier_model(path: Path, content: Mapping[str, Any]) -> tuple[str, dict[
     return str(about["model"]), keys
 
 
+def trained_weights(spec: lms.LocalModel, *, folder: str, revision: str | None) -> dict[str, Any]:
+    """What a program's settings say, under `adapter`, of the weights that were trained for it.
+
+    Args:
+        spec: The trained model.
+        folder: Where they are, from where the program is.
+        revision: The model's, with them.
+    """
+    return {"folder": folder, "model": spec.name, "id": revision, "use": "adapter" if spec.adapter else "path"}
+
+
 def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
     """Where the weights of a program are: beside it, or beside the candidates that it is one of.
 

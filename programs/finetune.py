@@ -17,7 +17,7 @@ from corpora import Corpus, InputError, Sentence
 from lms.classifier import with_base
 from lms.weights import find_weights
 from programs.assemble import build_program, choose_sentences, load_corpus, Said
-from programs.compiled import dump_classifier, dump_program
+from programs.compiled import dump_classifier, dump_program, trained_weights
 from programs.door import build, log_to, open_door, output_folder
 from programs.errors import RunError
 from programs.following import followed
@@ -62,7 +62,11 @@ def instructed(config: DictConfig, options: Options, folder: RunFolder, record: 
     train, dev = collect_records(config, spec, folder, record)
     log.info("training %s on %d records, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
-        return tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
+        result = tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
+    content, model = folder.read("program.json"), result.model
+    content["settings"]["adapter"] = trained_weights(model, folder=result.folder.name, revision=find_weights(model).revision)
+    folder.write("program.json", content)
+    return result
 
 
 def classifier(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:

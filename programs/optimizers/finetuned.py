@@ -10,6 +10,7 @@ import dspy
 
 import lms
 from corpora import InputError, Sentence
+from programs.compiled import trained_weights
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.workshop import Workshop
 from programs.teaching import training_records
@@ -70,7 +71,7 @@ def tuned(shop: Workshop, learner: Candidate, spec: lms.LocalModel) -> Candidate
     weights: Any = getattr(lm.engine, "weights", None)
     tagger.settings = {
         **tagger.settings,
-        "adapter": {"folder": ADAPTER, "model": spec.name, "id": getattr(weights, "revision", None)},
+        "adapter": trained_weights(spec, folder=ADAPTER, revision=getattr(weights, "revision", None)),
     }
     tagger.setting = lambda: dspy.context(lm=lm, adapter=learner.adapter, disable_history=True)
     return replace(learner, tagger=tagger, lm=lm)

@@ -56,6 +56,8 @@ def test_a_run_with_the_adapter_answers_otherwise(door: Door, tuned: Path) -> No
     assert load(plain / "run.json")["model"]["revision"] in load(tuned / "run.json")["model"]["revision"]
     said = [[(row["raw"], row["confidence"]) for row in records(folder)] for folder in (plain, adapted)]
     assert said[0] != said[1]
+    loaded = folder_of(door("run", *words[:2], f"program={tuned}"))
+    assert [(row["raw"], row["confidence"]) for row in records(loaded)] == said[1]
 
 
 @pytest.mark.weights
