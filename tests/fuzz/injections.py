@@ -124,12 +124,13 @@ def main(words: Sequence[str]) -> None:
     other, places = with_phrases(corpus)
     write_jsonl(build_corpus("plain", plain(corpus).splits), output / "plain-corpus")
     write_jsonl(build_corpus("injected", other.splits), output / "injected-corpus")
+    forms = given.pop("format", ",".join(FORMATS)).split(",")
     rest = [f"{key}={value}" for key, value in given.items()]
     lines = [
         "| format | plain F1 | injected F1 | difference | p | repairs, plain | repairs, injected |",
         "|---|---|---|---|---|---|---|",
     ]
-    for form in FORMATS:
+    for form in forms:
         for constrained in ("true", "false"):
             name = f"{form}, constrained={constrained}"
             words = [f"format={form}", f"constrained={constrained}", *rest]
