@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from faults.bench import Bench, Told
+from faults.bench import Bench
 from faults.nursery import Nursery
 from faulty_server import FaultyServer
 
 ALL = os.environ.get("CLINSPAN_FAULTS") == "all"
-_told: list[Told] = []
+_benches: list[Bench] = []
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,8 @@ def whole_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Begun at the first fault."""
     nursery = Nursery(tmp_path_factory.mktemp("said"))
     server = FaultyServer()
-    yield Bench(tmp_path_factory.mktemp("faults"), nursery, server, _told)
+    _benches.append(Bench(tmp_path_factory.mktemp("faults"), nursery, server))
+    yield _benches[-1]
     nursery.close()
     server.shutdown()
     server.server_close()
@@ -43,16 +44,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what became of each fault; with CLINSPAN_FAULTS_TABLE=FILE as Markdown into a file too."""
-    if not _told:
+    if not _benches:
         return
-    write = terminalreporter.write_line
+    bench, write = _benches[-1], terminalreporter.write_line
     terminalreporter.section("faults")
-    for told in _told:
-        write(f"{told.group:<12} {told.fault:<62} {told.outcome:<34} lost {told.lost}")
-    write(
-        f"{len(_told)} faults, {sum(not told.lost for told in _told)} survived, {sum(told.lost for told in _told)} sentences lost"
-    )
+    for told in bench.told:
+        write(f"{told.group:<15} {told.fault:<62} {told.outcome:<42} lost {told.lost}")
+    survived, lost = sum(not told.lost for told in bench.told), sum(told.lost for told in bench.told)
+    write(f"{len(bench.told)} faults, {survived} survived, {lost} sentences or files lost")
+    write(f"{bench.nursery.calls} doors in {bench.nursery.seconds:.0f} s of processor time")
     if file := os.environ.get("CLINSPAN_FAULTS_TABLE"):
         lines = ["| what | fault | what happens | lost |", "|---|---|---|---|"]
-        lines += [f"| {told.group} | {told.fault} | {told.outcome} | {told.lost} |" for told in _told]
+        lines += [f"| {told.group} | {told.fault} | {told.outcome} | {told.lost} |" for told in bench.told]
         Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8")

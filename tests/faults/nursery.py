@@ -58,7 +58,8 @@ class Running:
 
     def wait(self) -> Ended:
         """Wait for its end."""
-        status = self.nursery.ask({"wait": self.pid})
+        status, seconds = self.nursery.ask({"wait": self.pid})
+        self.nursery.seconds += seconds
         code = os.waitstatus_to_exitcode(status)
         return Ended(code, *(self.said.with_suffix(end).read_text(encoding="utf-8") for end in (".out", ".err")))
 
@@ -68,10 +69,14 @@ class Nursery:
 
     Args:
         folder: For what doors say.
+
+    Attributes:
+        calls: How many doors there were.
+        seconds: Of processor time that they took.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.calls = folder, 0
+        self.folder, self.calls, self.seconds = folder, 0, 0.0
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_"))}
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         env = {**clean, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -132,11 +137,14 @@ def serve() -> None:
     import programs.optimize
     import programs.run  # noqa: F401
     import tuning.trainer  # noqa: F401
+    from programs.door import check_words
 
+    check_words("run", ["limit=1"])  # Hydra finds its plugins and makes its parser at the first word
     for line in sys.stdin:
         job = json.loads(line)
         if "wait" in job:
-            print(os.waitpid(job["wait"], 0)[1], flush=True)
+            _, status, used = os.wait4(job["wait"], 0)
+            print(json.dumps([status, used.ru_utime + used.ru_stime]), flush=True)
             continue
         pid = os.fork()
         if pid == 0:

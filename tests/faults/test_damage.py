@@ -33,7 +33,7 @@ REFUSED: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize(
-    "what", [name if n < 3 else pytest.param(name, marks=pytest.mark.long_fault) for n, name in enumerate(REPAIRED)]
+    "what", [name if n == 1 else pytest.param(name, marks=pytest.mark.long_fault) for n, name in enumerate(REPAIRED)]
 )
 def test_predictions_are_repaired(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")

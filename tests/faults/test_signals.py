@@ -34,7 +34,12 @@ def named(number: int) -> str:
     return signal.Signals(number).name
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=[f"{named(m[5])} {m[0]}".replace(" ", "-") for m in MOMENTS])
+def some(number: int) -> list[pytest.MarkDecorator]:
+    """Every second one is for those who want all."""
+    return [pytest.mark.long_fault] if number % 2 == 0 else []
+
+
+@pytest.mark.parametrize("moment", [pytest.param(moment, marks=some(n)) for n, moment in enumerate(MOMENTS)])
 def test_a_run_goes_on_after_a_signal(bench: Bench, moment: tuple[str, str, str, int, str, int]) -> None:
     when, *what = moment
     folder = bench.fresh("hurt")
@@ -120,9 +125,9 @@ def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
     ("when", "harm"),
     [
         ("within a line of its ledger", ["open", "state.jsonl", 5, "tear", KILL]),
-        ("while a note is written", ["os.rename", ".n17.ann.part", 1, "signal", KILL]),
         ("while all notes are written", ["os.rename", ".annotations.jsonl.part", 1, "signal", TERM]),
-        ("before it writes what it is", ["os.rename", ".run.json.part", 1, "signal", KILL]),
+        pytest.param("while a note is written", ["os.rename", ".n17.ann.part", 1, "signal", KILL], marks=pytest.mark.long_fault),
+        pytest.param("before it says what it is", ["os.rename", ".run.json.part", 1, "signal", KILL], marks=pytest.mark.long_fault),
     ],
 )
 def test_an_annotation_goes_on_after_a_signal(bench: Bench, when: str, harm: list[object]) -> None:
@@ -161,7 +166,7 @@ def test_a_compilation_goes_on_after_a_kill(bench: Bench) -> None:
 TRAIN = ["tuning=encoder", "limit=32", "dev_limit=8", "tuning.epochs=3", "tuning.batch_size=8", "model=bioclinicalbert"]
 
 
-@pytest.mark.parametrize("damage", ["none", "cut weights"])
+@pytest.mark.parametrize("damage", [pytest.param("none", marks=pytest.mark.long_fault), "cut weights"])
 def test_a_training_goes_on_from_a_whole_checkpoint(bench: Bench, damage: str) -> None:
     bench.words("classifier")
     words = [*TRAIN, "model.path=bert", "seed=1"]
