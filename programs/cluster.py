@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -33,6 +34,7 @@ def joined(address: str | None, *, cores: int | None = None) -> Iterator[None]:
     settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": cores} if place == "local" else {}
     with redirect_stdout(sys.stderr):
         try:
+            _check_port(place)
             ray.init(address=place, log_to_driver=False, logging_level="ERROR", **settings)
         except Exception as error:  # Ray has none of its own for this
             kind = type(error).__name__
@@ -48,3 +50,14 @@ def joined(address: str | None, *, cores: int | None = None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _check_port(place: str) -> None:
+    """Find out at once that nobody listens at an address: Ray itself asks for minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, _, port = place.rpartition(":")
+    if port.isdigit() and "://" not in place:
+        socket.create_connection((host, int(port)), timeout=10).close()

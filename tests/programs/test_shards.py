@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from corpora import InputError, Sentence
 from corpora.notes import Note, Unreadable
 from programs.annotator import Annotator, Facts
+from programs.cluster import joined
 from programs.deliveries import join_pieces
 from programs.predict import blank_record
 from programs.ray_engine import merge_lines, Scale, workers_in
@@ -238,3 +239,12 @@ def test_no_more_workers_than_there_is_room_for() -> None:
         workers_in({"CPU": 64.0, "GPU": 2.0}, 3, remote=False)
     with pytest.raises(InputError, match="the cluster has 0 cores"):
         workers_in({}, None, remote=False)
+
+
+def test_an_address_at_which_there_is_no_cluster_is_told_at_once() -> None:
+    pytest.importorskip("ray")
+    with (
+        pytest.raises(InputError, match=r"there is no Ray cluster at 127\.0\.0\.1:9 \(ConnectionRefusedError\)\. Start one with"),
+        joined("127.0.0.1:9"),
+    ):
+        pass
