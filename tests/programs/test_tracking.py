@@ -109,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         run = {"run_id": "r1", "experiment_id": "7", "status": "RUNNING", "artifact_uri": "mlflow-artifacts:/7/r1/artifacts"}
         call = self.path.split("?")[0].rsplit("mlflow/", 1)[-1]
         self.server.asked.append((call, body))
-        known = {"experiments/get-by-name": {"experiment": about}, "runs/create": {"run": {"info": run, "data": {}}}}
+        made = {"run": {"info": run, "data": {}}}
+        known = {"experiments/get-by-name": {"experiment": about}, "runs/create": made, "runs/get": made}
         data = json.dumps(known.get(call, {})).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
