@@ -115,16 +115,17 @@ class Line:
         return Reply(response.status_code, response.content, kept)
 
     def trouble(self) -> str | None:
-        """What is wrong with the server, or None if it answers `/models` or, where it has none, `/health`. Sends no text."""
+        """What is wrong with the server, or None if it answers `/models` or `/health`, whichever it has. Sends no text."""
+        ill = None
         try:
-            status = 404
             for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
                 status = self.client.get(url, headers=self.headers, timeout=_CHECK).status_code
-                if status != 404:
-                    break
+                if status not in (404, *_ILL):
+                    return None
+                ill = status if status in _ILL else ill  # transformers' own server lists no models without a network
         except httpx.HTTPError as error:
             return type(error).__name__
-        return f"status {status}" if status in _ILL else None
+        return f"status {ill}" if ill else None
 
     def close(self) -> None:
         self.client.close()
