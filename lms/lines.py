@@ -116,16 +116,18 @@ class Line:
 
     def trouble(self) -> str | None:
         """What is wrong with the server, or None if it answers `/models` or `/health`, whichever it has. Sends no text."""
-        ill = None
-        try:
-            for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
-                status = self.client.get(url, headers=self.headers, timeout=_CHECK).status_code
-                if status not in (404, *_ILL):
-                    return None
-                ill = status if status in _ILL else ill  # transformers' own server lists no models without a network
-        except httpx.HTTPError as error:
-            return type(error).__name__
-        return f"status {ill}" if ill else None
+        trouble = None
+        for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
+            try:
+                status = self.client.get(url, headers={**self.headers, "Connection": "close"}, timeout=_CHECK).status_code
+            except httpx.HTTPError as error:
+                trouble = type(error).__name__
+                continue
+            if status not in (404, *_ILL):
+                return None
+            if status in _ILL:  # as of transformers' own server, which lists no models without a network
+                trouble = f"status {status}"
+        return trouble
 
     def close(self) -> None:
         self.client.close()
