@@ -95,7 +95,7 @@ def _check(spec: LocalModel, options: Options) -> None:
     check_trainable(spec)
     if isinstance(options, Lora) and spec.adapter:
         raise ModelError(
-            "an adapter on an adapter cannot be kept apart from it: leave model.adapter out, and a program that brings one, or use tuning=full"
+            "an adapter on an adapter cannot be kept apart from it: leave model.adapter out (and a program with one), or use tuning=full"
         )
     if isinstance(options, Lora) and options.quantization:
         _check_quantization(spec, options)
