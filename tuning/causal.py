@@ -94,9 +94,8 @@ def check_trainable(spec: Loadable) -> None:
 def _check(spec: LocalModel, options: Options) -> None:
     check_trainable(spec)
     if isinstance(options, Lora) and spec.adapter:
-        raise ModelError(
-            "an adapter on an adapter cannot be kept apart from it: leave model.adapter out (and a program with one), or use tuning=full"
-        )
+        remedy = "leave model.adapter out, and a program that brings one, or use tuning=full"
+        raise ModelError(f"an adapter on an adapter cannot be kept apart from it: {remedy}")
     if isinstance(options, Lora) and options.quantization:
         _check_quantization(spec, options)
 
