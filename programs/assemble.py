@@ -26,7 +26,7 @@ from programs.compiled import (
     read_program,
     RETRIEVER,
 )
-from programs.door import build, choices, given, group_option
+from programs.composing import build, choices, given, group_option
 from programs.formats import Format
 from programs.member import build_member
 from programs.predict import Asker

@@ -23,8 +23,9 @@ from lms.linear import unpacked
 from lms.reference import departures
 from programs import contenders
 from programs.assemble import build_parts, program_settings
+from programs.composing import choices, output_folder
 from programs.contenders import Task, Way
-from programs.door import choices, open_door, output_folder
+from programs.door import open_door
 from programs.growth import growth
 from programs.privacy import check_privacy
 from programs.prompting import collect_prompts

@@ -18,7 +18,7 @@ from corpora.viterbi import Lattice
 from lms.memory import OutOfMemoryError
 from programs.assemble import choose_sentences, load_corpus
 from programs.compiled import check_labels, CLASSIFIER, dump_classifier, read_program
-from programs.door import build
+from programs.composing import build
 from programs.predict import blank_record, failed_record
 from programs.scoring import Metric
 from programs.tracing import traced

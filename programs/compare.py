@@ -22,7 +22,8 @@ from corpora import InputError
 from corpora.bio import tag_spans
 from metrics import compare_systems, Difference
 from programs.compiled import member_states
-from programs.door import open_door, output_folder
+from programs.composing import output_folder
+from programs.door import open_door
 from programs.records import environment, now, RunFolder
 from programs.scoring import count_documents
 from programs.shapes import is_finished_run, is_scores

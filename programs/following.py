@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from programs.door import build
+from programs.composing import build
 from programs.privacy import check_texts
 from programs.records import RunFolder
 from programs.tracing import note, NoTracing

@@ -13,7 +13,7 @@ from corpora import Corpus, Label, Sentence
 from lms.audit import asking
 from lms.weights import cache_folder
 from programs.compiled import settings_of
-from programs.door import build
+from programs.composing import build
 from programs.drafts import build_drafter
 from programs.formats import Format
 from programs.labels import present_labels

@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from corpora import InputError
 from lms import ModelError
-from programs.door import build, log_to, open_door, output_folder
+from programs.composing import build, output_folder
+from programs.door import log_to, open_door
 from programs.errors import RunError
 from programs.following import followed
 from programs.optimizers import Grid, Nearest, Optimizer, Optuna, Workshop

@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from corpora import InputError
 from programs.analysis import read_analysis
-from programs.door import open_door, output_folder
+from programs.composing import output_folder
+from programs.door import open_door
 from programs.recorded_prompts import recorded_prompt
 from programs.records import environment, load_records, now, RunFolder
 from programs.sweeps import job_folders

@@ -15,15 +15,16 @@ from corpora import Corpus, InputError
 from programs.analysis import ErrorAnalysis, write_analysis
 from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.classify import build_classification, Classification
-from programs.door import build, choices, given, log_to, open_door, output_folder
+from programs.composing import build, choices, given, output_folder
+from programs.door import log_to, open_door
 from programs.following import followed, followers, without_followers
 from programs.locks import one_writer
 from programs.predict import may_pass, Predictor, progress_bar
 from programs.promptless import AnySpec, PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from programs.records import environment, note_corpus, now, recorded, RunFolder
 from programs.scoring import score_records
-from programs.told import flattened
 from reports.analysis import errors_line
+from reports.settings import flattened
 from reports.tables import print_scores
 
 

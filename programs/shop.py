@@ -13,7 +13,7 @@ import lms
 from corpora import Corpus, InputError
 from programs.assemble import build_program, choose_sentences, load_corpus, model_facts, Said
 from programs.compiled import GROUPS, PLAIN
-from programs.door import build, group_option
+from programs.composing import build, group_option
 from programs.member import build_member
 from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate

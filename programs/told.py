@@ -6,30 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from reports.settings import flattened
+
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)$", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s\"@]+@")
 _UNFIT = re.compile(r"[^\w .:/-]")
 _LONGEST = 500
-
-
-def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings as one level of dotted keys.
-
-    >>> flattened({"seed": 1, "model": {"wire": {}, "name": "x"}})
-    {'seed': 1, 'model.wire': {}, 'model.name': 'x'}
-    """
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping) and value:
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
-        else:
-            flat[prefix] = value
-
-    walk("", content)
-    flat.pop("", None)
-    return flat
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, str]:

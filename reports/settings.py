@@ -10,12 +10,11 @@ _BESIDE = ("resume", "tracking", "tracing")
 """Keys and groups that decide nothing of what a job does."""
 
 
-def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices and the config of a job as one level of dotted keys, without seeds, folders and who is told.
+def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings as one level of dotted keys.
 
-    >>> config = {"seed": 1, "tracking": {"uri": "x"}, "model": {"id": "x"}, "limit": None}
-    >>> settings_of({"choices": {"model": "gpt4"}, "config": config})
-    {'model': 'gpt4', 'model.id': 'x', 'limit': None}
+    >>> flattened({"seed": 1, "model": {"wire": {}, "name": "x"}})
+    {'seed': 1, 'model.wire': {}, 'model.name': 'x'}
     """
     flat: dict[str, Any] = {}
 
@@ -26,10 +25,22 @@ def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[prefix] = value
 
-    walk("", record.get("config") or {})
+    walk("", content)
+    flat.pop("", None)
+    return flat
+
+
+def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices and the config of a job as one level of dotted keys, without seeds, folders and who is told.
+
+    >>> config = {"seed": 1, "tracking": {"uri": "x"}, "model": {"id": "x"}, "limit": None}
+    >>> settings_of({"choices": {"model": "gpt4"}, "config": config})
+    {'model': 'gpt4', 'model.id': 'x', 'limit': None}
+    """
+    flat = flattened(record.get("config") or {})
     name = (record.get("optimizer") or {}).get("name")
     chosen = {**({"optimizer": name} if name else {}), **(record.get("choices") or {})}
-    rest = {k: v for k, v in flat.items() if k and k.split(".")[-1] != "seed" and k.split(".")[0] not in _BESIDE}
+    rest = {k: v for k, v in flat.items() if k.split(".")[-1] != "seed" and k.split(".")[0] not in _BESIDE}
     return {**chosen, **rest, **chosen}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from programs.door import compose
+from programs.composing import compose
 from programs.following import followed
 from programs.records import environment, now, RunFolder
 from programs.run import execute

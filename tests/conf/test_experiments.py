@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from conftest import Door, load
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
-from programs.door import CONF
+from programs.composing import CONF
 from reports.paper import FINE_TUNED, TABLES
 from scripted_server import ScriptedServer
 

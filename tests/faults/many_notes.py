@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpora.brat import load_pair
-from programs.door import build, compose
+from programs.composing import build, compose
 
 _SHAPES = ("{0}: ", "- ", "", "")
 _HEADINGS = ("HISTORY", "ASSESSMENT", "PLAN", "FAMILY HISTORY")

@@ -137,7 +137,7 @@ def serve() -> None:
     import programs.optimize
     import programs.run  # noqa: F401
     import tuning.trainer  # noqa: F401
-    from programs.door import check_words
+    from programs.composing import check_words
 
     check_words("run", ["limit=1"])  # Hydra finds its plugins and makes its parser at the first word
     for line in sys.stdin:

@@ -14,7 +14,7 @@ from corpora.annotated import Annotated, file_name, Mention, note_tags
 from corpora.bioc import bioc_json, bioc_xml
 from corpora.notes import Note, read_notes, Unreadable
 from fuzz.target import Target, text_of, written
-from programs.annotator import Cutter
+from programs.cutter import Cutter
 from programs.ledger import digest_of
 from reports.marked import marked_page
 

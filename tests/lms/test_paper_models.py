@@ -23,7 +23,7 @@ from lms.engine import TransformersEngine
 from lms.reference import departures
 from lms.templates import STOPS, TEMPLATES
 from programs.assemble import build_parts
-from programs.door import build, CONF
+from programs.composing import build, CONF
 from programs.formats import BioLines, Entities, Format
 from programs.formats.tags import legal
 from programs.prompting import collect_prompts

@@ -12,7 +12,8 @@ import pytest
 from conftest import Door
 from corpora import InputError
 from corpora.notes import Note
-from programs.annotator import Annotator, Cutter, Facts
+from programs.annotator import Annotator, Facts
+from programs.cutter import Cutter
 from programs.errors import RunError
 from tiny_models import byte_tokenizer, random_bert, random_llama
 

@@ -113,7 +113,7 @@ def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(door: Door
 def test_launchers_are_not_refused_as_unknown_words() -> None:
     from hydra import compose, initialize_config_dir
 
-    from programs.door import check_words, CONF
+    from programs.composing import check_words, CONF
 
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]

@@ -16,7 +16,7 @@ from corpora.sources import RareMini
 from otlp_collector import collector
 from programs import tracing
 from programs.annotate import execute as annotate
-from programs.door import compose
+from programs.composing import compose
 from programs.errors import RunError
 from programs.member import _lookup
 from programs.records import RunFolder
