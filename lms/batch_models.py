@@ -13,6 +13,7 @@ from lms.batch_service import BatchService
 from lms.batches import BatchEngine, BatchLine
 from lms.errors import ModelError
 from lms.lines import http_client
+from lms.served import native_engine
 from lms.specs import AzureModel, OpenAIModel
 
 _MIB = 1024 * 1024
@@ -55,8 +56,6 @@ def _options(spec: AzureModel | OpenAIModel, address: str, key: str) -> dict[str
 
 
 def _built(spec: AzureModel | OpenAIModel, model: str, address: str, *, key: str, client: openai.OpenAI, route: str) -> dspy.LM:
-    from lms.remote import native_engine
-
     folder = home()
     if folder is None:
         raise ModelError("model.batch=true needs a folder to keep batches in: use it with programs.run or programs.annotate")

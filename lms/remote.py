@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import dspy
-from dspy.clients.engines import LM15Engine
-from dspy.lm15 import RouterConfig
 
 from lms.endpoints import Endpoint
 from lms.errors import ModelError, UnavailableError
 from lms.lines import Line, Rewrite
-from lms.served import ServedEngine
+from lms.served import native_engine, ServedEngine
 from lms.specs import AzureModel, OpenAIModel
 
 
@@ -83,12 +80,6 @@ def _alone(spec: AzureModel | OpenAIModel) -> str:
     if len(spec.endpoints) > 1:
         raise ModelError(f"model.batch=true takes one endpoint, here are {', '.join(spec.endpoints)}: name one of them")
     return spec.endpoints[0]
-
-
-def native_engine(model: str, address: str, key: str, transport: Any) -> LM15Engine:
-    """DSPy's client for a model, over a transport of ours."""
-    provider = LM15Engine().resolve(model).provider
-    return LM15Engine(RouterConfig(api_keys={provider: key}, base_urls={provider: address}, transport=transport))
 
 
 def _dated(root: str, deployment: str, version: str) -> Rewrite:

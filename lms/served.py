@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dspy import lm15
+from dspy.clients.engines import LM15Engine
+from dspy.lm15 import RouterConfig
 
 from lms.endpoints import Endpoint, Ring
 from lms.errors import UnavailableError
@@ -95,3 +97,9 @@ class ServedEngine:
         """Close the connections."""
         for one in self.ring.endpoints:
             one.engine.close()
+
+
+def native_engine(model: str, address: str, key: str, transport: Any) -> LM15Engine:
+    """DSPy's client for a model, over a transport of ours."""
+    provider = LM15Engine().resolve(model).provider
+    return LM15Engine(RouterConfig(api_keys={provider: key}, base_urls={provider: address}, transport=transport))
