@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -41,11 +42,11 @@ def bioc_xml(note: Annotated) -> bytes:
     """The note in BioC's XML form. A mention with a character that XML cannot hold has several locations."""
     parts = [(found.start(), found.end()) for found in _LEGAL.finditer(note.text)] or [(0, 0)]
     passages = []
-    waiting = list(enumerate(note.mentions, 1))
+    done, begins = 0, [mention.start for mention in note.mentions]
     for start, end in parts:
-        here = [(n, mention) for n, mention in waiting if mention.start < end or end == parts[-1][1]]
-        waiting = waiting[len(here) :]
-        marks = "".join(_annotation(n, mention, note.text) for n, mention in here)
+        here = bisect_left(begins, end) if end < parts[-1][1] else len(begins)
+        marks = "".join(_annotation(n + 1, note.mentions[n], note.text) for n in range(done, here))
+        done = here
         passages.append(f"<passage><offset>{start}</offset><text>{_escaped(note.text[start:end])}</text>{marks}</passage>\n")
     about, origin = _xml_infons(_ABOUT), _xml_infons(_origin(note))
     head = f"<collection><source>clinspan</source><date></date><key></key>{about}\n"
