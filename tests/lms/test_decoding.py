@@ -125,6 +125,7 @@ class Numbers:
     """Token ids as their own text, so that models with random weights need no tokenizer."""
 
     eos_token_id = 299
+    all_special_tokens: tuple[str, ...] = ()
 
     def decode(self, ids: list[int], skip_special_tokens: bool = False) -> str:
         return " ".join(map(str, ids))
