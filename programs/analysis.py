@@ -62,13 +62,7 @@ def write_analysis(
     rows = list(folder.load_predictions().values())
     labels = list(folder.read("scores.json")["per_type"])
     train = None if corpus is None else train_mentions(corpus)
-    try:
-        told = analyse(rows, labels, mode, train=train, sample=how.sentences, seed=seed, mentions=how.mentions)
-    except (KeyError, TypeError, ValueError) as error:
-        remedy = "Mend or remove the line and resume the run."
-        raise InputError(
-            f"holds a line that is no prediction ({type(error).__name__})", path=folder.predictions, remedy=remedy
-        ) from None
+    told = analyse(rows, labels, mode, train=train, sample=how.sentences, seed=seed, mentions=how.mentions)
     told["notes"] = _notes(rows, split, corpus, train)
     folder.write(FILE, told)
     return told

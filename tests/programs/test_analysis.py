@@ -85,7 +85,8 @@ def test_a_wrong_setting_is_refused_before_anything_is_tagged(door: Door, word: 
 def folder_with(path: Path, rows: list[dict[str, Any]]) -> RunFolder:
     folder = RunFolder(path)
     folder.write("scores.json", {"per_type": {"Sign": {}}})
-    folder.predictions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    common: dict[str, Any] = {"confidence": None, "raw": "", "repairs": {}, "usage": {}, "error": None}
+    folder.predictions.write_text("".join(json.dumps({**common, **row}) + "\n" for row in rows), encoding="utf-8")
     return folder
 
 
@@ -102,7 +103,7 @@ def test_failed_sentences_and_the_train_split_itself_are_noted(tmp_path: Path) -
 
 def test_a_damaged_line_is_named_and_not_quoted(tmp_path: Path) -> None:
     folder = folder_with(tmp_path / "run", [{"id": "a:0", "document": "a", "tokens": ["secret"], "gold": ["O"], "pred": []}])
-    with pytest.raises(InputError, match=r"predictions\.jsonl: holds a line that is no prediction \(ValueError\)"):
+    with pytest.raises(InputError, match=r"predictions\.jsonl:1: is no prediction\. Remove the line"):
         write_analysis(folder, None, ErrorAnalysis(), mode="conlleval", seed=0, split="test")
 
 
