@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpora import Corpus, InputError
-from corpora.bio import span_tags, split_tag, tag_spans
+from corpora.bio import span_tags, tag_spans
 from programs.formats.base import Drafter
 from programs.records import load_records
 
@@ -72,11 +72,8 @@ class Recorded:
     def __init__(self, path: Path, corpus: Corpus) -> None:
         names = {label.name for label in corpus.labels}
         self._tags: dict[str, list[str]] = {}
-        for key, record in load_records(path).items():
-            tags = record.get("pred")
-            if not isinstance(tags, list) or any(split_tag(str(tag)) is None for tag in tags):
-                raise InputError(f"sentence {key} has no tags under pred", path=path, remedy="Give a run's predictions.jsonl.")
-            self._tags[key] = [tag if tag[2:] in names else "O" for tag in tags]
+        for key, record in load_records(path, keys=("id", "pred")).items():
+            self._tags[key] = [tag if tag[2:] in names else "O" for tag in record["pred"]]
 
     def __call__(self, name: str, tokens: Sequence[str]) -> list[str]:
         found = self._tags.get(name, [])

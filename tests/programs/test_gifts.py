@@ -55,7 +55,7 @@ def test_drafts_from_a_run_and_for_sentences_that_it_lacks(corpus: Corpus, tmp_p
     with pytest.raises(InputError, match="draft=nowhere is not known. Use none, outside, gazetteer"):
         build_drafter("nowhere", corpus)
     path.write_text('{"id": "a", "pred": "O"}\n', encoding="utf-8")
-    with pytest.raises(InputError, match="sentence a has no tags"):
+    with pytest.raises(InputError, match=r"predictions\.jsonl:1: is no prediction"):
         build_drafter(str(path), corpus)
 
 
