@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from corpora import InputError
+from corpora.json_text import parse_json
 from corpora.notes import check_encoding, read_notes
 from programs.annotator import Facts
 from programs.assemble import Said
@@ -116,8 +116,8 @@ def _kept_input(folder: Path) -> Path:
         raise InputError("standard input is empty", remedy="Pipe text or JSON lines into it.")
     first = content.strip().split(b"\n", 1)[0]
     try:
-        lines = isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError):
+        lines = isinstance(parse_json(first), dict)
+    except ValueError:
         lines = False
     path = folder / f"stdin{'.jsonl' if lines else '.txt'}"
     with writing(folder):

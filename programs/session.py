@@ -58,6 +58,9 @@ class Session:
         folder: Holds `state.jsonl` and `failed.jsonl`.
         stop_after: Notes in a row that fail by the model (content filters and long prompts not counted) and end the session.
         progress: Called with the number of notes that are dealt with.
+
+    Attributes:
+        in_row: Notes in a row that have failed by the model, up to now.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class Session:
         with writing(folder):
             self.ledger = Ledger(folder / "state.jsonl")
         self.tally = Tally()
-        self._in_row = 0
+        self.in_row = 0
 
     def run(self, notes: Notes) -> Tally:
         """Annotate what is not done yet, then write what has one file for all notes.
@@ -127,7 +130,7 @@ class Session:
             if outcome.annotated is None:
                 self._fail_by_model(outcome)
                 continue
-            self._in_row = 0
+            self.in_row = 0
             to = self.delivery.separate
             try:
                 self.delivery.write(outcome.annotated, to)
@@ -143,10 +146,10 @@ class Session:
     def _fail_by_model(self, outcome: Outcome) -> None:
         counts = {key: outcome.counts[key] for key in ("failed_sentences", "sentences")}
         self._fail(outcome.id, str(outcome.error), counts)
-        self._in_row = 0 if outcome.error in LASTING else self._in_row + 1
-        if self._in_row >= self.stop_after:
+        self.in_row = 0 if outcome.error in LASTING else self.in_row + 1
+        if self.in_row >= self.stop_after:
             raise RunError(
-                f"{self._in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "
+                f"{self.in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "
                 f"output={self.delivery.folder}"
             )
 

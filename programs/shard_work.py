@@ -146,12 +146,7 @@ class ShardSession(Session):
 
     def __init__(self, annotator: Annotator, delivery: Delivery, attempt: Try, *, stop_after: int, in_row: int) -> None:
         super().__init__(annotator, delivery, attempt.folder, stop_after=stop_after, progress=lambda done: None)
-        self._in_row, self._recovered = in_row, attempt.recovered
-
-    @property
-    def in_row(self) -> int:
-        """Notes in a row that have failed by the model, up to now."""
-        return self._in_row
+        self.in_row, self._recovered = in_row, attempt.recovered
 
     def _done(self, what: str, entry: Entry) -> None:
         if what == "kept" and entry.id in self._recovered:

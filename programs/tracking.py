@@ -71,7 +71,7 @@ class Mlflow:
     @property
     def place(self) -> str:
         """The store's address as MLflow takes it."""
-        return self.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(_OWN_STORE).absolute()}"
+        return self.uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_store()
 
     @contextmanager
     def follow(self, folder: RunFolder, record: dict[str, Any], *, door: str, guard: Guard) -> Iterator[None]:
@@ -127,7 +127,7 @@ class MlflowRun:
             raise RunError("tracking=mlflow needs MLflow: pip install 'clinspan[mlflow]'") from None
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        if place == f"sqlite:///{Path(_OWN_STORE).absolute()}":
+        if place == _own_store():
             Path(_OWN_STORE).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._client = MlflowClient(tracking_uri=place)
 
@@ -203,6 +203,10 @@ def store_host(place: str) -> str | None:
     if scheme in ("sqlite", "file", "mlflow-artifacts") or (not scheme and place.startswith(("/", ".", "runs"))):
         return None  # mlflow-artifacts: the server itself, which was asked for already
     return urlsplit(place).hostname or place
+
+
+def _own_store() -> str:
+    return f"sqlite:///{Path(_OWN_STORE).absolute()}"
 
 
 def _files_of(place: str) -> str | None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from lms import LocalModel, ModelError
 from lms.weights import find_weights
-from scripted_server import ScriptedServer
+from scripted_server import ScriptedServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -80,12 +79,8 @@ def door(tmp_path: Path) -> Door:
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     """A scripted HTTP server on a free port."""
-    running = ScriptedServer()
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving(ScriptedServer()) as running:
+        yield running
 
 
 def folder_of(done: subprocess.CompletedProcess[str]) -> Path:

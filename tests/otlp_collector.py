@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+
+from scripted_server import serving
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -52,13 +52,6 @@ class Collector(ThreadingHTTPServer):
         return found
 
 
-@contextmanager
-def collector() -> Iterator[Collector]:
+def collector() -> AbstractContextManager[Collector]:
     """A collector that listens until the end."""
-    running = Collector()
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    try:
-        yield running
-    finally:
-        running.shutdown()
-        running.server_close()
+    return serving(Collector())

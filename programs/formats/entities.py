@@ -11,6 +11,7 @@ import json_repair
 
 from corpora import Label
 from corpora.bio import span_tags, tag_spans
+from corpora.json_text import parse_json
 from corpora.tokens import punctuation_tokens
 from lms import Grammar, Rule
 from lms.grammars import Alternatives
@@ -155,8 +156,8 @@ def _json(text: str, repairs: Counter[str]) -> Any:
     of the length."""
     body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return parse_json(body)
+    except ValueError:
         repairs["malformed_json"] += 1
     try:
         return json_repair.loads(body[:_REPAIRED])

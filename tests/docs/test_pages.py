@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from corpora.sources import RareMini
 from pages import settled, steps, untrue
 from programs.formats import Entities
 from scripted_models import Script
-from scripted_server import ScriptedServer
+from scripted_server import ScriptedServer, serving
 from warm_shell import shims
 
 DOCS = ROOT / "docs"
@@ -62,10 +61,8 @@ def azure() -> Iterator[dict[str, str]]:
     labels = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
     server = ScriptedServer()
     server.key, server.reply = "a-key", Teacher(RareMini(phi=False, labels=labels, definitions={}).load())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "a-key"}
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        yield {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "a-key"}
 
 
 @pytest.mark.weights

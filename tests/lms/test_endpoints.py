@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dspy
@@ -17,18 +17,11 @@ import lms
 from lms import AzureModel, OpenAIModel, UnavailableError
 from lms.endpoints import Endpoint, Ring
 from lms.served import ServedEngine
-from scripted_server import Handler, ScriptedServer, slow, status
+from scripted_server import Handler, ScriptedServer, serving, slow, status
 
 
-@contextmanager
-def running(port: int = 0) -> Iterator[ScriptedServer]:
-    server = ScriptedServer(port)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+def running(port: int = 0) -> AbstractContextManager[ScriptedServer]:
+    return serving(ScriptedServer(port))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from programs.records import RunFolder
 from programs.run import cost
 from programs.tagger import Tagger
 from scripted_batches import EXPIRED, failed, ScriptedBatches
+from scripted_server import serving
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 Found = dict[str, dict[str, Any]]
@@ -36,11 +36,8 @@ Found = dict[str, dict[str, Any]]
 
 @pytest.fixture
 def batches() -> Iterator[ScriptedBatches]:
-    server = ScriptedBatches()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(ScriptedBatches()) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

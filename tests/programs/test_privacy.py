@@ -10,7 +10,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from programs.scoring import Metric
 from programs.shop import open_shop
 from retrievers.chroma import ChromaIndex
 from scripted_batches import ScriptedBatches
-from scripted_server import content_filter, half_json, Handler, ScriptedServer
+from scripted_server import content_filter, half_json, Handler, ScriptedServer, serving
 
 CANARY = "Zebrafieber"
 KEY = "sk-canary-0123456789-abcdefghij"
@@ -86,11 +85,8 @@ TRICKS = [
 @pytest.fixture
 def other() -> Iterator[ScriptedServer]:
     """A second server: a proxy, or where a redirection leads."""
-    running = ScriptedServer()
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving(ScriptedServer()) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -267,8 +263,12 @@ def test_a_redirection_is_not_followed(
 
 
 def test_a_batch_file_does_not_follow_a_redirection_either(other: ScriptedServer, tmp_path: Path) -> None:
-    server = ScriptedBatches()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(ScriptedBatches()) as server:
+        lead_away(server, other, tmp_path)
+    assert other.requests == []
+
+
+def lead_away(server: ScriptedBatches, other: ScriptedServer, tmp_path: Path) -> None:
     server.RequestHandlerClass = type("Away", (Handler,), {"do_POST": lambda handler: read_and_lead(handler, elsewhere(other))})
     audit_to(tmp_path)
     lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"{server.address}/v1", batch=True, retries=0, poll_seconds=0.01))
@@ -276,9 +276,6 @@ def test_a_batch_file_does_not_follow_a_redirection_either(other: ScriptedServer
         lm(lm15.Request(model=lm.model, messages=(lm15.Message.user(CANARY),)))
     with pytest.raises(ModelError, match="sends requests elsewhere"):
         lm.engine.fetch()
-    assert other.requests == []
-    server.shutdown()
-    server.server_close()
 
 
 def read_and_lead(handler: Handler, place: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import stat
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +20,7 @@ from programs.records import RunFolder
 from programs.told import settings_of
 from programs.tracking import Mlflow
 from runs_in_process import run_here
-from scripted_server import ScriptedServer
+from scripted_server import ScriptedServer, serving
 
 
 @pytest.fixture
@@ -126,11 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
 def tracker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("NO_PROXY", "*")
-    running = Tracker()
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving(Tracker()) as running:
+        yield running
 
 
 def test_a_server_elsewhere_gets_files_that_may_go_there_and_the_audit_says_so(
