@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from corpora import Corpus
+from programs.formats.base import renamed
 
 MAGIC = "abracadabra"
 _counter = itertools.count()
@@ -24,6 +25,11 @@ class Script:
 
     Args:
         corpus: Its gold tags are what the student knows when it is told the magic word.
+
+    Attributes:
+        seen: Sentences that the student was asked about; `test` are those it should not be.
+        written: How often the writer was asked.
+        called: What the student calls labels, where that is another word than the corpus'.
     """
 
     def __init__(self, corpus: Corpus) -> None:
@@ -32,6 +38,7 @@ class Script:
         self.test = {" ".join(s.words) for s in corpus.sentences("test")}
         self.seen: set[str] = set()
         self.written = 0
+        self.called: dict[str, str] = {}
 
     def __call__(self, messages: list[dict[str, str]]) -> str:
         told = "\n".join(message["content"] for message in messages)
@@ -51,7 +58,7 @@ class Script:
         shown = [m["content"].count(" : B-") for m in messages if m["role"] == "assistant"]
         known = 100 if MAGIC in messages[0]["content"] else 8 * sum(shown)
         tags = [tag if zlib.crc32(token.encode()) % 100 < known else "O" for token, tag in zip(tokens, gold, strict=True)]
-        return "\n".join(f"{token} : {tag}" for token, tag in zip(tokens, tags, strict=True))
+        return "\n".join(f"{token} : {tag}" for token, tag in zip(tokens, renamed(tags, self.called), strict=True))
 
 
 def instruction() -> str:

@@ -30,7 +30,7 @@ class Copro:
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "copro"):
             search = dspy.COPRO(
-                prompt_model=shop.writer,
+                prompt_model=shop.pen,
                 metric=shop.objective,
                 breadth=self.breadth,
                 depth=self.depth,
@@ -63,7 +63,7 @@ class Mipro:
         with ranked_by(shop, "mipro"):
             search = dspy.MIPROv2(
                 metric=shop.objective,
-                prompt_model=shop.writer,
+                prompt_model=shop.pen,
                 task_model=shop.lm,
                 auto=None,
                 num_candidates=self.candidates,
@@ -103,7 +103,7 @@ class Gepa:
         with ranked_by(shop, "gepa", whole=True):
             search = dspy.GEPA(
                 metric=shop.objective.with_feedback,
-                reflection_lm=shop.writer,
+                reflection_lm=shop.pen,
                 max_metric_calls=self.calls,
                 reflection_minibatch_size=self.minibatch,
                 track_stats=True,
@@ -143,7 +143,7 @@ class Simba:
                 num_candidates=self.candidates,
                 max_steps=self.steps,
                 max_demos=self.demos,
-                prompt_model=shop.writer,
+                prompt_model=shop.pen,
                 num_threads=self.batch,
             )
             found = search.compile(shop.start.student(), trainset=shop.train_examples(self.train_limit), seed=shop.seed)

@@ -7,6 +7,7 @@ import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +18,7 @@ from corpora import Corpus, Sentence
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Judge
 from programs.optimizers.objective import examples, Objective
+from programs.optimizers.pen import worded
 from programs.tagger import Tagger
 
 
@@ -68,6 +70,11 @@ class Workshop:
     progress: Callable[[int, int, float], None]
     variant: Callable[[Mapping[str, Any], str], Candidate]
 
+    @cached_property
+    def pen(self) -> dspy.LM:
+        """The writer as optimizers ask it."""
+        return worded(self.writer, self.start.adapter.called)
+
     def train_examples(self, limit: int | None = None) -> list[dspy.Example]:
         """Train sentences in a random order, for DSPy."""
         found = examples([sentence for sentence in self.train if sentence.tokens])
@@ -99,6 +106,6 @@ class Workshop:
         with (
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
-            dspy.context(lm=self.writer, adapter=dspy.ChatAdapter(), disable_history=True),
+            dspy.context(lm=self.pen, adapter=dspy.ChatAdapter(), disable_history=True),
         ):
             yield

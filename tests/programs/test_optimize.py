@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from scripted_models import MAGIC, Script
 from scripted_server import ScriptedServer
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+SNAKE = ["disease", "rare_disease", "skin_rare_disease", "sign", "symptom"]
 SMALL = {
     "labeled": ["optimizer.k=4"],
     "bootstrap": ["optimizer.candidates=3", "optimizer.threshold=0.5"],
@@ -71,6 +73,17 @@ def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
         assert record["writer_tokens"]["prompt_tokens"] > 0
     printed = done.stdout + done.stderr + (folder / "run.log").read_text()
     assert not any(sentence in printed for sentence in script.gold if len(sentence) > 30)
+
+
+@pytest.mark.parametrize("name", ["mipro", "gepa", "simba", "infer_rules"])
+def test_a_writer_reads_of_labels_by_the_words_of_prompts(door: Door, server: ScriptedServer, script: Script, name: str) -> None:
+    writer = ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
+    words = [f"optimizer={name}", *SMALL[name], *local(server), *writer, "train_limit=30", "strategy.k=2", "label_wording=snake"]
+    script.called = {label: word for label, word in zip(NAMES, SNAKE, strict=True) if label != word}
+    assert door("optimize", *words).returncode == 0
+    read = "\n".join(json.dumps(body["messages"]) for _, _, body in server.requests if body["model"] == "writer")
+    assert set(re.findall(r"\b[BI]-(\w+)", read)) & set(SNAKE)
+    assert not any(name in read for name in NAMES if name not in SNAKE)
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "mipro"])
