@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import yaml
 
 from corpora import InputError
 from programs.optimizers.workshop import Workshop
+
+_PATIENCE = 5
+"""Optuna proposes what it has seen again; so many proposals for each combination that is wanted."""
 
 
 def read_space(lines: Sequence[str]) -> dict[str, list[Any]]:
@@ -66,7 +70,7 @@ class Optuna:
 
     Attributes:
         space: A line a key of the config, `key=value,value,...`.
-        trials: Combinations that are tried.
+        trials: Different combinations that are tried.
     """
 
     space: Sequence[str] = ()
@@ -83,12 +87,14 @@ class Optuna:
         space = read_space(self.space)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=shop.seed))
-
-        def f1(trial: optuna.Trial) -> float:
+        tried: set[str] = set()
+        for _ in range(_PATIENCE * self.trials):
+            trial = study.ask()
             point = {key: trial.suggest_categorical(key, values) for key, values in space.items()}
-            return shop.judge.score(shop.variant(point, _name(point)))
-
-        study.optimize(f1, n_trials=self.trials)
+            study.tell(trial, shop.judge.score(shop.variant(point, _name(point))))
+            tried.add(_name(point))
+            if len(tried) == min(self.trials, math.prod(map(len, space.values()))):
+                return
 
 
 def _name(point: Mapping[str, Any]) -> str:

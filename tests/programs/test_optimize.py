@@ -227,3 +227,14 @@ def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: Scripted
     done = door("optimize", "optimizer=coverage", "strategy=knn", *local(server))
     assert done.returncode == 2
     assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
+
+
+def test_optuna_tries_different_combinations_and_ends_when_there_are_no_more(
+    door: Door, server: ScriptedServer, script: Script
+) -> None:
+    words = ["optimizer=optuna", "optimizer.space=['strategy=few_shot,knn','strategy.k=1,2']", "optimizer.trials=9"]
+    made = folder_of(door("optimize", *words, "halving.rungs=1", "strategy.k=3", "train_limit=60", *local(server)))
+    tried = [trial["by"] for trial in load(made / "candidates.json")["trials"]]
+    every = {f"strategy={name} strategy.k={k}" for name in ("few_shot", "knn") for k in (1, 2)}
+    assert len(tried) == 5
+    assert set(tried) == {"start", *every}
