@@ -1,4 +1,4 @@
-"""A slice of what `corpora.notes` reads as a Parquet file of its own, which gives back the same notes; see `programs.shards`."""
+"""A slice of what `corpora.notes` reads as a Parquet file of its own, which gives back the same notes, for annotating by shards."""
 
 from __future__ import annotations
 

@@ -15,18 +15,18 @@ from omegaconf import DictConfig, OmegaConf
 from corpora import InputError
 from corpora.json_text import parse_json
 from corpora.notes import check_encoding, read_notes
+from programs.annotating.deliveries import check_formats, Delivery
+from programs.annotating.loading import annotator_settings, build_annotator
+from programs.annotating.scale_out import annotate_on_ray, scale_of, Work
+from programs.annotating.session import Notes, Session, Tally
 from programs.annotator import Facts
 from programs.assemble import Said
-from programs.deliveries import check_formats, Delivery
 from programs.door import log_to, open_door
 from programs.errors import RunError, writing
 from programs.following import followed
-from programs.loading import annotator_settings, build_annotator
 from programs.locks import LOCK, one_writer
 from programs.records import environment, now, recorded, RunFolder, write_whole
 from programs.run import cost
-from programs.scale_out import annotate_on_ray, scale_of, Work
-from programs.session import Notes, Session, Tally
 
 
 def main(config: DictConfig) -> None:

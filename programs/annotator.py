@@ -122,7 +122,7 @@ class Annotator:
             ModelError: The model cannot be had.
             RunError: The model is elsewhere, texts may hold protected health information, and it is not allowed.
         """
-        from programs.loading import load_annotator
+        from programs.annotating.loading import load_annotator
 
         return load_annotator(program=program, model=model, phi=phi, allow_remote=allow_remote, settings=settings)
 

@@ -14,8 +14,8 @@ from corpora.annotated import Annotated, file_name, Mention, note_tags
 from corpora.bioc import bioc_json, bioc_xml
 from corpora.notes import Note, read_notes, Unreadable
 from fuzz.target import Target, text_of, written
+from programs.annotating.ledger import digest_of
 from programs.cutter import Cutter
-from programs.ledger import digest_of
 from reports.marked import marked_page
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32-le", *sorted(set(encodings.aliases.aliases.values())))

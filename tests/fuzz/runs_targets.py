@@ -11,10 +11,10 @@ from corpora.errors import read_text
 from fuzz.target import Target, written
 from lms import ModelError
 from lms.replay import load_outputs
+from programs.annotating.ledger import Ledger
 from programs.compare import check_alike, compare_runs, flipped, load_run, prompt_difference
 from programs.compiled import check_labels, CLASSIFIER, fingerprint, member_states, read_program
 from programs.drafts import Recorded
-from programs.ledger import Ledger
 from programs.prompts import bare
 from programs.tagger import Tagger
 

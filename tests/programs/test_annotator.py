@@ -22,9 +22,9 @@ from corpora.bioc import bioc_json, bioc_xml
 from corpora.brat import load_pair
 from corpora.notes import Note
 from corpora.sources import Conll, Jsonl
+from programs.annotating.deliveries import write_conll, write_jsonl
 from programs.annotator import Annotator, Facts
 from programs.cutter import Cutter
-from programs.deliveries import write_conll, write_jsonl
 from programs.errors import RunError
 from programs.predict import blank_record
 from reports.marked import marked_page

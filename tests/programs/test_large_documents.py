@@ -14,7 +14,7 @@ from corpora.bioc import bioc_json, bioc_xml
 from corpora.brat import load_pair
 from corpora.sources import Brat, Conll, Jsonl
 from corpora.tokens import punctuation_tokens
-from programs.deliveries import write_jsonl
+from programs.annotating.deliveries import write_jsonl
 from reports.marked import marked_page
 
 

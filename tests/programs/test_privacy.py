@@ -26,12 +26,12 @@ from corpora.notes import read_notes, Unreadable
 from lms import AzureModel, ModelError, OpenAIModel
 from lms.audit import audit_to, home
 from lms.hosts import host_outside
+from programs.annotating.loading import load_annotator
 from programs.assemble import build_parts, build_program, load_corpus, Said
 from programs.bench import build_task
 from programs.composing import check_words, compose
 from programs.door import log_to
 from programs.errors import failure_name, RunError
-from programs.loading import load_annotator
 from programs.privacy import check_chroma, wordless
 from programs.records import RunFolder
 from programs.scoring import Metric

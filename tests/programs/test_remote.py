@@ -13,9 +13,9 @@ from conftest import Door, folder_of, load
 from corpora.sources import RareMini
 from lms import OpenAIModel
 from lms.audit import audit_to
+from programs.annotating.loading import load_annotator
 from programs.errors import RunError
 from programs.formats import Entities
-from programs.loading import load_annotator
 from programs.predict import Asker
 from programs.tagger import Tagger
 from runs_in_process import run_here

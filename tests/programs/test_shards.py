@@ -13,15 +13,15 @@ from omegaconf import OmegaConf
 
 from corpora import InputError, Sentence
 from corpora.notes import Note, Unreadable
+from programs.annotating.cluster import joined
+from programs.annotating.deliveries import join_pieces
+from programs.annotating.ray_engine import merge_lines, Scale, workers_in
+from programs.annotating.scale_out import scale_of
+from programs.annotating.shard_work import Job, ShardWorker
+from programs.annotating.shards import cut_input, Shard
 from programs.annotator import Annotator, Facts
-from programs.cluster import joined
-from programs.deliveries import join_pieces
 from programs.predict import blank_record
-from programs.ray_engine import merge_lines, Scale, workers_in
 from programs.records import RunFolder
-from programs.scale_out import scale_of
-from programs.shard_work import Job, ShardWorker
-from programs.shards import cut_input, Shard
 
 pytest.importorskip("pyarrow")
 
@@ -60,7 +60,7 @@ class Crew:
     ) -> tuple[dict[str, Any], Signs]:
         tagger = Signs(keys.get("trap"))
         annotator = Annotator(tagger, Facts(("Sign",), "model", "program", by, price=(1.0, 2.0)))
-        self.monkeypatch.setattr("programs.shard_work.build_annotator", lambda config, said: annotator)
+        self.monkeypatch.setattr("programs.annotating.shard_work.build_annotator", lambda config, said: annotator)
         config = {"stop_after": keys.get("stop_after", 3)}
         about: dict[str, Any] = {"choices": {}, "given": frozenset(), "home": self.home, "here": Path.cwd(), "retries": 1}
         job = Job(config=config, to=to, run=run, **about)

@@ -15,15 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from corpora import InputError
 from corpora.ids import SeenIds
 from corpora.notes import Note, Unreadable
+from programs.annotating.loading import check_settings
+from programs.annotating.ray_engine import RayEngine, Scale
+from programs.annotating.session import Tally
+from programs.annotating.shard_work import Job
+from programs.annotating.shards import cut_input
 from programs.annotator import Facts
 from programs.assemble import Said
 from programs.errors import writing
-from programs.loading import check_settings
-from programs.ray_engine import RayEngine, Scale
 from programs.records import RunFolder
-from programs.session import Tally
-from programs.shard_work import Job
-from programs.shards import cut_input
 
 ENGINES = ("local", "ray")
 _OURS = ("workers", "shard", "ray")

@@ -17,16 +17,16 @@ from corpora import InputError
 from corpora.notes import Note
 from lms import ModelError
 from lms.audit import audit_to
+from programs.annotating.deliveries import Delivery, TOGETHER
+from programs.annotating.ledger import Entry
+from programs.annotating.loading import build_annotator
+from programs.annotating.session import Session
+from programs.annotating.shards import Shard, Try
 from programs.annotator import Annotator, Facts, Outcome
 from programs.assemble import Said
-from programs.deliveries import Delivery, TOGETHER
 from programs.door import settle
 from programs.errors import RunError, writing
-from programs.ledger import Entry
-from programs.loading import build_annotator
 from programs.records import write_whole
-from programs.session import Session
-from programs.shards import Shard, Try
 
 COUNTERS = ("documents", "counts", "entities", "repairs", "used")
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from corpora import InputError
+from programs.annotating.cluster import joined
+from programs.annotating.deliveries import Delivery, join_pieces, TOGETHER
+from programs.annotating.session import Tally
+from programs.annotating.shard_work import COUNTERS, Job, ShardWorker
+from programs.annotating.shards import Shard
 from programs.annotator import Facts
-from programs.cluster import joined
-from programs.deliveries import Delivery, join_pieces, TOGETHER
 from programs.errors import RunError, writing
 from programs.records import replacing
-from programs.session import Tally
-from programs.shard_work import COUNTERS, Job, ShardWorker
-from programs.shards import Shard
 
 _IN_FLIGHT = 2
 _FILES = 200
@@ -38,7 +38,7 @@ class Scale:
         workers: Processes with an annotator each; None: one a GPU or, where there is none, one a core, and one where the model is
             on a server.
         shard: Documents a shard.
-        address: As for `programs.cluster.joined`.
+        address: As for `programs.annotating.cluster.joined`.
         retries: How often a shard is begun again whose worker was lost.
     """
 

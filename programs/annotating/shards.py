@@ -29,8 +29,8 @@ from uuid import uuid4
 
 from corpora.notes import Note, Unreadable
 from corpora.shards import read_shard, shard_digest, write_shard
-from programs.deliveries import TOGETHER
-from programs.ledger import digest_of
+from programs.annotating.deliveries import TOGETHER
+from programs.annotating.ledger import digest_of
 from programs.records import replacing, write_whole
 
 

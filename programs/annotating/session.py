@@ -12,10 +12,10 @@ from typing import Any
 
 from corpora.annotated import Annotated
 from corpora.notes import Note, Unreadable
+from programs.annotating.deliveries import Delivery
+from programs.annotating.ledger import digest_of, Entry, Ledger
 from programs.annotator import Annotator, Outcome, uncut
-from programs.deliveries import Delivery
 from programs.errors import LASTING, RunError, writing
-from programs.ledger import digest_of, Entry, Ledger
 from programs.records import write_whole
 
 _NOTES, _CHARACTERS = 16, 16_000
