@@ -1,8 +1,9 @@
-"""An error analysis as tables for any page, as Markdown, and as the one line of a terminal."""
+"""An error analysis as tables for any page, and as the one line of a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from metrics.analysis import NONE
@@ -47,41 +48,20 @@ def errors_line(analysis: Mapping[str, Any]) -> str:
 
 
 def analysis_tables(analysis: Mapping[str, Any]) -> list[Table]:
-    """The analysis as tables; those that quote the corpus say so.
+    """The analysis as tables, what must be known to read them below the first; those that quote the corpus say so.
 
     Args:
         analysis: The content of `errors.json`.
     """
+    first = kinds_table("Errors by kind", analysis["kinds"], analysis["sentences"])
     return [
-        kinds_table("Errors by kind", analysis["kinds"], analysis["sentences"]),
+        replace(first, notes=[*first.notes, *[f"{note[:1].upper()}{note[1:]}." for note in analysis.get("notes", ())]]),
         *_sample_tables(analysis),
         _confusion_table(analysis),
         *[_breakdown_table(name, bins) for name, bins in analysis["breakdowns"].items()],
         _scores_table(analysis),
         *[_frequent_table(kind, rows) for kind, rows in analysis["frequent"].items() if rows],
     ]
-
-
-def analysis_markdown(analysis: Mapping[str, Any]) -> str:
-    """The same as Markdown. It quotes the corpus."""
-    parts = ["# Errors\n", *[markdown_table(table) for table in analysis_tables(analysis)]]
-    return "\n".join([*parts, *[f"- {note}" for note in analysis.get("notes", ())]]).rstrip() + "\n"
-
-
-def markdown_table(table: Table) -> str:
-    """A table under its title, its notes below it."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *[[shown(cell) for cell in row] for row in table.rows]]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
-    return "\n".join([f"## {table.title}", "", *lines, "", *[f"{note}\n" for note in table.notes]])
-
-
-def shown(cell: Cell) -> str:
-    """A cell as text: four digits of what is no whole number.
-
-    >>> [shown(cell) for cell in ("a", 3, 0.5, None)]
-    ['a', '3', '0.5000', '']
-    """
-    return "" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else str(cell)
 
 
 def kinds_table(title: str, kinds: Mapping[str, Mapping[str, int]], sentences: int) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.analysis import markdown_table
 from reports.cells import cell_of
 from reports.paper import Cell, figures, FINE_TUNED, published, TABLES
 from reports.tables import bounds_of
@@ -37,11 +36,6 @@ def grid_tables(runs: Sequence[Run]) -> list[Table]:
         No table for runs that have nothing to do with the paper's.
     """
     return [_table(name, [run for run in runs if belongs(run[0], name)]) for name in TABLES if _wanted(name, runs)]
-
-
-def grid_markdown(runs: Sequence[Run]) -> str:
-    """The same as Markdown; empty for runs that have nothing to do with the paper's."""
-    return "\n".join(markdown_table(table) for table in grid_tables(runs))
 
 
 def belongs(record: Record, name: str) -> bool:

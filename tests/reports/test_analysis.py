@@ -1,9 +1,9 @@
-"""The error analysis as tables, Markdown and one line."""
+"""The error analysis as tables and one line."""
 
 from __future__ import annotations
 
 from metrics.analysis import analyse
-from reports.analysis import analysis_markdown, analysis_tables, errors_line
+from reports.analysis import analysis_tables, errors_line
 
 ROWS = [
     {"id": "a:0", "document": "a", "tokens": ["Odd|pain", "persists"], "gold": ["B-Sign", "O"], "pred": ["O", "B-Sign"]},
@@ -47,13 +47,10 @@ def test_an_analysis_without_errors_has_no_lists_and_no_shares() -> None:
     assert tables[0].rows[-1] == ["share", None, None, None, None, None, None]
 
 
-def test_markdown_keeps_its_columns_and_says_the_notes() -> None:
-    text = analysis_markdown({**TOLD, "notes": ["rarity is left out"]})
-    assert "| odd\\|pain | Sign | 1 |" in text
-    assert text.endswith("- rarity is left out\n")
-    for block in text.split("\n## ")[1:]:
-        lines = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
-        assert len({line.count("|") for line in lines}) == 1
+def test_what_must_be_known_to_read_the_tables_stands_below_the_first() -> None:
+    first, *others = analysis_tables({**TOLD, "notes": ["2 sentences failed: all their mentions count as missed"]})
+    assert first.notes[-1] == "2 sentences failed: all their mentions count as missed."
+    assert not any("failed" in note for table in others for note in table.notes)
 
 
 def test_the_line_of_a_terminal_has_numbers_and_no_text() -> None:
