@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 _WIDTH = 120
+_NUMBER = 8  # characters of a column of numbers: their heads fold
 
 
 def print_comparison(result: Mapping[str, Any]) -> None:
@@ -21,7 +22,8 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     console = Console(width=_WIDTH)
     table = Table(title="runs", title_justify="left")
     for name in _RUN_HEADS:
-        table.add_column(name, justify="left" if name in ("run", "what") else "right")
+        said = name in ("run", "what")
+        table.add_column(name, justify="left" if said else "right", max_width=None if said else _NUMBER, overflow="fold")
     for row in _run_rows(result):
         table.add_row(*row)
     console.print(table)
@@ -46,7 +48,7 @@ def markdown(result: Mapping[str, Any], prompts: Sequence[Sequence[str]]) -> str
     return "\n".join(parts)
 
 
-_RUN_HEADS = ("run", "what", "macro F1", "micro F1", "prompt tok/sentence", "answer tok/sentence", "seconds", "US$")
+_RUN_HEADS = ("run", "what", "macro F1", "micro F1", "prompt tokens a sentence", "answer tokens a sentence", "seconds", "US$")
 _PAIR_HEADS = ("", "first F1", "second F1", "difference", "95% interval", "p", "p (Holm)")
 
 
