@@ -37,6 +37,7 @@ class Voting:
     def compile(self, shop: Workshop) -> None:
         rng = random.Random(shop.seed)
         sets = [fixed_demonstrations([s for s in shop.train if s.tokens], self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
-        ranked = shop.judge.rank([shop.start, *(shop.start.with_demos(demos, "ensemble member") for demos in sets)])
+        candidates = [shop.start, *(shop.start.with_demos(demos, "ensemble member") for demos in sets)]
+        ranked = shop.judge.rank(candidates, finalists=self.size)
         members = [trial.candidate.single for trial in ranked[: self.size]]
         shop.judge.score(replace(shop.start, tagger=Ensemble(members), by="ensemble"), whole=True)

@@ -122,8 +122,13 @@ class Judge:
     def best_f1(self) -> float:
         return max((trial.f1[self.sizes[-1]] for trial in self.complete), default=0.0)
 
-    def rank(self, candidates: Sequence[Candidate]) -> list[Trial]:
-        """Measure candidates side by side, the best third (by default) of them on each larger sample; the best first."""
+    def rank(self, candidates: Sequence[Candidate], *, finalists: int = 1) -> list[Trial]:
+        """Measure candidates side by side, the best third (by default) of them on each larger sample; the best first.
+
+        Args:
+            candidates: Equal ones count once.
+            finalists: So many at least are measured on all of dev.
+        """
         trials = list({trial.key: trial for trial in map(self.trial, candidates)}.values())
         alive = trials
         for size in self.sizes:
@@ -131,7 +136,7 @@ class Judge:
                 self.measure(trial, size)
             alive = sorted(alive, key=lambda trial: (-trial.f1[size], trial.number))  # one may have been measured on more
             if size != self.sizes[-1]:
-                alive = alive[: math.ceil(len(alive) / self.halving.keep)]
+                alive = alive[: max(finalists, math.ceil(len(alive) / self.halving.keep))]
         return sorted(trials, key=lambda trial: trial.rank, reverse=True)
 
     def score(self, candidate: Candidate, *, whole: bool = False) -> float:

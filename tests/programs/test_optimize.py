@@ -128,6 +128,20 @@ def test_several_programs_vote_after_loading_too(door: Door, server: ScriptedSer
     assert {c for row in records(ran) for c in row["confidence"] or () if c is not None} <= {2 / 3, 1.0}
 
 
+def test_a_hopeless_start_does_not_vote_though_all_of_dev_was_asked_of_it(
+    door: Door, server: ScriptedServer, script: Script
+) -> None:
+    words = ["optimizer=ensemble", "optimizer.pool=6", "strategy.k=1", "halving.keep=6", *local(server), "dev_limit=60"]
+    made = folder_of(door("optimize", *words))
+    found = load(made / "candidates.json")
+    assert found["sizes"] == [20, 60]
+    start = program(made / "candidates" / load(made / "run.json")["start"]["key"])
+    voting = next(trial["key"] for trial in found["trials"] if trial["by"] == "ensemble")
+    members = [member["tag"]["demos"] for member in program(made / "candidates" / voting)["members"]]
+    assert len(members) == 3
+    assert start["tag"]["demos"] not in members
+
+
 def test_an_interrupted_compilation_measures_nothing_twice(door: Door, server: ScriptedServer, script: Script) -> None:
     words = ["optimizer=grid", "optimizer.space=['strategy.k=1,4,6']", "halving.rungs=1", *local(server)]
     made = folder_of(door("optimize", *words))
