@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 
@@ -26,6 +27,29 @@ class InputError(ValueError):
         self.path, self.line, self.remedy = path, line, remedy
         where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
         super().__init__(where + problem + (f". {remedy}" if remedy else ""))
+
+
+def check_number(key: str, value: object, least: float, *, most: float = math.inf, whole: bool = True) -> None:
+    """Refuse a setting that is no number, or out of its range.
+
+    Args:
+        key: Its name in the config.
+        value: What was given.
+        least: The least that it may be.
+        most: The most that it may be.
+        whole: Whether it has to be a whole number.
+
+    Raises:
+        InputError: Names the range.
+
+    >>> check_number("limit", 0, 1)
+    Traceback (most recent call last):
+    corpora.errors.InputError: limit=0 is no whole number of at least 1. Give such a number.
+    """
+    kinds: tuple[type, ...] = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:  # type: ignore[operator]
+        kind, upto = "whole number" if whole else "number", "" if most == math.inf else f" and at most {most}"
+        raise InputError(f"{key}={value} is no {kind} of at least {least}{upto}", remedy="Give such a number.")
 
 
 def read_text(path: Path) -> str:

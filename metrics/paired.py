@@ -12,6 +12,7 @@ from metrics.bootstrap import f1_scores
 from metrics.counts import Counts
 
 Array = NDArray[np.float64]
+_CELLS = 1 << 22  # documents times samples held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,9 @@ def compare_systems(
     a, b = _table(first, labels), _table(second, labels)
     rng = np.random.default_rng(seed)
     observed = _scores(b.sum(axis=0)) - _scores(a.sum(axis=0))
-    drawn = rng.multinomial(len(a), [1 / len(a)] * len(a), size=samples).astype(np.float64)
-    spread = _scores(np.einsum("sd,dlc->slc", drawn, b)) - _scores(np.einsum("sd,dlc->slc", drawn, a))
+    spread = np.concatenate([_resampled(a, b, rng, size) for size in _parts(samples, len(a))])
     low, high = np.quantile(spread, [0.025, 0.975], axis=0)
-    swapped = rng.integers(0, 2, size=(samples, len(a))).astype(np.float64)
-    change = np.einsum("sd,dlc->slc", swapped, b - a)
-    shuffled = _scores(b.sum(axis=0) - change) - _scores(a.sum(axis=0) + change)
+    shuffled = np.concatenate([_swapped(a, b, rng, size) for size in _parts(samples, len(a))])
     extreme = (np.abs(shuffled) >= np.abs(observed) - 1e-12).sum(axis=0)
     p_values = (extreme + 1) / (samples + 1)
     adjusted = holm([float(p) for p in p_values[: len(labels)]])
@@ -78,6 +76,24 @@ def compare_systems(
         )
         for i, name in enumerate(names)
     }
+
+
+def _parts(samples: int, documents: int) -> list[int]:
+    """The samples in parts whose tables of draws stay small."""
+    size = max(1, _CELLS // documents)
+    return [min(size, samples - done) for done in range(0, samples, size)]
+
+
+def _resampled(a: Array, b: Array, rng: np.random.Generator, samples: int) -> Array:
+    """Differences between the systems on so many samples of documents."""
+    drawn = rng.multinomial(len(a), [1 / len(a)] * len(a), size=samples).astype(np.float64)
+    return _scores(np.einsum("sd,dlc->slc", drawn, b)) - _scores(np.einsum("sd,dlc->slc", drawn, a))
+
+
+def _swapped(a: Array, b: Array, rng: np.random.Generator, samples: int) -> Array:
+    """Differences between the systems with their answers to random documents exchanged."""
+    change = np.einsum("sd,dlc->slc", rng.integers(0, 2, size=(samples, len(a))).astype(np.float64), b - a)
+    return _scores(b.sum(axis=0) - change) - _scores(a.sum(axis=0) + change)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpora import Corpus, InputError
+from corpora import check_number, Corpus
 from metrics import Mode
 from metrics.analysis import analyse, count_mentions
 from programs.records import RunFolder
@@ -28,10 +28,9 @@ class ErrorAnalysis:
     mentions: int = 20
 
     def __post_init__(self) -> None:
-        if self.sentences is not None and self.sentences < 1:
-            raise InputError(f"errors.sentences={self.sentences} leaves no sentence", remedy="Use a positive number or null.")
-        if self.mentions < 0:
-            raise InputError("errors.mentions is negative", remedy="Use 0 to list none.")
+        if self.sentences is not None:
+            check_number("errors.sentences", self.sentences, 1)
+        check_number("errors.mentions", self.mentions, 0)
 
 
 def train_mentions(corpus: Corpus) -> Counter[str] | None:

@@ -76,16 +76,14 @@ def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[lis
     """The run's sentences and the ids of the whole split.
 
     Raises:
-        InputError: The split is unknown, missing or empty, or the limit is not positive.
+        InputError: The split is unknown, missing or empty.
     """
     if split not in SPLITS:
         raise InputError(f"split={split} is not known", remedy=f"Use one of {', '.join(SPLITS)}.")
-    if limit is not None and limit < 1:
-        raise InputError(f"limit={limit} leaves no sentence", remedy="Use a positive number, or null for all.")
     sentences = list(corpus.sentences(split))
     if not sentences:
         there = [name for name in SPLITS if any(corpus.sentences(name))]
-        remedy = f"It has {', '.join(there)}: choose with split=..." if there else "Check corpus.path."
+        remedy = f"It has {', '.join(there)}: choose one of these or add that one." if there else "Check corpus.path."
         raise InputError(f"the {split} split of {corpus.name} has no sentence", remedy=remedy)
     return sentences[:limit], [sentence.id for sentence in sentences]
 

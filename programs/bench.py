@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from corpora import InputError
+from corpora import check_number, InputError
 from lms import LocalModel
 from lms.answers import Answer
 from lms.audit import audit_to
@@ -40,8 +40,7 @@ _QUICK_SENTENCES = 10
 
 def main(config: DictConfig) -> None:
     """Time every way, hold the engine's answers against plain decoding, print the table (or with `json=true` JSON alone)."""
-    if config.sentences < 1 or config.repeats < 1:
-        raise InputError("sentences and repeats must be at least 1", remedy="Raise them.")
+    check_number("sentences", config.sentences, 1)
     ways = choose_ways(config)
     task = build_task(config)
     if config.curves:

@@ -11,6 +11,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,16 @@ from typing import Any
 from omegaconf import DictConfig
 
 from corpora import InputError
-from corpora.bio import tag_spans
-from metrics import compare_systems, Difference
-from programs.compiled import member_states
+from metrics import compare_systems, Difference, Mode
+from metrics.counts import entities
 from programs.composing import output_folder
 from programs.door import open_door
+from programs.recorded_prompts import recorded_prompt
 from programs.records import environment, now, RunFolder
 from programs.scoring import count_documents
 from programs.shapes import is_finished_run, is_scores
 from reports.comparison import markdown, print_comparison
+from reports.differences import prompt_lines
 
 _OWN = ("runs", "samples", "seed")
 
@@ -43,12 +45,16 @@ class Run:
     rows: dict[str, dict[str, Any]]
 
     @property
-    def mode(self) -> str:
-        return str(self.record["config"]["metric"]["mode"])
+    def mode(self) -> Mode:
+        mode: Mode = self.record["config"]["metric"]["mode"]
+        return mode
 
     def about(self) -> dict[str, Any]:
         """What stands beside the differences: what ran, its scores, and what it cost."""
-        used, n = self.record.get("tokens", {}), max(1, len(self.rows))
+        used: Counter[str] = Counter()  # of its answers: a compilation's record has the tokens of the whole search
+        for row in self.rows.values():
+            used.update(row.get("usage") or {})
+        n = max(1, len(self.rows))
         return {
             "path": str(self.path),
             "choices": self.record.get("choices", {}),
@@ -56,8 +62,8 @@ class Run:
             "macro": self.scores["macro"],
             "micro": self.scores["micro"],
             "per_type": self.scores["per_type"],
-            "prompt_tokens_per_sentence": used.get("prompt_tokens", 0) / n,
-            "answer_tokens_per_sentence": used.get("answer_tokens", 0) / n,
+            "prompt_tokens_per_sentence": used["prompt_tokens"] / n,
+            "answer_tokens_per_sentence": used["answer_tokens"] / n,
             "seconds": self.record.get("seconds"),
             "cost": self.record.get("cost"),
         }
@@ -150,7 +156,7 @@ def check_alike(first: Run, second: Run) -> None:
 def compare_runs(first: Run, second: Run, *, samples: int, seed: int) -> dict[str, Difference]:
     """Second minus first, by label, `macro` and `micro`."""
     labels = list(first.scores["per_type"])
-    tables = [count_documents(list(run.rows.values()), labels, run.mode) for run in (first, second)]  # type: ignore[arg-type]
+    tables = [count_documents(list(run.rows.values()), labels, run.mode) for run in (first, second)]
     paired = [[table[name] for name in tables[0]] for table in tables]
     return compare_systems(paired[0], paired[1], labels, samples=samples, seed=seed)
 
@@ -159,8 +165,8 @@ def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
     """Sentences that one run has wholly right and the other has not."""
     found = []
     for key, row in first.rows.items():
-        gold = tag_spans(row["gold"])
-        right = [tag_spans(run.rows[key]["pred"]) == gold for run in (first, second)]
+        gold = entities(row["gold"], first.mode)
+        right = [entities(run.rows[key]["pred"], first.mode) == gold for run in (first, second)]
         if right[0] != right[1]:
             said = {"gold": row["gold"], "first": row["pred"], "second": second.rows[key]["pred"]}
             found.append({"id": key, "tokens": row["tokens"], **said, "right": "second" if right[1] else "first"})
@@ -168,16 +174,11 @@ def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
 
 
 def prompt_difference(first: Run, second: Run) -> list[str]:
-    """The instructions and demonstrations of two programs as a unified diff."""
+    """What two runs asked of their models, as a unified diff; of what is not recorded its kind."""
     texts = []
     for run in (first, second):
-        lines: list[str] = []
-        for state in member_states(run.program):
-            tag = state.get("tag", {})
-            lines += str(tag.get("signature", {}).get("instructions", "")).splitlines()
-            for demo in tag.get("demos", []):
-                lines.append(f"[{demo.get('id', '')}] " + " ".join(map(str, demo.get("tokens", []))))
-        texts.append(lines)
+        prompt = recorded_prompt(run.record, run.program, list(run.scores["per_type"]))
+        texts.append(prompt_lines(prompt) if prompt else ["(no prompt: the model classifies tokens)"])
     return list(difflib.unified_diff(texts[0], texts[1], str(first.path), str(second.path), lineterm="", n=1))
 
 
@@ -185,8 +186,6 @@ def main(config: DictConfig) -> None:
     """Compare each run with the first; print tables and write `comparison.json`, `comparison.md` and `flipped.jsonl`."""
     if len(config.runs) < 2:
         raise InputError("there are fewer than two runs to compare", remedy="Give two or more run folders or settings to run.")
-    if config.samples < 1:
-        raise InputError("samples must be at least 1", remedy="Raise it.")
     runs = load_all([str(word) for word in config.runs])
     for run in runs[1:]:
         check_alike(runs[0], run)

@@ -15,13 +15,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from corpora import InputError
+from corpora import check_number, InputError
 from lms import ModelError
 from programs.errors import RunError
 from programs.privacy import refuse_secret
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USER_ERRORS = (InputError, ModelError, RunError)
+_LEAST = {"dev_limit": 1, "limit": 1, "repeats": 1, "samples": 1, "stop_after": 1, "train_limit": 1}
+_HIGHEST_SEED = 2**32 - 2  # NumPy's generators and MIPROv2's, which adds one, take no higher
 
 
 def explain(error: BaseException) -> str:
@@ -41,6 +43,19 @@ def explain(error: BaseException) -> str:
     if "Could not find 'hydra/launcher/" in text:
         text += ". The launchers joblib and submitit come with: pip install --editable '.[sweep]'"
     return " ".join(text.split())
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Refuse a seed or a number of sentences that nothing could be done with, before anything is loaded or paid for.
+
+    Raises:
+        InputError: Names the key and its range.
+    """
+    if "seed" in config:
+        check_number("seed", config.seed, 0, most=_HIGHEST_SEED)
+    for key, least in _LEAST.items():
+        if config.get(key) is not None:
+            check_number(key, config[key], least)
 
 
 def check_words(config_name: str, words: Sequence[str]) -> None:

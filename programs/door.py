@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,9 +27,9 @@ from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms.audit import audit_to
 from lms.hosts import ask_directly
-from programs.composing import check_words, choices, CONF, explain, output_folder, USER_ERRORS
+from programs.composing import check_numbers, check_words, choices, CONF, explain, output_folder, USER_ERRORS
 from programs.errors import writing
-from programs.privacy import end_wordless
+from programs.privacy import end_wordless, wordless
 from programs.sweeps import check_experiment, missing_part, note_failure, Sweeps
 
 _WORDY = ("chromadb", "dspy", "gepa", "httpcore", "httpx", "LiteLLM", "openai", "sentence_transformers")
@@ -61,6 +63,7 @@ def open_door(
         settle()  # a launcher may have made this process
         try:
             check_experiment()
+            check_numbers(config)
             task(config)
         except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
             lacking = missing_part(error, choices())
@@ -69,12 +72,31 @@ def open_door(
                 print(f"clinspan: {explain(error)}", file=sys.stderr)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 note_failure(output_folder(), config, choices(), error, lacking)
+        except Exception as error:
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                raise
+            failed = True
+            print(wordless(error), file=sys.stderr)
+            note_failure(output_folder(), config, choices(), error)
 
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
-    try:
+    with orderly_end(config_name):
         check_words(config_name, sys.argv[1:])
         watch_sweeps(sys.argv)
         main()
+    if Sweeps.failed:
+        stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
+    if Sweeps.absent and not Sweeps.ran:
+        stop("none of the cells can run here; what each lacks stands above")
+    if failed:
+        sys.exit(2)
+
+
+@contextmanager
+def orderly_end(config_name: str) -> Iterator[None]:
+    """Turn what a user can mend, a lost process and an interruption into one message and an exit code."""
+    try:
+        yield
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         stop(explain(error))
     except OSError as error:  # Hydra makes folders before a job begins
@@ -83,12 +105,16 @@ def open_door(
         way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
         print(f"clinspan: interrupted; what was computed is on disk, go on with {way}", file=sys.stderr)
         end_now(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
-    if Sweeps.failed:
-        stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
-    if Sweeps.absent and not Sweeps.ran:
-        stop("none of the cells can run here; what each lacks stands above")
-    if failed:
-        sys.exit(2)
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        remedy = "Look for the cause, often memory, and start the sweep again with the same hydra.sweep.dir"
+        stop(f"the process of a job ended before the job did. {remedy}: finished jobs are not done again")
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether a launcher says that a job's process died: joblib's pool, or submitit, which need not be installed."""
+    return isinstance(error, BrokenExecutor) or type(error).__module__.partition(".")[0] == "submitit"
 
 
 class Terminated(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from programs.scoring import Metric, score_records
 from programs.shop import open_shop
 from reports.compiled import candidates_bar, print_compiled
 
+_BESIDES = "besides.json"
+
 
 def main(config: DictConfig) -> None:
     """One compilation: every candidate in the folder, the best as `program.json`, the folder's path last."""
@@ -48,12 +51,15 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
             check_start(shop, optimizer, config)
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
+            optimizer.check(shop)
             shop.judge.score(shop.start, whole=True)
-            with dspy.track_usage() as usage:
+            with Besides(folder) as besides:
+                shop.judge.measured = besides.write
                 _compile(optimizer, shop, config)
+            shop.judge.recall(shop.recall)
         result = Result.of(shop, optimizer)
         scores = result.write(folder, metric, config)
-        record |= result.about(scores) | _spent(shop, config, usage.get_total_tokens())
+        record |= result.about(scores) | _spent(shop, config, besides.tokens())
     record |= {"status": "finished", "ended": now()}
     folder.write("run.json", record)
     log.info("done")
@@ -138,7 +144,7 @@ class Result:
         f1 = {"micro": scores["micro"]["f1"], "macro": scores["macro"]["f1"]}
         return {
             "candidates": len(self.trials),
-            "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, **f1},
+            "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, "tokens": dict(best.tokens), **f1},
             "start": {"key": start.key, "f1": start.f1[start.reached]},
             "target": self.shop.objective.target,
         }
@@ -148,26 +154,54 @@ class Result:
         return [{**trial.as_dict(), "best": trial is self.best, "reached": trial.reached} for trial in self.trials]
 
 
-def _spent(shop: Workshop, config: DictConfig, usage: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+class Besides:
+    """What an optimizer asked beside its candidates, whose tokens are in their folders: tokens by model, on disk as it goes.
+
+    Args:
+        folder: The run's; what an earlier process asked there is counted too.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder, self._stack = folder, contextlib.ExitStack()
+        self._before: dict[str, dict[str, int]] = folder.read(_BESIDES) if (folder.path / _BESIDES).is_file() else {}
+
+    def __enter__(self) -> Besides:
+        self._tracker = self._stack.enter_context(dspy.track_usage())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+        self.write()
+
+    def tokens(self) -> dict[str, Counter[str]]:
+        """`prompt_tokens` and `answer_tokens` of each model."""
+        told = {model: Counter(counts) for model, counts in self._before.items()}
+        for model, counts in self._tracker.get_total_tokens().items():
+            now = {"prompt_tokens": counts.get("prompt_tokens"), "answer_tokens": counts.get("completion_tokens")}
+            told.setdefault(model, Counter()).update({key: int(n or 0) for key, n in now.items()})
+        return told
+
+    def write(self) -> None:
+        """Put it on disk."""
+        self._folder.write(_BESIDES, self.tokens())
+
+
+def _spent(shop: Workshop, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
     """Tokens of the model and of the writing one where that is another, and US dollars of both; None where nothing has a price.
 
-    Candidates' tokens are on disk; what an optimizer asked besides is known of this process alone.
+    Of two models with one name, what was asked beside candidates cannot be told apart: it counts as the first's.
     """
     trials = list(shop.judge.trials.values())
-    used = sum((trial.tokens for trial in trials if not _taught(shop, trial)), _told(usage, shop.lm.model))
+    nothing: Counter[str] = Counter()
+    used = sum((trial.tokens for trial in trials if not _taught(shop, trial)), nothing + besides.get(shop.lm.model, nothing))
     costs = [cost(used, build(config.model).price)]
-    written = sum((trial.tokens for trial in trials if _taught(shop, trial)), Counter[str]())
+    written = sum((trial.tokens for trial in trials if _taught(shop, trial)), nothing)
     if config.reflection_model:
-        written.update(_told(usage, shop.writer.model))
+        if shop.writer.model != shop.lm.model:
+            written += besides.get(shop.writer.model, nothing)
         costs.append(cost(written, build(config.reflection_model).price))
     known = [one for one in costs if one is not None]
     return {"tokens": dict(used), "writer_tokens": dict(written), "cost": sum(known) if known else None}
-
-
-def _told(usage: Mapping[str, Mapping[str, Any]], model: str) -> Counter[str]:
-    """What DSPy counted of a model."""
-    told = usage.get(model, {})
-    return Counter(prompt_tokens=int(told.get("prompt_tokens") or 0), answer_tokens=int(told.get("completion_tokens") or 0))
 
 
 def _taught(shop: Workshop, trial: Trial) -> bool:

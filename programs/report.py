@@ -19,6 +19,7 @@ from programs.composing import output_folder
 from programs.door import open_door
 from programs.recorded_prompts import recorded_prompt
 from programs.records import environment, load_records, now, RunFolder
+from programs.shapes import is_rankable
 from programs.sweeps import job_folders
 from reports.analysis import analysis_tables
 from reports.grid import grid_tables
@@ -61,9 +62,11 @@ def load_job(path: Path) -> Job:
     if record.get("status") != "finished":
         return Job(str(path), record, None, error=str(record.get("error") or ""))
     try:
-        return Job(str(path), record, folder.read("scores.json"))
+        scores = folder.read("scores.json")
     except InputError:
         return Job(str(path), record, None, error="scores.json cannot be read")
+    sound = is_rankable(scores)
+    return Job(str(path), record, scores if sound else None, error="" if sound else "scores.json is not as runs write it")
 
 
 def load_view(job: Job) -> RunView:

@@ -124,10 +124,11 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         raise InputError(
             f"the run began without {more[0]}", path=path, remedy="Leave the setting out: a resumed run keeps its own."
         )
-    record["status"] = "started"
-    record.pop("error", None)
-    record.pop("reason", None)
-    record.setdefault("resumed", []).append(now())
+    if door != "optimize" or not finished(record):  # a run tries failed sentences again; a compilation has its answer
+        record["status"] = "started"
+        record.pop("error", None)
+        record.pop("reason", None)
+        record.setdefault("resumed", []).append(now())
     return folder, began, record
 
 

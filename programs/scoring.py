@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from corpora import InputError
+from corpora import check_number, InputError
 from metrics import add_counts, calibration, count_sentence, Counts, document_bootstrap, judge_entities, Mode, Scores, signature
 
 
@@ -25,8 +25,7 @@ class Metric:
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
-        if self.samples < 1:
-            raise InputError("metric.samples must be at least 1", remedy="Raise it.")
+        check_number("metric.samples", self.samples, 1)
 
 
 def score_records(

@@ -47,6 +47,13 @@ def is_scores(content: Mapping[str, Any]) -> bool:
     return bool(types) and all(isinstance(t, dict) and _numbers({key: t.get(key) for key in _RATES}) for t in tables)
 
 
+def is_rankable(content: Mapping[str, Any]) -> bool:
+    """Whether a `scores.json` has what a leaderboard ranks by: a signature, the number of sentences, F1 of both averages."""
+    said = isinstance(content.get("signature"), str) and type(content.get("sentences")) is int
+    averages = [content.get("micro"), content.get("macro")]
+    return said and all(isinstance(table, dict) and _numbers({"f1": table.get("f1")}) for table in averages)
+
+
 def is_signature(state: Any) -> bool:
     """Whether DSPy can take this state of a signature: instructions, and of each field a prefix and a description."""
     if not isinstance(state, dict) or not isinstance(state.get("instructions"), str):

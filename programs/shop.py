@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dspy
 from omegaconf import DictConfig, OmegaConf
 
 import lms
-from corpora import Corpus, InputError
-from programs.assemble import build_program, choose_sentences, load_corpus, model_facts, Said
-from programs.compiled import GROUPS, PLAIN
+from corpora import Corpus, InputError, Sentence
+from programs.assemble import build_program, choose_sentences, load_corpus, model_facts, Said, saved_parts, with_settings
+from programs.compiled import GROUPS, member_states, PLAIN
 from programs.composing import build, group_option
+from programs.formats import Format
 from programs.member import build_member
 from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
@@ -33,16 +34,36 @@ def without_test(corpus: Corpus) -> Corpus:
 
 
 def limited(corpus: Corpus, split: str, limit: int | None) -> Corpus:
-    """The corpus with the first so many sentences of a split.
-
-    Raises:
-        InputError: The limit is not positive.
-    """
+    """The corpus with the first so many sentences of a split."""
     if limit is None:
         return corpus
     kept = {sentence.id for sentence in choose_sentences(corpus, split, limit)[0]}
     documents = [replace(d, sentences=tuple(s for s in d.sentences if s.id in kept)) for d in corpus.splits[split]]
     return replace(corpus, splits={**corpus.splits, split: tuple(d for d in documents if d.sentences)})
+
+
+def about_test(whole: Corpus, train: Sequence[Sentence], dev: Sequence[Sentence]) -> str:
+    """What a run's record says of the test split: that it is left out, and how much of it stands in train or dev too."""
+    words = {sentence.words for sentence in (*train, *dev)}
+    test = list(whole.sentences("test"))
+    alike = sum(sentence.words in words for sentence in test)
+    told = "not seen: the test split is left out before anything is built"
+    return f"{told}; {alike} of its {len(test)} sentences have the words of one that was used" if alike else told
+
+
+def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
+    """Refuse to begin with a program whose demonstrations are of the test split: what it is judged on later would be known.
+
+    Raises:
+        InputError: Names the sentence.
+    """
+    ids = {sentence.id for sentence in whole.sentences("test")}
+    train = {sentence.words for sentence in whole.sentences("train")}
+    words = {sentence.words for sentence in whole.sentences("test")} - train
+    for demo in tagger.tag.demos:
+        if demo.get("id") in ids or tuple(demo["tokens"]) in words:
+            problem = f"the program's demonstration {demo.get('id', '')} is a sentence of the test split"
+            raise InputError(problem, remedy="Begin with another program, or name other demonstrations: strategy=few_shot.")
 
 
 def with_pool(config: DictConfig) -> DictConfig:
@@ -74,13 +95,14 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
         **{key: value for key, value in about.items() if key != "_target_"},
     }
     record["trainset"], record["devset"] = [s.id for s in train], [s.id for s in dev]
-    record["test"] = "not seen: the test split is left out before anything is built"
+    record["test"] = about_test(whole, train, dev)
     record["model"] = {"name": spec.name}
     folder.write("run.json", record)
     facts: dict[str, Any] = {}
     tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, said=Said.of(record))
     if isinstance(tagger, Ensemble):
         raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
+    refuse_test_demonstrations(tagger, whole)
     lm = lms.build(spec)
     bind(lm)
     record |= facts | {"model": model_facts(spec, lm)}
@@ -105,21 +127,13 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
         stop_after=config.stop_after,
     )
 
-    def settled(one: Tagger, form: Any, model: dspy.LM) -> Tagger:
-        one.setting = lambda: dspy.context(lm=model, adapter=form, disable_history=True)
-        return one
-
-    def variant(changes: Mapping[str, Any], by: str) -> Candidate:
-        own, chosen = changed(config, changes)
-        one, form = build_member(with_pool(own), corpus, dev, spec, {}, chosen={**record["choices"], **chosen})
-        return Candidate(settled(one, form, lm), form, corpus, by)
-
-    start = Candidate(settled(tagger, adapter, lm), adapter, corpus, "start")
+    maker = _Maker(config, corpus, dev, spec, lm, record, trained=tagger.settings.get("adapter"))
+    start = Candidate(_settled(tagger, adapter, lm), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
         one, form, _ = build_program(config, corpus, dev, writer_spec, {}, said=Said.of(record))
         assert isinstance(one, Tagger)
-        teacher = Candidate(settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
+        teacher = Candidate(_settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
     return Workshop(
         corpus=corpus,
         train=train,
@@ -133,12 +147,78 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
         spec=spec,
         folder=folder.path,
         progress=lambda step, steps, loss: watch(f"training, loss {loss:.3f}", step, steps, judge.best_f1),
-        variant=variant,
+        variant=maker.variant,
+        allow=maker.allow,
+        recall=maker.recall,
     )
 
 
-def changed(config: DictConfig, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+@dataclass(frozen=True)
+class _Maker:
+    """Makes candidates on the run's model.
+
+    Attributes:
+        config: The run's.
+        corpus: Train and dev.
+        dev: The dev sentences that candidates are measured on.
+        spec: How the model is had.
+        lm: The model.
+        record: The run's.
+        trained: What the program to begin with says of weights of its own, if it has any.
+    """
+
+    config: DictConfig
+    corpus: Corpus
+    dev: Sequence[Sentence]
+    spec: lms.ModelSpec
+    lm: dspy.LM
+    record: Mapping[str, Any]
+    trained: Any
+
+    def variant(self, changes: Mapping[str, Any], by: str) -> Candidate:
+        """See `Workshop.variant`."""
+        own, chosen = self._changed(changes)
+        one, form = self._member(with_pool(own), chosen, None)
+        return Candidate(one, form, self.corpus, by)
+
+    def allow(self, changes: Mapping[str, Any]) -> None:
+        """See `Workshop.allow`."""
+        build(self._changed(changes)[0].strategy)
+
+    def recall(self, content: Mapping[str, Any], by: str) -> Candidate | None:
+        """See `Workshop.recall`."""
+        members = []
+        for state in member_states(content):
+            if state["settings"].get("adapter") != self.trained:
+                return None
+            own, chosen = with_settings(self.config, state["settings"], frozenset())
+            one, form = self._member(own, chosen, saved_parts(state, frozenset()))
+            one.settings = dict(state["settings"])
+            members.append((one, form))
+        one, form = members[0]
+        return Candidate(Ensemble([member for member, _ in members]) if "members" in content else one, form, self.corpus, by)
+
+    def _changed(self, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+        return changed(self.config, changes, self.record["given"])
+
+    def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
+        options = {**self.record["choices"], **chosen}
+        one, form = build_member(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
+        return _settled(one, form, self.lm), form
+
+
+def _settled(one: Tagger, form: Format, model: dspy.LM) -> Tagger:
+    one.setting = lambda: dspy.context(lm=model, adapter=form, disable_history=True)
+    return one
+
+
+def changed(config: DictConfig, changes: Mapping[str, Any], given: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:
     """The config with other settings, and the options that were chosen: groups first, then keys.
+
+    Args:
+        config: The program's that is compiled.
+        changes: Values by key or group.
+        given: Keys that the user has set: they hold in another option of their group too, unless they are changed.
 
     Raises:
         InputError: There is no such key, or it is none that a program keeps.
@@ -150,6 +230,9 @@ def changed(config: DictConfig, changes: Mapping[str, Any]) -> tuple[DictConfig,
         chosen[group] = str(changes[group])
         OmegaConf.set_struct(own, False)
         own[group] = group_option(group, chosen[group])
+        for key in given:
+            if key.startswith(f"{group}.") and OmegaConf.select(own, key, default=_MISSING) is not _MISSING:
+                OmegaConf.update(own, key, OmegaConf.select(config, key))
         OmegaConf.set_struct(own, True)
     for key, value in changes.items():
         if key in groups:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, Literal
 
-from corpora import Corpus, InputError, Sentence
+from corpora import check_number, Corpus, InputError, Sentence
 
 Demonstrations = Literal["none", "fixed", "nearest"]
 Context = Literal["none", "retrieved"]
@@ -38,10 +38,9 @@ class Strategy:
             if getattr(self, name) not in get_args(kind):
                 remedy = f"Use one of {', '.join(get_args(kind))}."
                 raise InputError(f"strategy.{name}={getattr(self, name)} is not known", remedy=remedy)
-        if self.pool is not None and self.pool < 1:
-            raise InputError(f"strategy.pool={self.pool} leaves no demonstration", remedy="Use a positive number, or null for all.")
-        if self.k < 1:
-            raise InputError("strategy.k must be at least 1", remedy="Use strategy=zero_shot for no demonstrations.")
+        if self.pool is not None:
+            check_number("strategy.pool", self.pool, 1)
+        check_number("strategy.k", self.k, 1)
 
     @property
     def name(self) -> str:

@@ -27,6 +27,8 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     for row in _run_rows(result):
         table.add_row(*row)
     console.print(table)
+    for run in result["runs"]:
+        console.print(f"{_short(run['path'])}: {run['signature']}", highlight=False)
     for pair in result["pairs"]:
         table = Table(title=f"{_short(pair['second'])} minus {_short(pair['first'])}", title_justify="left")
         for name in _PAIR_HEADS:
@@ -40,6 +42,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
 def markdown(result: Mapping[str, Any], prompts: Sequence[Sequence[str]]) -> str:
     """The same as Markdown, with the difference of the prompts of each pair."""
     parts = [_markdown_table(_RUN_HEADS, _run_rows(result))]
+    parts += ["".join(f"- {_short(run['path'])}: `{run['signature']}`\n" for run in result["runs"])]
     for pair, lines in zip(result["pairs"], prompts, strict=True):
         parts.append(f"## {_short(pair['second'])} minus {_short(pair['first'])}\n")
         parts.append(_markdown_table(_PAIR_HEADS, _pair_rows(result, pair)))
@@ -56,7 +59,7 @@ def _run_rows(result: Mapping[str, Any]) -> list[list[str]]:
     rows = []
     for run in result["runs"]:
         chosen = run["choices"]
-        what = ", ".join(str(chosen[key]) for key in ("model", "strategy", "format", "prompt") if chosen.get(key))
+        what = ", ".join(str(chosen[key]) for key in ("model", "strategy", "format", "prompt", "optimizer") if chosen.get(key))
         figures = [f"{run['macro']['f1']:.4f}", f"{run['micro']['f1']:.4f}"]
         used = [f"{run['prompt_tokens_per_sentence']:.0f}", f"{run['answer_tokens_per_sentence']:.0f}"]
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.0f}"

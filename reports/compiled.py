@@ -54,6 +54,7 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     console.print(
         f"start {target} F1 {record['start']['f1']:.4f}; chosen: micro F1 {micro:.4f} ({low:.3f} - {high:.3f}), macro {macro:.4f}"
     )
+    console.print(scores["signature"], highlight=False)
     used = record["tokens"]
     words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
     console.print(words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else ""))

@@ -101,7 +101,9 @@ def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _prompt_tokens(job: Job) -> float | None:
-    used = (job.record.get("tokens") or {}).get("prompt_tokens")
+    """Tokens of the job's prompts a sentence."""
+    asked = job.record.get("best") or job.record  # of a compilation the answer's, not those of the search
+    used = (asked.get("tokens") or {}).get("prompt_tokens")
     return None if used is None or job.scores is None else used / max(1, job.scores["sentences"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corpora import InputError, Sentence
+from corpora import check_number, InputError, Sentence
 from retrievers.chroma import ChromaIndex, Manifest
 from retrievers.chunks import cut
 from retrievers.embedders import Embedder, EmbedderSpec
@@ -40,8 +40,8 @@ class Retriever:
     url: str | None = None
 
     def __post_init__(self) -> None:
-        if self.top_k < 1 or self.size < 16:
-            raise InputError("retriever.top_k must be at least 1 and retriever.size at least 16", remedy="Raise it.")
+        check_number("retriever.top_k", self.top_k, 1)
+        check_number("retriever.size", self.size, 16)
 
 
 @dataclass(frozen=True, slots=True)

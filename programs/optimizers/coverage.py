@@ -14,14 +14,14 @@ from metrics import count_errors, ErrorKind
 from metrics.errors import INVENTED
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Trial
-from programs.optimizers.workshop import Workshop
+from programs.optimizers.workshop import Optimizer, Workshop
 from programs.strategy import as_demonstration
 
 Errors = Mapping[tuple[ErrorKind, str], int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coverage:
+class Coverage(Optimizer):
     """Local search over sets of demonstrations, led by the errors on dev.
 
     It begins with the best of a few random sets. In each round it looks at what the best program so far gets wrong (which
@@ -43,6 +43,7 @@ class Coverage:
     proposals: int = 6
     budget: int = 900
     patience: int = 2
+    least: ClassVar[Mapping[str, float]] = {"starts": 1, "k": 1, "rounds": 0, "proposals": 1, "budget": 1, "patience": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
@@ -65,8 +66,8 @@ class _Search:
 
     def __init__(self, how: Coverage, shop: Workshop, rng: random.Random) -> None:
         self.how, self.shop, self.rng = how, shop, rng
-        costs = {s.id: shop.demo_tokens(as_demonstration(s)) for s in shop.train if s.tokens}
-        self.pool = [s for s in shop.train if s.tokens and costs[s.id] <= how.budget // 2]
+        costs = {s.id: shop.demo_tokens(as_demonstration(s)) for s in shop.spoken}
+        self.pool = [s for s in shop.spoken if costs[s.id] <= how.budget // 2]
         self.cost = costs
 
     def random_set(self) -> Candidate:

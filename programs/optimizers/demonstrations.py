@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import dspy
 
+from corpora import check_number, InputError
 from programs.optimizers.evaluate import ranked_by
-from programs.optimizers.workshop import Workshop
+from programs.optimizers.workshop import Optimizer, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labeled:
+class Labeled(Optimizer):
     """DSPy's LabeledFewShot: random train sentences.
 
     Attributes:
@@ -20,6 +22,7 @@ class Labeled:
     """
 
     k: int = 5
+    least: ClassVar[Mapping[str, float]] = {"k": 1}
     keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = True
 
@@ -30,7 +33,7 @@ class Labeled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bootstrap:
+class Bootstrap(Optimizer):
     """DSPy's BootstrapFewShotWithRandomSearch: sets of random train sentences, some with the program's own answers.
 
     Attributes:
@@ -44,6 +47,7 @@ class Bootstrap:
     bootstrapped: int = 3
     labeled: int = 5
     threshold: float = 0.8
+    least: ClassVar[Mapping[str, float]] = {"candidates": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
@@ -62,7 +66,7 @@ class Bootstrap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nearest:
+class Nearest(Optimizer):
     """The train sentences nearest to each sentence, as DSPy's KNNFewShot has them, in the number that dev likes best.
 
     KNNFewShot compiles a program anew for every sentence and so cannot be saved; here the look-up is part of the
@@ -75,6 +79,16 @@ class Nearest:
     ks: tuple[int, ...] | list[int] = (3, 5, 8)
     keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not self.ks:
+            raise InputError("optimizer.ks is empty", remedy="Give numbers of demonstrations: optimizer.ks=[3,5,8].")
+        for k in self.ks:
+            check_number("optimizer.ks", k, 1)
+
+    def check(self, shop: Workshop) -> None:
+        for k in self.ks:
+            shop.allow({"strategy": "knn", "strategy.k": k})
 
     def compile(self, shop: Workshop) -> None:
         context = shop.start.single.settings["strategy"]["context"]

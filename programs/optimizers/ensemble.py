@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from corpora import InputError
-from programs.optimizers.workshop import Workshop
+from programs.optimizers.workshop import Optimizer, Workshop
 from programs.strategy import fixed_demonstrations
 from programs.tagger import Ensemble
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voting:
+class Voting(Optimizer):
     """The best few of several programs with random demonstrations, as DSPy's Ensemble with a vote over spans.
 
     Attributes:
@@ -25,18 +26,25 @@ class Voting:
     pool: int = 9
     size: int = 3
     k: int = 5
+    least: ClassVar[Mapping[str, float]] = {"pool": 3, "size": 3, "k": 1}
     keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.size < 3 or self.size % 2 == 0 or self.pool < self.size:
+        super().__post_init__()
+        if self.size % 2 == 0 or self.pool < self.size:
             raise InputError(
                 "optimizer.size must be odd and at least 3, and optimizer.pool as large", remedy="For instance 3 of 9."
             )
 
+    def check(self, shop: Workshop) -> None:
+        if len(shop.spoken) < self.k:
+            problem = f"optimizer.k={self.k} demonstrations, and {len(shop.spoken)} train sentences to take them from"
+            raise InputError(problem, remedy="Set optimizer.k lower or train_limit higher.")
+
     def compile(self, shop: Workshop) -> None:
         rng = random.Random(shop.seed)
-        sets = [fixed_demonstrations([s for s in shop.train if s.tokens], self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
+        sets = [fixed_demonstrations(shop.spoken, self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
         candidates = [shop.start, *(shop.start.with_demos(demos, "ensemble member") for demos in sets)]
         ranked = shop.judge.rank(candidates, finalists=self.size)
         members = [trial.candidate.single for trial in ranked[: self.size]]

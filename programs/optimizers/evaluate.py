@@ -35,15 +35,27 @@ class CorpusEvaluate:
     Args:
         shop: Its judge measures.
         by: What the candidates are called.
+        failed: Where an error of the model's goes: some of DSPy's optimizers would take it for a score of 0 and go on.
         whole: Measure every candidate on all examples, also a hopeless one: for optimizers that need single scores.
         devset: The examples.
         options: What else `dspy.Evaluate` takes; of no use here.
     """
 
-    def __init__(self, shop: Workshop, by: str, *, whole: bool, devset: Sequence[Any] = (), **options: Any) -> None:
-        self.shop, self.by, self.whole, self.devset = shop, by, whole, devset
+    def __init__(
+        self, shop: Workshop, by: str, failed: list[Exception], *, whole: bool, devset: Sequence[Any] = (), **options: Any
+    ) -> None:
+        self.shop, self.by, self.failed, self.whole, self.devset = shop, by, failed, whole, devset
 
     def __call__(self, program: Tagger, metric: Any = None, devset: Sequence[Any] | None = None, **options: Any) -> Any:
+        if self.failed:
+            raise self.failed[0]
+        try:
+            return self._evaluated(program, devset)
+        except Exception as error:
+            self.failed.append(error)
+            raise
+
+    def _evaluated(self, program: Tagger, devset: Sequence[Any] | None) -> Any:
         examples = list(self.devset if devset is None else devset)
         candidate = self.shop.start.with_tagger(program, self.by)
         judge = self.shop.judge
@@ -68,10 +80,15 @@ class CorpusEvaluate:
 
 @contextlib.contextmanager
 def ranked_by(shop: Workshop, by: str, *, whole: bool = False) -> Iterator[None]:
-    """Let DSPy's optimizers evaluate through a judge meanwhile, and print, log and keep nothing."""
+    """Let DSPy's optimizers evaluate through a judge meanwhile, and print, log and keep nothing.
+
+    Raises:
+        Exception: The first with which an evaluation ended, whatever the optimizer made of it.
+    """
+    failed: list[Exception] = []
 
     def evaluator(**options: Any) -> CorpusEvaluate:
-        return CorpusEvaluate(shop, by, whole=whole, **options)
+        return CorpusEvaluate(shop, by, failed, whole=whole, **options)
 
     logger = logging.getLogger("dspy")
     level = logger.level
@@ -82,5 +99,10 @@ def ranked_by(shop: Workshop, by: str, *, whole: bool = False) -> Iterator[None]
         logger.setLevel(logging.CRITICAL)
         try:
             yield
+        except Exception:
+            if not failed:
+                raise
         finally:
             logger.setLevel(level)
+        if failed:
+            raise failed[0]

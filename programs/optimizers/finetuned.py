@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import lms
 from corpora import InputError, Sentence
 from programs.compiled import trained_weights
 from programs.optimizers.candidate import Candidate
-from programs.optimizers.workshop import Workshop
+from programs.optimizers.workshop import Optimizer, Workshop
 from programs.teaching import training_records
 from tuning import Lora, Options, tune
 
@@ -20,7 +20,7 @@ ADAPTER = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BootstrapFinetune:
+class BootstrapFinetune(Optimizer):
     """Fine-tuning on answers, as DSPy's BootstrapFinetune, by our own `tuning`.
 
     With a `reflection_model` the answers are that model's own to train sentences, those that score enough; without one
@@ -34,16 +34,20 @@ class BootstrapFinetune:
 
     threshold: float = 0.8
     dev_records: int = 40
+    least: ClassVar[Mapping[str, float]] = {"threshold": 0.0, "dev_records": 1}
     tuning: Options = field(default_factory=lambda: Lora(epochs=1))
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def compile(self, shop: Workshop) -> None:
+    def check(self, shop: Workshop) -> None:
         if not isinstance(shop.spec, lms.LocalModel):
             remedy = "Use a local model, such as model=smollm2."
             raise InputError("optimizer=bootstrap_finetune trains weights, and model= has none here", remedy=remedy)
         if shop.start.single.retrieve is not None:
             raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
+
+    def compile(self, shop: Workshop) -> None:
+        assert isinstance(shop.spec, lms.LocalModel)
         learner = shop.start.with_demos([], "bootstrap_finetune")
         train = self._answers(shop) if shop.teacher is not None else list(shop.train)
         records = training_records(learner.single, learner.adapter, train)

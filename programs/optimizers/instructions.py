@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import dspy
 
+from corpora import InputError
 from programs.optimizers.evaluate import ranked_by
-from programs.optimizers.workshop import Workshop
+from programs.optimizers.workshop import Optimizer, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copro:
+class Copro(Optimizer):
     """COPRO: instructions proposed, the best of them improved upon.
 
     Attributes:
@@ -24,6 +26,7 @@ class Copro:
     breadth: int = 4
     depth: int = 2
     temperature: float = 1.0
+    least: ClassVar[Mapping[str, float]] = {"breadth": 2, "depth": 1, "temperature": 0.0}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
@@ -40,7 +43,7 @@ class Copro:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mipro:
+class Mipro(Optimizer):
     """MIPROv2: instructions and demonstration sets proposed, combined by Bayesian search.
 
     Attributes:
@@ -56,6 +59,7 @@ class Mipro:
     bootstrapped: int = 2
     labeled: int = 5
     threshold: float = 0.8
+    least: ClassVar[Mapping[str, float]] = {"candidates": 1, "trials": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
@@ -84,7 +88,7 @@ class Mipro:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gepa:
+class Gepa(Optimizer):
     """GEPA: instructions rewritten after reading, sentence by sentence, what was wrong.
 
     Attributes:
@@ -96,6 +100,7 @@ class Gepa:
     calls: int = 600
     minibatch: int = 4
     train_limit: int = 100
+    least: ClassVar[Mapping[str, float]] = {"calls": 1, "minibatch": 1, "train_limit": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
@@ -116,7 +121,7 @@ class Gepa:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simba:
+class Simba(Optimizer):
     """SIMBA: demonstrations and rules added for the train sentences that it finds hard.
 
     Attributes:
@@ -132,8 +137,14 @@ class Simba:
     candidates: int = 3
     demos: int = 6
     train_limit: int = 48
+    least: ClassVar[Mapping[str, float]] = {"steps": 1, "batch": 1, "candidates": 1, "demos": 0, "train_limit": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
+
+    def check(self, shop: Workshop) -> None:
+        if len(shop.spoken[: self.train_limit]) < self.batch:
+            problem = f"optimizer.batch={self.batch} takes more sentences than there are to train on"
+            raise InputError(problem, remedy="Set optimizer.batch lower, or optimizer.train_limit and train_limit higher.")
 
     def compile(self, shop: Workshop) -> None:
         with ranked_by(shop, "simba"), dspy.context(lm=shop.lm):  # it tries programs on the current model
@@ -152,7 +163,7 @@ class Simba:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferRules:
+class InferRules(Optimizer):
     """InferRules: rules that a model finds in train sentences, added to the instructions.
 
     Attributes:
@@ -170,6 +181,14 @@ class InferRules:
     labeled: int = 5
     threshold: float = 0.8
     train_limit: int = 30
+    least: ClassVar[Mapping[str, float]] = {
+        "candidates": 1,
+        "rules": 1,
+        "bootstrapped": 0,
+        "labeled": 0,
+        "threshold": 0.0,
+        "train_limit": 1,
+    }
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 

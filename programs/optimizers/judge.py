@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dspy
 
-from corpora import InputError, Sentence
+from corpora import check_number, Sentence
 from programs.compiled import fingerprint
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.objective import Objective
@@ -24,6 +24,8 @@ from programs.predict import Asker, Predictor
 from programs.records import RunFolder
 
 Watch = Callable[[str, int, int, float], None]
+ABOUT = "candidate.json"
+"""In a candidate's folder: what made it and which model it was for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,8 @@ class Halving:
     least: int = 20
 
     def __post_init__(self) -> None:
-        if self.rungs < 1 or self.keep < 2 or self.least < 1:
-            raise InputError("halving.rungs and .least must be at least 1 and halving.keep at least 2", remedy="Raise them.")
+        for name, least in (("rungs", 1), ("keep", 2), ("least", 1)):
+            check_number(f"halving.{name}", getattr(self, name), least)
 
     def sizes(self, n: int) -> list[int]:
         """How many of `n` sentences each rung has.
@@ -90,6 +92,7 @@ class Judge:
         seed: Of the order of documents.
         watch: Told of a candidate's name, sentences done and to do, and the best F1 so far.
         stop_after: Failures in a row after which nothing more is tried.
+        measured: Called whenever a candidate has been asked.
     """
 
     def __init__(
@@ -104,9 +107,10 @@ class Judge:
         seed: int,
         watch: Watch,
         stop_after: int = 10,
+        measured: Callable[[], None] = lambda: None,
     ) -> None:
         self.objective, self.lm, self.concurrency, self.folder = objective, lm, concurrency, folder
-        self.halving, self.watch, self.stop_after = halving, watch, stop_after
+        self.halving, self.watch, self.stop_after, self.measured = halving, watch, stop_after, measured
         self.sentences = _by_document(sentences, seed)
         self.sizes = halving.sizes(len(self.sentences))
         self.trials: dict[str, Trial] = {}
@@ -172,6 +176,7 @@ class Judge:
         trial = trial or self.trial(candidate)
         folder = RunFolder(self.folder / trial.key)
         if not (folder.path / "program.json").exists():
+            folder.write(ABOUT, {"by": candidate.by, "model": (candidate.lm or self.lm).model})
             folder.write("program.json", candidate.dump())
         asker = Asker(
             tagger=candidate.tagger,
@@ -191,6 +196,7 @@ class Judge:
         predictor.run(sentences, lambda done, f1: self.watch(name, done, len(sentences), self.best_f1))
         records = folder.load_predictions()
         trial.tokens = _tokens(list(records.values()))
+        self.measured()
         return {sentence.id: records[sentence.id]["pred"] for sentence in sentences}
 
     def records(self, trial: Trial) -> list[dict[str, Any]]:
@@ -198,12 +204,36 @@ class Judge:
         found = RunFolder(self.folder / trial.key).load_predictions()
         return [found[sentence.id] for sentence in self.sentences if sentence.id in found]
 
+    def recall(self, build: Callable[[Mapping[str, Any], str], Candidate | None]) -> None:
+        """Take what an earlier process measured and this one did not try: an optimizer that is begun again may go other ways.
+
+        Args:
+            build: A candidate, from the content of its `program.json` and what made it; None if it cannot be had again.
+        """
+        for path in sorted(self.folder.glob(f"*/{ABOUT}")):
+            folder = RunFolder(path.parent)
+            about = folder.read(ABOUT)
+            if path.parent.name in self.trials or about["model"] != self.lm.model:
+                continue
+            candidate = build(folder.read("program.json"), about["by"])
+            if candidate is None or _key(candidate) != path.parent.name:
+                continue
+            trial, told = self.trial(candidate), folder.load_predictions()
+            for size in self.sizes:
+                if all(sentence.id in told for sentence in self.sentences[:size]):
+                    self.measure(trial, size)
+            trial.tokens = _tokens(list(told.values()))
+
     def trial(self, candidate: Candidate) -> Trial:
         """The record of a candidate; equal programs have one."""
-        key = fingerprint([candidate.dump(), None if candidate.lm is None else candidate.lm.model])
+        key = _key(candidate)
         if key not in self.trials:
             self.trials[key] = Trial(candidate, key, len(self.trials))
         return self.trials[key]
+
+
+def _key(candidate: Candidate) -> str:
+    return fingerprint([candidate.dump(), None if candidate.lm is None else candidate.lm.model])
 
 
 def _by_document(sentences: Sequence[Sentence], seed: int) -> list[Sentence]:

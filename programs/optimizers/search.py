@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import yaml
 
 from corpora import InputError
-from programs.optimizers.workshop import Workshop
+from programs.optimizers.workshop import Optimizer, Workshop
 
 _PATIENCE = 5
 """Optuna proposes what it has seen again; so many proposals for each combination that is wanted."""
@@ -40,7 +40,7 @@ def read_space(lines: Sequence[str]) -> dict[str, list[Any]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class Grid(Optimizer):
     """Every combination of values, or so many random ones.
 
     Attributes:
@@ -50,11 +50,16 @@ class Grid:
 
     space: Sequence[str] = ()
     most: int = 24
+    least: ClassVar[Mapping[str, float]] = {"most": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_space(self.space)
+
+    def check(self, shop: Workshop) -> None:
+        _check_space(self.space, shop)
 
     def compile(self, shop: Workshop) -> None:
         space = read_space(self.space)
@@ -65,7 +70,7 @@ class Grid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optuna:
+class Optuna(Optimizer):
     """Combinations that Optuna's tree-structured Parzen estimator proposes (Bergstra et al. 2011).
 
     Attributes:
@@ -75,11 +80,16 @@ class Optuna:
 
     space: Sequence[str] = ()
     trials: int = 16
+    least: ClassVar[Mapping[str, float]] = {"trials": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_space(self.space)
+
+    def check(self, shop: Workshop) -> None:
+        _check_space(self.space, shop)
 
     def compile(self, shop: Workshop) -> None:
         import optuna
@@ -95,6 +105,12 @@ class Optuna:
             tried.add(_name(point))
             if len(tried) == min(self.trials, math.prod(map(len, space.values()))):
                 return
+
+
+def _check_space(lines: Sequence[str], shop: Workshop) -> None:
+    for key, values in read_space(lines).items():
+        for value in values:
+            shop.allow({key: value})
 
 
 def _name(point: Mapping[str, Any]) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import dspy
 
 import lms
-from corpora import Corpus, Sentence
+from corpora import check_number, Corpus, Sentence
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Judge
 from programs.optimizers.objective import examples, Objective
@@ -22,19 +22,37 @@ from programs.optimizers.pen import worded
 from programs.tagger import Tagger
 
 
-class Optimizer(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
     """One way to find a better program.
 
     Attributes:
         keeps_start: Whether the program that it began with may be the answer, if nothing better is found.
         chooses_demos: Whether it chooses demonstrations, so that it cannot begin with nearest ones.
+        least: The least value of each of its settings that is a number.
+
+    Raises:
+        InputError: A setting is no number, or less than it may be.
     """
 
     keeps_start: ClassVar[bool]
     chooses_demos: ClassVar[bool]
+    least: ClassVar[Mapping[str, float]] = {}
+
+    def __post_init__(self) -> None:
+        for name, least in self.least.items():
+            check_number(f"optimizer.{name}", getattr(self, name), least, whole=isinstance(least, int))
+
+    def check(self, shop: Workshop) -> None:
+        """Refuse what could not be compiled, before a model is asked.
+
+        Raises:
+            InputError: Says what to change.
+        """
 
     def compile(self, shop: Workshop) -> None:
         """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,8 @@ class Workshop:
         folder: The run's folder, for what else an optimizer makes.
         progress: Told of a training's step, how many there are, and its loss.
         variant: A candidate with other settings: dotted keys of the config, or options of its groups.
+        allow: Refuses settings that no candidate could have.
+        recall: A candidate from the content of its `program.json`; None if it has weights of its own.
     """
 
     corpus: Corpus
@@ -69,6 +89,8 @@ class Workshop:
     folder: Path
     progress: Callable[[int, int, float], None]
     variant: Callable[[Mapping[str, Any], str], Candidate]
+    allow: Callable[[Mapping[str, Any]], None]
+    recall: Callable[[Mapping[str, Any], str], Candidate | None]
 
     @cached_property
     def pen(self) -> dspy.LM:
@@ -77,9 +99,14 @@ class Workshop:
 
     def train_examples(self, limit: int | None = None) -> list[dspy.Example]:
         """Train sentences in a random order, for DSPy."""
-        found = examples([sentence for sentence in self.train if sentence.tokens])
+        found = examples(self.spoken)
         random.Random(self.seed).shuffle(found)
         return found[:limit]
+
+    @property
+    def spoken(self) -> list[Sentence]:
+        """Train sentences that have words."""
+        return [sentence for sentence in self.train if sentence.tokens]
 
     def teaching(self) -> Tagger | None:
         """The teacher as DSPy takes it."""

@@ -64,3 +64,12 @@ def test_holm_against_a_hand_table() -> None:
 def test_what_cannot_be_paired_is_refused() -> None:
     with pytest.raises(ValueError, match="2 and 1 documents cannot be paired"):
         compare_systems(documents([(1, 1), (1, 1)]), documents([(1, 1)]), LABELS, samples=10, seed=0)
+
+
+def test_drawing_in_parts_changes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many documents times many samples would not fit into memory at once."""
+    rng = random.Random(5)
+    first, second = (documents([(rng.randrange(10), rng.randrange(3)) for _ in range(40)]) for _ in range(2))
+    whole = compare_systems(first, second, LABELS, samples=333, seed=2)
+    monkeypatch.setattr("metrics.paired._CELLS", 400)
+    assert compare_systems(first, second, LABELS, samples=333, seed=2) == whole

@@ -70,7 +70,7 @@ def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(door: Door, tmp_
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("errors.sentences=0", "errors.sentences=0 leaves no sentence"),
+        ("errors.sentences=0", "errors.sentences=0 is no whole number of at least 1"),
         ("errors.mentions=-1", "errors.mentions is negative"),
         ("errors.mention=3", "Did you mean errors.mentions?"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Door, folder_of, load
 from corpora.sources import RareMini
-from programs.compare import is_config
+from programs.compare import flipped, is_config, load_run, prompt_difference
 from programs.door import gather
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
@@ -49,6 +49,35 @@ def test_two_runs_with_a_known_difference(door: Door, tmp_path: Path) -> None:
     assert "| micro | 0.0000 | 1.0000 | +1.0000 |" in text
     assert "+Tag the mentions of Disease" in text
     assert "micro" in done.stdout
+    for run_folder in (bad, good):
+        signature = load(run_folder / "scores.json")["signature"]
+        assert f"{run_folder.name}: {signature}" in done.stdout and f"{run_folder.name}: `{signature}`" in text
+
+
+def test_prompts_differ_by_format_by_tags_of_demonstrations_and_by_what_was_looked_up(door: Door, tmp_path: Path) -> None:
+    """Also where instructions and the demonstrations' words are the same."""
+    first, same, other = (run(door, tmp_path, name, 0, *words) for name, words in (("a", ()), ("b", ()), ("c", ("format=inline",))))
+    told = folder_of(door("compare", str(first), str(same), str(other), "samples=10")) / "comparison.md"
+    text = told.read_text()
+    assert text.count("The prompts are the same.") == 1
+    assert text.count("```diff") == 1
+    program = load(first / "program.json")
+    texts = []
+    for folder, tags in ((first, ["B-Sign"]), (same, ["O"])):
+        program["tag"]["demos"] = [{"id": "d:0", "tokens": ["Fever"], "tags": tags}]
+        program["settings"]["strategy"] |= {"choice": "few_shot", "demonstrations": "fixed"}
+        (folder / "program.json").write_text(json.dumps(program), encoding="utf-8")
+        texts.append(load_run(folder))
+    assert [line for line in prompt_difference(*texts) if line[:1] in "+-"][2:] == ["-Fever : B-Sign", "+Fever : O"]
+
+
+def test_whether_a_sentence_is_wholly_right_depends_on_the_mode(door: Door, tmp_path: Path) -> None:
+    folders = [run(door, tmp_path, name, 0, "metric.mode=strict", limit=3) for name in ("a", "b")]
+    runs = [load_run(folder) for folder in folders]
+    row = next(iter(runs[0].rows.values()))
+    row["gold"], row["pred"] = ["O"] * len(row["gold"]), ["I-Sign"] + ["O"] * (len(row["gold"]) - 1)
+    runs[1].rows[row["id"]] |= {"gold": row["gold"], "pred": row["gold"]}
+    assert flipped(*runs) == []  # strict reads no entity from an I- that continues nothing
 
 
 def test_three_runs_are_held_against_the_first(door: Door, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Door, folder_of, load
+from conftest import Door, folder_of, load, ROOT
 from corpora.sources import RareMini
 
 JOB = ["model=replay", "limit=2", "strategy=zero_shot", "format=bio_lines", "model.path=good.jsonl,none.jsonl"]
@@ -49,6 +50,42 @@ def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: D
     assert "Traceback" not in done.stderr
     assert not list(sweep.glob("*/.failed"))
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in sweep.rglob("*"))
+
+
+FAILS = """
+import os
+from programs.door import open_door
+
+def job(config):
+    if config.limit == 1:
+        raise ValueError("He has Fever")
+    if config.limit == 2:
+        os._exit(9)
+    print("ran")
+
+open_door("run", job)
+"""
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+@pytest.mark.parametrize(
+    ("limits", "said"), [("1,3", "failed jobs of the sweep: {}/0 (ValueError)"), ("2,3", "process of a job ended")]
+)
+def test_a_job_that_crashes_is_named_without_its_words(tmp_path: Path, launcher: str, limits: str, said: str) -> None:
+    if launcher == "basic" and limits == "2,3":
+        pytest.skip("the job's process is the sweep's own")
+    if launcher != "basic":
+        pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
+    (tmp_path / "app.py").write_text(FAILS, encoding="utf-8")
+    words = ["-m", f"limit={limits}", f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "app.py", *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Fever" not in done.stderr
+    assert "Traceback" not in done.stderr
+    if launcher == "basic":
+        assert "ran" in done.stdout
 
 
 DIES = """

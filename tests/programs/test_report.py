@@ -76,6 +76,8 @@ def test_failed_and_unfinished_jobs_are_rows_that_say_so(tmp_path: Path) -> None
     (tmp_path / "3").mkdir()
     job(tmp_path / "4", f1=0.9)
     (tmp_path / "4" / "scores.json").unlink()
+    job(tmp_path / "5", f1=0.9)
+    (tmp_path / "5" / "scores.json").write_text("{}", encoding="utf-8")
     (tmp_path / "10").mkdir()
     (tmp_path / "10" / "run.json").write_text("{", encoding="utf-8")
     result = board(tmp_path)
@@ -85,6 +87,7 @@ def test_failed_and_unfinished_jobs_are_rows_that_say_so(tmp_path: Path) -> None
         ("unfinished", ""),
         ("failed", "left no run.json"),
         ("no scores", "scores.json cannot be read"),
+        ("no scores", "scores.json is not as runs write it"),
         ("failed", "run.json cannot be read"),
     ]
     text = markdown(result)
@@ -125,7 +128,8 @@ def test_failed_sentences_do_not_part_jobs_but_are_told(tmp_path: Path) -> None:
 def test_optimized_programs_stand_beside_runs(tmp_path: Path) -> None:
     job(tmp_path / "run", f1=0.3)
     for n, name in enumerate(("gepa", "copro")):
-        optimizer = {"optimizer": {"name": name}, "candidates": 8 + n, "best": {"micro": 0.4, "macro": 0.2, "sentences": 40}}
+        optimizer = {"optimizer": {"name": name}, "candidates": 8 + n, "best": {"micro": 0.4, "sentences": 40}}
+        optimizer["best"]["tokens"], optimizer["tokens"] = {"prompt_tokens": 8000}, {"prompt_tokens": 90000}  # of all candidates
         choices = {"model": "smollm2", "strategy": "knn", "format": "entities", "optimizer": name}
         config = {"seed": 0, "limit": 40, "strategy": {"k": 5, "demonstrations": "knn"}, "optimizer": {"n": n}, "budget": 100}
         job(tmp_path / "sweep" / str(n), f1=0.4 + n / 10, **optimizer, choices=choices, config=config)
@@ -133,6 +137,7 @@ def test_optimized_programs_stand_beside_runs(tmp_path: Path) -> None:
     assert result["settings"] == ["optimizer"]
     assert [row["settings"] for row in result["rows"]] == [{"optimizer": "copro"}, {"optimizer": "gepa"}, {}]
     assert [row.get("candidates") for row in result["rows"]] == [9, 8, None]
+    assert [row["prompt_tokens_per_sentence"] for row in result["rows"][:2]] == [200, 200]
     assert "| candidates |" in markdown(result)
 
 

@@ -155,7 +155,7 @@ def test_resume_refuses_other_settings_and_other_folders(door: Door, tmp_path: P
         (["model.templat=x"], "Did you mean model.template?"),
         (["+model.extra=1"], "there is no model.extra"),
         (["split=training"], "split=training is not known"),
-        (["limit=0"], "limit=0 leaves no sentence"),
+        (["limit=0"], "limit=0 is no whole number of at least 1"),
         (["alignment=best"], "alignment=best is not known"),
         (["corpus=raredis"], "corpus=raredis needs the data's place. Add corpus.path=FOLDER."),
         (["model=replay"], "model=replay needs recorded outputs"),
