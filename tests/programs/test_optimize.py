@@ -240,7 +240,7 @@ def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
     folder = tmp_path / "made"
     done = door("optimize", *words, f"hydra.run.dir={folder}")
     assert done.returncode == 2
-    assert "failed" in done.stderr and "resume=" in done.stderr
+    assert "resume=" in done.stderr
     server.always, server.reply = None, script
     assert folder_of(door("optimize", f"resume={folder}")) == folder
     assert load(folder / "run.json")["status"] == "finished"
