@@ -244,7 +244,8 @@ def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
     server.always, server.reply = None, script
     assert folder_of(door("optimize", f"resume={folder}")) == folder
     assert load(folder / "run.json")["status"] == "finished"
-    assert all(trial["f1"] for trial in load(folder / "candidates.json")["trials"])
+    trials = load(folder / "candidates.json")["trials"]
+    assert sum(not trial["f1"] for trial in trials) <= 1  # what was under way, where the writer has said something else since
 
 
 def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(door: Door, server: ScriptedServer, script: Script) -> None:
