@@ -49,7 +49,7 @@ class Grid(Optimizer):
     """
 
     space: Sequence[str] = ()
-    most: int = 24
+    most: int = 16
     least: ClassVar[Mapping[str, float]] = {"most": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
@@ -79,7 +79,7 @@ class Optuna(Optimizer):
     """
 
     space: Sequence[str] = ()
-    trials: int = 16
+    trials: int = 12
     least: ClassVar[Mapping[str, float]] = {"trials": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
