@@ -80,7 +80,8 @@ def _compile(optimizer: Optimizer, shop: Workshop, config: DictConfig) -> None:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
-        raise RunError(f"the optimizer stopped with {where}. {remedy}. What was measured is kept: go on with resume={shop.folder}") from None
+        kept = f"What was measured is kept: go on with resume={shop.folder}"
+        raise RunError(f"the optimizer stopped with {where}. {remedy}. {kept}") from None
 
 
 def refuse_batches(config: DictConfig) -> None:

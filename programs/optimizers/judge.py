@@ -210,13 +210,13 @@ class Judge:
         Args:
             build: A candidate, from the content of its `program.json` and what made it; None if it cannot be had again.
         """
-        for path in sorted(self.folder.glob(f"*/{ABOUT}")):
-            folder = RunFolder(path.parent)
-            about = folder.read(ABOUT)
-            if path.parent.name in self.trials or about["model"] != self.lm.model:
+        for path in sorted(path.parent for path in self.folder.glob("*/program.json")):
+            if path.name in self.trials or not (path / ABOUT).is_file():
                 continue
-            candidate = build(folder.read("program.json"), about["by"])
-            if candidate is None or _key(candidate) != path.parent.name:
+            folder = RunFolder(path)
+            about = folder.read(ABOUT)
+            candidate = build(folder.read("program.json"), about["by"]) if about["model"] == self.lm.model else None
+            if candidate is None or _key(candidate) != path.name:
                 continue
             trial, told = self.trial(candidate), folder.load_predictions()
             for size in self.sizes:

@@ -259,6 +259,8 @@ def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(door: Doo
     assert folder_of(door("optimize", f"resume={made}")) == made
     assert (len(server.requests), program(made)) == (asked, chosen)  # it was finished
     (made / "run.json").write_text(json.dumps({**first, "status": "started"}))
+    (made / "candidates" / "begun").mkdir()  # killed before it had a program.json
+    (made / "candidates" / "begun" / "candidate.json").write_text('{"by": "copro", "model": "openai/student"}')
     server.reply = lambda messages: script(messages).replace(MAGIC, "nothing")
     made = folder_of(door("optimize", f"resume={made}"))
     again = load(made / "run.json")
