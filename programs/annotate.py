@@ -79,7 +79,7 @@ def _here(work: Work, notes: Notes) -> tuple[Facts, Tally]:
     delivery = Delivery(work.folder.path, work.to, annotator.facts.labels)
     delivery.open()
     with _progress_bar(work.record["input"]["documents"]) as progress:
-        stop_after = work.config.get("stop_after", 1)
+        stop_after = work.config.stop_after
         session = Session(annotator, delivery, work.folder.path, stop_after=stop_after, progress=progress)
         return annotator.facts, session.run(notes)
 

@@ -88,7 +88,7 @@ def choose_ways(config: DictConfig) -> list[Way]:
     }
     if config.server:
         for name, grammar in (("d", False), ("d_grammar", True)):
-            says = f"server at model.api_base{', with our grammar' if grammar else ''}"
+            says = f"the server of server={', with our grammar' if grammar else ''}"
             known[name] = Way(name, says, contenders.served(config.server, config.server_model, grammar=grammar), every=4)
     wanted = list(_QUICK) if config.quick else list(config.ways or known)
     if unknown := [name for name in wanted if name not in known]:

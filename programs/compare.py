@@ -130,7 +130,9 @@ def load_all(words: Sequence[str]) -> list[Run]:
 
 
 def check_alike(first: Run, second: Run) -> None:
-    """Refuse runs that are not over the same sentences with the same gold, read and matched alike.
+    """Refuse runs that are not over the same sentences with the same gold and labels, their tags read in the same mode.
+
+    How answers found their tokens may differ: the signatures, which are printed, say so.
 
     Raises:
         InputError: Says what differs.

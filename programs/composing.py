@@ -22,7 +22,7 @@ from programs.privacy import refuse_secret
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USER_ERRORS = (InputError, ModelError, RunError)
-_LEAST = {"dev_limit": 1, "limit": 1, "repeats": 1, "samples": 1, "stop_after": 1, "train_limit": 1}
+_COUNTS = ("dev_limit", "limit", "repeats", "samples", "stop_after", "train_limit")
 _HIGHEST_SEED = 2**32 - 2  # NumPy's generators and MIPROv2's, which adds one, take no higher
 
 
@@ -53,9 +53,10 @@ def check_numbers(config: DictConfig) -> None:
     """
     if "seed" in config:
         check_number("seed", config.seed, 0, most=_HIGHEST_SEED)
-    for key, least in _LEAST.items():
+    for key in _COUNTS:
         if config.get(key) is not None:
-            check_number(key, config[key], least)
+            trains = key == "dev_limit" and "tuning" in config  # a training may do without sentences to judge it by
+            check_number(key, config[key], 0 if trains else 1)
 
 
 def check_words(config_name: str, words: Sequence[str]) -> None:

@@ -6,16 +6,20 @@ demonstrations and retrieved chunks are not: where a run had them, the prompt sa
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from corpora import Corpus, Label
 from programs.compiled import member_states
-from programs.formats import BioLines, Entities, Format, Inline
+from programs.composing import CONF
+from programs.formats import Format
 from programs.formats.base import Question
 from programs.labels import present_labels
 
-_FORMATS: dict[str, type[Format]] = {f"programs.formats.{form.__name__}": form for form in (BioLines, Entities, Inline)}
 _SLOT = "\ue000"  # of Unicode's private use: stands for the sentence
 _NEAREST = "Before the sentence stood its {} nearest training sentences as demonstrations; they are not recorded."
 _RETRIEVED = "Before the sentence stood the chunks that were retrieved for it; they are not recorded."
@@ -81,9 +85,17 @@ def _format(config: Mapping[str, Any], settings: Mapping[str, Any], names: Seque
     known = order if order in ("corpus", "alphabetical") else "corpus"
     shown, called = present_labels(Corpus("", {}, labels), known, config.get("label_wording", "corpus"))
     keys = {**config["format"], **(settings.get("format") or {})}
-    form = _FORMATS[keys.pop("_target_")]
+    form = _formats()[keys.pop("_target_")]
     keys.pop("choice", None)
     return form(labels=shown, alignment=config.get("alignment", "tokens"), called=called, **keys)
+
+
+@functools.cache
+def _formats() -> dict[str, type[Format]]:
+    """The classes that `conf/format/` names, which every choice of a format has."""
+    targets = {str(OmegaConf.select(OmegaConf.load(path), "_target_")) for path in sorted((CONF / "format").glob("*.yaml"))}
+    places = {target: target.rpartition(".") for target in targets}
+    return {target: getattr(importlib.import_module(module), name) for target, (module, _, name) in places.items()}
 
 
 def _asked(form: Format, instructions: str, demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

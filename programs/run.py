@@ -210,7 +210,7 @@ def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig
         folder=folder,
         labels=[label.name for label in parts.corpus.labels],
         mode=parts.metric.mode,
-        stop_after=config.get("stop_after", 1),
+        stop_after=config.stop_after,
     )
     with progress_bar(len(parts.sentences)) as progress:
         predictor.run(parts.sentences, progress)

@@ -123,7 +123,7 @@ class ShardWorker:
         assert self.annotator is not None
         annotator = _Nobody(self.annotator) if attempt.lost > self.job.retries else self.annotator
         delivery = Delivery(self.job.home, self.job.to, annotator.facts.labels, pieces=attempt.folder)
-        session = ShardSession(annotator, delivery, attempt, stop_after=self.job.config.get("stop_after", 1), in_row=self.in_row)
+        session = ShardSession(annotator, delivery, attempt, stop_after=self.job.config["stop_after"], in_row=self.in_row)
         try:
             tally = session.run(shard.notes)
         except RunError:

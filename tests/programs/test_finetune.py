@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from conftest import Door, door_in, folder_of, load, records
-from corpora import Corpus
+from corpora import Corpus, InputError
 from corpora.sources import RareMini
 from lms import LocalModel
 from lms.engine import TransformersEngine
+from programs.composing import check_numbers
 from programs.formats import BioLines, Entities, Format, Inline
 from programs.formats.base import renamed
 from programs.labels import present_labels
@@ -157,3 +159,9 @@ def test_a_run_with_a_folder_that_is_no_adapter_says_what_to_do(door: Door, tmp_
     assert done.returncode == 2
     assert "holds no adapter_config.json: give model.adapter=FOLDER/model of a run of programs.finetune" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_training_may_do_without_dev_sentences_and_a_compilation_may_not() -> None:
+    check_numbers(OmegaConf.create({"dev_limit": 0, "tuning": {}}))
+    with pytest.raises(InputError, match="dev_limit=0 is no whole number of at least 1"):
+        check_numbers(OmegaConf.create({"dev_limit": 0}))
