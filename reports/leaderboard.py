@@ -141,7 +141,7 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
     if any(len(row["jobs"]) > 1 for row in rows):
         notes.append("±: sample standard deviation over seeds. Seconds, tokens and US$ are means.")
     if any("candidates" in row for row in rows):
-        notes.append("With candidates: scores of the best program on dev; seconds, tokens and US$ of the whole search.")
+        notes.append("With candidates: scores and prompts of the best program on dev; seconds and US$ of the whole search.")
     for row in rows:
         where = f"{row['basis']}{row['rank']}"
         if len(set(map(str, row["seeds"]))) < len(row["seeds"]):
