@@ -71,7 +71,7 @@ def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(door: Door, tmp_
     ("word", "message"),
     [
         ("errors.sentences=0", "errors.sentences=0 is no whole number of at least 1"),
-        ("errors.mentions=-1", "errors.mentions is negative"),
+        ("errors.mentions=-1", "errors.mentions=-1 is no whole number of at least 0"),
         ("errors.mention=3", "Did you mean errors.mentions?"),
     ],
 )
