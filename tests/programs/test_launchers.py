@@ -69,7 +69,7 @@ open_door("run", job)
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 @pytest.mark.parametrize(
-    ("limits", "said"), [("1,3", "failed jobs of the sweep: {}/0 (ValueError)"), ("2,3", "process of a job ended")]
+    ("limits", "said"), [("1,3", "failed jobs of the sweep: sweep/0 (ValueError)"), ("2,3", "the process of a job ended")]
 )
 def test_a_job_that_crashes_is_named_without_its_words(tmp_path: Path, launcher: str, limits: str, said: str) -> None:
     if launcher == "basic" and limits == "2,3":
