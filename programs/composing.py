@@ -16,10 +16,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from corpora import check_number, InputError
+from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
+from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
 from programs.errors import RunError
 from programs.privacy import refuse_secret
 
+PLUGINS = (CellsSweeper, RayLauncher)
+"""Ours. They are imported before Hydra looks for plugins: it would load them as modules that Python does not know of."""
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USER_ERRORS = (InputError, ModelError, RunError)
 _COUNTS = ("dev_limit", "limit", "repeats", "samples", "stop_after", "train_limit")

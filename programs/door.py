@@ -23,11 +23,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
-from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms.audit import audit_to
 from lms.hosts import ask_directly
-from programs.composing import check_numbers, check_words, choices, CONF, explain, output_folder, USER_ERRORS
+from programs.composing import check_numbers, check_words, choices, CONF, explain, output_folder, PLUGINS, USER_ERRORS
 from programs.errors import writing
 from programs.privacy import end_wordless, wordless
 from programs.sweeps import check_experiment, missing_part, note_failure, Sweeps
@@ -52,7 +50,7 @@ def open_door(
     if listed:
         sys.argv[1:] = gather(sys.argv[1:], listed, also)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
-    for plugin in (CellsSweeper, RayLauncher):
+    for plugin in PLUGINS:
         Plugins.instance().register(plugin)  # Hydra's own search does not see into editable installs
     settle()
     end_orderly()

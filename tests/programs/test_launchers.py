@@ -159,3 +159,10 @@ def test_launchers_are_not_refused_as_unknown_words() -> None:
         config = compose("run", overrides=words, return_hydra_config=True)
     assert config.hydra.launcher.partition == "gpu"
     assert config.hydra.launcher._target_.endswith("SlurmLauncher")
+
+
+def test_a_library_composes_configs_without_a_door() -> None:
+    """As `Annotator.load` does, in a process that has imported nothing else of Hydra's."""
+    code = "from programs.composing import compose; print(compose('annotate', ['seed=5'])[0].seed)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "5", done.stderr
