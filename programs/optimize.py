@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dspy
+from dspy.utils.usage_tracker import UsageTracker
 from omegaconf import DictConfig
 
 from corpora import InputError
@@ -53,9 +53,13 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
             log.info("compiling with %s", record["optimizer"]["name"])
             optimizer.check(shop)
             shop.judge.score(shop.start, whole=True)
-            with Besides(folder) as besides:
+            with dspy.track_usage() as usage:
+                besides = Besides(folder, usage)
                 shop.judge.measured = besides.write
-                _compile(optimizer, shop, config)
+                try:
+                    _compile(optimizer, shop, config)
+                finally:
+                    besides.write()
             shop.judge.recall(shop.recall)
         result = Result.of(shop, optimizer)
         scores = result.write(folder, metric, config)
@@ -160,24 +164,17 @@ class Besides:
 
     Args:
         folder: The run's; what an earlier process asked there is counted too.
+        usage: DSPy's count of what this process asks.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder, self._stack = folder, contextlib.ExitStack()
+    def __init__(self, folder: RunFolder, usage: UsageTracker) -> None:
+        self._folder, self._usage = folder, usage
         self._before: dict[str, dict[str, int]] = folder.read(_BESIDES) if (folder.path / _BESIDES).is_file() else {}
-
-    def __enter__(self) -> Besides:
-        self._tracker = self._stack.enter_context(dspy.track_usage())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-        self.write()
 
     def tokens(self) -> dict[str, Counter[str]]:
         """`prompt_tokens` and `answer_tokens` of each model."""
         told = {model: Counter(counts) for model, counts in self._before.items()}
-        for model, counts in self._tracker.get_total_tokens().items():
+        for model, counts in self._usage.get_total_tokens().items():
             now = {"prompt_tokens": counts.get("prompt_tokens"), "answer_tokens": counts.get("completion_tokens")}
             told.setdefault(model, Counter()).update({key: int(n or 0) for key, n in now.items()})
         return told
