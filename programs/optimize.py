@@ -19,7 +19,7 @@ from programs.composing import build, output_folder
 from programs.door import log_to, open_door
 from programs.errors import RunError
 from programs.following import followed
-from programs.optimizers import Grid, Nearest, Optimizer, Optuna, Workshop
+from programs.optimizers import Optimizer, Workshop
 from programs.optimizers.judge import Trial
 from programs.records import now, recorded, RunFolder
 from programs.run import cost, finished, prepared
@@ -48,7 +48,6 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
             shop = open_shop(config, folder, record, metric, watch)
-            check_start(shop, optimizer, config)
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
             optimizer.check(shop)
@@ -97,19 +96,6 @@ def refuse_batches(config: DictConfig) -> None:
     for key in ("model", "reflection_model"):
         if config[key] and config[key].get("batch"):
             raise InputError(f"{key}.batch=true answers too late to compile with", remedy="Use it with programs.run or annotate.")
-
-
-def check_start(shop: Workshop, optimizer: Optimizer, config: DictConfig) -> None:
-    """Refuse to begin with a program that an optimizer could not use.
-
-    Raises:
-        InputError: Says what goes together.
-    """
-    if config.program is not None and isinstance(optimizer, (Grid, Nearest, Optuna)):
-        raise InputError("settings are searched from the start, without program=", remedy="Leave program= out.")
-    if optimizer.chooses_demos and shop.start.single.nearest is not None:
-        problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
-        raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
 
 @dataclass(frozen=True)

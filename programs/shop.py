@@ -183,6 +183,8 @@ class _Maker:
 
     def allow(self, changes: Mapping[str, Any]) -> None:
         """See `Workshop.allow`."""
+        if self.config.program is not None:
+            raise InputError("settings are searched from the start, without program=", remedy="Leave program= out.")
         build(self._changed(changes)[0].strategy)
 
     def recall(self, content: Mapping[str, Any], by: str) -> Candidate | None:

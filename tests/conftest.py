@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from corpora.sources import RareMini
 from lms import LocalModel, ModelError
 from lms.weights import find_weights
+from scripted_models import NAMES, Script
 from scripted_server import ScriptedServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +83,14 @@ def server() -> Iterator[ScriptedServer]:
     """A scripted HTTP server on a free port."""
     with serving(ScriptedServer()) as running:
         yield running
+
+
+@pytest.fixture
+def script(server: ScriptedServer) -> Script:
+    """The scripted server answers like a model that knows raremini."""
+    script = Script(RareMini(labels=NAMES, definitions={}).load())
+    server.reply = script
+    return script
 
 
 def folder_of(done: subprocess.CompletedProcess[str]) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 from corpora import Corpus
 from programs.formats.base import renamed
 
+NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 MAGIC = "abracadabra"
 _counter = itertools.count()
 

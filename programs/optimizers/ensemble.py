@@ -38,6 +38,7 @@ class Voting(Optimizer):
             )
 
     def check(self, shop: Workshop) -> None:
+        super().check(shop)
         if len(shop.spoken) < self.k:
             problem = f"optimizer.k={self.k} demonstrations, and {len(shop.spoken)} train sentences to take them from"
             raise InputError(problem, remedy="Set optimizer.k lower or train_limit higher.")

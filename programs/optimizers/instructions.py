@@ -142,6 +142,7 @@ class Simba(Optimizer):
     chooses_demos: ClassVar[bool] = True
 
     def check(self, shop: Workshop) -> None:
+        super().check(shop)
         if len(shop.spoken[: self.train_limit]) < self.batch:
             problem = f"optimizer.batch={self.batch} takes more sentences than there are to train on"
             raise InputError(problem, remedy="Set optimizer.batch lower, or optimizer.train_limit and train_limit higher.")

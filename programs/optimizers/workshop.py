@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import dspy
 
 import lms
-from corpora import check_number, Corpus, Sentence
+from corpora import check_number, Corpus, InputError, Sentence
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Judge
 from programs.optimizers.objective import examples, Objective
@@ -49,6 +49,9 @@ class Optimizer:
         Raises:
             InputError: Says what to change.
         """
+        if self.chooses_demos and shop.start.single.nearest is not None:
+            problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
+            raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
     def compile(self, shop: Workshop) -> None:
         """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""

@@ -4,57 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compiling import local, program, SMALL, SNAKE, writer, WRITES
 from conftest import Door, folder_of, load, records
 from corpora.sources import RareMini
 from programs.shop import about_test
-from scripted_models import MAGIC, Script
-from scripted_server import ScriptedServer, status
-
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
-SNAKE = ["disease", "rare_disease", "skin_rare_disease", "sign", "symptom"]
-SMALL = {
-    "labeled": ["optimizer.k=4"],
-    "bootstrap": ["optimizer.candidates=3", "optimizer.threshold=0.5"],
-    "copro": ["optimizer.breadth=2", "optimizer.depth=1"],
-    "mipro": ["optimizer.candidates=3", "optimizer.trials=3"],
-    "gepa": ["optimizer.calls=60", "optimizer.train_limit=12"],
-    "simba": ["optimizer.steps=2", "optimizer.batch=6", "optimizer.train_limit=12"],
-    "infer_rules": ["optimizer.candidates=2", "optimizer.train_limit=6"],
-    "ensemble": ["optimizer.pool=4"],
-    "coverage": ["optimizer.starts=2", "optimizer.rounds=2", "optimizer.proposals=2"],
-    "grid": ["optimizer.space=['label_wording=corpus,snake','strategy.k=2,8']"],
-    "optuna": ["optimizer.space=['format=bio_lines','strategy.k=2,8','seed=0,1']", "optimizer.trials=4"],
-}
-WRITES = ("copro", "mipro", "gepa", "infer_rules")
-
-
-@pytest.fixture
-def script(server: ScriptedServer) -> Script:
-    script = Script(RareMini(labels=NAMES, definitions={}).load())
-    server.reply = script
-    return script
-
-
-def local(server: ScriptedServer) -> list[str]:
-    return ["model=openai", "model.id=student", f"model.api_base={server.address}/v1", "model.concurrency=4", "dev_limit=18"]
-
-
-def program(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = load(folder / "program.json")
-    return found
+from scripted_models import MAGIC, NAMES, Script
+from scripted_server import ScriptedServer
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
     door: Door, server: ScriptedServer, script: Script, name: str
 ) -> None:
-    writer = ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
-    done = door("optimize", f"optimizer={name}", *SMALL[name], *local(server), *writer, "train_limit=60", "strategy.k=2")
+    done = door("optimize", f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=60", "strategy.k=2")
     folder = folder_of(done)
     record, found = load(folder / "run.json"), program(folder)
     assert record["status"] == "finished", done.stderr
@@ -78,8 +44,15 @@ def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
 
 @pytest.mark.parametrize("name", ["mipro", "gepa", "simba", "infer_rules"])
 def test_a_writer_reads_of_labels_by_the_words_of_prompts(door: Door, server: ScriptedServer, script: Script, name: str) -> None:
-    writer = ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
-    words = [f"optimizer={name}", *SMALL[name], *local(server), *writer, "train_limit=30", "strategy.k=2", "label_wording=snake"]
+    words = [
+        f"optimizer={name}",
+        *SMALL[name],
+        *local(server),
+        *writer(server),
+        "train_limit=30",
+        "strategy.k=2",
+        "label_wording=snake",
+    ]
     script.called = {label: word for label, word in zip(NAMES, SNAKE, strict=True) if label != word}
     assert door("optimize", *words).returncode == 0
     read = "\n".join(json.dumps(body["messages"]) for _, _, body in server.requests if body["model"] == "writer")
@@ -141,135 +114,6 @@ def test_a_hopeless_start_does_not_vote_though_all_of_dev_was_asked_of_it(
     members = [member["tag"]["demos"] for member in program(made / "candidates" / voting)["members"]]
     assert len(members) == 3
     assert start["tag"]["demos"] not in members
-
-
-def test_an_interrupted_compilation_measures_nothing_twice(door: Door, server: ScriptedServer, script: Script) -> None:
-    words = ["optimizer=grid", "optimizer.space=['strategy.k=1,4,6']", "halving.rungs=1", *local(server)]
-    made = folder_of(door("optimize", *words))
-    asked = len(server.requests)
-    record = load(made / "run.json")
-    (made / "run.json").write_text(json.dumps({**record, "status": "started"}))
-    lost = made / "candidates" / record["best"]["key"] / "predictions.jsonl"
-    lost.write_bytes(lost.read_bytes()[:-40])
-    again = folder_of(door("optimize", f"resume={made}"))
-    assert again == made
-    assert len(server.requests) == asked + 1
-    after = load(made / "run.json")
-    assert (after["status"], after["best"]) == ("finished", record["best"])
-
-
-def test_a_sweep_that_is_started_again_does_no_finished_job_twice(door: Door, server: ScriptedServer, script: Script) -> None:
-    words = ["-m", "optimizer=labeled", "seed=1,2", "hydra.sweep.dir=sweep", *local(server)]
-    assert door("optimize", *words).returncode == 0
-    asked = len(server.requests)
-    assert door("optimize", *words).returncode == 0
-    assert len(server.requests) == asked
-    other = door("optimize", *words, "optimizer.k=3")
-    assert other.returncode == 2
-    assert "holds a job with other settings" in other.stderr
-
-
-def test_what_cannot_be_compiled_is_said_in_one_line(door: Door, server: ScriptedServer, tmp_path: Path) -> None:
-    def refusal(*words: str, env: dict[str, str] | None = None) -> str:
-        done = door("optimize", *words, env=env)
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-    assert "optimizer=coverage" in refusal("optimizer=coverege")
-    assert "target=weighted is not known" in refusal("target=weighted", *local(server))
-    (tmp_path / "program.json").write_text('{"tag": 1}')
-    assert "is no program of this version" in refusal("program=program.json", *local(server))
-    azure = {"AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"}
-    refused = refusal("reflection_model=gpt4", "corpus.phi=true", *local(server), env=azure)
-    assert "reflection_model=gpt4 is at x.openai.azure.com: nothing was sent" in refused
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["optimizer=grid", "optimizer.space=['stratgy.k=1']"], "stratgy.k is not searched"),
-        (["optimizer=grid", "optimizer.space=['format=entities,entitis']"], "there is no format=entitis"),
-        (["optimizer=optuna", "optimizer.space=['strategy.k=3,0']"], "strategy.k=0 is no whole number of at least 1"),
-        (["optimizer=optuna", "optimizer.trials=0"], "optimizer.trials=0 is no whole number of at least 1"),
-        (["optimizer=knn", "optimizer.ks=[]"], "optimizer.ks is empty"),
-        (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is no whole number of at least 2"),
-        (["optimizer=simba", "train_limit=9"], "optimizer.batch=16 takes more sentences than there are"),
-        (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 demonstrations, and 60 train sentences"),
-        (["optimizer=bootstrap_finetune"], "optimizer=bootstrap_finetune trains weights"),
-        (["optimizer=labeled", "seed=-1"], "seed=-1 is no whole number of at least 0"),
-        (["optimizer=labeled", "dev_limit=many"], "dev_limit=many is no whole number of at least 1"),
-        (["halving.keep=1"], "halving.keep=1 is no whole number of at least 2"),
-    ],
-)
-def test_settings_that_cannot_be_compiled_with_are_refused_before_a_model_is_asked(
-    door: Door, server: ScriptedServer, words: list[str], said: str
-) -> None:
-    done = door("optimize", *local(server), *words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not server.requests
-
-
-def test_an_optimizer_that_stops_is_named_without_its_words(door: Door, server: ScriptedServer, script: Script) -> None:
-    server.reply = lambda messages: "" if "[[ ##" in str(messages) else script(messages)
-    done = door("optimize", "optimizer=copro", *SMALL["copro"], *local(server))
-    assert done.returncode == 2
-    assert "the optimizer stopped with AdapterParseError in" in done.stderr
-    assert "name a better one with reflection_model=" in done.stderr
-
-
-@pytest.mark.parametrize("name", ["mipro", "copro", "bootstrap"])
-def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
-    door: Door, server: ScriptedServer, script: Script, tmp_path: Path, name: str
-) -> None:
-    """MIPRO would take the failure for a score of 0."""
-    writer = ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
-    words = [f"optimizer={name}", *SMALL[name], *local(server), *writer, "train_limit=20", "strategy.k=2", "stop_after=3"]
-    asked = 0
-
-    def dies(messages: list[dict[str, str]]) -> str:
-        nonlocal asked
-        asked += 1
-        if asked > (24 if name == "copro" else 48):
-            server.always = status(400)
-        return script(messages)
-
-    server.reply = dies
-    folder = tmp_path / "made"
-    done = door("optimize", *words, f"hydra.run.dir={folder}")
-    assert done.returncode == 2
-    assert "resume=" in done.stderr
-    server.always, server.reply = None, script
-    assert folder_of(door("optimize", f"resume={folder}")) == folder
-    assert load(folder / "run.json")["status"] == "finished"
-    trials = load(folder / "candidates.json")["trials"]
-    assert sum(not trial["f1"] for trial in trials) <= 1  # what was under way, where the writer has said something else since
-
-
-def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(door: Door, server: ScriptedServer, script: Script) -> None:
-    """Instructions differ each time that a writer is asked; the second process has a writer that knows nothing."""
-    writer = ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
-    words = ["optimizer=copro", *SMALL["copro"], *local(server), *writer, "strategy.k=2"]
-    made = folder_of(door("optimize", *words))
-    first, chosen = load(made / "run.json"), program(made)
-    assert first["best"]["key"] != first["start"]["key"]
-    asked = len(server.requests)
-    assert folder_of(door("optimize", f"resume={made}")) == made
-    assert (len(server.requests), program(made)) == (asked, chosen)  # it was finished
-    (made / "run.json").write_text(json.dumps({**first, "status": "started"}))
-    (made / "candidates" / "begun").mkdir()  # killed before it had a program.json
-    (made / "candidates" / "begun" / "candidate.json").write_text('{"by": "copro", "model": "openai/student"}')
-    server.reply = lambda messages: script(messages).replace(MAGIC, "nothing")
-    made = folder_of(door("optimize", f"resume={made}"))
-    again = load(made / "run.json")
-    assert len(server.requests) > asked
-    assert again["best"]["key"] == first["best"]["key"]
-    assert program(made) == chosen
-    for key, id in (("tokens", "student"), ("writer_tokens", "writer")):
-        bodies = [body for _, _, body in server.requests if body["model"] == id]
-        assert again[key]["prompt_tokens"] == sum(len(m["content"].split()) for body in bodies for m in body["messages"])
 
 
 def test_a_writer_that_is_the_model_itself_is_counted_once(door: Door, server: ScriptedServer, script: Script) -> None:
@@ -337,12 +181,6 @@ def test_a_program_brings_its_retriever_but_no_server_and_no_code(door: Door, se
         assert "is no program of this version" in door("run", f"program={made}", "limit=2", *local(server)[:-1]).stderr
 
 
-def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: ScriptedServer) -> None:
-    done = door("optimize", "optimizer=coverage", "strategy=knn", *local(server))
-    assert done.returncode == 2
-    assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
-
-
 def test_optuna_tries_different_combinations_and_ends_when_there_are_no_more(
     door: Door, server: ScriptedServer, script: Script
 ) -> None:
@@ -352,22 +190,6 @@ def test_optuna_tries_different_combinations_and_ends_when_there_are_no_more(
     every = {f"strategy={name} strategy.k={k}" for name in ("few_shot", "knn") for k in (1, 2)}
     assert len(tried) == 5
     assert set(tried) == {"start", *every}
-
-
-def test_a_program_with_test_sentences_as_demonstrations_is_no_start(
-    door: Door, server: ScriptedServer, script: Script, tmp_path: Path
-) -> None:
-    made = folder_of(door("run", *local(server)[:-1], "limit=2", "strategy.k=2"))
-    assert load(made / "program.json")["tag"]["demos"]
-    content = program(made)
-    sentence = next(iter(RareMini(labels=NAMES, definitions={}).load().sentences("test")))
-    content["tag"]["demos"][0] = {"id": "mine", "tokens": list(sentence.words), "tags": list(sentence.tags)}
-    (made / "program.json").write_text(json.dumps(content), encoding="utf-8")
-    server.requests.clear()
-    done = door("optimize", f"program={made}", "optimizer=labeled", *local(server))
-    assert done.returncode == 2
-    assert "the program's demonstration mine is a sentence of the test split" in done.stderr
-    assert not server.requests
 
 
 def test_the_record_says_how_much_of_test_stands_in_train_or_dev_too() -> None:

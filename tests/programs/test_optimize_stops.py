@@ -1,0 +1,173 @@
+"""What is not compiled, and compilations that end early and go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compiling import local, program, SMALL, writer
+from conftest import Door, folder_of, load
+from corpora.sources import RareMini
+from scripted_models import MAGIC, NAMES, Script
+from scripted_server import ScriptedServer, status
+
+
+def test_an_interrupted_compilation_measures_nothing_twice(door: Door, server: ScriptedServer, script: Script) -> None:
+    words = ["optimizer=grid", "optimizer.space=['strategy.k=1,4,6']", "halving.rungs=1", *local(server)]
+    made = folder_of(door("optimize", *words))
+    asked = len(server.requests)
+    record = load(made / "run.json")
+    (made / "run.json").write_text(json.dumps({**record, "status": "started"}))
+    lost = made / "candidates" / record["best"]["key"] / "predictions.jsonl"
+    lost.write_bytes(lost.read_bytes()[:-40])
+    again = folder_of(door("optimize", f"resume={made}"))
+    assert again == made
+    assert len(server.requests) == asked + 1
+    after = load(made / "run.json")
+    assert (after["status"], after["best"]) == ("finished", record["best"])
+
+
+def test_a_sweep_that_is_started_again_does_no_finished_job_twice(door: Door, server: ScriptedServer, script: Script) -> None:
+    words = ["-m", "optimizer=labeled", "seed=1,2", "hydra.sweep.dir=sweep", *local(server)]
+    assert door("optimize", *words).returncode == 0
+    asked = len(server.requests)
+    assert door("optimize", *words).returncode == 0
+    assert len(server.requests) == asked
+    other = door("optimize", *words, "optimizer.k=3")
+    assert other.returncode == 2
+    assert "holds a job with other settings" in other.stderr
+
+
+def test_what_cannot_be_compiled_is_said_in_one_line(door: Door, server: ScriptedServer, tmp_path: Path) -> None:
+    def refusal(*words: str, env: dict[str, str] | None = None) -> str:
+        done = door("optimize", *words, env=env)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "optimizer=coverage" in refusal("optimizer=coverege")
+    assert "target=weighted is not known" in refusal("target=weighted", *local(server))
+    (tmp_path / "program.json").write_text('{"tag": 1}')
+    assert "is no program of this version" in refusal("program=program.json", *local(server))
+    azure = {"AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"}
+    refused = refusal("reflection_model=gpt4", "corpus.phi=true", *local(server), env=azure)
+    assert "reflection_model=gpt4 is at x.openai.azure.com: nothing was sent" in refused
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["optimizer=grid", "optimizer.space=['stratgy.k=1']"], "stratgy.k is not searched"),
+        (["optimizer=grid", "optimizer.space=['format=entities,entitis']"], "there is no format=entitis"),
+        (["optimizer=optuna", "optimizer.space=['strategy.k=3,0']"], "strategy.k=0 is no whole number of at least 1"),
+        (["optimizer=optuna", "optimizer.trials=0"], "optimizer.trials=0 is no whole number of at least 1"),
+        (["optimizer=knn", "optimizer.ks=[]"], "optimizer.ks is empty"),
+        (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is no whole number of at least 2"),
+        (["optimizer=simba", "train_limit=9"], "optimizer.batch=16 takes more sentences than there are"),
+        (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 demonstrations, and 60 train sentences"),
+        (["optimizer=bootstrap_finetune"], "optimizer=bootstrap_finetune trains weights"),
+        (["optimizer=labeled", "seed=-1"], "seed=-1 is no whole number of at least 0"),
+        (["optimizer=labeled", "dev_limit=many"], "dev_limit=many is no whole number of at least 1"),
+        (["halving.keep=1"], "halving.keep=1 is no whole number of at least 2"),
+    ],
+)
+def test_settings_that_cannot_be_compiled_with_are_refused_before_a_model_is_asked(
+    door: Door, server: ScriptedServer, words: list[str], said: str
+) -> None:
+    done = door("optimize", *local(server), *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not server.requests
+
+
+def test_an_optimizer_that_stops_is_named_without_its_words(door: Door, server: ScriptedServer, script: Script) -> None:
+    server.reply = lambda messages: "" if "[[ ##" in str(messages) else script(messages)
+    done = door("optimize", "optimizer=copro", *SMALL["copro"], *local(server))
+    assert done.returncode == 2
+    assert "the optimizer stopped with AdapterParseError in" in done.stderr
+    assert "name a better one with reflection_model=" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["mipro", "copro", "bootstrap"])
+def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
+    door: Door, server: ScriptedServer, script: Script, tmp_path: Path, name: str
+) -> None:
+    """MIPRO would take the failure for a score of 0."""
+    words = [f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=20", "strategy.k=2", "stop_after=3"]
+    asked = 0
+
+    def dies(messages: list[dict[str, str]]) -> str:
+        nonlocal asked
+        asked += 1
+        if asked > (24 if name == "copro" else 48):
+            server.always = status(400)
+        return script(messages)
+
+    server.reply = dies
+    folder = tmp_path / "made"
+    done = door("optimize", *words, f"hydra.run.dir={folder}")
+    assert done.returncode == 2
+    assert "resume=" in done.stderr
+    server.always, server.reply = None, script
+    assert folder_of(door("optimize", f"resume={folder}")) == folder
+    assert load(folder / "run.json")["status"] == "finished"
+    trials = load(folder / "candidates.json")["trials"]
+    assert sum(not trial["f1"] for trial in trials) <= 1  # what was under way, where the writer has said something else since
+
+
+def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(door: Door, server: ScriptedServer, script: Script) -> None:
+    """Instructions differ each time that a writer is asked; the second process has a writer that knows nothing."""
+    words = ["optimizer=copro", *SMALL["copro"], *local(server), *writer(server), "strategy.k=2"]
+    made = folder_of(door("optimize", *words))
+    first, chosen = load(made / "run.json"), program(made)
+    assert first["best"]["key"] != first["start"]["key"]
+    asked = len(server.requests)
+    assert folder_of(door("optimize", f"resume={made}")) == made
+    assert (len(server.requests), program(made)) == (asked, chosen)  # it was finished
+    (made / "run.json").write_text(json.dumps({**first, "status": "started"}))
+    (made / "candidates" / "begun").mkdir()  # killed before it had a program.json
+    (made / "candidates" / "begun" / "candidate.json").write_text('{"by": "copro", "model": "openai/student"}')
+    server.reply = lambda messages: script(messages).replace(MAGIC, "nothing")
+    made = folder_of(door("optimize", f"resume={made}"))
+    again = load(made / "run.json")
+    assert len(server.requests) > asked
+    assert again["best"]["key"] == first["best"]["key"]
+    assert program(made) == chosen
+    for key, id in (("tokens", "student"), ("writer_tokens", "writer")):
+        bodies = [body for _, _, body in server.requests if body["model"] == id]
+        assert again[key]["prompt_tokens"] == sum(len(m["content"].split()) for body in bodies for m in body["messages"])
+
+
+def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: ScriptedServer) -> None:
+    done = door("optimize", "optimizer=coverage", "strategy=knn", *local(server))
+    assert done.returncode == 2
+    assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
+
+
+def test_settings_are_not_searched_from_a_program_on(door: Door, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(door("optimize", "optimizer=labeled", *local(server)))
+    asked = len(server.requests)
+    for name in ("grid", "optuna", "knn"):
+        done = door("optimize", f"program={made}", f"optimizer={name}", *local(server))
+        assert done.returncode == 2
+        assert "settings are searched from the start, without program=. Leave program= out." in done.stderr
+    assert len(server.requests) == asked
+
+
+def test_a_program_with_test_sentences_as_demonstrations_is_no_start(
+    door: Door, server: ScriptedServer, script: Script, tmp_path: Path
+) -> None:
+    made = folder_of(door("run", *local(server)[:-1], "limit=2", "strategy.k=2"))
+    assert load(made / "program.json")["tag"]["demos"]
+    content = program(made)
+    sentence = next(iter(RareMini(labels=NAMES, definitions={}).load().sentences("test")))
+    content["tag"]["demos"][0] = {"id": "mine", "tokens": list(sentence.words), "tags": list(sentence.tags)}
+    (made / "program.json").write_text(json.dumps(content), encoding="utf-8")
+    server.requests.clear()
+    done = door("optimize", f"program={made}", "optimizer=labeled", *local(server))
+    assert done.returncode == 2
+    assert "the program's demonstration mine is a sentence of the test split" in done.stderr
+    assert not server.requests
