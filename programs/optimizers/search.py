@@ -79,7 +79,7 @@ class Optuna(Optimizer):
     """
 
     space: Sequence[str] = ()
-    trials: int = 12
+    trials: int = 30
     least: ClassVar[Mapping[str, float]] = {"trials": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
