@@ -29,8 +29,8 @@ def local(server: ScriptedServer) -> list[str]:
     return ["model=openai", "model.id=student", f"model.api_base={server.address}/v1", "model.concurrency=4", "dev_limit=18"]
 
 
-def writer(server: ScriptedServer) -> list[str]:
-    return ["reflection_model=openai", "reflection_model.id=writer", f"reflection_model.api_base={server.address}/v1"]
+def writer(server: ScriptedServer, id: str = "writer") -> list[str]:
+    return ["reflection_model=openai", f"reflection_model.id={id}", f"reflection_model.api_base={server.address}/v1"]
 
 
 def program(folder: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Workshop:
         folder: The run's folder, for what else an optimizer makes.
         progress: Told of a training's step, how many there are, and its loss.
         variant: A candidate with other settings: dotted keys of the config, or options of its groups.
-        allow: Refuses settings that no candidate could have.
+        allow: Refuses settings that no candidate could have, and any where it begins with a program: that has its own.
         recall: A candidate from the content of its `program.json`; None if it has weights of its own.
     """
 

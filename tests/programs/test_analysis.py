@@ -14,8 +14,8 @@ from corpora import InputError
 from corpora.sources import RareMini
 from programs.analysis import ErrorAnalysis, read_analysis, train_mentions, write_analysis
 from programs.records import RunFolder
+from scripted_models import NAMES
 
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 CORPUS = RareMini(labels=NAMES, definitions={}).load()
 
 

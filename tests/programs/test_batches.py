@@ -28,9 +28,9 @@ from programs.records import RunFolder
 from programs.run import cost
 from programs.tagger import Tagger
 from scripted_batches import EXPIRED, failed, ScriptedBatches
+from scripted_models import NAMES
 from scripted_server import serving
 
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 Found = dict[str, dict[str, Any]]
 
 

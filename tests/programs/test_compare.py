@@ -11,8 +11,7 @@ from conftest import Door, folder_of, load
 from corpora.sources import RareMini
 from programs.compare import flipped, is_config, load_run, prompt_difference
 from programs.door import gather
-
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+from scripted_models import NAMES
 
 
 def outputs(path: Path, limit: int, spoilt: int) -> None:

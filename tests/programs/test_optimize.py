@@ -117,7 +117,7 @@ def test_a_hopeless_start_does_not_vote_though_all_of_dev_was_asked_of_it(
 
 
 def test_a_writer_that_is_the_model_itself_is_counted_once(door: Door, server: ScriptedServer, script: Script) -> None:
-    same = ["reflection_model=openai", "reflection_model.id=student", f"reflection_model.api_base={server.address}/v1"]
+    same = writer(server, "student")
     record = load(folder_of(door("optimize", "optimizer=copro", *SMALL["copro"], *local(server), *same)) / "run.json")
     asked = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
     assert record["tokens"]["prompt_tokens"] + record["writer_tokens"].get("prompt_tokens", 0) == asked

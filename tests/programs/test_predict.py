@@ -11,8 +11,7 @@ from corpora.sources import RareMini
 from programs.formats import BioLines
 from programs.predict import Asker, Predictor
 from programs.records import RunFolder
-
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
+from scripted_models import NAMES
 
 
 class Noting(dspy.Module):

@@ -19,9 +19,8 @@ from programs.formats import Entities
 from programs.predict import Asker
 from programs.tagger import Tagger
 from runs_in_process import run_here
+from scripted_models import NAMES
 from scripted_server import ScriptedServer, status
-
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 
 
 @pytest.fixture(autouse=True)

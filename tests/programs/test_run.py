@@ -15,9 +15,8 @@ import pytest
 
 from conftest import Door, folder_of, load, records, ROOT
 from corpora.sources import RareMini
+from scripted_models import NAMES
 from scripted_server import content_filter, half_json, ScriptedServer, slow, status
-
-NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 
 
 def azure(server: ScriptedServer, key: str = "right") -> dict[str, str]:
