@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import dspy
-
 from lms.errors import BatchError, DeferredError, GrammarError, ModelError, PromptTooLongError, UnavailableError
 from lms.grammars import Grammar, Rule
 from lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
 
 if TYPE_CHECKING:
+    import dspy
+
     from lms.classifier import TokenClassifier
 
 __all__ = [
@@ -49,6 +49,8 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
     if isinstance(spec, LocalModel):
         return _build_local(spec)
     if isinstance(spec, ReplayModel):
+        import dspy
+
         from lms.replay import ReplayEngine
 
         return dspy.LM("local/replay", engine=ReplayEngine(outputs or {}), cache=False, num_retries=0)
@@ -73,6 +75,8 @@ _loaded: dict[str, dspy.LM] = {}
 
 def _build_local(spec: LocalModel) -> dspy.LM:
     """The model, or the one that is loaded already: the jobs of a sweep share it."""
+    import dspy
+
     from lms.engine import TransformersEngine
 
     if repr(spec) not in _loaded:

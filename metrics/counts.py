@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import Entities, IOB2
-
 Mode = Literal["conlleval", "strict"]
 Span = tuple[str, int, int]
 
@@ -57,7 +54,11 @@ def entities(tags: Sequence[str], mode: Mode) -> set[Span]:
 @functools.lru_cache(maxsize=65536)
 def _entities(tags: tuple[str, ...], mode: Mode) -> frozenset[Span]:
     if mode == "conlleval":
+        from seqeval.metrics.sequence_labeling import get_entities  # imports scikit-learn: only where tags are read
+
         return frozenset((str(label), int(start), int(end)) for label, start, end in get_entities(list(tags)))
+    from seqeval.scheme import Entities, IOB2
+
     found = Entities([list(tags)], IOB2).entities[0]
     return frozenset((str(e.tag), int(e.start), int(e.end) - 1) for e in found)
 

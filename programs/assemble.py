@@ -26,7 +26,7 @@ from programs.compiled import (
     read_program,
     RETRIEVER,
 )
-from programs.composing import build, choices, given, group_option
+from programs.composing import build, choices, given, group_option, load_corpus
 from programs.formats import Format
 from programs.member import build_member
 from programs.predict import Asker
@@ -64,12 +64,6 @@ class Parts:
     def alignment(self) -> str:
         """How answers find their tokens."""
         return self.adapter.alignment
-
-
-def load_corpus(config: DictConfig) -> Corpus:
-    """The corpus that the config names."""
-    corpus: Corpus = build(config.corpus).load()
-    return corpus
 
 
 def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[list[Sentence], list[str]]:

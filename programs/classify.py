@@ -16,9 +16,9 @@ from corpora import Corpus, InputError, Sentence
 from corpora.bio import bio_classes
 from corpora.viterbi import Lattice
 from lms.memory import OutOfMemoryError
-from programs.assemble import choose_sentences, load_corpus
+from programs.assemble import choose_sentences
 from programs.compiled import check_labels, CLASSIFIER, dump_classifier, read_program
-from programs.composing import build
+from programs.composing import build, load_corpus
 from programs.predict import blank_record, failed_record
 from programs.scoring import Metric
 from programs.tracing import traced

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from corpora import check_number, InputError
+from corpora import check_number, Corpus, InputError
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
@@ -147,6 +147,12 @@ def compose(config_name: str, words: Sequence[str]) -> tuple[DictConfig, dict[st
 def build(config: Any, **more: Any) -> Any:
     """The object that a config describes by `_target_`, with plain lists and dictionaries."""
     return hydra.utils.instantiate(config, _convert_="all", _partial_=True)(**more)
+
+
+def load_corpus(config: DictConfig) -> Corpus:
+    """The corpus that the config names."""
+    corpus: Corpus = build(config.corpus).load()
+    return corpus
 
 
 def output_folder() -> Path:

@@ -10,7 +10,7 @@ from corpora import InputError
 from corpora.brat import write_brat
 from corpora.conll import write_conll
 from corpora.jsonl import write_jsonl
-from programs.assemble import load_corpus
+from programs.composing import load_corpus
 from programs.door import open_door
 
 WRITERS = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}

@@ -182,10 +182,13 @@ def settle() -> None:
 
 def quieten() -> None:
     """Other libraries' progress bars and notices off: a door prints what its user asked for."""
-    from transformers.utils import logging as transformers_logging
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "transformers" in sys.modules:  # which has read the variables already; importing it takes a second
+        from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
     os.environ.pop("OPENAI_LOG", None)  # with it openai sets up a log of its own
     for name in _WORDY:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what they say of an error can hold what was asked

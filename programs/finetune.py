@@ -16,9 +16,9 @@ import lms
 from corpora import Corpus, InputError, Sentence
 from lms.classifier import with_base
 from lms.weights import find_weights
-from programs.assemble import build_program, choose_sentences, load_corpus, Said
+from programs.assemble import build_program, choose_sentences, Said
 from programs.compiled import dump_classifier, dump_program, trained_weights
-from programs.composing import build, output_folder
+from programs.composing import build, load_corpus, output_folder
 from programs.door import log_to, open_door
 from programs.errors import RunError
 from programs.following import followed

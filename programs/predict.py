@@ -17,7 +17,8 @@ from corpora import Sentence
 from lms import ModelError
 from lms.audit import asking
 from metrics import count_sentence, Counts, Mode
-from programs.errors import failure_name, is_deferred, LASTING, RunError
+from programs.errors import RunError
+from programs.failures import failure_name, is_deferred, LASTING
 from programs.formats import Format
 from programs.records import RunFolder
 from programs.tagger import Tagger

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError, Sentence
-from programs.assemble import build_program, choose_sentences, load_corpus, model_facts, Said, saved_parts, with_settings
+from programs.assemble import build_program, choose_sentences, model_facts, Said, saved_parts, with_settings
 from programs.compiled import GROUPS, member_states, PLAIN
-from programs.composing import build, group_option
+from programs.composing import build, group_option, load_corpus
 from programs.formats import Format
 from programs.member import build_member
 from programs.optimizers import Judge, Objective, Workshop

@@ -10,8 +10,7 @@ from omegaconf import DictConfig
 
 from corpora import Corpus, InputError
 from metrics.counts import entities
-from programs.assemble import load_corpus
-from programs.composing import output_folder
+from programs.composing import load_corpus, output_folder
 from programs.door import open_door
 from programs.records import RunFolder
 from reports.tables import print_statistics

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-import os
+import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lms import LocalModel, ModelError
 from lms.weights import find_weights
 from scripted_models import NAMES, Script
 from scripted_server import ScriptedServer, serving
+from support.fork_server import ForkServer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -55,26 +57,32 @@ def engine(smollm2: LocalModel) -> Any:
     return TransformersEngine(smollm2)
 
 
+_servers: list[ForkServer] = []
+
+
+def fork_server() -> ForkServer:
+    """The fork server of this test process, started by the first command."""
+    if not _servers:
+        folder = tempfile.mkdtemp(prefix="clinspan-commands-")
+        _servers.append(ForkServer(Path(folder)))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        atexit.register(_servers[0].close)
+    return _servers[0]
+
+
 def door_in(folder: Path) -> Door:
-    """Call doors as a user does, each in a process of its own, below a folder."""
+    """Run commands as a user does, each in a process of its own, below a folder."""
 
     def call(name: str, *words: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "OPENAI_"))}
-        return subprocess.run(
-            [sys.executable, "-m", f"programs.{name}", *words],
-            cwd=folder,
-            env={**clean, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        done = fork_server().call(name, *words, cwd=folder, env=env, timeout=timeout)
+        return subprocess.CompletedProcess([name, *words], done.code, done.out, done.err)
 
     return call
 
 
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
-    """Doors below a folder of the test's own."""
+    """Commands below a folder of the test's own."""
     return door_in(tmp_path)
 
 

@@ -14,10 +14,10 @@ from corpora import Corpus, InputError, Label
 from corpora.bio import split_tag
 from lms.specs import Loadable
 from programs.annotator import Annotator, Facts
-from programs.assemble import build_program, load_corpus, model_facts, program_settings, Said
+from programs.assemble import build_program, model_facts, program_settings, Said
 from programs.classify import classifier_program, ClassifierAsker
 from programs.compiled import dump_classifier, dump_program, fingerprint, read_program
-from programs.composing import build, compose
+from programs.composing import build, compose, load_corpus
 from programs.cutter import Cutter
 from programs.predict import Asker
 from programs.privacy import check_chroma, check_privacy, check_texts

@@ -15,7 +15,8 @@ from corpora.notes import Note, Unreadable
 from programs.annotating.deliveries import Delivery
 from programs.annotating.ledger import digest_of, Entry, Ledger
 from programs.annotator import Annotator, Outcome, uncut
-from programs.errors import LASTING, RunError, writing
+from programs.errors import RunError, writing
+from programs.failures import LASTING
 from programs.records import write_whole
 
 _NOTES, _CHARACTERS = 16, 16_000

@@ -7,8 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 
-from seqeval.metrics.sequence_labeling import get_entities
-
 from corpora import Label
 from corpora.bio import span_tags
 
@@ -55,6 +53,8 @@ class ExactReader:
 
     def read(self, rows: Sequence[str], repairs: Counter[str]) -> list[str]:
         """Legal tags with the entities of known labels that seqeval sees; what is no tag at all counts as `unknown_label`."""
+        from seqeval.metrics.sequence_labeling import get_entities  # imports scikit-learn: only where answers are read
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # seqeval warns of each tag that is none
             found = get_entities([row or "O" for row in rows])
@@ -78,6 +78,8 @@ def legal(tags: Sequence[str], repairs: Counter[str]) -> list[str]:
     Returns:
         As many tags; no `I-` stands behind anything but its own entity.
     """
+    from seqeval.metrics.sequence_labeling import get_entities
+
     spans = [(start, end + 1, label) for label, start, end in get_entities(list(tags))]
     result = span_tags(len(tags), spans)
     repairs["orphan_i"] += sum(a != b for a, b in zip(tags, result, strict=True))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora.bio import bio_classes
-from faults.nursery import Ended, Nursery
 from faulty_server import FaultyServer
 from llama_family import random_llama_family
+from support.fork_server import Ended, ForkServer
 from tiny_models import random_bert
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
@@ -35,17 +35,17 @@ class Told:
 
 @dataclass
 class Bench:
-    """A folder, a nursery and a server, for all faults.
+    """A folder, a fork_server and a server, for all faults.
 
     Attributes:
         root: Where doors run.
-        nursery: What runs them.
+        fork_server: What runs them.
         server: What they ask.
         told: What became of each fault.
     """
 
     root: Path
-    nursery: Nursery
+    fork_server: ForkServer
     server: FaultyServer
     told: list[Told] = field(default_factory=list)
     _whole: dict[str, Path] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Bench:
 
     def run(self, *words: str, harm: Sequence[Any] = (), env: dict[str, str] | None = None, door: str = "run") -> Ended:
         """Call a door in the bench's folder."""
-        return self.nursery.call(door, *words, cwd=self.root, harm=harm, env=env)
+        return self.fork_server.call(door, *words, cwd=self.root, harm=harm, env=env)
 
     def copied(self, kind: str) -> Path:
         """A copy of an undisturbed run's folder, to be damaged."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import fork_server
 from faults.bench import Bench
-from faults.nursery import Nursery
 from faulty_server import FaultyServer
 
 ALL = os.environ.get("CLINSPAN_FAULTS") == "all"
@@ -19,11 +19,9 @@ _benches: list[Bench] = []
 @pytest.fixture(scope="session")
 def whole_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Begun at the first fault."""
-    nursery = Nursery(tmp_path_factory.mktemp("said"))
     server = FaultyServer()
-    _benches.append(Bench(tmp_path_factory.mktemp("faults"), nursery, server))
+    _benches.append(Bench(tmp_path_factory.mktemp("faults"), fork_server(), server))
     yield _benches[-1]
-    nursery.close()
     server.shutdown()
     server.server_close()
 
@@ -52,7 +50,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         write(f"{told.group:<15} {told.fault:<62} {told.outcome:<42} lost {told.lost}")
     survived, lost = sum(not told.lost for told in bench.told), sum(told.lost for told in bench.told)
     write(f"{len(bench.told)} faults, {survived} survived, {lost} sentences or files lost")
-    write(f"{bench.nursery.calls} doors in {bench.nursery.seconds:.0f} s of processor time")
+    write(f"{bench.fork_server.calls} doors in {bench.fork_server.seconds:.0f} s of processor time")
     if file := os.environ.get("CLINSPAN_FAULTS_TABLE"):
         lines = ["| what | fault | what happens | lost |", "|---|---|---|---|"]
         lines += [f"| {told.group} | {told.fault} | {told.outcome} | {told.lost} |" for told in bench.told]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from faults.bench import annotated, Bench
-from faults.nursery import until
 from faulty_server import held
 from programs.errors import RunError
 from programs.locks import LOCK, one_writer
+from support.fork_server import until
 
 
 def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(bench: Bench) -> None:
@@ -22,7 +22,7 @@ def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(bench: Benc
     gate = threading.Event()
     bench.server.always = held(gate)
     folder = bench.fresh("hurt")
-    running = bench.nursery.begin("run", *bench.words("remote"), f"hydra.run.dir={folder}", cwd=bench.root)
+    running = bench.fork_server.begin("run", *bench.words("remote"), f"hydra.run.dir={folder}", cwd=bench.root)
     until(lambda: bench.server.requests)
     second = bench.run(f"resume={folder}")
     assert (second.code, second.clear) == (2, True), second.err
@@ -47,7 +47,7 @@ def test_a_second_annotation_into_a_folder_is_refused(bench: Bench) -> None:
     gate = threading.Event()
     bench.server.always = held(gate)
     folder = bench.fresh("hurt")
-    running = bench.nursery.begin("annotate", *bench.notes(), f"output={folder}", cwd=bench.root)
+    running = bench.fork_server.begin("annotate", *bench.notes(), f"output={folder}", cwd=bench.root)
     until(lambda: bench.server.requests)
     second = bench.run(*bench.notes(), f"output={folder}", door="annotate")
     assert (second.code, second.clear) == (2, True), second.err

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from faults.bench import Bench, rows
-from faults.nursery import until
 from faulty_server import cut_off, ended_by_length, key_changes, reset
 from scripted_server import Behaviour, half_json, slow, status
+from support.fork_server import until
 
 MENDED: dict[str, Callable[[], dict[int, Behaviour]]] = {
     "connections reset in the middle of answers": lambda: {1: reset, 5: reset, 9: reset},
@@ -81,7 +81,7 @@ def test_a_server_that_goes_down_and_comes_back(bench: Bench) -> None:
     bench.server.always = slow(0.1)
     folder = bench.fresh("hurt")
     words = [*bench.words("remote"), "model.timeout=2", "stop_after=3", f"hydra.run.dir={folder}"]
-    running = bench.nursery.begin("run", *words, cwd=bench.root)
+    running = bench.fork_server.begin("run", *words, cwd=bench.root)
     until(lambda: len(bench.server.requests) >= 5)
     bench.server.go_down()
     ended = running.wait()

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from faults.bench import annotated, Bench, rows, tree
-from faults.nursery import until
 from faulty_server import held
 from scripted_server import slow
+from support.fork_server import until
 
 KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 CODES = {KILL: -KILL, TERM: 128 + TERM, INT: 128 + INT}
@@ -81,7 +81,7 @@ def test_two_kills_in_a_row(bench: Bench) -> None:
 def test_a_run_that_is_stopped_for_a_while_finishes(bench: Bench) -> None:
     folder = bench.fresh("hurt")
     bench.server.always = slow(0.1)
-    running = bench.nursery.begin("run", *bench.words("remote"), "model.timeout=1", f"hydra.run.dir={folder}", cwd=bench.root)
+    running = bench.fork_server.begin("run", *bench.words("remote"), "model.timeout=1", f"hydra.run.dir={folder}", cwd=bench.root)
     until(lambda: len(bench.server.requests) >= 4)
     running.send(signal.SIGSTOP)
     time.sleep(1.5)
@@ -99,7 +99,7 @@ def test_an_interruption_does_not_wait_for_a_server(bench: Bench, number: int) -
     gate = threading.Event()
     bench.server.always = held(gate)
     folder = bench.fresh("hurt")
-    running = bench.nursery.begin("run", *bench.words("remote"), "model.timeout=300", f"hydra.run.dir={folder}", cwd=bench.root)
+    running = bench.fork_server.begin("run", *bench.words("remote"), "model.timeout=300", f"hydra.run.dir={folder}", cwd=bench.root)
     until(lambda: len(bench.server.requests) == 2)
     running.send(number)
     ended = running.wait()

@@ -27,11 +27,12 @@ from lms import AzureModel, ModelError, OpenAIModel
 from lms.audit import audit_to, home
 from lms.hosts import host_outside
 from programs.annotating.loading import load_annotator
-from programs.assemble import build_parts, build_program, load_corpus, Said
+from programs.assemble import build_parts, build_program, Said
 from programs.bench import build_task
-from programs.composing import check_words, compose
+from programs.composing import check_words, compose, load_corpus
 from programs.door import log_to
-from programs.errors import failure_name, RunError
+from programs.errors import RunError
+from programs.failures import failure_name
 from programs.privacy import check_chroma, wordless
 from programs.records import RunFolder
 from programs.scoring import Metric
