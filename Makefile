@@ -1,40 +1,39 @@
-# make help lists what there is; setup happens by itself
+# make help lists the targets; each sets up what it needs by itself
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
 ARGS ?=
-STAMP := $(VENV)/.installed
+JOBS ?= auto
 
-.PHONY: help setup weights run test check golden image
+.PHONY: help setup setup-test run test test-long check golden image
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,fuzz,hpo,mlflow,otel,ray,serving,sweep]'
-	touch $(STAMP)
-
-weights: $(STAMP)
+setup: ## a .venv with what running needs, and the default model's weights
+	@$(PYTHON) install.py run
 	@$(BIN)/python -m lms.weights
 
-setup: $(STAMP) weights ## a .venv with everything from constraints.txt, and the default model's weights
+setup-test: ## the same with what the tests need
+	@$(PYTHON) install.py test
+	@$(BIN)/python -m lms.weights
 
 run: setup ## the main job; make run ARGS="model=... strategy=..." passes overrides
 	$(BIN)/python -m programs.run $(ARGS)
 
-test: setup ## all tests
-	$(BIN)/python -m pytest
+test: setup-test ## all tests but the long ones, in one process a core
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-check: $(STAMP) ## ruff, mypy, import-linter, doctests
+test-long: setup-test ## the long tests; CLINSPAN_LONG=2/8 runs the third eighth of them
+	CLINSPAN_LONG=$${CLINSPAN_LONG:-all} $(BIN)/python -m pytest -m long
+
+check: setup-test ## ruff, mypy, import-linter, doctests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q --doctest-modules corpora lms metrics programs reports retrievers tuning
+	$(BIN)/python -m pytest -q --doctest-modules install.py corpora lms metrics programs reports retrievers tuning
 
-golden: $(STAMP) ## rewrite the golden prompts after a change that was meant
+golden: setup-test ## rewrite the golden prompts after a change that was meant
 	$(BIN)/python -m pytest -q tests/programs/test_golden_prompts.py --rewrite-golden
 
 image: ## a container image, clinspan:latest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +28,21 @@ Door = Callable[..., subprocess.CompletedProcess[str]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="rewrite tests/golden after a change that was meant")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked `long`, or all but a part of them.
+
+    `CLINSPAN_LONG` is `all`, or `K/N` for every N-th of them from the K-th on, so that runs that count up K run each in turn.
+    """
+    share = os.environ.get("CLINSPAN_LONG", "")
+    part, _, parts = share.partition("/")
+    long = [item for item in items if item.get_closest_marker("long")]
+    chosen = long if share == "all" else long[int(part) % int(parts) :: int(parts)] if parts else []
+    left_out = [item for item in long if item not in chosen]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -33,13 +33,6 @@ def bench(whole_bench: Bench) -> Bench:
     return whole_bench
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the long ones unless all are asked for."""
-    for item in items:
-        if item.get_closest_marker("long_fault") and not ALL:
-            item.add_marker(pytest.mark.skip(reason="one of many: CLINSPAN_FAULTS=all runs it"))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what became of each fault; with CLINSPAN_FAULTS_TABLE=FILE as Markdown into a file too."""
     if not _benches:

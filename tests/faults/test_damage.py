@@ -33,7 +33,7 @@ REFUSED: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize(
-    "what", [name if n == 1 else pytest.param(name, marks=pytest.mark.long_fault) for n, name in enumerate(REPAIRED)]
+    "what", [name if n == 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REPAIRED)]
 )
 def test_predictions_are_repaired(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")
@@ -46,7 +46,7 @@ def test_predictions_are_repaired(bench: Bench, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [name if n < 1 else pytest.param(name, marks=pytest.mark.long_fault) for n, name in enumerate(REFUSED)]
+    "what", [name if n < 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REFUSED)]
 )
 def test_predictions_that_cannot_be_believed_are_refused_by_line(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")

@@ -58,7 +58,7 @@ def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench: Bench)
         bench.note("run", "disk full (a tmpfs) after some sentences", "stops with 2, goes on", bench.lost(folder, "remote"))
 
 
-@pytest.mark.parametrize("times", [25, *(pytest.param(n, marks=pytest.mark.long_fault) for n in (1, 3, 32))])
+@pytest.mark.parametrize("times", [25, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 3, 32))])
 def test_a_run_without_space_from_some_file_on_stops_and_goes_on(bench: Bench, times: int) -> None:
     folder = bench.fresh("hurt")
     ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=["full_disk", str(folder), times])

@@ -12,9 +12,9 @@ from faults.bench import Bench, rows
     [
         ("local", 1, "torch"),
         ("classifier", 1, "cpu"),
-        pytest.param("local", 2, "cpu", marks=pytest.mark.long_fault),
-        pytest.param("local", 3, "memory", marks=pytest.mark.long_fault),
-        pytest.param("classifier", 3, "memory", marks=pytest.mark.long_fault),
+        pytest.param("local", 2, "cpu", marks=pytest.mark.long),
+        pytest.param("local", 3, "memory", marks=pytest.mark.long),
+        pytest.param("classifier", 3, "memory", marks=pytest.mark.long),
     ],
 )
 def test_fewer_rows_give_the_same_answers(bench: Bench, kind: str, most: int, says: str) -> None:

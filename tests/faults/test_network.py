@@ -20,7 +20,7 @@ MENDED: dict[str, Callable[[], dict[int, Behaviour]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, marks=[pytest.mark.long_fault] * (n % 2)) for n, fault in enumerate(MENDED)])
+@pytest.mark.parametrize("fault", [pytest.param(fault, marks=[pytest.mark.long] * (n % 2)) for n, fault in enumerate(MENDED)])
 def test_passing_faults_of_a_server_are_waited_out(bench: Bench, fault: str) -> None:
     whole = bench.whole("remote")
     bench.server.heal()

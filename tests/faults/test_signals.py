@@ -36,7 +36,7 @@ def named(number: int) -> str:
 
 def some(number: int) -> list[pytest.MarkDecorator]:
     """Every second one is for those who want all."""
-    return [pytest.mark.long_fault] if number % 2 == 0 else []
+    return [pytest.mark.long] if number % 2 == 0 else []
 
 
 @pytest.mark.parametrize("moment", [pytest.param(moment, marks=some(n)) for n, moment in enumerate(MOMENTS)])
@@ -54,7 +54,7 @@ def test_a_run_goes_on_after_a_signal(bench: Bench, moment: tuple[str, str, str,
     bench.note("run", f"{named(what[-1])} {when}", f"ends with {ended.code}, goes on", bench.lost(folder, "remote"))
 
 
-@pytest.mark.long_fault
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(6))
 def test_a_run_goes_on_after_a_kill_at_any_of_its_file_operations(bench: Bench, part: int) -> None:
     folder, file = bench.fresh("traced"), bench.fresh("trace")
@@ -92,7 +92,7 @@ def test_a_run_that_is_stopped_for_a_while_finishes(bench: Bench) -> None:
     bench.note("run", "SIGSTOP for longer than the time-out, SIGCONT", "goes on by itself", bench.lost(folder, "remote"))
 
 
-@pytest.mark.parametrize("number", [INT, pytest.param(TERM, marks=pytest.mark.long_fault)])
+@pytest.mark.parametrize("number", [INT, pytest.param(TERM, marks=pytest.mark.long)])
 def test_an_interruption_does_not_wait_for_a_server(bench: Bench, number: int) -> None:
     bench.whole("remote")
     bench.server.heal()
@@ -126,8 +126,8 @@ def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
     [
         ("within a line of its ledger", ["open", "state.jsonl", 5, "tear", KILL]),
         ("while all notes are written", ["os.rename", ".annotations.jsonl.part", 1, "signal", TERM]),
-        pytest.param("while a note is written", ["os.rename", ".n17.ann.part", 1, "signal", KILL], marks=pytest.mark.long_fault),
-        pytest.param("before it says what it is", ["os.rename", ".run.json.part", 1, "signal", KILL], marks=pytest.mark.long_fault),
+        pytest.param("while a note is written", ["os.rename", ".n17.ann.part", 1, "signal", KILL], marks=pytest.mark.long),
+        pytest.param("before it says what it is", ["os.rename", ".run.json.part", 1, "signal", KILL], marks=pytest.mark.long),
     ],
 )
 def test_an_annotation_goes_on_after_a_signal(bench: Bench, when: str, harm: list[object]) -> None:
@@ -166,7 +166,7 @@ def test_a_compilation_goes_on_after_a_kill(bench: Bench) -> None:
 TRAIN = ["tuning=encoder", "limit=32", "dev_limit=8", "tuning.epochs=3", "tuning.batch_size=8", "model=bioclinicalbert"]
 
 
-@pytest.mark.parametrize("damage", [pytest.param("none", marks=pytest.mark.long_fault), "cut weights"])
+@pytest.mark.parametrize("damage", [pytest.param("none", marks=pytest.mark.long), "cut weights"])
 def test_a_training_goes_on_from_a_whole_checkpoint(bench: Bench, damage: str) -> None:
     bench.words("classifier")
     words = [*TRAIN, "model.path=bert", "seed=1"]
