@@ -1,7 +1,9 @@
 """Which requests left this machine: a line each in `audit.jsonl`, written before the request is sent, and never any text.
 
-    {"when": "...", "host": "x.openai.azure.com", "model": "gpt-4o", "sentences": 1, "documents": ["note7"], "bytes": 2113,
-     "outcome": "answered"}
+    {"when": "...", "host": "x.openai.azure.com", "scheme": "https", "model": "gpt-4o", "sentences": 1,
+     "documents": ["note7"], "bytes": 2113, "outcome": "answered"}
+
+Where a prompt holds demonstrations, `demonstrations` names the documents that they are taken from.
 
 A line begins with the outcome `sent`, which is overwritten in its place when the outcome is known: what is still `sent` was
 under way when the process was killed, and counts as gone. Requests to this machine are not written down.
@@ -23,6 +25,7 @@ from lms.hosts import host_outside, proxy_of
 
 _WIDTH = 48
 _documents: ContextVar[tuple[str, ...]] = ContextVar("documents", default=())
+_demonstrations: ContextVar[tuple[str, ...]] = ContextVar("demonstrations", default=())
 
 
 class AuditLog:
@@ -87,6 +90,21 @@ def asking(*documents: str) -> Iterator[None]:
         _documents.reset(token)
 
 
+@contextmanager
+def demonstrating(*documents: str) -> Iterator[None]:
+    """Within it requests of this thread hold demonstrations out of these documents."""
+    token = _demonstrations.set(documents)
+    try:
+        yield
+    finally:
+        _demonstrations.reset(token)
+
+
+def demonstrated() -> tuple[str, ...]:
+    """The documents of which this thread's requests hold demonstrations."""
+    return _demonstrations.get()
+
+
 def asked_about() -> tuple[str, ...]:
     """The documents that this thread's requests are about."""
     return _documents.get()
@@ -110,11 +128,15 @@ def audited(
         yield request
         return
     about = asked_about() if documents is None else documents
-    facts: dict[str, object] = {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": _place(address, host)}
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    facts: dict[str, object] = {"when": when, "host": _place(address, host), "scheme": urlsplit(address).scheme}
     if via := proxy_of(address):
         facts["via"] = via
     count = (1 if about else 0) if sentences is None else sentences
-    at = log.begin({**facts, "model": model, "sentences": count, "documents": list(about), "bytes": size})
+    facts |= {"model": model, "sentences": count, "documents": list(about)}
+    if shown := demonstrated():
+        facts["demonstrations"] = list(shown)
+    at = log.begin({**facts, "bytes": size})
     try:
         yield request
     except BaseException as error:

@@ -18,7 +18,7 @@ from typing import Any
 from dspy import lm15
 from dspy.clients.engines import Engine
 
-from lms.audit import asked_about
+from lms.audit import asked_about, demonstrated
 from lms.batch_files import BatchFiles
 from lms.batch_service import BatchService
 from lms.errors import DeferredError
@@ -48,7 +48,7 @@ class BatchLine:
         if found is not None:
             return found
         asked = {"custom_id": key, "method": "POST", "url": self.route, "body": body}
-        raise DeferredError(new=self.files.want(key, asked, asked_about()))
+        raise DeferredError(new=self.files.want(key, asked, (*asked_about(), *demonstrated())))
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -62,8 +62,12 @@ class Ring:
             but: Servers that are not wanted.
         """
         while (resting := self._due(but)) is not None:
-            trouble = resting.trouble()
-            resting.checking = False
+            try:
+                trouble = resting.trouble()
+            except Exception as error:  # whatever it is, the endpoint is asked again after its pause
+                trouble = type(error).__name__
+            finally:
+                resting.checking = False
             if trouble is None:
                 self._well(resting)
             else:

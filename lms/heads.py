@@ -43,8 +43,8 @@ def load_head(folder: Path, device: str, classes: Sequence[str] | None = None) -
         named |= {"num_labels": len(classes), "ignore_mismatched_sizes": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model: Any = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32, **named)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        model: Any = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **named)
+    except (OSError, ValueError, KeyError, RuntimeError, MemoryError, SafetensorError) as error:
         raise unloadable(folder, error, use=" as a token classifier") from None
     return model.to(device).eval(), tokenizer
 

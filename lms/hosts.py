@@ -11,29 +11,67 @@ from urllib.parse import urlsplit
 from lms.errors import ModelError
 
 _HERE = ("localhost", "127.0.0.1", "::1")
+_WEB = ("http", "https")
+_DATABASES = ("mysql", "postgresql", "mssql")
+_LOCAL_SCHEMES = ("sqlite", "file", "mlflow-artifacts")
+_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _ODD = re.compile(r"[\s\x00-\x1f\x7f\\?#]")
 
 
 def host_outside(address: str) -> str | None:
-    """The host of an address, or None if it is this machine.
+    """The host outside this machine that an address leads to, or None if it is this machine.
 
-    This machine is `localhost` and what is written as a loopback address; no name is resolved, since what a name means can
-    change between the question and the request. Whatever only looks so is outside.
+    One function decides for all kinds of address: of servers, databases, files and artifact stores. This machine is `localhost`
+    and what is written as a loopback address; no name is resolved, since what a name means can change between the question and
+    the request. Whatever is not known to be here is outside.
 
     >>> [host_outside(f"http://{h}/v1") for h in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000")]
     [None, None, None]
     >>> host_outside("https://x.openai.azure.com"), host_outside("http://127.0.0.1.nip.io"), host_outside("http://2130706433")
     ('x.openai.azure.com', '127.0.0.1.nip.io', '2130706433')
+    >>> [host_outside(p) for p in ("sqlite:////data/m.db", "/data/files", "runs/mlflow", "file:///data", "mlflow-artifacts:/1")]
+    [None, None, None, None, None]
+    >>> host_outside("file://far/share"), host_outside("//far/share"), host_outside("mlflow-artifacts://far/1"), host_outside("s3://b")
+    ('far', 'far', 'far', 'b')
+    >>> host_outside("postgresql://localhost/db"), host_outside("postgresql://localhost/db?host=far"), host_outside("databricks")
+    (None, 'an unknown host', 'databricks')
     """
-    host = _host(address)
+    if _UNPRINTABLE.search(address):
+        return "an unknown host"
+    try:
+        parts = urlsplit(address)
+        scheme, host = parts.scheme.partition("+")[0], parts.hostname or ""
+    except ValueError:
+        return "an unknown host"
+    if scheme in _LOCAL_SCHEMES or not scheme:  # a path, or what the server keeps that was asked for already
+        if parts.netloc:
+            return None if scheme == "file" and host == "localhost" else host or parts.netloc
+        plain_path = address.startswith(("/", "./", "../", "runs/")) or bool(scheme)
+        return None if plain_path else address or "an unknown host"
+    if scheme in _DATABASES and parts.query:  # which may name another host
+        return "an unknown host"
+    if scheme not in (*_WEB, *_DATABASES):
+        return host or address
+    return None if _is_loopback(host) else host or "an unknown host"
+
+
+def unencrypted_host(address: str) -> str | None:
+    """The host outside this machine that an address leads to over plain HTTP, or None.
+
+    >>> unencrypted_host("http://far:8000/v1"), unencrypted_host("https://far/v1"), unencrypted_host("http://localhost/v1")
+    ('far', None, None)
+    """
+    return host_outside(address) if urlsplit(address).scheme.lower() == "http" else None
+
+
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
-        return None
+        return True
     try:
         number = ipaddress.ip_address(host)
     except ValueError:
-        return host or "an unknown host"
-    mapped = getattr(number, "ipv4_mapped", None)
-    return None if (mapped or number).is_loopback else host
+        return False
+    return bool((getattr(number, "ipv4_mapped", None) or number).is_loopback)
 
 
 def check_address(address: str, key: str) -> str:

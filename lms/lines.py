@@ -6,14 +6,19 @@ request written down first (`lms.audit`).
 
 from __future__ import annotations
 
+import math
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 from dspy import lm15
 
 from lms.audit import audited
+from lms.deadlines import limit_time, read_bounded, start_clock
 from lms.errors import ModelError
 from lms.hosts import host_outside
 
@@ -22,6 +27,23 @@ _CHECK = 5.0
 _ILL = (500, 502, 503, 504)
 _LEFT_OUT = ("content-encoding", "content-length", "transfer-encoding")  # of a body that is whole and decoded
 Rewrite = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a server is given.
+
+    Attributes:
+        connect: Seconds for connecting.
+        check: Seconds for the question whether it is there.
+        answer_bytes: Size of an answer after decompression.
+        pause: The longest pause in seconds that it may ask for by `Retry-After`.
+    """
+
+    connect: float = _CONNECT
+    check: float = _CHECK
+    answer_bytes: int = 8 << 20
+    pause: float = 60.0
 
 
 @dataclass
@@ -47,15 +69,25 @@ class Reply:
         """Nothing is held open."""
 
 
-def http_client(address: str, *, timeout: float, connections: int = 100) -> httpx.Client:
-    """A client for one server: without proxies if it is this machine, and never for another place than asked."""
-    return httpx.Client(
-        timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT)),
+def http_client(address: str, *, timeout: float, connections: int = 100, connect: float = _CONNECT) -> httpx.Client:
+    """A client for one server: without proxies if it is this machine, and never for another place than asked.
+
+    Args:
+        address: The server's.
+        timeout: Seconds for a whole request, from connecting to the last byte of the answer.
+        connections: Requests under way at once.
+        connect: Seconds of these for connecting.
+    """
+    client = httpx.Client(
+        timeout=httpx.Timeout(timeout, connect=min(timeout, connect)),
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         trust_env=host_outside(address) is not None,
         follow_redirects=False,
-        event_hooks={"response": [refuse_redirection]},
+        event_hooks={"request": [start_clock], "response": [refuse_redirection]},
+        headers={"Accept-Encoding": "gzip, deflate"},
     )
+    limit_time(client)
+    return client
 
 
 def refuse_redirection(response: httpx.Response) -> None:
@@ -71,13 +103,30 @@ def refuse_redirection(response: httpx.Response) -> None:
         )
 
 
+def _seconds(value: str) -> float:
+    """The pause of a `Retry-After` header, which is a number of seconds or a date; 0 if it is neither.
+
+    >>> _seconds("120"), _seconds("-5"), _seconds("soon"), _seconds("Fri, 01 Jan 2100 00:00:00 GMT") > 1e9
+    (120.0, 0.0, 0.0, True)
+    """
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+
+
 class Line:
     """One server, as a transport of DSPy's native client.
 
     Args:
         address: The server's base address, for the question whether it is there and where it is.
         model: What it is asked for, for the audit.
-        timeout: Seconds to wait for each part of an answer.
+        timeout: Seconds for a whole request.
+        limits: Of time and size, beside that.
         connections: Requests that may be under way at once.
         rewrite: Gives the address of a request, where it is another than the client makes.
         headers: Of the question whether it is there: its key.
@@ -92,9 +141,11 @@ class Line:
         connections: int,
         rewrite: Rewrite | None = None,
         headers: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self.limits = limits or Limits()
         self.address, self.model, self.rewrite, self.headers = address.rstrip("/"), model, rewrite, dict(headers or {})
-        self.client = http_client(address, timeout=timeout, connections=max(100, connections))
+        self.client = http_client(address, timeout=timeout, connections=max(100, connections), connect=self.limits.connect)
 
     def stream(self, request: Any) -> Reply:
         """Send one request of DSPy's client and read the whole answer.
@@ -106,21 +157,34 @@ class Line:
         url = self.rewrite(request.url) if self.rewrite else request.url
         with audited(url, model=self.model, size=len(request.body)) as note:
             try:
-                response = self.client.request(request.method, url, headers=request.headers, content=request.body)
+                asked = self.client.stream(request.method, url, headers=request.headers, content=request.body)
+                with asked as response:
+                    body = read_bounded(response, self.limits.answer_bytes)
             except httpx.HTTPError as error:
                 raise lm15.TransportError(type(error).__name__) from None
             if response.status_code >= 400:
                 note.outcome = f"failed {response.status_code}"
         kept = [(key, value) for key, value in response.headers.items() if key.lower() not in _LEFT_OUT]
-        return Reply(response.status_code, response.content, kept)
+        return Reply(response.status_code, body, [(key, self._pause(key, value)) for key, value in kept])
+
+    def _pause(self, header: str, value: str) -> str:
+        """The header's value; a longer pause than allowed is shortened, and the user told."""
+        if header.lower() != "retry-after" or (asked := _seconds(value)) <= self.limits.pause:
+            return value
+        said = f"the server asks for a pause of {asked:,.0f} s; {self.limits.pause:g} s are waited (model.longest_pause)"
+        print(f"clinspan: {said}", file=sys.stderr)
+        return f"{self.limits.pause:g}"
 
     def trouble(self) -> str | None:
         """What is wrong with the server, or None if it answers `/models` or `/health`, whichever it has. Sends no text."""
         trouble = None
         for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
             try:
-                status = self.client.get(url, headers={**self.headers, "Connection": "close"}, timeout=_CHECK).status_code
-            except httpx.HTTPError as error:
+                with self.client.stream(
+                    "GET", url, headers={**self.headers, "Connection": "close"}, timeout=self.limits.check
+                ) as response:
+                    status = response.status_code
+            except (httpx.HTTPError, ModelError) as error:
                 trouble = type(error).__name__
                 continue
             if status not in (404, *_ILL):

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from lms.adapters import apply_adapter
 from lms.errors import ModelError
+from lms.memory import is_out_of_memory
 from lms.specs import Loadable, LocalModel
 from lms.weights import cache_folder, Weights
 
@@ -29,18 +30,23 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
         options["device_map"] = device
     try:
         tokenizer = AutoTokenizer.from_pretrained(weights.folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, MemoryError, SafetensorError) as error:
         raise unloadable(weights.folder, error) from None
     if weights.adapter is not None:
         model = apply_adapter(model, weights.adapter, merge=not spec.quantization)
     if not spec.quantization:
-        model = model.to(device)
+        try:
+            model = model.to(device)
+        except (RuntimeError, MemoryError) as error:
+            raise unloadable(weights.folder, error) from None
     return model.eval(), tokenizer
 
 
 def unloadable(folder: Path, error: Exception, *, use: str = "") -> ModelError:
     """What to say of a folder that transformers cannot load for a use, and what to do about it."""
+    if is_out_of_memory(error):
+        return ModelError(f"the model in {folder} does not fit into memory{use}: end other programs, or use a smaller model")
     first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     ours = cache_folder() in folder.parents
     remedy = "delete it, and the next run makes it anew" if ours else "its files may be damaged: get them again"

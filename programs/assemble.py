@@ -16,6 +16,7 @@ from corpora import Corpus, InputError, Sentence, SPLITS
 from programs.compiled import (
     adapter_folder,
     check_labels,
+    check_sources,
     CLASSIFIER,
     classifier_model,
     dump_program,
@@ -29,9 +30,11 @@ from programs.compiled import (
 from programs.composing import build, choices, given, group_option, load_corpus
 from programs.formats import Format
 from programs.member import build_member
+from programs.origin import read_origin
 from programs.predict import Asker
-from programs.privacy import check_privacy
+from programs.privacy import check_destinations, Leave
 from programs.promptless import prompted
+from programs.protected_texts import protected_texts
 from programs.scoring import Metric
 from programs.tagger import Ensemble, Tagger
 
@@ -117,7 +120,8 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
     spec = prompted(build(config.model), "and here prompts are compared")
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
-    check_privacy(corpus, f"model={spec.name}", spec.remote_host, config.allow_remote)
+    texts = protected_texts(config, corpus)
+    check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=Leave.of(config))
     build(config.strategy)
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
@@ -157,9 +161,12 @@ def build_program(
     facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
     members = []
     for state in member_states(content):
+        check_sources(path, state["settings"], said.keys)
         own, chosen = with_settings(config, state["settings"], said.keys)
         kept = saved_parts(state, said.keys)
-        member = build_member(own, corpus, sentences, spec, facts, chosen={**said.choices, **chosen}, state=kept)
+        options = {**said.choices, **chosen}
+        origin = read_origin(content) if kept else None
+        member = build_member(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin)
         if "adapter" in state["settings"]:
             trained = {**state["settings"]["adapter"], "folder": str(adapter_folder(path, state["settings"]))}
             member[0].settings = {**member[0].settings, "adapter": trained}
@@ -197,6 +204,7 @@ def program_settings(config: DictConfig, said: Said | None = None) -> tuple[Dict
     if CLASSIFIER in content:
         return with_classifier(config, path, content, said)
     settings = member_states(content)[0]["settings"]
+    check_sources(path, settings, said.keys)
     own, chosen = with_settings(config, settings, said.keys)
     trained = settings.get("adapter", {})
     use = "path" if trained.get("use") == "path" else "adapter"
@@ -207,7 +215,8 @@ def program_settings(config: DictConfig, said: Said | None = None) -> tuple[Dict
 
 def with_classifier(config: DictConfig, path: Path, content: Mapping[str, Any], said: Said) -> tuple[DictConfig, dict[str, str]]:
     """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
-    name, keys = classifier_model(path, content)
+    allowed = {use: config.model.get(use) if f"model.{use}" in said.keys else None for use in ("path", "adapter")}
+    name, keys = classifier_model(path, content, allowed)
     if "model" in said.keys and said.choices.get("model") != name:
         return config, {}
     own = config.copy()

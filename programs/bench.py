@@ -18,7 +18,7 @@ from corpora import check_number, InputError
 from lms import LocalModel
 from lms.answers import Answer
 from lms.audit import audit_to
-from lms.hosts import check_address, host_outside
+from lms.hosts import check_address
 from lms.linear import unpacked
 from lms.reference import departures
 from programs import contenders
@@ -27,8 +27,9 @@ from programs.composing import choices, output_folder
 from programs.contenders import Task, Way
 from programs.door import open_door
 from programs.growth import growth
-from programs.privacy import check_privacy
+from programs.privacy import check_destinations, Leave
 from programs.prompting import collect_prompts
+from programs.protected_texts import protected_texts
 from programs.records import environment, now, RunFolder
 from programs.tagger import Ensemble
 from reports.bench import plot_bench, plot_growth, print_bench
@@ -101,8 +102,8 @@ def build_task(config: DictConfig) -> Task:
     """Sentences spread over the split, their prompts by length, and the engine's answers (which also warms it up)."""
     parts = build_parts(program_settings(config)[0], lambda corpus, spec: None)
     if config.server:
-        host = host_outside(check_address(config.server, "server"))
-        check_privacy(parts.corpus, "server=", host, config.allow_remote)
+        address = check_address(config.server, "server")
+        check_destinations(protected_texts(config, parts.corpus), what="server=", addresses=[address], leave=Leave.of(config))
         audit_to(output_folder())
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")

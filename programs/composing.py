@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -155,6 +157,11 @@ def load_corpus(config: DictConfig) -> Corpus:
     return corpus
 
 
+def object_of(target: str) -> Any:
+    """The class or function that a `_target_` of `conf/` names."""
+    return hydra.utils.get_object(target)
+
+
 def output_folder() -> Path:
     """The folder that Hydra chose for this job."""
     return Path(HydraConfig.get().runtime.output_dir)
@@ -175,15 +182,40 @@ def given() -> set[str]:
     return {word.key_or_group.lstrip("+~") for word in words}
 
 
+def compose_here(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """A command's config from the configuration folders in use: those of the running command, else `conf/` alone.
+
+    Raises:
+        InputError: An override names nothing.
+    """
+    try:
+        if GlobalHydra.instance().is_initialized():
+            return hydra.compose(config_name, overrides=list(overrides))
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra.compose(config_name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error)) from None
+
+
 def group_option(group: str, option: str) -> DictConfig:
-    """The config of one option of a group.
+    """The config of one option of a group, from `conf/` or from a folder of the user's own (`--config-dir`).
 
     Raises:
         InputError: There is no such option.
     """
-    file = CONF / group / f"{option}.yaml"
+    loader = GlobalHydra.instance()
+    folders = str(loader.config_loader().get_search_path()) if loader.is_initialized() else str(CONF)
+    found = OmegaConf.create(_group_option(group, option, folders))
+    assert isinstance(found, DictConfig)
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _group_option(group: str, option: str, folders: str) -> dict[str, Any]:
     names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if GlobalHydra.instance().is_initialized():
+        names = GlobalHydra.instance().config_loader().get_group_options(group)
     _known(option, names, f"{group}=")
-    loaded = OmegaConf.load(file)
-    assert isinstance(loaded, DictConfig)
-    return loaded
+    content = OmegaConf.to_container(compose_here("run", [f"{group}={option}"])[group])
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}

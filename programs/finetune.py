@@ -17,11 +17,12 @@ from corpora import Corpus, InputError, Sentence
 from lms.classifier import with_base
 from lms.weights import find_weights
 from programs.assemble import build_program, choose_sentences, Said
-from programs.compiled import dump_classifier, dump_program, trained_weights
+from programs.compiled import dump_classifier, dump_program, trained_on, trained_weights
 from programs.composing import build, load_corpus, output_folder
 from programs.door import log_to, open_door
 from programs.errors import RunError
 from programs.following import followed
+from programs.origin import merged, Origin, origin_of, read_origin
 from programs.promptless import AnySpec
 from programs.records import note_corpus, now, recorded, RunFolder
 from programs.run import prepared
@@ -60,10 +61,12 @@ def instructed(config: DictConfig, options: Options, folder: RunFolder, record: 
     spec = local_model(config)
     if isinstance(spec, lms.ClassifierModel):
         raise RunError(f"model={spec.name} answers no prompts, so tuning={options.name} cannot train it: use tuning=encoder")
-    train, dev = collect_records(config, spec, folder, record)
+    train, dev, origin = collect_records(config, spec, folder, record)
     log.info("training %s on %d records, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
-        result = tune(spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress)
+        result = tune(
+            spec, train, dev, options, folder=folder.path, seed=config.seed, progress=progress, origin=origin.model_dump()
+        )
     content, model = folder.read("program.json"), result.model
     content["settings"]["adapter"] = trained_weights(model, folder=result.folder.name, revision=find_weights(model).revision)
     folder.write("program.json", content)
@@ -81,7 +84,18 @@ def classifier(config: DictConfig, options: Options, folder: RunFolder, record: 
     labels = [label.name for label in corpus.labels]
     log.info("training %s on %d sentences, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
-        result = tune_classifier(spec, train, dev, options, labels=labels, folder=folder.path, seed=config.seed, progress=progress)
+        origin = merged(filter(None, [origin_of(corpus), trained_on(spec)]))
+        result = tune_classifier(
+            spec,
+            train,
+            dev,
+            options,
+            labels=labels,
+            folder=folder.path,
+            seed=config.seed,
+            progress=progress,
+            origin=origin.model_dump(),
+        )
     folder.write("program.json", dump_classifier(result.model, corpus, folder=result.folder.name))
     return result
 
@@ -112,8 +126,8 @@ def note_sentences(
 
 def collect_records(
     config: DictConfig, spec: lms.LocalModel, folder: RunFolder, record: dict[str, Any]
-) -> tuple[list[Record], list[Record]]:
-    """Training and dev records; what they come from is written into the run's record first."""
+) -> tuple[list[Record], list[Record], Origin]:
+    """Training and dev records, and where they come from; what they come from is written into the run's record first."""
     strategy: Strategy = build(config.strategy)
     if strategy.context != "none":
         raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
@@ -127,9 +141,11 @@ def collect_records(
     if not isinstance(tagger, Tagger):
         raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
     tagger.settings["strategy"]["k"] = strategy.k
-    folder.write("program.json", dump_program(tagger, corpus))
+    content = dump_program(tagger, corpus, learned=True)
+    folder.write("program.json", content)
+    origin = merged(filter(None, [read_origin(content), trained_on(spec)]))
     most = strategy.k if strategy.demonstrations == "nearest" else None
-    return training_records(tagger, adapter, train, most=most), training_records(tagger, adapter, dev, most=most)
+    return training_records(tagger, adapter, train, most=most), training_records(tagger, adapter, dev, most=most), origin
 
 
 def dev_sentences(corpus: Corpus, limit: int | None) -> list[Sentence]:

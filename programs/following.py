@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from programs.composing import build
-from programs.privacy import check_texts
+from programs.privacy import check_destinations, Leave
+from programs.protected_texts import protected_texts
 from programs.records import RunFolder
 from programs.tracing import note, NoTracing
 from programs.tracking import NoTracking
@@ -33,11 +34,10 @@ def followed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, d
     """
     tracker = build(config.tracking) if config.get("tracking") else NoTracking()
     tracing = build(config.tracing) if config.get("tracing") else NoTracing()
-    phi, allowed = bool(config.corpus.get("phi", True)), bool(config.get("allow_remote", False))
-    whose = f"corpus={record['choices'].get('corpus')}"
+    texts, leave = protected_texts(config), Leave.of(config)
 
-    def guard(what: str, host: str | None) -> None:
-        check_texts(whose, "corpus.phi", phi, what=what, host=host, allow_remote=allowed)
+    def guard(what: str, address: str) -> None:
+        check_destinations(texts, what=what, addresses=[address], leave=leave)
 
     with tracker.follow(folder, record, door=door, guard=guard), tracing.spans(f"clinspan.{door}", _about(record)):
         yield

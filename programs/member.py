@@ -17,7 +17,9 @@ from programs.composing import build
 from programs.drafts import build_drafter
 from programs.formats import Format
 from programs.labels import present_labels
-from programs.privacy import check_chroma
+from programs.origin import Origin
+from programs.privacy import check_chroma, Leave
+from programs.protected_texts import protected_texts
 from programs.searches import open_base
 from programs.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 from programs.tagger import Tagger
@@ -36,8 +38,13 @@ def build_member(
     *,
     chosen: Mapping[str, str],
     state: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
 ) -> tuple[Tagger, Format]:
-    """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations."""
+    """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations.
+
+    Args:
+        origin: Where the state's come from.
+    """
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
         config.format,
@@ -48,7 +55,7 @@ def build_member(
         wire=getattr(spec, "wire", None),
         called=called,
     )
-    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state)
+    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state, origin=origin)
     tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
@@ -64,12 +71,14 @@ def build_tagger(
     facts: dict[str, Any],
     *,
     saved: bool,
+    origin: Origin | None = None,
 ) -> Tagger:
     """The program; what retrieval found is added to `facts`.
 
     Args:
         labels: As prompts have them.
         saved: Its instructions and fixed demonstrations come from elsewhere.
+        origin: From where.
     """
     strategy: Strategy = build(config.strategy)
     instructions = build(config.prompt, labels=labels)
@@ -91,12 +100,11 @@ def build_tagger(
             nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)], kind="nearest")
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
-            whose, allowed = f"corpus {corpus.name}", config.get("allow_remote", False)
-            check_chroma(whose, "corpus.phi", corpus.phi, url=retriever.url, allow_remote=allowed)
+            check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Leave.of(config))
             find, facts["retrieval"] = open_base(retriever, embedder, sentences)
             with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
                 retrieve = _lookup(texts, find, kind="context")
-    return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow)
+    return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow, origin=origin)
 
 
 @functools.lru_cache(maxsize=1)

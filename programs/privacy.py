@@ -9,10 +9,13 @@ import re
 import sys
 import threading
 import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
-from corpora import Corpus, InputError
-from lms.hosts import ask_directly, check_address, host_outside
+from corpora import InputError
+from lms.hosts import ask_directly, check_address, host_outside, unencrypted_host
 from programs.errors import RunError
 
 _SECRET = re.compile(
@@ -22,19 +25,62 @@ _SECRET = re.compile(
 )
 
 
-def check_privacy(corpus: Corpus, what: str, host: str | None, allow_remote: bool) -> None:
-    """Refuse to send protected health information to another machine.
+@dataclass(frozen=True, slots=True)
+class ProtectedText:
+    """Something whose text is sent, or can be repeated by what is sent.
+
+    Attributes:
+        whose: What it is, for messages.
+        key: The setting or record that says whether it may hold protected health information.
+        phi: Whether it may.
+    """
+
+    whose: str
+    key: str
+    phi: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What the user allows.
+
+    Attributes:
+        remote: Protected health information may leave this machine (`allow_remote`).
+        http: Texts may go to another machine unencrypted (`allow_http`).
+    """
+
+    remote: bool = False
+    http: bool = False
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Leave:
+        """What a config allows."""
+        return cls(bool(config.get("allow_remote", False)), bool(config.get("allow_http", False)))
+
+
+def check_destinations(texts: Iterable[ProtectedText], *, what: str, addresses: Iterable[str], leave: Leave) -> None:
+    """Refuse to send texts where they may not go.
 
     Args:
-        corpus: Says whether it may hold such information.
-        what: What would be sent to, as the user chose it.
-        host: Where that is, or None if it is this machine.
-        allow_remote: The user's leave.
+        texts: Everything that is sent, or that can be repeated by what is sent.
+        what: What they would be sent to, as the user chose it.
+        addresses: Where that is.
+        leave: What the user allows.
 
     Raises:
-        RunError: The corpus may hold it, the host is elsewhere, and the user has not allowed it.
+        RunError: Some text may hold protected health information, an address is another machine's, and the user has not
+            allowed it; or the way to another machine is not encrypted.
     """
-    check_texts(f"corpus {corpus.name}", "corpus.phi", corpus.phi, what=what, host=host, allow_remote=allow_remote)
+    places = list(addresses)
+    hosts = ", ".join(dict.fromkeys(filter(None, map(host_outside, places)))) or None
+    for text in texts:
+        check_texts(text.whose, text.key, text.phi, what=what, host=hosts, allow_remote=leave.remote)
+    open_hosts = list(filter(None, map(unencrypted_host, places)))
+    if open_hosts and not leave.http:
+        raise RunError(
+            f"{what} is at {', '.join(dict.fromkeys(open_hosts))} by plain http, where others can read texts and keys on the way: "
+            "nothing was sent. Use https://, or allow it with allow_http=true"
+        )
 
 
 def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None, allow_remote: bool) -> None:
@@ -58,21 +104,21 @@ def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None,
         )
 
 
-def check_chroma(whose: str, key: str, phi: bool, *, url: str | None, allow_remote: bool) -> None:
+def check_chroma(texts: Iterable[ProtectedText], *, url: str | None, leave: Leave) -> None:
     """Refuse to search for such texts on a Chroma server elsewhere: it is given their vectors, which say what they say.
 
     Args:
         url: Of the server; None: the index is a folder of this machine.
-        whose, key, phi, allow_remote: As of `check_texts`.
+        texts, leave: As of `check_destinations`.
 
     Raises:
         ModelError: The address is none.
-        RunError: As `check_texts`.
+        RunError: As `check_destinations`.
     """
     if url is None:
         return
-    host = host_outside(check_address(url, "retriever.url"))
-    check_texts(whose, key, phi, what="the Chroma server of retriever.url", host=host, allow_remote=allow_remote)
+    check_address(url, "retriever.url")
+    check_destinations(texts, what="the Chroma server of retriever.url", addresses=[url], leave=leave)
     ask_directly(url)
 
 

@@ -22,6 +22,7 @@ from programs.locks import one_writer
 from programs.predict import may_pass, Predictor, progress_bar
 from programs.promptless import AnySpec, PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from programs.records import environment, note_corpus, now, recorded, RunFolder
+from programs.saved_data import check_recorded_hosts, composed_config, restored_config
 from programs.scoring import score_records
 from reports.analysis import errors_line
 from reports.settings import flattened
@@ -105,6 +106,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
     record = _begun(folder)
+    record["config"] = saved_config(record, door, path / "run.json")
     _move(record["config"], config)
     began = OmegaConf.create({**record["config"], "resume": None, **followers(config, given())})
     assert isinstance(began, DictConfig)
@@ -130,6 +132,28 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         record.pop("reason", None)
         record.setdefault("resumed", []).append(now())
     return folder, began, record
+
+
+def saved_config(record: Mapping[str, Any], door: str, path: Path) -> dict[str, Any]:
+    """The config that a run began with, from its record: the values are the record's, the classes those of `conf/`.
+
+    Args:
+        record: The content of `run.json`.
+        door: The command.
+        path: The file, for messages.
+
+    Raises:
+        InputError: The record names a class, an option or a setting that the command does not have.
+    """
+    choices, config = record.get("choices"), record.get("config")
+    if not isinstance(choices, dict) or not isinstance(config, dict):
+        raise InputError("has no config of a run", path=path, remedy="Give a run's folder.")
+    composed = composed_config(door, choices, path=path)
+    for key in PROMPT_KEYS - config.keys():
+        composed.pop(key, None)
+    restored = restored_config(composed, config, path=path)
+    check_recorded_hosts(restored, given(), path=path)
+    return restored
 
 
 def _move(began: dict[str, Any], config: DictConfig) -> None:

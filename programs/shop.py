@@ -19,8 +19,9 @@ from programs.member import build_member
 from programs.optimizers import Judge, Objective, Workshop
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.judge import Watch
-from programs.privacy import check_privacy
+from programs.privacy import check_destinations, Leave
 from programs.promptless import prompted
+from programs.protected_texts import protected_texts
 from programs.records import note_corpus, RunFolder
 from programs.scoring import Metric
 from programs.tagger import Ensemble, Tagger
@@ -86,7 +87,8 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     writer_spec: lms.ModelSpec | None = build(config.reflection_model) if config.reflection_model else None
     for what, one in (("model", spec), ("reflection_model", writer_spec)):
         if one is not None:
-            check_privacy(corpus, f"{what}={one.name}", one.remote_host, config.allow_remote)
+            texts = protected_texts(config, corpus)
+            check_destinations(texts, what=f"{what}={one.name}", addresses=one.endpoints, leave=Leave.of(config))
     note_corpus(record, whole, "dev", folder)
     about = OmegaConf.to_container(config.optimizer, resolve=True)
     assert isinstance(about, dict)

@@ -12,6 +12,7 @@ from dspy.utils.exceptions import ContextWindowExceededError
 
 from corpora.bio import span_tags, tag_spans
 from lms import PromptTooLongError
+from programs.origin import Origin
 from programs.signature import build_signature
 from programs.strategy import Overflow
 
@@ -31,6 +32,7 @@ class Tagger(dspy.Module):
         setting: The model and the format it runs with, where those are not DSPy's current ones: an optimizer has another
             model and another adapter to write prompts with.
         settings: What is saved with it, see `programs.compiled`.
+        origin: Where its instructions and demonstrations come from, if they were loaded; None: from the corpus at hand.
     """
 
     def __init__(
@@ -43,12 +45,13 @@ class Tagger(dspy.Module):
         overflow: Overflow = "error",
         setting: Setting = nullcontext,
         settings: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         super().__init__()
         self.tag = dspy.Predict(build_signature(instructions))
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
-        self.settings = dict(settings or {})
+        self.settings, self.origin = dict(settings or {}), origin
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
         """DSPy's state, and the settings."""

@@ -23,16 +23,17 @@ from programs.errors import RunError
 from programs.records import RunFolder
 from programs.told import figures_of, histories_of, settings_of, tags_of, without_credentials
 
-Guard = Callable[[str, str | None], None]
+Guard = Callable[[str, str], None]
+_ARTIFACTS = "the artifact store of tracking=mlflow"
 _FILES = ("program.json", "scores.json", "candidates.json", "predictions.jsonl", "errors.json")
 _OWN_STORE = "runs/mlflow/mlflow.db"
-_SERVERS = ("http", "https", "mysql", "postgresql", "mssql")
 _BATCH = 100
 _QUIET = {  # MLflow sends word of its use unless it is told not to, and tries for minutes where nobody answers
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+_FORCED = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}  # a redirection would take a run's files past the check of hosts
 
 
 class NoTracking:
@@ -81,12 +82,12 @@ class Mlflow:
             folder: The run's.
             record: Its record, which then names MLflow's run. A run that goes on goes on there too.
             door: What kind of run it is.
-            guard: Refuses a place outside this machine where the texts may not go there.
+            guard: Refuses an address outside this machine where the texts may not go there.
 
         Raises:
             RunError: MLflow is not installed, its store may not have the texts or, for a new run, cannot be used.
         """
-        guard("tracking=mlflow", store_host(self.place))
+        guard("tracking=mlflow", self.place)
         told: MlflowRun | None = None
         with _lenient(self.place, strict="tracking" not in record):
             run = MlflowRun(self.place, folder, record)
@@ -118,9 +119,10 @@ class MlflowRun:
     """
 
     def __init__(self, place: str, folder: RunFolder, record: dict[str, Any]) -> None:
-        self._place, self._folder, self._record = place, folder, record
+        self._place, self._folder, self._record, self._artifacts = place, folder, record, place
         for key, value in _QUIET.items():
             os.environ.setdefault(key, value)
+        os.environ.update(_FORCED)
         try:
             from mlflow import MlflowClient
         except ImportError:
@@ -136,16 +138,19 @@ class MlflowRun:
         store = without_credentials(self._place)
         known = self._record.get("tracking") or {}
         if known.get("store") == store:
-            guard("the artifact store of tracking=mlflow", store_host(self._client.get_run(known["run"]).info.artifact_uri))
+            self._artifacts = str(self._client.get_run(known["run"]).info.artifact_uri)
+            guard(_ARTIFACTS, self._artifacts)
             self._client.update_run(known["run"], status="RUNNING")
             return
         found = self._client.get_experiment_by_name(experiment)
         if found is None:
             number = self._client.create_experiment(experiment, artifact_location=_files_of(self._place))
             found = self._client.get_experiment(number)
-        guard("the artifact store of tracking=mlflow", store_host(str(found.artifact_location)))
+        guard(_ARTIFACTS, str(found.artifact_location))
         tags = {**tags_of(self._record), "clinspan.door": door, "clinspan.folder": str(self._folder.path)}
         made = self._client.create_run(found.experiment_id, tags=tags, run_name=self._folder.path.name)
+        self._artifacts = str(made.info.artifact_uri)
+        guard(_ARTIFACTS, self._artifacts)  # a server may give a run another place than its experiment
         self._record["tracking"] = {"store": store, "run": made.info.run_id}
         self._tell(params=settings_of(self._record))
 
@@ -169,9 +174,11 @@ class MlflowRun:
 
     def _audited(self, *, size: int, sentences: int) -> AbstractContextManager[Any]:
         """Have `audit.jsonl` say that files which quote the corpus leave this machine, if they do."""
-        if store_host(self._place) is None:
+        own = urlsplit(self._artifacts)
+        place = self._place if own.scheme == "mlflow-artifacts" and not own.netloc else self._artifacts
+        if host_outside(place) is None:
             return nullcontext()
-        return audited(self._place, model="tracking=mlflow", size=size, documents=(), sentences=sentences)
+        return audited(place, model="tracking=mlflow", size=size, documents=(), sentences=sentences)
 
     def _has(self, name: str) -> bool:
         return (self._folder.path / name).is_file()
@@ -185,24 +192,6 @@ class MlflowRun:
         for start in range(0, max(len(rows), len(points)), _BATCH):  # a request takes no more
             here = slice(start, start + _BATCH)
             self._client.log_batch(self._record["tracking"]["run"], metrics=points[here], params=rows[here])
-
-
-def store_host(place: str) -> str | None:
-    """The host outside this machine that a store's address leads to, or None. What is not known to be here is outside.
-
-    >>> [store_host(p) for p in ("sqlite:////data/m.db", "http://127.0.0.1:5000", "/data/files", "mlflow-artifacts:/1")]
-    [None, None, None, None]
-    >>> store_host("https://track.example.org"), store_host("postgresql+psycopg2://db/mlflow"), store_host("s3://bucket/1")
-    ('track.example.org', 'db', 'bucket')
-    >>> store_host("databricks")
-    'databricks'
-    """
-    scheme = urlsplit(place).scheme.partition("+")[0]
-    if scheme in _SERVERS:
-        return host_outside(place)
-    if scheme in ("sqlite", "file", "mlflow-artifacts") or (not scheme and place.startswith(("/", ".", "runs"))):
-        return None  # mlflow-artifacts: the server itself, which was asked for already
-    return urlsplit(place).hostname or place
 
 
 def _own_store() -> str:

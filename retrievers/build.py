@@ -15,6 +15,8 @@ from retrievers.knowledge import content_hash, knowledge_version, load_knowledge
 from retrievers.leaks import find_leaks, Leak, without_leaks
 
 _SPECIAL_TOKENS = 2
+PUBLIC = ("bundled", "hpo")
+"""Knowledge bases without protected health information."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,7 @@ class Retriever:
     Attributes:
         embedder: The embedder, for chunks and for nearest demonstrations.
         knowledge: `bundled`, `hpo`, or a folder of .txt and .md files.
+        phi: Whether its texts may hold protected health information; None: those of a folder may.
         size: Tokens of a chunk, the two special tokens of the embedder included.
         overlap: Tokens that a chunk repeats from the one before.
         top_k: Chunks given for a sentence.
@@ -33,6 +36,7 @@ class Retriever:
 
     embedder: EmbedderSpec
     knowledge: str = "bundled"
+    phi: bool | None = None
     size: int = 512
     overlap: int = 50
     top_k: int = 2
@@ -42,6 +46,11 @@ class Retriever:
     def __post_init__(self) -> None:
         check_number("retriever.top_k", self.top_k, 1)
         check_number("retriever.size", self.size, 16)
+
+    @property
+    def holds_phi(self) -> bool:
+        """Whether the knowledge base may hold protected health information."""
+        return self.knowledge not in PUBLIC if self.phi is None else self.phi
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,12 @@ def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sen
         if not chunks:
             raise InputError("every chunk of the knowledge base holds a test sentence", remedy="Use another base.")
     content = content_hash(articles) + (f"-{total - len(chunks)}-excluded" if len(chunks) < total else "")
-    manifest = Manifest(embedder.id, retriever.size, retriever.overlap, content, len(chunks))
+    manifest = Manifest(embedder.id, retriever.size, retriever.overlap, content, len(chunks), phi=retriever.holds_phi)
     folder = cache / "indexes" / _folder_name(retriever, embedder)
     index = ChromaIndex(folder, embedder, url=retriever.url)
     state = index.open(chunks, manifest)
     facts: dict[str, object] = {
+        "phi": retriever.holds_phi,
         "knowledge": knowledge_version(retriever.knowledge) or retriever.knowledge,
         "articles": len(articles),
         "chunks": len(chunks),

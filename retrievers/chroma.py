@@ -30,6 +30,7 @@ class Manifest:
     overlap: int
     content: str
     chunks: int
+    phi: bool = False
 
 
 class ChromaIndex:

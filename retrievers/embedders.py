@@ -61,7 +61,13 @@ class Embedder:
         self.spec = spec
         place, self.revision = _find(spec)
         try:
-            self.model: Any = SentenceTransformer(place, revision=spec.revision if place == spec.hub_id else None, device=None)
+            self.model: Any = SentenceTransformer(
+                place,
+                revision=spec.revision if place == spec.hub_id else None,
+                device=None,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
         except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
             remedy = f"Set retriever.embedder.path=FOLDER to a copy of {spec.hub_id or spec.name}, or use retriever=minilm."
             problem = f"the embedder {spec.name} cannot be had ({type(error).__name__})"
@@ -119,7 +125,10 @@ def _find(spec: EmbedderSpec) -> tuple[str, str]:
 
 
 def _digest(folder: Path) -> str:
-    sizes = "".join(f"{p.name}:{p.stat().st_size};" for p in sorted(folder.iterdir()) if p.is_file())
-    config = folder / "config.json"
-    content = config.read_bytes() if config.is_file() else b""
-    return hashlib.sha256(sizes.encode() + content).hexdigest()[:12]
+    """Twelve digits of the SHA-256 of the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
+    return digest.hexdigest()[:12]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -35,6 +35,7 @@ def tune(
     folder: Path,
     seed: int = 0,
     progress: Progress | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> TuningResult[LocalModel]:
     """Train a model to give the records' answers, and keep it as it was when the dev records' loss was lowest.
 
@@ -48,6 +49,7 @@ def tune(
         folder: Where `model/` is written, and `checkpoints/` meanwhile.
         seed: Of the adapter's first weights, the records' order and dropout: the same numbers on the same machine.
         progress: Told of each step.
+        origin: What the note beside the weights says of where they were learnt.
 
     Raises:
         InputError: No record fits into `max_length`.
@@ -65,7 +67,14 @@ def tune(
         remedy = "Set tuning.max_length higher, or give records."
         raise InputError(f"none of {len(records)} training records has at most {limit} tokens", remedy=remedy)
     trainer = _train(_prepared(model, options, seed), options, train, judged, folder=folder, seed=seed, progress=progress)
-    save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more={"template": spec.template})
+    save_model(
+        trainer.model,
+        tokenizer,
+        folder / MODEL,
+        name=spec.name,
+        weights=weights,
+        more={"template": spec.template, "origin": origin},
+    )
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(judged), "left_out": (*long_ones, *others)}
     return result_of(trainer, folder / MODEL, tuned_spec(spec, options, folder / MODEL), **counts, began=began)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -40,6 +40,7 @@ def tune_classifier(
     folder: Path,
     seed: int = 0,
     progress: Progress | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> TuningResult[ClassifierModel]:
     """Train a model to give each word of a sentence its BIO tag, and keep it as it was when the dev sentences' F1 was highest.
 
@@ -54,6 +55,7 @@ def tune_classifier(
         folder: Where `model/` is written, and `checkpoints/` meanwhile.
         seed: Of the head's first weights, the order and dropout: the same numbers on the same machine.
         progress: Told of each step.
+        origin: What the note beside the weights says of where they were learnt.
 
     Raises:
         InputError: No sentence has a word, or `max_length` is too small.
@@ -77,8 +79,8 @@ def tune_classifier(
     where: Any = {"folder": place, "seed": seed, "progress": progress}
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
     train_on(trainer)
-    origin = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
-    more = {"classes": classes, "window": options.max_length, "base": origin}
+    places = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
+    more = {"classes": classes, "window": options.max_length, "base": places, "origin": origin}
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=more)
     shutil.rmtree(place, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}

@@ -20,11 +20,10 @@ from programs.compiled import dump_classifier, dump_program, fingerprint, read_p
 from programs.composing import build, compose, load_corpus
 from programs.cutter import Cutter
 from programs.predict import Asker
-from programs.privacy import check_chroma, check_privacy, check_texts
+from programs.privacy import check_chroma, check_destinations, Leave
 from programs.promptless import PROMPT_KEYS, without_prompt
+from programs.protected_texts import protected_texts
 from programs.tagger import Ensemble, Tagger
-
-_TEXTS = "the input"
 
 
 def load_annotator(
@@ -131,12 +130,12 @@ def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Cutter, said: Sa
 
 def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Said) -> Corpus:
     """The corpus of labels and demonstrations, once it is sure that neither it nor the input goes where it may not."""
-    allowed = config.allow_remote
-    check_texts(_TEXTS, "phi", config.phi, what=f"model={spec.name}", host=spec.remote_host, allow_remote=allowed)
+    leave, texts = Leave.of(config), protected_texts(config)
+    check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     build(config.strategy)
-    check_chroma(_TEXTS, "phi", config.phi, url=config.retriever.url, allow_remote=allowed)  # some member may search there
+    check_chroma(texts, url=config.retriever.url, leave=leave)  # some member may search there
     corpus = label_corpus(config, said)
-    check_privacy(corpus, f"model={spec.name}", spec.remote_host, allowed)
+    check_destinations(protected_texts(config, corpus), what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     return corpus
 
 

@@ -15,7 +15,8 @@ from dspy import lm15
 from corpora import InputError, Label
 from corpora.json_text import mended
 from lms import Grammar, Wire
-from lms.audit import asking
+from lms.audit import asking, demonstrating
+from programs.origin import documents_of
 
 Alignment = Literal["tokens", "positional"]
 Drafter = Callable[[str, Sequence[str]], Sequence[str]]
@@ -157,14 +158,15 @@ class Format(dspy.Adapter):
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
         requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
-        for key, response in self._answers(lm, requests, name):
-            answers[key] = mended(response.message.text or "")
-            pieces[key] = _pieces(response.logprobs)
-            used["prompt_tokens"] += response.usage.input_tokens or 0
-            used["answer_tokens"] += response.usage.output_tokens or 0
-            used["cached_tokens"] += response.usage.cache_read_tokens or 0
-            used["passes"] += (response.provider_data or {}).get("passes", 0)
-            used[f"ended_by_{response.finish_reason}"] += 1
+        with demonstrating(*documents_of(demos)):
+            for key, response in self._answers(lm, requests, name):
+                answers[key] = mended(response.message.text or "")
+                pieces[key] = _pieces(response.logprobs)
+                used["prompt_tokens"] += response.usage.input_tokens or 0
+                used["answer_tokens"] += response.usage.output_tokens or 0
+                used["cached_tokens"] += response.usage.cache_read_tokens or 0
+                used["passes"] += (response.provider_data or {}).get("passes", 0)
+                used[f"ended_by_{response.finish_reason}"] += 1
         decoded = self.read(answers, tokens) if tokens else Decoded([])
         return [
             {

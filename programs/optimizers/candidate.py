@@ -47,7 +47,7 @@ class Candidate:
 
     def dump(self) -> dict[str, Any]:
         """The content of its `program.json`."""
-        return dump_program(self.tagger, self.corpus)
+        return dump_program(self.tagger, self.corpus, learned=True)
 
     def with_tagger(self, tagger: Tagger, by: str) -> Candidate:
         """The same format with another program, whose demonstrations are put in our own form."""

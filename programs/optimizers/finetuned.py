@@ -13,6 +13,7 @@ from corpora import InputError, Sentence
 from programs.compiled import trained_weights
 from programs.optimizers.candidate import Candidate
 from programs.optimizers.workshop import Optimizer, Workshop
+from programs.origin import read_origin
 from programs.teaching import training_records
 from tuning import Lora, Options, tune
 
@@ -52,7 +53,10 @@ class BootstrapFinetune(Optimizer):
         train = self._answers(shop) if shop.teacher is not None else list(shop.train)
         records = training_records(learner.single, learner.adapter, train)
         dev = training_records(learner.single, learner.adapter, shop.judge.sentences[: self.dev_records])
-        result = tune(shop.spec, records, dev, self.tuning, folder=shop.folder, seed=shop.seed, progress=shop.progress)
+        origin = read_origin(shop.start.dump()).model_dump()
+        result = tune(
+            shop.spec, records, dev, self.tuning, folder=shop.folder, seed=shop.seed, progress=shop.progress, origin=origin
+        )
         shop.judge.score(tuned(shop, learner, result.model), whole=True)
 
     def _answers(self, shop: Workshop) -> list[Sentence]:

@@ -45,9 +45,7 @@ def test_predictions_are_repaired(bench: Bench, what: str) -> None:
     bench.note("run", f"predictions.jsonl: {what}", "repaired, goes on", bench.lost(folder, "remote"))
 
 
-@pytest.mark.parametrize(
-    "what", [name if n < 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REFUSED)]
-)
+@pytest.mark.parametrize("what", [name if n < 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REFUSED)])
 def test_predictions_that_cannot_be_believed_are_refused_by_line(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")
     file = folder / "predictions.jsonl"

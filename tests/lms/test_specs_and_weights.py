@@ -45,6 +45,9 @@ def test_a_path_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_model_is_refused_when_loaded(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "no-such"}', encoding="utf-8")
+    with pytest.raises(ModelError, match=r"no safetensors file.*lms\.convert_weights"):
+        find_weights(LocalModel(name="x", path=str(tmp_path)))
+    (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be loaded"):
         lms.build(LocalModel(name="x", path=str(tmp_path)))
 
@@ -59,7 +62,7 @@ def test_a_wheel_with_other_weights_is_not_used(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(weights_module.PACKAGES, "fake==1", Packaged("fake/model.gguf", "0" * 64))
     with pytest.raises(ModelError, match="has SHA-256 .* it was not used"):
         find_weights(LocalModel(name="x", package="fake==1"))
-    assert list((tmp_path / "weights").iterdir()) == []
+    assert [path.suffix for path in (tmp_path / "weights").iterdir()] == [".lock"]
 
 
 def test_which_hosts_are_elsewhere() -> None:

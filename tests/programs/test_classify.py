@@ -53,7 +53,10 @@ def test_a_training_leaves_a_record_and_a_model_that_is_a_program(tuned: Path) -
     assert losses[-1] < losses[0] / 2
     assert record["epochs"][record["best_epoch"] - 1]["dev_f1"] > 0.05
     about = load(tuned / "program.json")
+    origin = about.pop("origin")
     assert about == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
+    assert (origin["phi"], origin["corpora"][0]["name"]) == (False, "raremini")
+    assert load(tuned / "model" / "tuning.json")["origin"] == origin
 
 
 def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: tuple[Path, str]) -> None:
@@ -80,7 +83,9 @@ def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: t
 
 def test_it_runs_by_its_path_and_from_a_runs_folder_alike(tuned: Path, ran: tuple[Path, str], door: Door) -> None:
     by_path = folder_of(door("run", "model=minilm", f"model.path={tuned / 'model'}", *PART))
-    by_run = folder_of(door("run", f"program={ran[0]}", "model.batch_size=3", *PART))
+    refused = door("run", f"program={ran[0]}", *PART)
+    assert refused.returncode == 2 and f"If you trust them, say so: model.path={tuned / 'model'}" in refused.stderr
+    by_run = folder_of(door("run", f"program={ran[0]}", f"model.path={tuned / 'model'}", "model.batch_size=3", *PART))
     assert (by_path / "predictions.jsonl").read_bytes() == (ran[0] / "predictions.jsonl").read_bytes()
     assert [row["pred"] for row in records(by_run)] == [row["pred"] for row in records(ran[0])]
     assert load(by_run / "run.json")["config"]["model"]["batch_size"] == 3

@@ -33,7 +33,7 @@ from programs.composing import check_words, compose, load_corpus
 from programs.door import log_to
 from programs.errors import RunError
 from programs.failures import failure_name
-from programs.privacy import check_chroma, wordless
+from programs.privacy import check_chroma, Leave, ProtectedText, wordless
 from programs.records import RunFolder
 from programs.scoring import Metric
 from programs.shop import open_shop
@@ -142,7 +142,7 @@ def test_addresses_that_libraries_read_differently_are_refused(address: str, mon
     with pytest.raises(ModelError, match="AZURE_OPENAI_ENDPOINT"):
         _ = AzureModel(name="gpt4").remote_host
     with pytest.raises(ModelError, match=r"retriever\.url"):
-        check_chroma("the input", "phi", False, url=address, allow_remote=True)
+        check_chroma([], url=address, leave=Leave(remote=True, http=True))
 
 
 # Texts that may not leave
@@ -224,7 +224,7 @@ def test_a_proxy_of_the_environment_gets_nothing_meant_for_this_machine(
     monkeypatch.setenv(name, other.address)
     assert ask(f"{server.address}/v1")
     assert ask([f"{server.address}/v1", f"{server.address}/v1/"])
-    check_chroma("the input", "phi", True, url=server.address, allow_remote=False)
+    check_chroma([ProtectedText("the input", "phi", True)], url=server.address, leave=Leave())
     with pytest.raises(InputError, match="Chroma server"):
         ChromaIndex(tmp_path, None, url=server.address)._client()  # type: ignore[arg-type]
     assert httpx.get(f"{server.address}/v1/models").status_code == 200

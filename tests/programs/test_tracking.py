@@ -15,7 +15,7 @@ import pytest
 from conftest import load
 from corpora import InputError
 from programs.errors import RunError
-from programs.privacy import check_texts
+from programs.privacy import check_destinations, Leave, ProtectedText
 from programs.records import RunFolder
 from programs.told import settings_of
 from programs.tracking import Mlflow
@@ -83,6 +83,8 @@ class Tracker(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("0.0.0.0", 0), _Handler)
         self.gone = False
+        self.location = "mlflow-artifacts:/7"
+        self.redirect: str | None = None
         self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, Any]] = []
 
@@ -97,7 +99,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
     def do_PUT(self) -> None:
-        self.server.files[self.path.rsplit("/", 1)[-1]] = self.rfile.read(int(self.headers["Content-Length"]))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.redirect is not None:
+            self.send_response(307)
+            self.send_header("Location", self.server.redirect + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.server.files[self.path.rsplit("/", 1)[-1]] = content
         self.answer(None)
 
     def answer(self, body: Any) -> None:
@@ -105,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         about = {"experiment_id": "7", "name": "clinspan", "artifact_location": "mlflow-artifacts:/7", "lifecycle_stage": "active"}
-        run = {"run_id": "r1", "experiment_id": "7", "status": "RUNNING", "artifact_uri": "mlflow-artifacts:/7/r1/artifacts"}
+        run = {"run_id": "r1", "experiment_id": "7", "status": "RUNNING", "artifact_uri": f"{self.server.location}/r1/artifacts"}
         call = self.path.split("?")[0].rsplit("mlflow/", 1)[-1]
         self.server.asked.append((call, body))
         made = {"run": {"info": run, "data": {}}}
@@ -133,11 +142,30 @@ def test_a_server_elsewhere_gets_files_that_may_go_there_and_the_audit_says_so(
     tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any
 ) -> None:
     address = f"http://0.0.0.0:{tracker.server_address[1]}"  # leads here, but counts as elsewhere
-    run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}", "corpus.phi=false"))
+    run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}", "corpus.phi=false", "allow_http=true"))
     assert tracker.files["predictions.jsonl"] == (tmp_path / "run" / "predictions.jsonl").read_bytes()
     assert json.loads(tracker.files["run.json"])["tracking"] == {"store": address, "run": "r1"}
     (line,) = [json.loads(line) for line in (tmp_path / "run" / "audit.jsonl").read_text().splitlines()]
     assert line["model"] == "tracking=mlflow" and line["sentences"] == 3 and line["outcome"].strip() == "answered"
+
+
+@pytest.mark.parametrize("location", ["mlflow-artifacts://evil.test/7", "s3://bucket/7", "file://far/share"])
+def test_a_run_whose_files_a_local_server_keeps_elsewhere_is_refused(
+    tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any, location: str
+) -> None:
+    tracker.location = location
+    address = f"http://127.0.0.1:{tracker.server_address[1]}"
+    with pytest.raises(RunError, match="the artifact store of tracking=mlflow is at .*nothing was sent"):
+        run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}", "corpus.phi=true"))
+    assert not tracker.files and not server.requests
+
+
+def test_a_servers_redirection_is_not_followed(tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any) -> None:
+    with serving(Tracker()) as far:
+        tracker.redirect = f"http://0.0.0.0:{far.server_address[1]}"
+        address = f"http://127.0.0.1:{tracker.server_address[1]}"
+        record = run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}", "corpus.phi=true"))
+    assert record["status"] == "finished" and not far.files and not far.asked
 
 
 def test_a_server_that_goes_away_in_between_costs_a_warning(
@@ -180,8 +208,8 @@ def test_files_of_a_local_server_do_not_go_elsewhere_either(tmp_path: Path, mlfl
     mlflow.MlflowClient(store).create_experiment("clinspan", artifact_location="s3://bucket/m")
     record: dict[str, Any] = {"config": {}, "choices": {}}
 
-    def guard(what: str, host: str | None) -> None:
-        check_texts("these", "phi", True, what=what, host=host, allow_remote=False)
+    def guard(what: str, address: str) -> None:
+        check_destinations([ProtectedText("these", "phi", True)], what=what, addresses=[address], leave=Leave())
 
     told = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, door="run", guard=guard)
     with pytest.raises(RunError, match="artifact store of tracking=mlflow is at bucket"), told:

@@ -1,0 +1,87 @@
+"""Servers that never end, send too much or lie: each costs bounded time and memory, and ends as an error with a name."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+import pytest
+from dspy import lm15
+
+from lms import ModelError
+from lms.lines import Limits, Line
+from support.raw_server import behaving, BEHAVIOURS
+
+TIMEOUT = 1.5
+MOST = 4 << 20
+MEMORY_MIB = 150
+
+
+class Asked:
+    """A request as DSPy's client hands it over."""
+
+    method, headers, body = "POST", [("content-type", "application/json")], b"{}"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
+def line_to(address: str, pause: float = 60.0) -> Line:
+    return Line(address, model="m", timeout=TIMEOUT, connections=2, limits=Limits(answer_bytes=MOST, pause=pause))
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_a_server_costs_bounded_time_and_memory(name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    found: Any
+    with behaving(name) as server:
+        line = line_to(server.address)
+        try:
+            found = line.stream(Asked(f"{server.address}/chat/completions"))
+        except (lm15.TransportError, ModelError) as error:
+            found = error
+        finally:
+            line.close()
+    assert time.monotonic() - began < TIMEOUT + 1
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEMORY_MIB
+    if name.startswith("good") or name == "says 100 first":
+        assert found.status == 200 and b"Fever" in found.body
+    elif not isinstance(found, Exception):
+        assert len(found.body) <= MOST
+
+
+@pytest.mark.parametrize("name", ["a pause of a year", "a pause until 2999"])
+def test_a_pause_without_measure_is_shortened_and_said(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with behaving(name) as server:
+        reply = line_to(server.address, pause=7).stream(Asked(f"{server.address}/chat/completions"))
+    assert {key.lower(): value for key, value in reply.headers}["retry-after"] == "7"
+    assert "asks for a pause of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BEHAVIOURS if name.startswith(("a byte", "endless", "headers", "nothing", "a redir"))]
+)
+def test_the_question_whether_a_server_is_there_ends_too(name: str) -> None:
+    began = time.monotonic()
+    with behaving(name) as server:
+        line = Line(server.address, model="m", timeout=60, connections=2, limits=Limits(check=0.5))
+        line.trouble()
+    assert time.monotonic() - began < 3
+
+
+def test_a_slow_server_fails_sentences_and_ends_the_run(door: Any) -> None:
+    began = time.monotonic()
+    with behaving("a byte now and then") as server:
+        words = [
+            "model=openai",
+            "model.id=m",
+            f"model.api_base={server.address}",
+            "model.timeout=1",
+            "model.retries=0",
+            "stop_after=2",
+        ]
+        done = door("run", *words, "stop_after=2", "limit=4", "strategy=zero_shot")
+    assert done.returncode == 2 and "failed, the last with" in done.stderr
+    assert time.monotonic() - began < 60

@@ -1,0 +1,230 @@
+"""Programs and run folders from anybody: what is in them is data. Whatever is put there, nothing is imported, opened or sent."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, HealthCheck, settings, strategies
+
+from conftest import Door, folder_of, load, ROOT
+from corpora import InputError
+from lms import ModelError
+from programs.assemble import program_settings, Said
+from programs.composing import build, compose
+from programs.errors import RunError
+from programs.run import saved_config
+from programs.saved_data import inside
+from scripted_server import ScriptedServer
+
+GROUPS = ("format", "strategy", "retriever")
+USER_ERRORS = (InputError, ModelError, RunError)
+CODE: list[Any] = [
+    {"_target_": "torch.load", "f": "x", "weights_only": False},
+    {"_target_": "pathlib.Path.write_text", "self": "PWNED", "data": "x"},
+    [{"_target_": "os.system", "command": "id"}],
+    [[{"deep": {"_partial_": True}}]],
+    {"_convert_": "all"},
+    "${oc.env:HOME}",
+    "a${oc.env:HOME}b",
+    ["${hydra:runtime.cwd}"],
+]
+FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "pickle.find_class")
+KNOWN = tuple(str(place) for place in (ROOT, sys.prefix, sys.base_prefix, tempfile.gettempdir()))
+NAMES = ["", "/etc/passwd", "../../x", "http://evil.test/v1", "evil/model", "os.system", "nearest", "hpo"]
+VALUES = strategies.recursive(
+    strategies.one_of(
+        strategies.sampled_from(CODE),
+        strategies.none(),
+        strategies.booleans(),
+        strategies.integers(-5, 999),
+        strategies.sampled_from(NAMES),
+    ),
+    lambda inner: strategies.lists(inner, max_size=2) | strategies.dictionaries(strategies.text(max_size=9), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A program and a run's record as they are written."""
+    from conftest import door_in
+    from scripted_server import serving
+
+    home = tmp_path_factory.mktemp("saved")
+    with serving(ScriptedServer()) as server:
+        words = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "strategy=rag_few_shot", "limit=2"]
+        folder = folder_of(door_in(home)("run", *words))
+    return {"program.json": load(folder / "program.json"), "run.json": load(folder / "run.json")}
+
+
+class Watch:
+    """Hears of what the interpreter does, by its audit events."""
+
+    def __init__(self, home: Path) -> None:
+        self.on, self.home = False, str(home)
+        self.seen: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, details: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        what = str(details[0])
+        writes = event == "open" and isinstance(details[1], str) and bool(set(details[1]) & set("wax+"))
+        strange = event == "open" and isinstance(details[0], str) and not what.startswith(KNOWN)
+        unknown = event == "import" and what.partition(".")[0] not in sys.modules
+        if writes or strange or unknown or event in FORBIDDEN:
+            self.seen.append(f"{event} {what}")
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.seen.clear()
+        self.on = True
+        try:
+            yield
+        finally:
+            self.on = False
+        assert not self.seen
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places in a JSON value at which another can be put."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of a JSON value with another at a place."""
+    if not path:
+        return new
+    copied = copy.copy(value)
+    copied[path[0]] = put(value[path[0]], path[1:], new)
+    return copied
+
+
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Watch:
+    return Watch(tmp_path_factory.mktemp("watched"))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=strategies.data())
+def test_a_mutated_program_imports_opens_and_sends_nothing(
+    data: strategies.DataObject, saved: dict[str, Any], watch: Watch, tmp_path: Path
+) -> None:
+    content = saved["program.json"]
+    where = data.draw(strategies.sampled_from(list(places(content["settings"]))))
+    changed = put(content, ("settings", *where), data.draw(VALUES))
+    if data.draw(strategies.booleans()) and isinstance(changed["settings"], dict):
+        changed["settings"] = {**changed["settings"], data.draw(strategies.text(max_size=9)): data.draw(VALUES)}
+    (tmp_path / "program.json").write_text(json.dumps(changed))
+    config, chosen, keys = compose("run", [f"program={tmp_path}"])
+    with watch():
+        refused_or(lambda: build(program_settings(config, Said(chosen, keys))[0].strategy))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=strategies.data())
+def test_a_mutated_record_imports_opens_and_sends_nothing(
+    data: strategies.DataObject, saved: dict[str, Any], watch: Watch, tmp_path: Path
+) -> None:
+    content = saved["run.json"]
+    part = data.draw(strategies.sampled_from(["config", "choices"]))
+    where = data.draw(strategies.sampled_from(list(places(content[part]))))
+    changed = put(content, (part, *where), data.draw(VALUES))
+    with watch():
+        refused_or(lambda: saved_config(changed, "run", tmp_path / "run.json"))
+
+
+def refused_or(act: Callable[[], object]) -> None:
+    """Do something that may be refused in words of ours, and in no other way."""
+    try:
+        act()
+    except USER_ERRORS as error:
+        assert "\n" not in str(error)
+
+
+KEYS = ["format", "strategy", "retriever", "strategy.pool", "retriever.embedder", "retriever.embedder.name", "adapter"]
+
+
+@pytest.mark.parametrize("code", CODE, ids=str)
+@pytest.mark.parametrize("key", KEYS)
+def test_code_in_a_program_is_refused_by_its_place(code: Any, key: str, saved: dict[str, Any], tmp_path: Path) -> None:
+    content = put(saved["program.json"], ("settings",), {**saved["program.json"]["settings"], "adapter": {}})
+    (tmp_path / "program.json").write_text(json.dumps(put(content, ("settings", *key.split(".")), code)))
+    config, chosen, keys = compose("run", [f"program={tmp_path}"])
+    with pytest.raises(InputError, match=r"program\.json"):
+        program_settings(config, Said(chosen, keys))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("metric", {"_target_": "torch.load", "f": "x"}),
+        ("model.api_base", "${oc.env:HOME}"),
+        ("evil", 1),
+        ("model._target_", "os.system"),
+    ],
+)
+def test_code_in_a_run_folder_is_refused_when_it_is_resumed(
+    key: str, value: Any, saved: dict[str, Any], tmp_path: Path, door: Door
+) -> None:
+    record = saved["run.json"]
+    *path, last = key.split(".")
+    inner = record["config"]
+    for name in path:
+        inner = inner[name]
+    record = put(record, ("config", *path), {**inner, last: value})
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
+    done = door("run", "resume=old")
+    assert done.returncode == 2 and f"run.json: {key}" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("group", "name"), [("model", "api_base"), ("retriever", "url"), ("tracking", "uri")])
+def test_a_run_folder_that_names_another_machine_wants_the_users_word(
+    group: str, name: str, saved: dict[str, Any], tmp_path: Path, door: Door
+) -> None:
+    record = copy.deepcopy(saved["run.json"])
+    if group == "tracking":
+        record["choices"]["tracking"] = "mlflow"
+        record["config"]["tracking"] = {"_target_": "programs.tracking.Mlflow", "uri": None, "experiment": "x"}
+    record["config"][group][name] = "https://evil.test/v1"
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
+    done = door("run", "resume=old")
+    assert done.returncode == 2
+    assert f"sends texts to evil.test. If texts may go there, say so: {group}.{name}=https://evil.test/v1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("knowledge", "/etc"), ("embedder.path", "/etc"), ("embedder.hub_id", "evil/model"), ("embedder.package", "os:x")],
+)
+def test_an_embedder_or_a_knowledge_base_of_a_program_wants_the_users_word(
+    key: str, value: str, saved: dict[str, Any], tmp_path: Path
+) -> None:
+    content = put(saved["program.json"], ("settings", "retriever", *key.split(".")), value)
+    (tmp_path / "program.json").write_text(json.dumps(content))
+    config, chosen, keys = compose("run", [f"program={tmp_path}"])
+    with pytest.raises(InputError, match=rf"say so: retriever\.{key}={value}"):
+        program_settings(config, Said(chosen, keys))
+    config, chosen, keys = compose("run", [f"program={tmp_path}", f"retriever.{key}={value}"])
+    assert program_settings(config, Said(chosen, keys))[1]["retriever"] == "minilm"
+
+
+@pytest.mark.parametrize("name", ["/etc", "..", "a/../../b", "", 5, None, "a\0b", "link"])
+def test_no_path_of_a_program_leads_out_of_its_folder(name: Any, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="leads out of the folder of the program"):
+        inside(tmp_path / "home", name, path=tmp_path / "program.json", key="adapter.folder")
