@@ -116,7 +116,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Watch:
     return Watch(tmp_path_factory.mktemp("watched"))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
 def test_a_mutated_program_imports_opens_and_sends_nothing(
     data: strategies.DataObject, saved: dict[str, Any], watch: Watch, tmp_path: Path
@@ -132,7 +132,7 @@ def test_a_mutated_program_imports_opens_and_sends_nothing(
         refused_or(lambda: build(program_settings(config, Said(chosen, keys))[0].strategy))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
 def test_a_mutated_record_imports_opens_and_sends_nothing(
     data: strategies.DataObject, saved: dict[str, Any], watch: Watch, tmp_path: Path
