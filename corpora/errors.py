@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from corpora.printable import printable
+
 
 class InputError(ValueError):
     """Input that cannot be used as it is: says which file and line, what is wrong and what to do.
@@ -26,7 +28,7 @@ class InputError(ValueError):
     ) -> None:
         self.path, self.line, self.remedy = path, line, remedy
         where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
-        super().__init__(where + problem + (f". {remedy}" if remedy else ""))
+        super().__init__(printable(where + problem + (f". {remedy}" if remedy else "")))
 
 
 def check_number(key: str, value: object, least: float, *, most: float = math.inf, whole: bool = True) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import stat
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from corpora.types import Token
 _JSON = (".jsonl", ".ndjson")
 _WIDE = ("utf-16", "utf-32")
 _CONLL = (".conll", ".tsv", ".bio", ".iob")
+_COMPANIONS = (".ann", ".conf")  # of brat
 _REMEDY = "Give a folder of .txt or .parquet files, or a .txt, .jsonl, .parquet or .conll file."
 
 
@@ -50,8 +52,8 @@ class Unreadable:
 
     Attributes:
         id: Its name, as far as it is known.
-        error: The kind of problem: `encoding`, `not_json`, `no_text`, `surrogate`, `unreadable`, `leads_out` (a link out of
-            the folder) or `duplicate_id`.
+        error: The kind of problem: `encoding`, `not_json`, `no_text`, `surrogate`, `unreadable` (also of a folder),
+            `no_regular_file` (a pipe, a device), `leads_out` (a link out of the folder), `linked_folder` or `duplicate_id`.
         at: Where: a byte or a line of the file, or None.
     """
 
@@ -133,20 +135,33 @@ def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Un
 
 def _folder(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Unreadable]:
     texts = note_files(path, ".txt", leave)
-    if (one := next(texts, None)) is not None:
-        return (_member(path, file, encoding) for file in chain([one], texts))
+    before: list[Path | Unreadable] = []
+    for found in texts:
+        before.append(found)
+        if isinstance(found, Path):
+            return (_member(path, one, encoding) for one in chain(before, texts))
     tables = list(note_files(path, ".parquet", leave))
-    if not tables:
-        raise InputError("holds no .txt and no .parquet file", path=path, remedy=_REMEDY)
-    return chain.from_iterable(
-        iter([Unreadable(_below(path, file), "leads_out")])
-        if _leads_out(path, file)
-        else _parquet(file, _below(path, file), f"{_below(path, file)}.parquet ")
-        for file in tables
-    )
+    if not any(isinstance(table, Path) for table in tables):
+        if not before:
+            raise InputError("holds no .txt and no .parquet file", path=path, remedy=_REMEDY)
+        return (found for found in before if isinstance(found, Unreadable))
+    return chain.from_iterable(_table(path, table) for table in tables)
 
 
-def _member(folder: Path, file: Path, encoding: str) -> Note | Unreadable:
+def _table(folder: Path, file: Path | Unreadable) -> Iterator[Note | Unreadable]:
+    if isinstance(file, Unreadable):
+        return iter([file])
+    name = _below(folder, file)
+    if _leads_out(folder, file):
+        return iter([Unreadable(name, "leads_out")])
+    if not file.is_file():
+        return iter([Unreadable(name, "no_regular_file")])
+    return _parquet(file, name, f"{name}.parquet ")
+
+
+def _member(folder: Path, file: Path | Unreadable, encoding: str) -> Note | Unreadable:
+    if isinstance(file, Unreadable):
+        return file
     name = _below(folder, file)
     return Unreadable(name, "leads_out") if _leads_out(folder, file) else _plain(file, name, encoding)
 
@@ -160,28 +175,93 @@ def _below(folder: Path, file: Path) -> str:
     return file.relative_to(folder).with_suffix("").as_posix()
 
 
-def note_files(folder: Path, suffix: str, leave: Path | None = None) -> Iterator[Path]:
-    """The files below a folder with a suffix, in alphabetic order of their paths' parts; in memory are one folder's names."""
+def note_files(folder: Path, suffix: str, leave: Path | None = None, *, root: Path | None = None) -> Iterator[Path | Unreadable]:
+    """The files below a folder with a suffix in any case, in alphabetic order of their paths' parts; in memory are one folder's
+    names. Sub-folders that cannot be listed, and links to folders, which are not followed, are given as unreadable.
+
+    Args:
+        folder: The folder.
+        suffix: The suffix, in lower case.
+        leave: A folder that is passed over.
+        root: The folder that names are relative to; None: this one.
+    """
+    root = root or folder
     try:
         with os.scandir(folder) as entries:
-            visible = [(entry.name, entry.is_dir(), entry.is_symlink()) for entry in entries if not entry.name.startswith(".")]
+            visible = [(entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries if not entry.name.startswith(".")]
     except OSError:
+        yield Unreadable(folder.relative_to(root).as_posix(), "unreadable")
         return
-    for name, below, linked in sorted(found for found in visible if found[1] or found[0].endswith(suffix)):
+    for name, below, linked in sorted(found for found in visible if found[1] or found[0].lower().endswith(suffix)):
         path = folder / name
         if not below:
             yield path
-        elif not linked and (leave is None or path.resolve() != leave.resolve()):
-            yield from note_files(path, suffix, leave)
+        elif leave is not None and path.resolve() == leave.resolve():
+            continue
+        elif linked:
+            yield Unreadable(path.relative_to(root).as_posix(), "linked_folder")
+        else:
+            yield from note_files(path, suffix, leave, root=root)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def passed_over(path: Path, leave: Path | None = None) -> dict[str, int]:
+    """How many files of other kinds lie below a folder, by suffix: they are not read. Hidden files are not counted.
+
+    Args:
+        path: The input; a file has nothing beside it.
+        leave: A folder that is not looked into.
+    """
+    counts: dict[str, int] = {}
+    if not path.is_dir():
+        return counts
+    texts = any(isinstance(found, Path) for found in note_files(path, ".txt", leave))
+    read = (".txt",) if texts else (".parquet",)
+    for folder, folders, files in os.walk(path):
+        here = Path(folder)
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and (leave is None or (here / name).resolve() != leave.resolve())
+        ]
+        for name in files:
+            suffix = Path(name).suffix.lower()
+            if not name.startswith(".") and suffix not in (*read, *_COMPANIONS):
+                counts[suffix or "no suffix"] = counts.get(suffix or "no suffix", 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def _plain(file: Path, name: str, encoding: str) -> Note | Unreadable:
     try:
-        return Note(name, file.read_bytes().decode(encoding))
+        return Note(name, read_regular(file).decode(encoding))
     except UnicodeError as error:
         return Unreadable(name, "encoding", _place(error))
+    except NotRegularError:
+        return Unreadable(name, "no_regular_file")
     except OSError:
         return Unreadable(name, "unreadable")
+
+
+class NotRegularError(OSError):
+    """A pipe, a device or a socket where a file is expected."""
+
+
+def read_regular(file: Path) -> bytes:
+    """The bytes of a regular file; a pipe or a device is not waited for.
+
+    Raises:
+        NotRegularError: It is something else.
+        OSError: It cannot be read.
+    """
+    number = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(number, "rb") as opened:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise NotRegularError(str(file))
+        return opened.read()
 
 
 def _place(error: UnicodeError) -> str | None:

@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lms.errors import ModelError
 from lms.hosts import host_outside, proxy_of
 
 _WIDTH = 48
@@ -44,7 +45,11 @@ class AuditLog:
         head = json.dumps(facts, ensure_ascii=False)[:-1].encode() + b', "outcome": '
         line = head + _padded("sent") + b"}\n"
         with self._lock:
-            file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            except OSError as error:
+                why = error.strerror or type(error).__name__
+                raise ModelError(f"{self.path} cannot be written ({why}), so nothing was sent: repair that and go on") from None
             try:
                 os.write(file, line)  # one call: lines of other processes stay whole
                 at = os.lseek(file, 0, os.SEEK_CUR) - len(line) + len(head)

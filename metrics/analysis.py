@@ -14,6 +14,8 @@ from metrics.relaxed import mention_text, relaxed_scores, Row, sentence_spans
 
 NONE = "none"
 
+_ALL_SHOWN = 100
+
 
 def analyse(
     rows: Sequence[Row],
@@ -85,10 +87,14 @@ def confusion(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[st
     Partners are those of `metrics.errors.classify`, one to one, the exactly matched among them: a row adds up to a type's
     gold spans, a column to its predicted ones.
 
+    Of more than a hundred types only those that occur are in the table.
+
     Returns:
         `table[gold][pred]`; `table["none"][pred]` were invented, `table[gold]["none"]` missed.
     """
-    names = [*labels, NONE]
+    occurring = {span[0] for row in rows for side in sentence_spans(row, mode) for span in side}
+    shown = labels if len(labels) <= _ALL_SHOWN else [label for label in labels if label in occurring]
+    names = [*shown, NONE]
     table = {gold: dict.fromkeys(names, 0) for gold in names}
     for row in rows:
         truth, guess = sentence_spans(row, mode)

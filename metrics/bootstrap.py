@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from metrics.counts import Counts
 
 Interval = tuple[float, float]
+_CELLS = 4_000_000  # numbers of resamples that are in memory at once
 
 
 def document_bootstrap(
@@ -37,11 +38,15 @@ def document_bootstrap(
     table = np.array([[[d[k].matched, d[k].pred, d[k].gold] for k in labels] for d in documents], dtype=np.float64)
     rng = np.random.default_rng(seed)
     rows = np.empty((samples, len(labels) + 2))
-    for i in range(samples):
-        total = table[rng.integers(0, len(documents), len(documents))].sum(axis=0)
-        rows[i, :-2] = f1_scores(total)
-        rows[i, -2] = rows[i, :-2].mean() if labels else 0.0
-        rows[i, -1] = f1_scores(total.sum(axis=0))
+    together = max(1, _CELLS // max(1, table[0].size))
+    for start in range(0, samples, together):
+        part = slice(start, min(start + together, samples))
+        drawn = [rng.integers(0, len(documents), len(documents)) for _ in range(start, part.stop)]
+        times = np.stack([np.bincount(some, minlength=len(documents)) for some in drawn]).astype(np.float64)
+        total = (times @ table.reshape(len(documents), -1)).reshape(len(drawn), len(labels), 3)  # whole numbers: exact
+        rows[part, :-2] = f1_scores(total)
+        rows[part, -2] = rows[part, :-2].mean(axis=1) if labels else 0.0
+        rows[part, -1] = f1_scores(total.sum(axis=1))
     tail = (1 - level) / 2
     low, high = np.quantile(rows, [tail, 1 - tail], axis=0)
     names = [*labels, "macro", "micro"]

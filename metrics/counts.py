@@ -42,6 +42,9 @@ class Counts:
         return 2 * self.matched / (self.pred + self.gold) if self.pred + self.gold else 0.0
 
 
+_NOTHING = Counts()
+
+
 def entities(tags: Sequence[str], mode: Mode) -> set[Span]:
     """`(label, first token, last token)` of a sentence's entities, by seqeval.
 
@@ -72,8 +75,8 @@ def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[st
     if len(gold) != len(pred):
         raise ValueError(f"{len(gold)} gold tags but {len(pred)} predicted tags")
     truth, guess = _entities(tuple(gold), mode), _entities(tuple(pred), mode)
-    table = {}
-    for label in labels:
+    table = dict.fromkeys(labels, _NOTHING)
+    for label in {span[0] for span in truth | guess} & table.keys():
         true = {span for span in truth if span[0] == label}
         said = {span for span in guess if span[0] == label}
         table[label] = Counts(len(true & said), len(said), len(true))
@@ -82,8 +85,9 @@ def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[st
 
 def add_counts(tables: Iterable[dict[str, Counts]], labels: Sequence[str]) -> dict[str, Counts]:
     """The sum of tables of counts, label by label."""
-    total = dict.fromkeys(labels, Counts())
+    total = dict.fromkeys(labels, _NOTHING)
     for table in tables:
-        for label in labels:
-            total[label] = total[label] + table[label]
+        for label, counts in table.items():
+            if counts is not _NOTHING and label in total:
+                total[label] = total[label] + counts
     return total

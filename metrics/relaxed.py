@@ -6,6 +6,7 @@ Within a type exact <= partial <= overlap, in precision, recall and F1.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,10 +41,11 @@ def relaxed_scores(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> di
         ValueError: As `metrics.counts.count_sentence`.
     """
     totals = {name: dict.fromkeys(labels, Counts()) for name in ("exact", "partial", "overlap")}
+    known = set(labels)
     bounds = {"exact_any_type": Counts(), "partial_any_type": Counts()}
     for row in rows:
         truth, guess = sentence_spans(row, mode)
-        for label in labels:
+        for label in {span[0] for span in truth | guess} & known:
             _add(totals, label, [s for s in truth if s[0] == label], [s for s in guess if s[0] == label])
         exact, shared = count_pairs({s[1:] for s in truth}, {s[1:] for s in guess})
         sizes = len(guess), len(truth)
@@ -111,6 +113,5 @@ def _document_counts(rows: Iterable[Row], labels: Sequence[str], mode: Mode) -> 
         for found, spans in zip(named, sentence_spans(row, mode), strict=True):
             found |= {(str(row["document"]), span[0], mention_text(row["tokens"], span)) for span in spans}
     truth, guess = named
-    both = truth & guess
-    sizes = {label: [sum(item[1] == label for item in some) for some in (both, guess, truth)] for label in labels}
-    return {label: Counts(*sizes[label]) for label in labels}
+    sizes = [Counter(item[1] for item in some) for some in (truth & guess, guess, truth)]
+    return {label: Counts(*(size[label] for size in sizes)) for label in labels}

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from corpora import InputError
 from corpora.json_text import parse_json
-from corpora.notes import check_encoding, read_notes
+from corpora.notes import check_encoding, passed_over, read_notes
+from corpora.printable import printable
 from programs.annotating.deliveries import check_formats, Delivery
 from programs.annotating.loading import annotator_settings, build_annotator
 from programs.annotating.scale_out import annotate_on_ray, scale_of, Work
@@ -65,7 +66,9 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         record |= {"status": "finished", "ended": now(), **_counted(tally)}
         record["cost"] = cost(tally.used, facts.price)
     log.info("done")
-    print(_summary(tally, facts.labels))
+    print(printable(_summary(tally, facts.labels)))
+    if others := passed_over(source, folder.path):
+        print(printable("not read, as they are no notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in others.items())))
     print(folder.path)
     if failed := tally.documents["failed"]:
         total = tally.documents.total()
@@ -151,14 +154,25 @@ def _summary(tally: Tally, labels: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
+def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("annotating"), BarColumn(), MofNCompleteColumn(), TextColumn("documents"), TimeRemainingColumn())
+    count = TextColumn("documents{task.fields[sentences]}")
+    columns: tuple[ProgressColumn, ...] = (
+        TextColumn("annotating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        count,
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("annotating", total=total)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task("annotating", total=total, sentences="")
+
+        def show(done: int, sentences: int = 0) -> None:
+            bar.update(task, completed=done, sentences=f", {sentences:,} sentences" if sentences else "")
+
+        yield show
 
 
 if __name__ == "__main__":

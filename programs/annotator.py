@@ -15,7 +15,7 @@ has them. Its instructions and demonstrations are its own in each case.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from programs.predict import SentenceTagger
 
 Tagged = tuple[Sentence, dict[str, Any]]
+TagAll = Callable[[Sequence[Sentence]], Iterable[Tagged]]
 _DIGITS = 4
 
 
@@ -140,8 +141,14 @@ class Annotator:
             raise RunError(f"{found.counts['failed_sentences']} of {found.counts['sentences']} sentences failed: {found.error}")
         return list(found.annotated.mentions)
 
-    def annotate(self, notes: Sequence[Note]) -> list[Outcome]:
-        """What becomes of each note, in their order. Their sentences are tagged together, which is faster than one by one."""
+    def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
+        """What becomes of each note, in their order. Their sentences are tagged together, which is faster than one by one.
+
+        Args:
+            notes: The notes.
+            tag_all: Tags sentences; None: this annotator's tagger does.
+        """
+        tag_all = tag_all or self.tagger.tag_all
         cuts = [self.cutter(note) for note in notes]
         found: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
@@ -152,7 +159,7 @@ class Annotator:
         }
         while todo:
             again: dict[str, tuple[int, Sentence]] = {}
-            for sentence, record in self.tagger.tag_all([sentence for _, sentence in todo.values()]):
+            for sentence, record in tag_all([sentence for _, sentence in todo.values()]):
                 n = todo[sentence.id][0]
                 if record["error"] == "prompt_too_long" and len(sentence.tokens) > 1:
                     halves = _halves(notes[n].text, sentence)

@@ -23,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from corpora.printable import printable
 from lms.audit import audit_to
 from lms.hosts import ask_directly
 from programs.composing import check_numbers, check_words, choices, CONF, explain, output_folder, PLUGINS, USER_ERRORS
@@ -67,7 +68,7 @@ def open_door(
             lacking = missing_part(error, choices())
             if lacking is None:  # of a sweep the other jobs go on
                 failed = True
-                print(f"clinspan: {explain(error)}", file=sys.stderr)
+                print(f"clinspan: {printable(explain(error))}", file=sys.stderr)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 note_failure(output_folder(), config, choices(), error, lacking)
         except Exception as error:
@@ -174,10 +175,21 @@ def gather(words: Sequence[str], key: str, also: Callable[[str], bool] | None = 
 def settle() -> None:
     """What holds in every process that does a door's work: files for their owner alone, quiet libraries."""
     os.umask(0o077)
+    forbid_core_dumps()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     ask_directly()
     end_wordless()
     quieten()
+
+
+def forbid_core_dumps() -> None:
+    """Have a crash of this process, or of its children, write no memory to the disk: it holds texts."""
+    try:
+        import resource
+    except ImportError:  # a system without such limits
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def quieten() -> None:
@@ -198,7 +210,7 @@ def quieten() -> None:
 
 def stop(message: str) -> None:
     """Say one thing on standard error and exit with 2."""
-    print(f"clinspan: {message}", file=sys.stderr)
+    print(f"clinspan: {printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -102,7 +102,9 @@ def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, r
     views = [replace(load_view(job), number=number) for number, job in enumerate(scored, 1)]
     if redact:
         redactor = Redactor()
-        views = [redactor.redact(view) for view in views]
+        names = {view.job.path: f"run {view.number}" for view in views}
+        views = [redactor.redact(replace(view, job=replace(view.job, path=names[view.job.path]))) for view in views]
+        board = {**board, "rows": [{**row, "jobs": [names.get(path, "a run") for path in row["jobs"]]} for row in board["rows"]]}
     phi = any((job.record.get("corpus") or {}).get("phi") for job in scored)
     paper = grid_tables([(job.record, job.scores) for job in jobs])
     return Report(views=views, board=board, paper=paper, about=about, phi=phi, redacted=redact)

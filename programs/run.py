@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import lms
 from corpora import Corpus, InputError
+from corpora.printable import printable
 from programs.analysis import ErrorAnalysis, write_analysis
 from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.classify import build_classification, Classification
@@ -260,7 +261,7 @@ def finish(
     record["cost"] = cost(used, parts.spec.price)
     folder.write("run.json", record)
     print_scores(scores, record, of=len(parts.split_ids))
-    print(errors_line(errors))
+    print(printable(errors_line(errors)))
     if again := sum(map(may_pass, records)):
         print(f"{again} sentences failed of what may have passed by now: resume={folder.path} asks them again")
 

@@ -146,8 +146,10 @@ def vote(answers: Sequence[Sequence[str]]) -> tuple[list[str], list[float | None
 
 def is_overflow(error: BaseException | None) -> bool:
     """Whether an error is, or was caused by, a prompt that is too long."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # `raise e from e` is its own cause
         if isinstance(error, (PromptTooLongError, ContextWindowExceededError)):
             return True
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False

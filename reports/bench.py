@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from reports.screen import PlainConsole
 
 
 def print_bench(result: Mapping[str, Any], *, title: str) -> None:
@@ -34,7 +35,7 @@ def print_bench(result: Mapping[str, Any], *, title: str) -> None:
             str(row["peak_mib"]),
             "" if ratio is None else f"{ratio:.2f}",
         )
-    console = Console(width=130)
+    console = PlainConsole(width=130)
     console.print(table)
     console.print(
         f"identical with plain constrained greedy decoding: {result['identical']} of {result['compared']}", highlight=False

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from reports.screen import PlainConsole
 
 _WIDTH = 120
 _NUMBER = 8  # characters of a column of numbers: their heads fold
@@ -19,7 +20,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     Args:
         result: `runs` and `pairs`, as `programs.compare` writes them.
     """
-    console = Console(width=_WIDTH)
+    console = PlainConsole(width=_WIDTH)
     table = Table(title="runs", title_justify="left")
     for name in _RUN_HEADS:
         said = name in ("run", "what")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from reports.screen import PlainConsole
 
 _SHOWN = 10
 
@@ -25,7 +26,7 @@ def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
         TextColumn("best F1 {task.fields[best]:.4f}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
+    with Progress(*columns, console=PlainConsole(file=sys.stderr)) as bar:
         task = bar.add_task("loading", total=None, best=0.0)
 
         def show(name: str, done: int, total: int, best: float) -> None:
@@ -36,7 +37,7 @@ def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
 
 def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> None:
     """The best candidates, and how the chosen one stands to the program that it began with."""
-    console = Console()
+    console = PlainConsole()
     chosen = record["choices"]
     title = f"{record['corpus']['name']} dev: {record['model']['name']}, optimizer={record['optimizer']['name']}"
     table = Table(title=f"{title}, begun with {chosen['strategy']}, {chosen['format']}", title_justify="left")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from reports.screen import PlainConsole
 from reports.settings import said
 from reports.views import Table as Shown
 
@@ -30,9 +29,9 @@ def print_leaderboard(result: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if left else "right", overflow="fold", no_wrap=not left, min_width=narrow)
     for section in _sections(result):
         for row in section:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(cell for cell in row))
         table.add_section()
-    console = Console(width=_WIDTH)
+    console = PlainConsole(width=_WIDTH)
     console.print(table, highlight=False)
     for note in result["notes"]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from reports.paper import published
+from reports.screen import PlainConsole
 
 _WIDTH = 110
 
@@ -45,7 +45,7 @@ def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: in
     table.add_section()
     for name in ("macro", "micro"):
         table.add_row(name, *_cells(scores[name], scores, name), "", *_paper(paper, name))
-    console = Console(width=_WIDTH)
+    console = PlainConsole(width=_WIDTH)
     console.print(table)
     console.print(scores["signature"], highlight=False, markup=False, soft_wrap=True)
     for line in notes(scores, record):
@@ -114,4 +114,4 @@ def print_statistics(statistics: Mapping[str, Any], name: str) -> None:
         table.add_section()
     for act in acts:
         table.add_row(act, *[f"{part['conversion'].get(act, 0):,}" for part in statistics.values()])
-    Console(width=_WIDTH).print(table)
+    PlainConsole(width=_WIDTH).print(table)

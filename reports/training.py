@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from reports.screen import PlainConsole
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def training_bar() -> Iterator[Callable[[int, int, float], None]]:
         TextColumn("loss {task.fields[loss]:.4f}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=PlainConsole(stderr=True)) as bar:
         task = bar.add_task("training", total=None, loss=float("nan"))
 
         def show(step: int, steps: int, loss: float) -> None:
@@ -33,7 +34,7 @@ def training_bar() -> Iterator[Callable[[int, int, float], None]]:
 
 def print_training(record: Mapping[str, Any], folder: Path) -> None:
     """Epoch by epoch, the one that was kept marked, what was left out, and how the model in the folder is used."""
-    console = Console()
+    console = PlainConsole()
     records, corpus = record["records"], record["corpus"]["name"]
     console.print(
         f"{record['model']['name']}, {record['choices']['tuning']}: {records['train']:,} records of {corpus} train, "

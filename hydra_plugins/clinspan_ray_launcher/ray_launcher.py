@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ class RayLauncher(Launcher):
         Raises:
             InputError: Ray is not installed, or a job was lost for good; the others have run.
         """
+        from programs.annotating.cluster import keep_private, ray_folder
+
+        if not self.address:
+            keep_private()
         try:
             import ray
         except ImportError:
@@ -62,8 +67,12 @@ class RayLauncher(Launcher):
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         ours = not ray.is_initialized()
+        stack = ExitStack()
         if ours:
-            settings: dict[str, Any] = {} if self.address else {"include_dashboard": False}
+            settings: dict[str, Any] = {}
+            if not self.address:
+                place = stack.enter_context(ray_folder(Path(str(self.config.hydra.sweep.dir)).absolute()))
+                settings = {"include_dashboard": False, "_temp_dir": place}
             ray.init(address=self.address or "local", log_to_driver=True, logging_level="ERROR", **settings)
         try:
             task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, retry_exceptions=True)(_apart)
@@ -76,6 +85,7 @@ class RayLauncher(Launcher):
         finally:
             if ours:
                 ray.shutdown()
+            stack.close()
 
     def _results(self, jobs: Sequence[Any]) -> list[JobReturn]:
         import ray

@@ -69,22 +69,22 @@ class RayEngine:
         self.tally = Tally()
         self.facts: Facts | None = None
 
-    def run(self, started: Callable[[Facts, int], None], progress: Callable[[int], None]) -> Tally:
+    def run(self, started: Callable[[Facts, int], None], progress: Callable[[int, int], None]) -> Tally:
         """Annotate what is not done yet; then write what has one file for all notes.
 
         Args:
             started: Called with what the annotators are and how many there are, as soon as that is known.
-            progress: Called with the number of documents that are dealt with.
+            progress: Called with the number of documents that are dealt with, and 0: sentences are not counted here.
 
         Raises:
             InputError: There is no such cluster, or not so many workers fit into it.
             RunError: Every further document would fail too, or Ray cannot go on. What was annotated is on disk.
         """
         try:
-            with joined(self.scale.address, cores=self._cores()), closing(self._reports()) as reports:
+            with joined(self.scale.address, cores=self._cores(), home=self.job.home), closing(self._reports()) as reports:
                 for report in reports:
                     self._take(report, started)
-                    progress(self.tally.documents.total())
+                    progress(self.tally.documents.total(), 0)
             self._put_together()
         finally:
             home = self.job.home

@@ -27,7 +27,7 @@ from programs.records import RunFolder
 
 ENGINES = ("local", "ray")
 _OURS = ("workers", "shard", "ray")
-Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+Progress = Callable[[int], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

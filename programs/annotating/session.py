@@ -13,8 +13,10 @@ from typing import Any
 from corpora.annotated import Annotated
 from corpora.notes import Note, Unreadable
 from programs.annotating.deliveries import Delivery
+from programs.annotating.journal import Journal
 from programs.annotating.ledger import digest_of, Entry, Ledger
-from programs.annotator import Annotator, Outcome, uncut
+from programs.annotating.spool import TextSpool
+from programs.annotator import Annotator, Outcome, Tagged, uncut
 from programs.errors import RunError, writing
 from programs.failures import LASTING
 from programs.records import write_whole
@@ -22,6 +24,7 @@ from programs.records import write_whole
 _NOTES, _CHARACTERS = 16, 16_000
 _BATCHED = 10_000, 20_000_000  # where answers take a day to come, in as few goes as memory allows
 Notes = Callable[[], Iterable[Note | Unreadable]]
+Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Tally:
         counts: Of what is annotated, now or before: sentences, cuts, tokens used.
         entities: By label.
         repairs: What answers had wrong, by name.
-        used: Tokens used by this session alone.
+        used: Tokens used by this session and those before it in the same folder, whether or not they came to an end.
         failed: The lines of `failed.jsonl`.
     """
 
@@ -58,21 +61,21 @@ class Session:
         delivery: What writes them.
         folder: Holds `state.jsonl` and `failed.jsonl`.
         stop_after: Notes in a row that fail by the model (content filters and long prompts not counted) and end the session.
-        progress: Called with the number of notes that are dealt with.
+        progress: Called with the number of notes that are dealt with, and of sentences tagged by this session.
 
     Attributes:
         in_row: Notes in a row that have failed by the model, up to now.
     """
 
-    def __init__(
-        self, annotator: Annotator, delivery: Delivery, folder: Path, *, stop_after: int, progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, annotator: Annotator, delivery: Delivery, folder: Path, *, stop_after: int, progress: Progress) -> None:
         self.annotator, self.delivery, self.folder = annotator, delivery, folder
         self.stop_after, self.progress = stop_after, progress
         with writing(folder):
             self.ledger = Ledger(folder / "state.jsonl")
+            self.journal = Journal(folder, annotator.facts.by)
+            self.spool = TextSpool(folder) if delivery.together else None
         self.tally = Tally()
-        self.in_row = 0
+        self.in_row = self.sentences = 0
 
     def run(self, notes: Notes) -> Tally:
         """Annotate what is not done yet, then write what has one file for all notes.
@@ -87,11 +90,17 @@ class Session:
             with writing(self.folder):
                 for group in self._groups(notes()):
                     self._annotate(group)
-                self.delivery.write_together(lambda: self._again(notes()))
+                self.delivery.write_together(self._again)
+                self.journal.close()
         except BaseException:
             with suppress(OSError):  # what went wrong first is told
                 self._list_failures()
             raise
+        finally:
+            self.tally.used = Counter(self.journal.spent)
+            if self.spool is not None:
+                with suppress(OSError):
+                    self.spool.close()
         with writing(self.folder):
             self._list_failures()
         return self.tally
@@ -101,11 +110,13 @@ class Session:
         group: list[tuple[Note, str]] = []
         characters = 0
         notes_together, characters_together = _BATCHED if self.annotator.batches else (_NOTES, _CHARACTERS)
-        for note in notes:
+        for number, note in enumerate(notes):
             if isinstance(note, Unreadable):
                 self._fail(note.id, note.error, {} if note.at is None else {"at": note.at})
                 continue
             digest = digest_of(note)
+            if self.spool is not None:
+                self.spool.add(number, note)
             if entry := self.ledger.find(note.id, digest, self.annotator.facts.by):
                 self._keep(note, entry)
                 continue
@@ -126,8 +137,12 @@ class Session:
         self._done("kept", entry)
 
     def _annotate(self, group: list[tuple[Note, str]]) -> None:
-        for outcome, (_, digest) in zip(self.annotator.annotate([note for note, _ in group]), group, strict=True):
-            self.tally.used.update({key: n for key, n in outcome.counts.items() if key.endswith("_tokens")})
+        notes = [note for note, _ in group]
+        texts = {note.id: digest for note, digest in group}
+        outcomes = self.annotator.annotate(
+            notes, tag_all=lambda sentences: self._counted(self.journal.tag_all(self.annotator.tagger, sentences, texts))
+        )
+        for outcome, (_, digest) in zip(outcomes, group, strict=True):
             if outcome.annotated is None:
                 self._fail_by_model(outcome)
                 continue
@@ -143,6 +158,14 @@ class Session:
             entry = Entry.of(outcome.annotated, counts=outcome.counts, repairs=outcome.repairs, **about)
             self.ledger.add(entry)
             self._done("annotated", entry)
+        self.journal.clear()
+
+    def _counted(self, tagged: Iterable[Tagged]) -> Iterator[Tagged]:
+        """Tagged sentences as they come, told to whoever watches: a long note takes its time."""
+        for sentence, record in tagged:
+            self.sentences += 1
+            self.progress(self.tally.documents.total(), self.sentences)
+            yield sentence, record
 
     def _fail_by_model(self, outcome: Outcome) -> None:
         counts = {key: outcome.counts[key] for key in ("failed_sentences", "sentences")}
@@ -159,17 +182,17 @@ class Session:
             self.delivery.remove(name)
         self.tally.failed.append({"id": name, "error": error, **about})
         self.tally.documents["failed"] += 1
-        self.progress(self.tally.documents.total())
+        self.progress(self.tally.documents.total(), self.sentences)
 
     def _done(self, what: str, entry: Entry) -> None:
         self.tally.add(entry)
         self.tally.documents[what] += 1
-        self.progress(self.tally.documents.total())
+        self.progress(self.tally.documents.total(), self.sentences)
 
-    def _again(self, notes: Iterable[Note | Unreadable]) -> Iterator[Annotated]:
-        """The annotated notes in the order of the input, out of the ledger."""
-        for note in notes:
-            if isinstance(note, Note) and (entry := self.ledger.find(note.id, digest_of(note), self.annotator.facts.by)):
+    def _again(self) -> Iterator[Annotated]:
+        """The annotated notes in the order of the input, with the text that was annotated, out of the ledger."""
+        for note in self.spool or ():
+            if entry := self.ledger.find(note.id, digest_of(note), self.annotator.facts.by):
                 yield self._restored(note, entry)
 
     def _restored(self, note: Note, entry: Entry) -> Annotated:

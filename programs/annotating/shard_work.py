@@ -22,7 +22,7 @@ from programs.annotating.ledger import Entry
 from programs.annotating.loading import build_annotator
 from programs.annotating.session import Session
 from programs.annotating.shards import Shard, Try
-from programs.annotator import Annotator, Facts, Outcome
+from programs.annotator import Annotator, Facts, Outcome, TagAll
 from programs.assemble import Said
 from programs.door import settle
 from programs.errors import RunError, writing
@@ -145,13 +145,12 @@ class ShardSession(Session):
     """
 
     def __init__(self, annotator: Annotator, delivery: Delivery, attempt: Try, *, stop_after: int, in_row: int) -> None:
-        super().__init__(annotator, delivery, attempt.folder, stop_after=stop_after, progress=lambda done: None)
+        super().__init__(annotator, delivery, attempt.folder, stop_after=stop_after, progress=lambda done, sentences: None)
         self.in_row, self._recovered = in_row, attempt.recovered
 
     def _done(self, what: str, entry: Entry) -> None:
         if what == "kept" and entry.id in self._recovered:
             what = "annotated"
-            self.tally.used.update({key: n for key, n in entry.counts.items() if key.endswith("_tokens")})
         super()._done(what, entry)
 
 
@@ -161,7 +160,7 @@ class _Nobody(Annotator):
     def __init__(self, other: Annotator) -> None:
         super().__init__(other.tagger, other.facts, other.cutter)
 
-    def annotate(self, notes: Sequence[Note]) -> list[Outcome]:
+    def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
         """All failed."""
         return [Outcome(note.id, None, "worker_lost") for note in notes]
 
@@ -170,7 +169,7 @@ def _kept(tally: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     """The counts of a shard that is left as it is."""
     documents = tally["documents"]
     kept = {"kept": documents.get("annotated", 0) + documents.get("kept", 0)}
-    return {**{name: dict(tally[name]) for name in COUNTERS}, "documents": kept, "used": {}}
+    return {**{name: dict(tally[name]) for name in COUNTERS}, "documents": kept}
 
 
 def _problem_of(act: Callable[[], None]) -> str | None:

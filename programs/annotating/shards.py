@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +31,7 @@ from uuid import uuid4
 from corpora.notes import Note, Unreadable
 from corpora.shards import read_shard, shard_digest, write_shard
 from programs.annotating.deliveries import TOGETHER
+from programs.annotating.journal import ANSWERS, SPENT, spent_in
 from programs.annotating.ledger import digest_of
 from programs.records import replacing, write_whole
 
@@ -110,6 +112,10 @@ class Shard:
         folder = self.folder / f".try-{run}-{uuid4().hex[:12]}-{os.getpid()}"
         folder.mkdir()
         (folder / "state.jsonl").write_bytes(b"".join(dict.fromkeys([*before, *since])))
+        answers = [line for place in tries for line in _whole_lines(place, ANSWERS)]
+        (folder / ANSWERS).write_bytes(b"".join(dict.fromkeys(answers)))
+        spent = max((spent_in(place) for place in (self.folder, *tries)), key=Counter.total)
+        (folder / SPENT).write_bytes(json.dumps(dict(spent)).encode())
         recovered = frozenset(str(json.loads(line)["id"]) for line in set(since) - set(before))
         return Try(folder, tuple(tries), recovered, len(lost))
 
@@ -127,7 +133,7 @@ class Shard:
                 if (attempt.folder / file).is_file():
                     self.piece(form).parent.mkdir(exist_ok=True)
                     (attempt.folder / file).replace(self.piece(form))
-        for name in ("state.jsonl", "failed.jsonl"):
+        for name in ("state.jsonl", "failed.jsonl", SPENT):
             if (attempt.folder / name).is_file():
                 (attempt.folder / name).replace(self.folder / name)
         if done is not None:
@@ -168,10 +174,10 @@ def _digest(notes: Sequence[Note | Unreadable]) -> str:
     return whole.hexdigest()
 
 
-def _whole_lines(folder: Path) -> list[bytes]:
-    """The lines of a folder's ledger, without a last one that was cut short."""
+def _whole_lines(folder: Path, name: str = "state.jsonl") -> list[bytes]:
+    """The lines of a file of a try, without a last one that was cut short."""
     try:
-        with (folder / "state.jsonl").open("rb") as file:
+        with (folder / name).open("rb") as file:
             return [line for line in file if line.endswith(b"\n")]
     except OSError:
         return []

@@ -178,7 +178,7 @@ def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Pa
     local = ["input=in", "output=out2", "model=openai", "model.id=x", "model.api_base=http://127.0.0.1:9/v1", "strategy=rag"]
     away = door("annotate", *local, "retriever.url=http://chroma.example:8000")
     assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
-    allowed = door("annotate", *remote, "phi=false", "model.retries=0", "model.timeout=1", "stop_after=1")
+    allowed = door("annotate", *remote, "phi=false", "allow_http=true", "model.retries=0", "model.timeout=1", "stop_after=1")
     assert "nothing was sent" not in allowed.stderr
     assert "1 documents in a row failed" in " ".join(allowed.stderr.split())
 

@@ -96,14 +96,20 @@ def test_a_shard_that_is_there_is_not_done_again_and_one_that_changed_only_where
     first, tagger = crew.work()
     assert (first["documents"], first["used"], tagger.asked) == ({"annotated": 25}, {"prompt_tokens": 50}, 25)
     left = sorted(path.name for path in (crew.home / "shards" / "00000").iterdir())
-    assert left == ["annotations.jsonl", "done.json", "state.jsonl"]
+    assert left == ["annotations.jsonl", "done.json", "spent.json", "state.jsonl"]
     cut_input([*notes(3), Note("n03", "a fever"), *notes(40)[4:]], crew.home, 25)
     again, tagger = crew.work(run="r2")
     assert (again["documents"], again["entities"], tagger.asked) == ({"annotated": 1, "kept": 24}, {"Sign": 25}, 1)
     cut_input([*notes(3), Note("n03", "a fever"), *notes(40)[4:]], crew.home, 25)
     before = (crew.home / "shards" / "00000" / "done.json").stat().st_mtime_ns
     same, tagger = crew.work(run="r3")
-    assert (same["documents"], same["entities"], same["used"], tagger.asked) == ({"kept": 25}, {"Sign": 25}, {}, 0)
+    assert (same["documents"], same["entities"], tagger.asked) == ({"kept": 25}, {"Sign": 25}, 0)
+    assert same["used"] == {"prompt_tokens": 52}
+        {"kept": 25},
+        {"Sign": 25},
+        {"prompt_tokens": 52},
+        0,
+    )
     assert (crew.home / "shards" / "00000" / "done.json").stat().st_mtime_ns == before
     Shard(crew.home, 0).piece("parquet").unlink()
     assert crew.work(run="r4")[0]["documents"] == {"kept": 25}
@@ -124,7 +130,7 @@ def test_what_a_lost_worker_had_annotated_counts_and_is_not_asked_again(crew: Cr
         (shard / f".try-{run}-x-1" / "state.jsonl").write_bytes(b"".join(lines[:10]) + lines[10][:20])
         report, tagger = crew.work()
         assert (report["documents"], tagger.asked) == (counts, 15)
-        assert report["used"]["prompt_tokens"] == 2 * counts["annotated"]
+        assert report["used"]["prompt_tokens"] == 2 * 25  # what the lost try has spent counts
         assert report["entities"] == whole["entities"]
         assert report["lost"] == (run == "r1")
         assert not list(shard.glob(".try-*"))

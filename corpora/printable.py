@@ -1,0 +1,18 @@
+"""Text of others on a screen: labels, ids and file names can hold control characters, which a terminal would obey."""
+
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters, marks of writing direction and halves of surrogate pairs as escapes.
+
+    Line ends and tabs stay.
+
+    >>> printable("a\\x1b]0;x\\x07b")
+    'a\\\\x1b]0;x\\\\x07b'
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
