@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 
 import pytest
@@ -11,7 +12,9 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from metrics import add_counts, count_sentence, Counts, document_bootstrap, Scores
+from metrics.analysis import analyse
 from metrics.counts import Mode
+from programs.scoring import Metric, score_records
 
 LABELS = ["Sign", "Disease"]
 TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])
@@ -93,3 +96,19 @@ def test_more_documents_narrow_the_interval() -> None:
     few = document_bootstrap(documents, ["Sign"], samples=800, seed=1)["Sign"]
     many = document_bootstrap(documents * 10, ["Sign"], samples=800, seed=1)["Sign"]
     assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_scoring_grows_in_proportion_to_labels() -> None:
+    """A corpus with thousands of labels, as of coding systems, is scored in seconds."""
+    labels = [f"L{n}" for n in range(10_000)]
+    rows = []
+    for n in range(200):
+        gold, pred = [f"B-L{n * 7 % 9_000}", "O", f"B-L{n}"], [f"B-L{n * 7 % 9_000}", f"B-L{n}", "O"]
+        about = {"id": f"d{n // 4}:{n}", "document": f"d{n // 4}", "tokens": ["a", "b", "c"]}
+        rows.append({**about, "gold": gold, "pred": pred, "repairs": {}, "error": None})
+    began = time.monotonic()
+    scores = score_records(rows, labels, Metric(samples=200), alignment="tokens", seed=0)
+    analysis = analyse(rows, labels, "conlleval")
+    assert time.monotonic() - began < 20
+    assert scores["micro"]["f1"] == pytest.approx(0.5) and len(scores["per_type"]) == 10_000
+    assert len(analysis["confusion"]) < 1_000

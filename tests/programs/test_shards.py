@@ -105,11 +105,6 @@ def test_a_shard_that_is_there_is_not_done_again_and_one_that_changed_only_where
     same, tagger = crew.work(run="r3")
     assert (same["documents"], same["entities"], tagger.asked) == ({"kept": 25}, {"Sign": 25}, 0)
     assert same["used"] == {"prompt_tokens": 52}
-        {"kept": 25},
-        {"Sign": 25},
-        {"prompt_tokens": 52},
-        0,
-    )
     assert (crew.home / "shards" / "00000" / "done.json").stat().st_mtime_ns == before
     Shard(crew.home, 0).piece("parquet").unlink()
     assert crew.work(run="r4")[0]["documents"] == {"kept": 25}
