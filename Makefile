@@ -21,7 +21,7 @@ run: setup ## the main job; make run ARGS="model=... strategy=..." passes overri
 	$(BIN)/python -m programs.run $(ARGS)
 
 test: setup-test ## all tests but the long ones, in one process a core
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-long: setup-test ## the long tests; CLINSPAN_LONG=2/8 runs the third eighth of them
 	CLINSPAN_LONG=$${CLINSPAN_LONG:-all} $(BIN)/python -m pytest -m long

@@ -1,0 +1,34 @@
+"""The set-up script: what it installs, and what it says of words that it does not know."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from typing import Any
+
+from conftest import ROOT
+
+_SPEC = importlib.util.spec_from_file_location("install", ROOT / "install.py")
+assert _SPEC is not None and _SPEC.loader is not None
+install: Any = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(install)
+
+
+def test_pips_settings_hold_for_uv_and_the_environment_overrides_files() -> None:
+    lines = ["global.find-links='/old'", ":env:.find-links='/a /b'", "global.cert='/c.pem'", "global.timeout='9'"]
+    assert install.uv_settings(lines) == {"UV_FIND_LINKS": "/a,/b", "SSL_CERT_FILE": "/c.pem"}
+
+
+def test_an_unknown_extra_is_refused_before_anything_is_installed() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "install.py"), "nosuch"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there is no extra nosuch. Known: run, test, dev" in done.stderr
+
+
+def test_all_extras_are_known_and_locked() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(install.TEST_EXTRAS) == set(extras)
+    locked = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower()
+    assert install.UV.search(locked) is not None
