@@ -23,6 +23,8 @@ class Metric:
     samples: int = 1000
 
     def __post_init__(self) -> None:
+        import seqeval.metrics  # noqa: F401  if it cannot be imported, that shows before a model is asked
+
         if self.mode not in get_args(Mode):
             raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
         check_number("metric.samples", self.samples, 1)

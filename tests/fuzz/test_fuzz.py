@@ -19,6 +19,7 @@ def session(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(RUNNER), *words], capture_output=True, text=True, timeout=800, cwd=ROOT, check=False)
 
 
+@pytest.mark.long
 def test_a_second_of_each_target_finds_nothing() -> None:
     done = session("seconds=1")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]

@@ -192,6 +192,7 @@ def test_weights_that_a_package_carries_are_found_where_it_is() -> None:
 def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path) -> None:
     config = {"model_type": "bert", "architectures": ["BertForTokenClassification"]}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be loaded as a token classifier") as caught:
         build_classifier(ClassifierModel(name="torn", path=str(tmp_path)))
     assert "\n" not in str(caught.value)

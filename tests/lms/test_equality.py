@@ -1,9 +1,8 @@
 """The engine's answers against plain constrained greedy decoding by transformers alone, on real weights and real sentences.
 
-In float32, over every strategy and format: 15 cells of 14 sentences each, other ones in every cell, 210 sentences in
-all; two of each cell are as long as they come, the others short, for time. `CLINSPAN_EQUALITY=200` takes 200 in every
-cell. A place where two tokens' logits are nearer than `TIE` is a tie: which of them comes out may depend on the order
-of additions, so it counts neither way.
+In float32, over every strategy and format: a short sentence of each of 15 cells. The long tests take 14 sentences of each cell,
+two of them as long as they come, 210 in all; `CLINSPAN_EQUALITY=200` takes 200 of each. A place where two tokens' logits are
+nearer than `TIE` is a tie: which of them comes out may depend on the order of additions, so it counts neither way.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ STRATEGIES = ("zero_shot", "few_shot", "knn", "rag", "rag_few_shot")
 FORMATS = ("bio_lines", "inline", "entities")
 CELLS = [(s, f) for s in STRATEGIES for f in FORMATS]
 EACH = int(os.environ.get("CLINSPAN_EQUALITY", "14"))
+FEW, TINY = 1, 9
 SHORT = 16
 DRAFTED = 5
 SMALLER = ["strategy.k=3", "retriever.size=128", "retriever.overlap=16"]  # the same code on shorter prompts, for time
@@ -40,20 +40,23 @@ def parts_of(*words: str) -> Parts:
         return build_parts(compose("run", overrides=list(words)), lambda corpus, spec: None)
 
 
-def sentences_of(parts: Parts, cell: int) -> list[Sentence]:
+def sentences_of(parts: Parts, cell: int, few: bool) -> list[Sentence]:
     every = [sentence for split in ("test", "dev", "train") for sentence in parts.corpus.sentences(split)]
-    short = [sentence for sentence in every if len(sentence.tokens) <= SHORT]
+    short = [sentence for sentence in every if len(sentence.tokens) <= (TINY if few else SHORT)]
+    if few:
+        return [short[(cell * FEW + i) % len(short)] for i in range(FEW)]
     chosen = [short[(cell * (EACH - 2) + i) % len(short)] for i in range(EACH - 2)]
     return [*chosen, every[cell * 29], every[cell * 31 + 7]]
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.long)], ids=["few", "many"])
 @pytest.mark.parametrize("cell", range(len(CELLS)), ids=["-".join(cell) for cell in CELLS])
-def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, smollm2: LocalModel) -> None:
+def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, few: bool, smollm2: LocalModel) -> None:
     strategy, form = CELLS[cell]
     parts = parts_of(f"strategy={strategy}", f"format={form}", "model.batch_size=14", "seed=1", *SMALLER)
     engine: TransformersEngine = parts.lm.engine
-    prompts = collect_prompts(parts, sentences_of(parts, cell))
+    prompts = collect_prompts(parts, sentences_of(parts, cell, few))
     draw = random.Random(cell)
     answers = run(engine, prompts)
     ties = 0

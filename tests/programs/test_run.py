@@ -194,18 +194,26 @@ def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Pa
     assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
 
 
+STRATEGIES = ("zero_shot", "few_shot", "knn", "rag", "rag_few_shot")
+SWEEPS = [
+    (["strategy=few_shot,knn,rag", "format=entities"], 3),
+    pytest.param([f"strategy={','.join(STRATEGIES)}", "format=bio_lines,inline,entities"], 15, marks=pytest.mark.long),
+]
+
+
 @pytest.mark.weights
-def test_real_weights_with_every_strategy_and_format(door: Door, smollm2: object) -> None:
-    sweep = ["strategy=zero_shot,few_shot,knn,rag,rag_few_shot", "format=bio_lines,inline,entities"]
+@pytest.mark.parametrize(("sweep", "cells"), SWEEPS)
+def test_real_weights_with_every_strategy_and_format(door: Door, smollm2: object, sweep: list[str], cells: int) -> None:
     done = door("run", "-m", *sweep, "limit=2", timeout=1200)
     assert done.returncode == 0, done.stderr
     folders = [Path(line) for line in done.stdout.splitlines() if "/runs/run/" in line]
-    assert len(folders) == 15
+    assert len(folders) == cells
     for folder in folders:
         assert load(folder / "run.json")["status"] == "finished"
         assert all(row["raw"] for row in records(folder))
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_path: Path, door: Door, smollm2: object) -> None:
     words = ["limit=30", "model.batch_size=6", "format=inline"]

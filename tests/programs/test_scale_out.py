@@ -122,6 +122,7 @@ def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
     assert (ray["engine"], ray["workers"], ray["shards"], ray["input"]["documents"]) == ("ray", 2, 6, 240)
 
 
+@pytest.mark.long
 def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
     door: Door, tmp_path: Path, *, cluster: str, logs: Path, server: ScriptedServer, rows: Callable[..., None]
 ) -> None:

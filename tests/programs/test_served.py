@@ -47,12 +47,21 @@ def served(smollm2: LocalModel) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize(("form", "servers"), [("bio_lines", "{}"), ("entities", "[http://127.0.0.1:9/v1,{}]")])
+@pytest.mark.parametrize(
+    ("form", "servers"), [pytest.param("bio_lines", "{}", marks=pytest.mark.long), ("entities", "[http://127.0.0.1:9/v1,{}]")]
+)
 def test_a_real_server_tags_real_sentences(door: Door, served: tuple[str, str], form: str, servers: str) -> None:
     """Alone, and beside one that is not there."""
     address, name = served
-    words = ["model=openai", f"model.id={name}", f"model.api_base={servers.format(address)}", f"format={form}", "limit=1"]
-    folder = folder_of(door("run", *words, "strategy=few_shot"))
+    words = [
+        "model=openai",
+        f"model.id={name}",
+        f"model.api_base={servers.format(address)}",
+        f"format={form}",
+        "limit=1",
+        "model.timeout=400",
+    ]
+    folder = folder_of(door("run", *words, f"format={form}", "limit=1", "model.timeout=400", "strategy=few_shot"))
     record = load(folder / "run.json")
     assert record["counts"]["failed"] == 0
     assert record["tokens"]["prompt_tokens"] > 200

@@ -1,0 +1,91 @@
+"""A Hydra sweeper over cells that are listed, each a row of overrides; Hydra accepts sweepers from `hydra_plugins` alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+Job = list[str]
+_REFERENCE = re.compile(r"\{([\w.]+)\}")
+
+
+@dataclass
+class CellsSweeperConf:
+    """
+    Attributes:
+        cells: Overrides as on the command line, separated by spaces; one with commas stands for several cells. `{key}` is
+            the value of another key in the job's config, where `${key}` would be read before there are jobs.
+        max_batch_size: How many jobs are checked and launched together; all if None.
+    """
+
+    _target_: str = "hydra_plugins.clinspan_cells_sweeper.cells_sweeper.CellsSweeper"
+    cells: list[str] = field(default_factory=list)
+    max_batch_size: int | None = None
+
+
+class CellsSweeper(Sweeper):
+    """See `CellsSweeperConf`.
+
+    What the command line says goes before a cell's own words. Cells that are then alike are one, and a cell of which no word
+    is left is none unless all are.
+    """
+
+    def __init__(self, *, cells: Sequence[str], max_batch_size: int | None) -> None:
+        self.cells, self.size = list(cells), max_batch_size
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        plugins = Plugins.instance()
+        self.launcher = plugins.instantiate_launcher(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Check and launch the jobs, batch by batch; the first error of a job that it did not catch itself is raised here."""
+        assert self.config is not None and self.launcher is not None
+        jobs = self.jobs(OverridesParser.create().parse_overrides(arguments))
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        returns = []
+        for start in range(0, len(jobs), self.size or len(jobs)):
+            batch = jobs[start : start + (self.size or len(jobs))]
+            self.validate_batch_is_legal(batch)
+            results = self.launcher.launch(batch, initial_job_idx=start)
+            for result in results:
+                _ = result.return_value  # raises what the job raised
+            returns.append(results)
+        return returns
+
+    def jobs(self, overrides: list[Override]) -> list[Job]:
+        """The overrides of each job: the cells, each with what the command line says, commas expanded."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # Hydra loads the module anew when it looks for plugins
+
+        parser = OverridesParser.create()
+        given = {override.get_key_element().lstrip("+~") for override in overrides}
+        rows = [parser.parse_overrides([_REFERENCE.sub(r"${\1}", word) for word in cell.split()]) for cell in self.cells]
+        kept = [[word for word in row if not replaced(word.get_key_element(), given)] for row in rows]
+        jobs: list[Job] = []
+        for words in [row for row in kept if row] or [[]]:
+            (found,) = BasicSweeper.split_arguments([*words, *overrides], None)
+            jobs += [job for job in found if job not in jobs]
+        return jobs
+
+
+def replaced(key: str, given: Collection[str]) -> bool:
+    """Whether the user has set a key, or chosen another option of the group that it belongs to.
+
+    >>> replaced("model", {"model"}), replaced("model.adapter", {"model"}), replaced("strategy", {"model", "strategy.k"})
+    (True, True, False)
+    """
+    return key in given or key.partition(".")[0] in given
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="cells", node=CellsSweeperConf, provider="clinspan")
