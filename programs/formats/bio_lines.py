@@ -13,10 +13,12 @@ from lms import Grammar, Rule
 from lms.grammars import Alternatives
 from programs.formats.align import align
 from programs.formats.base import Decoded, Format, Place
+from programs.formats.tag_lines import plain_lines
 from programs.formats.tags import ExactReader, legal, TagReader
 
 _NOISE = re.compile(r"```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:", re.IGNORECASE)
 _SEPARATORS = {"space": " ", "newline": "\n"}
+_DROPPED = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""))
 _BRIDGE = 2
 _MOST_ALIGNED = 2
 _SLACK = 100
@@ -27,7 +29,7 @@ Separator = Literal["space", "newline"]
 class _Line:
     token: str
     tag: str
-    place: Place
+    place: Place | None
 
 
 class BioLines(Format):
@@ -122,7 +124,7 @@ class BioLines(Format):
         return self._exact.read((tags + ["O"] * len(tokens))[: len(tokens)], repairs)
 
     def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[list[str], list[Place | None]]:
-        lines = self._lines(text, repairs)
+        lines = self._lines(text, tokens, repairs)
         echoed, tags = [line.token for line in lines], [line.tag for line in lines]
         if echoed and not any(echoed):  # tags alone, without their tokens: their number is all there is
             places: list[int | None] = [i if i < len(tags) else None for i in range(len(tokens))]
@@ -134,16 +136,23 @@ class BioLines(Format):
         rows = ["O" if place is None else tags[place] for place in places]
         return _bridged(rows, places, repairs), [None if place is None else lines[place].place for place in places]
 
-    def _lines(self, text: str, repairs: Counter[str]) -> list[_Line]:
-        found = []
-        at = 0
+    def _lines(self, reply: str, tokens: Sequence[str], repairs: Counter[str]) -> list[_Line]:
+        found: list[_Line] = []
+        text = plain_lines(reply, self._reader.read)
+        known, at = set(tokens), 0
         for line in text.split("\n"):
             if line.strip() and not _NOISE.fullmatch(line.strip()):
                 token, tag = self._line(line)
                 repairs["unknown_label"] += tag is None
                 end = at + len(line.rstrip())
                 start = at + max(line.rfind(":"), line.rstrip().rfind(" ")) + 1
-                found.append(_Line(token, tag or "O", ("", min(start, end), end)))
+                place = ("", min(start, end), end) if text == reply else None
+                words = token.translate(_DROPPED).split()
+                if tag is not None and len(words) > 1 and token not in known and known.issuperset(words):
+                    found += [_Line(word, _goes_on(tag) if n else tag, place) for n, word in enumerate(words)]
+                    repairs["merged_line"] += 1
+                else:
+                    found.append(_Line(token.translate(_DROPPED), tag or "O", place))
             at += len(line) + 1
         return found
 
@@ -156,10 +165,23 @@ class BioLines(Format):
             parts = text.rsplit(divider, 1)
             if len(parts) == 2 and (tag := self._reader.read(parts[1].strip())) is not None:
                 return parts[0].strip() or parts[0], tag
+            if divider and len(parts) == 2 and (tag := self._before_words(parts[1])) is not None:
+                return parts[0].strip() or parts[0], tag
         alone = self._reader.read(text)
         if alone is not None:
             return "", alone
         return text.rsplit(" :", 1)[0].strip(), None
+
+    def _before_words(self, text: str) -> str | None:
+        """The tag that words of explanation follow; only one with a prefix, or O, as a label alone may be one of the words."""
+        first = text.split(maxsplit=1)[0] if text.split() else ""
+        tag = self._reader.read(first)
+        return tag if tag is not None and (tag == "O" or first.strip("*`\"'[(")[1:2] in tuple("-_‐‑‒–—−")) else None
+
+
+def _goes_on(tag: str) -> str:
+    """The tag of a further token of the same entity."""
+    return tag if tag == "O" else f"I{tag[1:]}"
 
 
 def _bridged(rows: list[str], places: Sequence[int | None], repairs: Counter[str]) -> list[str]:

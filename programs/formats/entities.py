@@ -1,28 +1,39 @@
-"""Lists of mentions by type: the document-level answer, turned into spans by exact string matching."""
+"""Lists of mentions by type: the document-level answer, turned into spans by string matching (`programs.formats.matching`).
+
+Asked for is `{"Sign": ["fever"], "Disease": []}`. Read are also, each with its repairs counted:
+
+- thoughts, drafts, fences and prose around it (`programs.formats.replies`); several objects, a key that comes twice;
+- the object inside another, under any key, or in a list;
+- mentions as objects with a text (`text`, `mention`, `entity`, `span`, `word`, `phrase`, `term`, `name`, `value`) and a label
+  (`label`, `type`, `category`, `entity_type`, `entity_group`, `class`, `tag`), in a list, under a label, or one a line;
+- pairs of a mention and its label; one text with commas in the place of a list;
+- plain lines: a label with a colon, and bullets below it or mentions behind it;
+- labels in other case, with spaces, hyphens or underscores, in the plural;
+- broken JSON, of which a mention counts only if it stands between delimiters.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import json_repair
 
 from corpora import Label
 from corpora.bio import span_tags, tag_spans
-from corpora.json_text import parse_json
-from corpora.tokens import punctuation_tokens
 from lms import Grammar, Rule
 from lms.grammars import Alternatives
-from programs.formats.align import fold
 from programs.formats.base import Decoded, Format, Place, Question
+from programs.formats.matching import MentionFinder
+from programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
 from programs.formats.tags import TagReader
 
 _LISTED = 600
-_REPAIRED = 4_000
 _NEAR = 10_000
 _READ = "I've read this text."
+_TEXT_KEYS = ("text", "mention", "entity", "span", "word", "phrase", "term", "name", "value")
+_LABEL_KEYS = ("label", "type", "category", "entity_type", "entity_group", "class", "tag")
 
 
 class Entities(Format):
@@ -110,10 +121,10 @@ class Entities(Format):
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
         spans: dict[tuple[int, int, str], Place | None] = {}
-        finder = _Finder(tokens)
+        finder = MentionFinder(tokens)
         for key, text in answers.items():
             at = 0
-            for label, mention in self._mentions(key, text, repairs):
+            for label, mention in self._mentions(key, text, repairs, finder):
                 place, at = _place_of(mention, key, text, at)
                 for start, end in finder.places(mention, repairs):
                     spans.setdefault((start, end, label), place)
@@ -130,39 +141,116 @@ class Entities(Format):
                 repairs["overlapping_mention"] += 1
         return Decoded(span_tags(len(tokens), kept), repairs, places)
 
-    def _mentions(self, key: str, text: str, repairs: Counter[str]) -> Iterable[tuple[str, str]]:
-        value = _json(text, repairs)
-        groups: list[tuple[str | None, Any]]
-        if key:
-            groups = [(key, value)]
-        elif isinstance(value, dict):
-            groups = [(self._reader.label(str(name)), items) for name, items in value.items()]
-        else:
+    def _mentions(self, key: str, text: str, repairs: Counter[str], finder: MentionFinder) -> Iterator[tuple[str, str]]:
+        """Labels and mentions of an answer, each once; see `programs.formats.entities` for the shapes that are read."""
+        found = read_json(text, repairs, self._keys, bare_lists=bool(key))
+        if found is None:
+            pairs = list(listed_lines(without_thoughts(text), self._label)) if not key else []
+            repairs["malformed_answer"] += not pairs
+            yield from dict.fromkeys(pairs)
+            return
+        if not key and not isinstance(found.value, (Pairs, list)):
             repairs["malformed_answer"] += 1
             return
-        for label, items in groups:
-            listed = items if isinstance(items, list) else [items] if isinstance(items, str) else []
-            texts = [item for item in listed if isinstance(item, str) and item.strip()]
-            repairs["malformed_mention"] += len(listed) - len(texts)
-            if label is None:
-                repairs["unknown_label"] += 1
+        seen: set[tuple[str, str]] = set()
+        for label, mention, alone in self._walk(found.value, key or None, repairs):
+            if found.repaired and not _enclosed(mention, text):
+                repairs["malformed_mention"] += 1
                 continue
-            repairs["repeated_mention"] += len(texts) - len(set(texts))
-            yield from ((label, mention) for mention in dict.fromkeys(texts))
+            for one in _parts(mention, finder) if alone else [mention]:
+                if (label, one) in seen:
+                    repairs["repeated_mention"] += 1
+                else:
+                    seen.add((label, one))
+                    yield label, one
 
+    def _walk(self, value: Any, label: str | None, repairs: Counter[str]) -> Iterator[tuple[str, str, bool]]:
+        """Labels and mentions below a value, and whether a mention stood alone where a list was asked for."""
+        if isinstance(value, str):
+            if label is None or not value.strip():
+                repairs["malformed_mention"] += 1
+            else:
+                yield label, value, True
+        elif isinstance(value, list):
+            pair = self._pair(value) if label is None else None
+            for item in value if pair is None else []:
+                if isinstance(item, str) and label is not None and item.strip():
+                    yield label, item, False
+                else:
+                    yield from self._walk(item, label, repairs)
+            if pair is not None:
+                yield pair
+        elif isinstance(value, Pairs):
+            yield from self._object(value, label, repairs)
+        elif value is not None or label is not None:
+            repairs["malformed_mention"] += 1
 
-def _json(text: str, repairs: Counter[str]) -> Any:
-    """The value of an answer; of one that is no JSON what its beginning can be made to say, as repairing takes time as the cube
-    of the length."""
-    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
-    try:
-        return parse_json(body)
-    except ValueError:
-        repairs["malformed_json"] += 1
-    try:
-        return json_repair.loads(body[:_REPAIRED])
-    except (ValueError, RecursionError, TypeError, IndexError):
+    def _object(self, value: Pairs, label: str | None, repairs: Counter[str]) -> Iterator[tuple[str, str, bool]]:
+        fields = {name.strip().lower(): inner for name, inner in value.items}
+        mention = next((fields[name] for name in _TEXT_KEYS if isinstance(fields.get(name), str)), None)
+        named = next((fields[name] for name in _LABEL_KEYS if isinstance(fields.get(name), str)), None)
+        if mention is not None and mention.strip() and (named is not None or label is not None):
+            known = self._label(named) if named is not None else label
+            if known is None:
+                repairs["unknown_label"] += 1
+            else:
+                yield known, mention, False
+            return
+        for name, inner in value.items:
+            known = self._label(name)
+            if known is not None:
+                yield from self._walk(inner, known, repairs)
+            elif self._keys(inner) or (isinstance(inner, (Pairs, list)) and _holds_objects(inner)):
+                yield from self._walk(inner, label, repairs)
+            else:
+                repairs["unknown_label"] += 1
+
+    def _pair(self, value: list[Any]) -> tuple[str, str, bool] | None:
+        """A list of a mention and its label, in either order."""
+        if len(value) != 2 or not all(isinstance(item, str) for item in value):
+            return None
+        for mention, named in (value, value[::-1]):
+            if (known := self._label(named)) is not None and mention.strip():
+                return known, mention, False
         return None
+
+    def _keys(self, value: Any) -> frozenset[str]:
+        """What a value answers: the labels that it has lists of, or the mentions that it is."""
+        if isinstance(value, list):
+            pair = self._pair(value)
+            return frozenset([f"mention {pair[1]}"]) if pair else frozenset().union(*map(self._keys, value))
+        if not isinstance(value, Pairs):
+            return frozenset()
+        fields = {name.strip().lower(): inner for name, inner in value.items}
+        mention = next((fields[name] for name in _TEXT_KEYS if isinstance(fields.get(name), str)), None)
+        if mention is not None and any(isinstance(fields.get(name), str) for name in _LABEL_KEYS):
+            return frozenset([f"mention {mention}"])
+        own = {known for name, _ in value.items if (known := self._label(name)) is not None}
+        return frozenset(own).union(*(self._keys(inner) for name, inner in value.items if self._label(name) is None))
+
+    def _label(self, name: str) -> str | None:
+        return self._reader.label(name)
+
+
+def _holds_objects(value: Any) -> bool:
+    items = value if isinstance(value, list) else [inner for _, inner in value.items]
+    return any(isinstance(item, (Pairs, list)) for item in items)
+
+
+def _parts(mention: str, finder: MentionFinder) -> list[str]:
+    """A text in the place of a list, divided at its commas if it does not stand in the sentence as it is."""
+    if not re.search(r"[,;]", mention) or finder.places(mention, Counter()):
+        return [mention]
+    return [part.strip() for part in re.split(r"[,;]", mention) if part.strip()]
+
+
+def _enclosed(mention: str, text: str) -> bool:
+    """Whether a mention that was read out of broken JSON stands there between delimiters, and is not the half of another."""
+    inner = re.escape(json.dumps(mention, ensure_ascii=False)[1:-1])
+    plain = re.escape(mention)
+    quoted = rf"([\"'])(?:{inner}|{plain})\1\s*(?:[,\]}}:]|\Z)"
+    bare = rf"[\[,:]\s*{plain}\s*[,\]}}]"
+    return re.search(f"{quoted}|{bare}", text) is not None
 
 
 def _place_of(mention: str, key: str, text: str, at: int) -> tuple[Place | None, int]:
@@ -172,46 +260,3 @@ def _place_of(mention: str, key: str, text: str, at: int) -> tuple[Place | None,
     if start < 0:
         return None, at
     return (key, start, start + len(quoted)), start + len(quoted)
-
-
-class _Finder:
-    """Finds mentions in a sentence."""
-
-    def __init__(self, tokens: Sequence[str]) -> None:
-        self._tokens, self._folded = list(tokens), [fold(token) for token in tokens]
-
-    def places(self, mention: str, repairs: Counter[str]) -> list[tuple[int, int]]:
-        """Every place where the mention's tokens stand; if none does, the same without regard to case and quotes."""
-        wanted = [token.text for token in punctuation_tokens(mention)]
-        places = _spelt(mention, self._tokens) or _matches(wanted, self._tokens)
-        if not places:
-            places = _matches([fold(token) for token in wanted], self._folded)
-            repairs["changed_case"] += bool(places)
-        repairs["mention_not_found"] += not places
-        return places
-
-
-def _spelt(mention: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
-    """Every run of tokens that, joined by spaces, is the mention, whatever is inside a token."""
-    found = []
-    for start in range(len(tokens)):
-        at = 0
-        for end in range(start, len(tokens)):
-            if not mention.startswith(tokens[end], at):
-                break
-            at += len(tokens[end])
-            if at == len(mention):
-                found.append((start, end + 1))
-                break
-            if mention[at] != " ":
-                break
-            at += 1
-    return found
-
-
-def _matches(wanted: Sequence[str], tokens: Sequence[str]) -> list[tuple[int, int]]:
-    width, rows = len(wanted), list(wanted)
-    if not width:
-        return []
-    starts = (i for i in range(len(tokens) - width + 1) if tokens[i] == rows[0])
-    return [(i, i + width) for i in starts if list(tokens[i : i + width]) == rows]

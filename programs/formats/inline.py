@@ -16,6 +16,7 @@ from lms import Grammar, Rule
 from lms.grammars import Alternatives
 from programs.formats.align import align, fold
 from programs.formats.base import Decoded, Format, Place
+from programs.formats.plain_marks import plain_marks
 from programs.formats.tags import TagReader
 
 _MOST_BY_CHARACTER = 1_500_000
@@ -78,10 +79,13 @@ class Inline(Format):
         repairs: Counter[str] = Counter()
         text = answers.get("", "")
         spans = self._echo(text, tokens)
+        as_asked = spans is not None or self.alignment == "positional"
         if spans is None:
-            spans = self._found(text, tokens, repairs)
+            plain = text if as_asked else plain_marks(text, tokens, self._reader.label)
+            as_asked = plain == text
+            spans = self._echo(plain, tokens) or self._found(plain, tokens, repairs)
         places: list[Place | None] = [None] * len(tokens)
-        for span in spans:
+        for span in spans if as_asked else ():
             places[span.start : span.end] = [span.place] * (span.end - span.start)
         return Decoded(span_tags(len(tokens), [(s.start, s.end, s.label) for s in spans]), repairs, places)
 

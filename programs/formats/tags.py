@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from corpora import Label
 from corpora.bio import span_tags
 
+_PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
+_SAME = str.maketrans({**dict.fromkeys("‐‑‒–—−﹣－", "-"), **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", "")})
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
@@ -26,17 +28,18 @@ class TagReader:
             self._known |= dict.fromkeys((_fold(label.name), _fold(label.spoken)), label.name)
 
     def label(self, text: str) -> str | None:
-        """The label that a spelling names, or None."""
-        return self._known.get(_fold(text))
+        """The label that a spelling names, singular or plural, or None."""
+        spelt = _fold(text)
+        return self._known.get(spelt) or self._known.get(spelt.removesuffix("s")) or self._known.get(spelt.removesuffix("es"))
 
     def read(self, raw: str) -> str | None:
-        """A tag `O` or prefix-label with a prefix of B, I, E, S; a bare label is `I-`; None for what is no tag."""
-        text = raw.strip(" \t\"'`[](){}*.,;")
+        """A tag `O` or prefix-label with a prefix of B, I, E, S (of BILOU: U, L); a bare label is `I-`; None for what is no tag."""
+        text = raw.translate(_SAME).strip(" \t\"'`[](){}*.,;")
         if text in ("O", "o", "0"):
             return "O"
         prefix, dash, rest = text[:1].upper(), text[1:2], text[2:]
-        if dash in ("-", "_") and prefix in ("B", "I", "E", "S") and (label := self.label(rest)) is not None:
-            return f"{prefix}-{label}"
+        if dash in ("-", "_") and prefix in _PREFIXES and (label := self.label(rest)) is not None:
+            return f"{_PREFIXES[prefix]}-{label}"
         bare = self.label(text)
         return None if bare is None else f"I-{bare}"
 

@@ -1,0 +1,90 @@
+"""Finding what a model wrote in the tokens of a sentence: by characters without white space, under one folding.
+
+Two texts are the same mention if they are equal once
+
+1. every character is in its compatibility form (Unicode NFKC), so that composed and decomposed letters are equal;
+2. dashes, hyphens and the minus sign are `-`; quotes, apostrophes and primes are `'` or `"`;
+3. soft hyphens, zero-width characters and white space are left out, since models write `1,000` for the tokens `1 , 000`;
+4. as the last resort, case is ignored.
+
+A mention begins where a token begins and ends where a token ends.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+_SINGLE = "'’‘‚‛`´′ʹʼʻ‵＇"
+_DOUBLE = '"“”„‟″«»＂‶'
+_DROPPED = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_MARKS = str.maketrans({**dict.fromkeys(_SINGLE, "'"), **dict.fromkeys(_DOUBLE, '"'), **dict.fromkeys(_DROPPED), "−": "-"})
+
+
+def folded(text: str) -> str:
+    """A text as mentions are compared, case kept.
+
+    >>> folded("Niemann\u2011Pick ’s"), folded("1 , 000"), folded("5′"), folded("e\u0301") == folded("é")
+    ("Niemann-Pick's", '1,000', "5'", True)
+    """
+    plain = unicodedata.normalize("NFKC", text.translate(_MARKS)).translate(_MARKS)
+    return "".join("-" if unicodedata.category(mark) == "Pd" else mark for mark in plain if not mark.isspace())
+
+
+class MentionFinder:
+    """Finds mentions in a sentence.
+
+    Args:
+        tokens: The sentence's.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = list(tokens)
+        self._exact = _Joined([folded(token) for token in tokens])
+        self._caseless = _Joined([folded(token).casefold() for token in tokens])
+        self._spelt = [_Joined(list(tokens))]
+
+    def places(self, mention: str, repairs: Counter[str]) -> list[tuple[int, int]]:
+        """Every place where a mention stands, as half-open runs of tokens.
+
+        Args:
+            mention: As the model wrote it.
+            repairs: Counts `respelt_mention` for one that stands there in other characters, `changed_case` for one that stands
+                there in another case, `mention_not_found` for one that does not.
+        """
+        if found := self._spelt[0].find("".join(mention.split())):
+            return found
+        wanted = folded(mention)
+        if found := self._exact.find(wanted):
+            repairs["respelt_mention"] += 1
+            return found
+        found = self._caseless.find(wanted.casefold())
+        repairs["changed_case" if found else "mention_not_found"] += 1
+        return found
+
+
+class _Joined:
+    """Tokens written without anything between them, and where each begins and ends."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.text = "".join(tokens)
+        self._starts: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        at = 0
+        for number, token in enumerate(tokens):
+            if token:
+                self._starts[at] = number
+                at += len(token)
+                self._ends[at] = number + 1
+
+    def find(self, wanted: str) -> list[tuple[int, int]]:
+        """Every run of tokens whose text is this; runs do not overlap one another."""
+        found: list[tuple[int, int]] = []
+        at = self.text.find(wanted) if wanted else -1
+        while at >= 0:
+            start, end = self._starts.get(at), self._ends.get(at + len(wanted))
+            if start is not None and end is not None:
+                found.append((start, end))
+            at = self.text.find(wanted, at + 1)
+        return found

@@ -1,0 +1,66 @@
+"""Shapes in which models mark mentions in a sentence, brought to `<Label>mention</Label>`.
+
+Read are, beside the form that is asked for: marks with attributes (`<Sign type="x">`, `<entity type="Sign">`), with a BIO prefix
+(`<B-Sign>`), escaped ones (`&lt;Sign&gt;`), one mark around label and mention (`<Sign: fever>`, `[Sign: fever]`,
+`[fever](Sign)`), brackets (`[Sign]fever[/Sign]`), and thoughts, a draft or the bare sentence before the answer.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+
+from programs.formats.matching import folded
+from programs.formats.replies import without_thoughts
+
+_ATTRIBUTES = re.compile(r"<\s*([^<>/\s=]+)((?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))+)\s*/?>")
+_VALUE = re.compile(r"=\s*(?:\"([^\"<>]*)\"|'([^'<>]*)'|([^\s<>\"']+))")
+_PREFIXED = re.compile(r"<(\s*/?\s*)[BIESLU][-_]([^<>/]+)>")
+_TOGETHER = re.compile(r"<\s*([^<>/:=]+?)\s*[:=]\s*([^<>]+?)\s*>|\[\s*([^\[\]:=]+?)\s*[:=]\s*([^\[\]]+?)\s*\]")
+_LINKED = re.compile(r"\[([^\[\]]+)\]\s?[({]\s*([^(){}]+?)\s*[)}]")
+_BRACKETS = re.compile(r"\[\s*(/?)\s*([^\[\]/]+?)\s*\]")
+_ANY_MARK = re.compile(r"<\s*/?\s*[^<>/]*>")
+Label = Callable[[str], str | None]
+
+
+def plain_marks(text: str, tokens: Sequence[str], label: Label) -> str:
+    """The text with marks in the form that is asked for; what is no mark of a known label stays as it is.
+
+    Args:
+        text: What the model wrote.
+        tokens: The sentence.
+        label: The label that a spelling names, or None.
+    """
+    body = without_thoughts(text)
+    if "&lt;" in body and "<" not in body:
+        body = html.unescape(body)
+    sentence = "".join(tokens)
+    body = _ATTRIBUTES.sub(lambda mark: _attributed(mark, label), body)
+    body = _PREFIXED.sub(lambda mark: f"<{mark[1].strip()}{mark[2]}>" if label(mark[2]) else mark[0], body)
+
+    def named(mark: re.Match[str], name: str, inner: str) -> str:
+        known = label(name)
+        stands_there = re.sub(r"\s", "", mark[0]) in sentence
+        return mark[0] if known is None or stands_there else f"<{known}>{inner}</{known}>"
+
+    body = _TOGETHER.sub(lambda mark: named(mark, mark[1] or mark[3], mark[2] or mark[4]), body)
+    body = _LINKED.sub(lambda mark: named(mark, mark[2], mark[1]), body)
+    body = _BRACKETS.sub(lambda mark: f"<{mark[1]}{mark[2]}>" if label(mark[2]) and mark[0] not in sentence else mark[0], body)
+    return _answering(body, sentence)
+
+
+def _attributed(mark: re.Match[str], label: Label) -> str:
+    if label(mark[1]) is not None:
+        return f"<{mark[1]}>"
+    for value in _VALUE.finditer(mark[2]):
+        if (known := label(value[1] or value[2] or value[3] or "")) is not None:
+            return f"<{known}>"
+    return mark[0]
+
+
+def _answering(text: str, sentence: str) -> str:
+    """Of several lines that hold the whole sentence the last, as those before it are drafts; else all."""
+    wanted = folded(sentence).casefold()
+    lines = [line for line in text.split("\n") if wanted and wanted in folded(_ANY_MARK.sub("", line)).casefold()]
+    return lines[-1] if len(lines) > 1 or (lines and len(folded(text)) > 3 * len(folded(lines[0]))) else text

@@ -1,0 +1,155 @@
+"""Finding the answer in a reply: models write drafts, thoughts, fences, echoes of the form and explanations around it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import json_repair
+
+from corpora.json_text import parse_json
+
+_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning|scratchpad|reflection)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(r"\A.*</(think|thinking|thought|reasoning|scratchpad|reflection)>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
+_OPENING = re.compile(r"[{\[]")
+_REPAIRED = 4_000
+_VALUES = 200
+_TRIES = 100
+
+
+def without_thoughts(reply: str) -> str:
+    """A reply without blocks of thinking; a block that is never closed is all thought.
+
+    >>> without_thoughts("<think>{a}</think>\\n[1]"), without_thoughts("hm </think> [1]"), without_thoughts("<think>no end")
+    ('\\n[1]', ' [1]', '')
+    """
+    return _THOUGHT_END.sub("", _THOUGHT.sub("", reply))
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A JSON object as its keys and values in order, so that a key that comes twice loses nothing."""
+
+    items: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a reply.
+
+    Attributes:
+        value: `Pairs`, a list, or another JSON value.
+        repaired: Whether the JSON was broken, so that texts in it may be halves of others.
+    """
+
+    value: Any
+    repaired: bool = False
+
+
+def json_values(text: str) -> list[Any]:
+    """The JSON objects and lists that stand in a text, in order, objects as `Pairs`; what stands inside one is not given again.
+
+    >>> json_values('so: {"a": 1, "a": 2} and [3] {4}')
+    [Pairs(items=(('a', 1), ('a', 2))), [3]]
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: Pairs(tuple(pairs)))
+    found: list[Any] = []
+    at = tries = 0
+    while len(found) < _VALUES and tries < _TRIES and (match := _OPENING.search(text, at)) is not None:
+        try:
+            value, at = decoder.raw_decode(text, match.start())
+            found.append(value)
+        except (ValueError, RecursionError):
+            at, tries = match.end(), tries + 1  # each try can take as long as the text is
+    return found
+
+
+def read_json(
+    reply: str, repairs: Counter[str], keys: Callable[[Any], frozenset[str]], *, bare_lists: bool = False
+) -> Found | None:
+    """The value that a reply answers with.
+
+    Several objects with different keys are parts of one answer. Of objects that answer the same keys the one with more of them
+    is taken and, of equally large ones, the later: what comes first is a draft.
+
+    Args:
+        reply: What the model wrote.
+        repairs: Counts `malformed_json` for a reply that is not JSON alone, `surplus_json` for objects that are not taken.
+        keys: The keys of the answer that a value has; a value without any is passed over.
+        bare_lists: Whether a list of texts is an answer.
+
+    Returns:
+        The value; None if the reply holds none.
+    """
+    body = reply.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    try:
+        whole = parse_json(body)
+    except ValueError:
+        whole = None
+    if whole is not None:
+        return Found(json_values(body)[0] if isinstance(whole, (dict, list)) else whole)
+    repairs["malformed_json"] += 1
+    text = _FENCE.sub("", without_thoughts(reply))
+    values = json_values(text)
+    useful = [value for value in values if keys(value)]
+    if useful:
+        return Found(_merged(useful, keys, repairs))
+    if bare_lists and values:
+        return Found(values[-1])
+    value = _repaired(text)
+    return None if value is None or value in ([], "") else Found(value, repaired=True)
+
+
+def _merged(values: list[Any], keys: Callable[[Any], frozenset[str]], repairs: Counter[str]) -> Any:
+    chosen: list[Any] = []
+    latest_first = values[::-1]
+    for value in sorted(latest_first, key=lambda value: -len(keys(value))):
+        used = frozenset().union(*map(keys, chosen))
+        if chosen and (keys(value) & used):
+            repairs["surplus_json"] += 1
+        else:
+            chosen.append(value)
+    return chosen[0] if len(chosen) == 1 else sorted(chosen, key=values.index)
+
+
+def _repaired(text: str) -> Any:
+    """What the beginning of a broken text can be made to say: repairing takes time as the cube of the length."""
+    match = _OPENING.search(text)
+    if match is None:
+        return None
+    try:
+        return as_pairs(json_repair.loads(text[match.start() :][:_REPAIRED]))
+    except (ValueError, RecursionError, TypeError, IndexError):
+        return None
+
+
+def as_pairs(value: Any) -> Any:
+    """A value with its objects as `Pairs`."""
+    if isinstance(value, dict):
+        return Pairs(tuple((str(key), as_pairs(inner)) for key, inner in value.items()))
+    return [as_pairs(inner) for inner in value] if isinstance(value, list) else value
+
+
+def listed_lines(text: str, label: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:
+    """Labels and mentions of a list in plain lines: `Label:` with bullets below it, or with mentions behind it.
+
+    >>> list(listed_lines("Sign:\\n- pain\\n- rash\\n* Disease: flu", {"Sign": "S", "Disease": "D"}.get))
+    [('S', 'pain'), ('S', 'rash'), ('D', 'flu')]
+    """
+    current: str | None = None
+    for line in text.split("\n"):
+        bare = line.strip().lstrip("-*•").strip().strip("*").strip()
+        head, colon, rest = bare.partition(":")
+        if colon and (named := label(head.strip(" *\"'`"))) is not None:
+            current = named
+            if rest.strip(" *"):
+                yield named, rest.strip(" *")
+        elif current is not None and line.strip()[:1] in ("-", "*", "•") and bare:
+            yield current, bare
+        elif bare:
+            current = None

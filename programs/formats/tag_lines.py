@@ -1,0 +1,95 @@
+"""Shapes in which models write tags of tokens, brought to one `token : TAG` a line.
+
+Read are, beside the form that is asked for: a Markdown table, quoted or plain columns with commas, semicolons or tabs, a JSON list
+of pairs or of tags alone, `token/TAG`, all on one line, line ends written as `\\n`, and thoughts or fences around it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from programs.formats.replies import without_thoughts
+
+_RULER = re.compile(r"[|\s:+=-]*-[|\s:+=-]*")
+_QUOTED = re.compile(r"""\s*(["'])(?P<token>.*?)\1\s*[,;:\t]\s*(["']?)(?P<tag>[^"',;]+)\3\s*""")
+_PAIR = re.compile(r"(?P<token>\S+?)\s*(?: : |: |/|\t)\s*(?P<tag>[^\s,;]+)[,;]?(?:\s+|\Z)")
+_SPACED = re.compile(r"(?P<token>\S+)\s+:\s+(?P<tag>[^\s,;]+)[,;]?(?:\s+|\Z)")
+Reads = Callable[[str], str | None]
+
+
+def plain_lines(text: str, reads: Reads) -> str:
+    """The text with its lines as `token : TAG`, as far as they are of a known shape; the same text if it is as asked for.
+
+    Args:
+        text: What the model wrote.
+        reads: Says which tag a text is, or None.
+    """
+    body = without_thoughts(text)
+    if "\n" not in body.strip() and "\\n" in body:
+        body = body.replace("\\n", "\n")
+    if (pairs := _json_pairs(body, reads)) is not None:
+        return "\n".join(pairs)
+    lines = [line for line in body.split("\n") if line.strip()]
+    if len(lines) == 1 and (found := _one_line(lines[0], reads)) is not None:
+        return "\n".join(found)
+    return "\n".join(_plain(line, reads) for line in body.split("\n") if not _is_ruler(line))
+
+
+def _is_ruler(line: str) -> bool:
+    """Whether a line rules off a table's head."""
+    return "|" in line and _RULER.fullmatch(line) is not None
+
+
+def _plain(line: str, reads: Reads) -> str:
+    text = line.strip()
+    if text.startswith("|") and text.endswith("|") and text.count("|") >= 3:
+        cells = [cell.strip() for cell in text.strip("|").split("|")]
+        return "" if reads(cells[-1]) is None else f"{cells[-2] or '|'} : {cells[-1]}"
+    if (quoted := _QUOTED.fullmatch(text)) is not None:
+        return "" if reads(quoted["tag"]) is None else f"{quoted['token']} : {quoted['tag']}"
+    head, slash, tail = text.rpartition("/")
+    if slash and head and ":" not in text and " " not in text and reads(tail) is not None:
+        return f"{head} : {tail}"
+    return line
+
+
+def _json_pairs(text: str, reads: Reads) -> list[str] | None:
+    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    if not body.startswith(("[", "{")):
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))
+    if isinstance(value, dict):
+        value = [list(pair) for pair in value.items()]
+    if not isinstance(value, list) or not value:
+        return None
+    if all(isinstance(item, str) and reads(item) is not None for item in value):
+        return list(value)
+    rows = []
+    for item in value:
+        parts = list(item.values()) if isinstance(item, dict) else item
+        if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+            return None
+        if reads(parts[1]) is None:
+            return None
+        rows.append(f"{parts[0]} : {parts[1]}")
+    return rows
+
+
+def _one_line(line: str, reads: Reads) -> list[str] | None:
+    """The pairs of a line that holds several and nothing else."""
+    for pattern in (_SPACED, _PAIR):
+        rows, at = [], 0
+        text = line.strip()
+        while at < len(text) and (found := pattern.match(text, at)) is not None and reads(found["tag"]) is not None:
+            rows.append(f"{found['token']} : {found['tag']}")
+            at = found.end()
+        if len(rows) > 1 and at == len(text):
+            return rows
+    return None
