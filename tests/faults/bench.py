@@ -170,7 +170,7 @@ def _counted(scores: dict[str, Any]) -> dict[str, Any]:
 
 def annotated(folder: Path) -> dict[str, bytes]:
     """The files of an annotation that say what was found."""
-    return tree(folder, lambda path: path.name in ("run.json", "run.log", "state.jsonl"))
+    return tree(folder, lambda path: path.name in ("run.json", "run.log", "state.jsonl", "spent.json"))
 
 
 def tree(folder: Path, leave: Callable[[Path], bool]) -> dict[str, bytes]:
