@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from programs.formats.matching import folded
 from programs.formats.replies import without_thoughts
 
-_ATTRIBUTES = re.compile(r"<\s*([^<>/\s=]+)((?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))+)\s*/?>")
-_VALUE = re.compile(r"=\s*(?:\"([^\"<>]*)\"|'([^'<>]*)'|([^\s<>\"']+))")
-_PREFIXED = re.compile(r"<(\s*/?\s*)[BIESLU][-_]([^<>/]+)>")
-_TOGETHER = re.compile(r"<\s*([^<>/:=]+?)\s*[:=]\s*([^<>]+?)\s*>|\[\s*([^\[\]:=]+?)\s*[:=]\s*([^\[\]]+?)\s*\]")
-_LINKED = re.compile(r"\[([^\[\]]+)\]\s?[({]\s*([^(){}]+?)\s*[)}]")
-_BRACKETS = re.compile(r"\[\s*(/?)\s*([^\[\]/]+?)\s*\]")
-_ANY_MARK = re.compile(r"<\s*/?\s*[^<>/]*>")
+# every part is bounded: an answer may be 100,000 characters of anything
+_ATTRIBUTES = re.compile(r"<\s?([^<>/\s=]{1,80})((?:\s{1,3}[\w:-]{1,40}=(?:\"[^\"<>]{0,80}\"|'[^'<>]{0,80}')){1,4})\s?/?>")
+_VALUE = re.compile(r"=(?:\"([^\"<>]{0,80})\"|'([^'<>]{0,80})')")
+_PREFIXED = re.compile(r"<(/?)[BIESLU][-_]([^<>/]{1,80})>")
+_TOGETHER = re.compile(r"<([^<>/:=]{1,80})[:=]\s?([^<>]{1,400})>|\[([^\[\]:=]{1,80})[:=]\s?([^\[\]]{1,400})\]")
+_LINKED = re.compile(r"\[([^\[\]]{1,400})\]\s?[({]([^(){}]{1,80})[)}]")
+_BRACKETS = re.compile(r"\[(/?)([^\[\]/]{1,80})\]")
+_ANY_MARK = re.compile(r"<[^<>]{0,200}>")
 Label = Callable[[str], str | None]
 
 
@@ -37,12 +38,12 @@ def plain_marks(text: str, tokens: Sequence[str], label: Label) -> str:
         body = html.unescape(body)
     sentence = "".join(tokens)
     body = _ATTRIBUTES.sub(lambda mark: _attributed(mark, label), body)
-    body = _PREFIXED.sub(lambda mark: f"<{mark[1].strip()}{mark[2]}>" if label(mark[2]) else mark[0], body)
+    body = _PREFIXED.sub(lambda mark: f"<{mark[1]}{mark[2]}>" if label(mark[2]) else mark[0], body)
 
     def named(mark: re.Match[str], name: str, inner: str) -> str:
-        known = label(name)
+        known = label(name.strip())
         stands_there = re.sub(r"\s", "", mark[0]) in sentence
-        return mark[0] if known is None or stands_there else f"<{known}>{inner}</{known}>"
+        return mark[0] if known is None or stands_there else f"<{known}>{inner.strip()}</{known}>"
 
     body = _TOGETHER.sub(lambda mark: named(mark, mark[1] or mark[3], mark[2] or mark[4]), body)
     body = _LINKED.sub(lambda mark: named(mark, mark[2], mark[1]), body)
@@ -54,7 +55,7 @@ def _attributed(mark: re.Match[str], label: Label) -> str:
     if label(mark[1]) is not None:
         return f"<{mark[1]}>"
     for value in _VALUE.finditer(mark[2]):
-        if (known := label(value[1] or value[2] or value[3] or "")) is not None:
+        if (known := label(value[1] or value[2] or "")) is not None:
             return f"<{known}>"
     return mark[0]
 

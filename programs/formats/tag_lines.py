@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 from programs.formats.replies import without_thoughts
 
-_RULER = re.compile(r"[|\s:+=-]*-[|\s:+=-]*")
-_QUOTED = re.compile(r"""\s*(["'])(?P<token>.*?)\1\s*[,;:\t]\s*(["']?)(?P<tag>[^"',;]+)\3\s*""")
-_PAIR = re.compile(r"(?P<token>\S+?)\s*(?: : |: |/|\t)\s*(?P<tag>[^\s,;]+)[,;]?(?:\s+|\Z)")
-_SPACED = re.compile(r"(?P<token>\S+)\s+:\s+(?P<tag>[^\s,;]+)[,;]?(?:\s+|\Z)")
+_QUOTED = re.compile(r"""\s{0,9}(["'])(?P<token>.{0,200}?)\1\s{0,9}[,;:\t]\s{0,9}(["']?)(?P<tag>[^"',;]{1,100})\3\s{0,9}""")
+_PAIR = re.compile(r"(?P<token>\S{1,200}?)\s{0,9}(?: : |: |/|\t)\s{0,9}(?P<tag>[^\s,;]{1,100})[,;]?(?:\s+|\Z)")
+_SPACED = re.compile(r"(?P<token>\S{1,200})\s{1,9}:\s{1,9}(?P<tag>[^\s,;]{1,100})[,;]?(?:\s+|\Z)")
+_RULES = frozenset("| \t:+=-")
+_LONGEST = 1_000
 Reads = Callable[[str], str | None]
 
 
@@ -39,11 +40,13 @@ def plain_lines(text: str, reads: Reads) -> str:
 
 def _is_ruler(line: str) -> bool:
     """Whether a line rules off a table's head."""
-    return "|" in line and _RULER.fullmatch(line) is not None
+    return "|" in line and "-" in line and _RULES.issuperset(line.strip())
 
 
 def _plain(line: str, reads: Reads) -> str:
     text = line.strip()
+    if len(text) > _LONGEST:
+        return line
     if text.startswith("|") and text.endswith("|") and text.count("|") >= 3:
         cells = [cell.strip() for cell in text.strip("|").split("|")]
         return "" if reads(cells[-1]) is None else f"{cells[-2] or '|'} : {cells[-1]}"
