@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lms.errors import BatchError, DeferredError, GrammarError, ModelError, PromptTooLongError, UnavailableError
+from lms.errors import (
+    BatchError,
+    DeferredError,
+    GrammarError,
+    ModelError,
+    NoAnswerError,
+    PromptTooLongError,
+    UnavailableError,
+)
 from lms.grammars import Grammar, Rule
 from lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
 
@@ -25,6 +33,7 @@ __all__ = [
     "LocalModel",
     "ModelError",
     "ModelSpec",
+    "NoAnswerError",
     "OpenAIModel",
     "PromptTooLongError",
     "ReplayModel",

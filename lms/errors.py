@@ -57,3 +57,15 @@ class BatchError(RuntimeError):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         super().__init__(kind)
+
+
+class NoAnswerError(RuntimeError):
+    """A reply without an answer in it.
+
+    Args:
+        kind: A short name of why, without any text: `no_answer`, `refusal`, `thoughts_alone`, `cut_before_answer`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(kind)

@@ -6,6 +6,7 @@ request written down first (`lms.audit`).
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
@@ -26,6 +27,8 @@ _CONNECT = 10.0
 _CHECK = 5.0
 _ILL = (500, 502, 503, 504)
 _LEFT_OUT = ("content-encoding", "content-length", "transfer-encoding")  # of a body that is whole and decoded
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_MOST_TOKENS = 1 << 40
 Rewrite = Callable[[str], str]
 
 
@@ -103,6 +106,58 @@ def refuse_redirection(response: httpx.Response) -> None:
         )
 
 
+def sound_usage(body: bytes) -> bytes:
+    """A chat completion whose usage can be read, so that no good answer is lost for a count.
+
+    Whole numbers written otherwise (`"12"`, `7.0`) stay as numbers; a usage with anything else in it is left out. A list of
+    probabilities with a null in it is left out too. What is no JSON object is given back as it is.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(content, dict):
+        return body
+    changed = False
+    usage = content.get("usage")
+    if usage is not None:
+        counts = _counts(usage)
+        if counts != usage:
+            content, changed = {**content, "usage": counts}, True
+    for choice in content.get("choices") or ():
+        listed = choice.get("logprobs") if isinstance(choice, dict) else None
+        if isinstance(listed, dict) and not _are_probabilities(listed.get("content")):
+            choice["logprobs"], changed = None, True
+    return json.dumps(content).encode() if changed else body
+
+
+def _counts(usage: Any) -> dict[str, Any] | None:
+    """A usage as whole numbers that are not negative; None if it has anything else."""
+    if not isinstance(usage, dict):
+        return None
+    found: dict[str, Any] = {}
+    for name, value in usage.items():
+        if name in _COUNTS:
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                return None
+            if not math.isfinite(number) or number < 0 or number != int(number) or number > _MOST_TOKENS:
+                return None
+            found[name] = int(number)
+        elif isinstance(value, dict):
+            found[name] = {key: n for key, n in value.items() if type(n) is int and 0 <= n <= _MOST_TOKENS}
+        elif value is None or isinstance(value, (str, bool, int, float)):
+            found[name] = value
+    return found
+
+
+def _are_probabilities(content: Any) -> bool:
+    return content is None or (
+        isinstance(content, list) and all(isinstance(one, dict) and isinstance(one.get("logprob"), (int, float)) for one in content)
+    )
+
+
 def _seconds(value: str) -> float:
     """The pause of a `Retry-After` header, which is a number of seconds or a date; 0 if it is neither.
 
@@ -164,6 +219,7 @@ class Line:
                 raise lm15.TransportError(type(error).__name__) from None
             if response.status_code >= 400:
                 note.outcome = f"failed {response.status_code}"
+        body = sound_usage(body) if response.status_code < 400 else body
         kept = [(key, value) for key, value in response.headers.items() if key.lower() not in _LEFT_OUT]
         return Reply(response.status_code, body, [(key, self._pause(key, value)) for key, value in kept])
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 from dspy.utils.exceptions import (
     LMAuthError,
     LMBillingError,
     LMConfigurationError,
     LMError,
     LMProviderError,
+    LMUnexpectedError,
     LMUnsupportedModelError,
 )
 
-from lms import BatchError, DeferredError, GrammarError, ModelError
+from lms import BatchError, DeferredError, GrammarError, ModelError, NoAnswerError
 from lms.memory import is_out_of_memory
 from programs.errors import RunError
 from programs.tagger import is_overflow
@@ -33,7 +37,7 @@ def failure_name(error: Exception) -> str:
     if is_overflow(error):
         return "prompt_too_long"
     for cause in _causes(error):
-        if isinstance(cause, BatchError):
+        if isinstance(cause, (BatchError, NoAnswerError)):
             return cause.kind
         if isinstance(cause, GrammarError):
             return "grammar"
@@ -42,7 +46,11 @@ def failure_name(error: Exception) -> str:
         if isinstance(cause, ModelError):
             raise RunError(str(cause)) from None
         if isinstance(cause, _MISTAKES):
+            if _is_unreadable_reply(cause):
+                return "unreadable_reply"
             raise error
+    if isinstance(error, LMUnexpectedError) and any(_is_unreadable_reply(cause) for cause in _causes(error)):
+        return "unreadable_reply"
     if not isinstance(error, LMError):
         raise error
     status = getattr(error, "status", None)
@@ -52,6 +60,12 @@ def failure_name(error: Exception) -> str:
     if isinstance(error, _FATAL) or status in (401, 403, 404):
         raise RunError(_fatal_message(error, status)) from None
     return f"{type(error).__name__}{f' {status}' if status else ''}"
+
+
+def _is_unreadable_reply(error: BaseException) -> bool:
+    """Whether DSPy's client met a body that is JSON and no reply: wrong types, null where a number is wanted."""
+    places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return bool(places) and "lm15" in Path(places[-1]).parts
 
 
 def is_deferred(error: BaseException) -> bool:

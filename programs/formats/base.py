@@ -14,7 +14,7 @@ from dspy import lm15
 
 from corpora import InputError, Label
 from corpora.json_text import mended
-from lms import Grammar, Wire
+from lms import Grammar, NoAnswerError, Wire
 from lms.audit import asking, demonstrating
 from programs.origin import documents_of
 
@@ -160,7 +160,7 @@ class Format(dspy.Adapter):
         requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests, name):
-                answers[key] = mended(response.message.text or "")
+                answers[key] = mended(answer_text(response))
                 pieces[key] = _pieces(response.logprobs)
                 used["prompt_tokens"] += response.usage.input_tokens or 0
                 used["answer_tokens"] += response.usage.output_tokens or 0
@@ -237,6 +237,23 @@ class Format(dspy.Adapter):
             logprobs=0 if self.wire.logprobs else None,
             extensions=extensions or None,
         )
+
+
+def answer_text(response: lm15.Response) -> str:
+    """What a model answered, without its thoughts and whatever else stands beside the text.
+
+    Raises:
+        NoAnswerError: It answered nothing: no choice, a refusal, thoughts alone, or it was cut before the answer began.
+    """
+    parts = response.message.parts
+    text = "".join(part.text for part in parts if isinstance(part, lm15.TextPart))
+    if text.strip() or response.finish_reason == "content_filter":
+        return text
+    if any(isinstance(part, lm15.RefusalPart) for part in parts):
+        raise NoAnswerError("refusal")
+    if response.finish_reason == "length":
+        raise NoAnswerError("cut_before_answer")
+    raise NoAnswerError("thoughts_alone" if any(isinstance(part, lm15.ThinkingPart) for part in parts) else "no_answer")
 
 
 def renamed(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:

@@ -51,9 +51,7 @@ ENTITIES = {
 }
 BIO_LINES = {
     "thoughts": "<think>Fabry : B-Disease</think>\n" + LINES,
-    "words behind the tags": LINES.replace("B-RareDisease", "B-RareDisease (a rare disease)") + " - the end",
-        "fever : B-Sign", "fever : B-Sign - a sign"
-    ),
+    "words behind the tags": LINES.replace("B-RareDisease", "B-RareDisease (a rare disease)"),
     "a line for a mention": "Fabry disease : B-RareDisease\nbrings : O\nburning pain : B-Sign\nand : O\nfever : B-Sign\n. : O",
     "a table": "| token | tag |\n| :-- | --- |\n" + "\n".join(f"| {a} | {b} |" for a, b in zip(TOKENS, TAGS, strict=True)),
     "columns": "token;tag\n" + "\n".join(f'"{a}";"{b}"' for a, b in zip(TOKENS, TAGS, strict=True)),
