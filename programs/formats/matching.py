@@ -40,10 +40,9 @@ class MentionFinder:
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        self._tokens = list(tokens)
         self._exact = _Joined([folded(token) for token in tokens])
         self._caseless = _Joined([folded(token).casefold() for token in tokens])
-        self._spelt = [_Joined(list(tokens))]
+        self._spelt = _Joined(["".join(token.split()) for token in tokens])
 
     def places(self, mention: str, repairs: Counter[str]) -> list[tuple[int, int]]:
         """Every place where a mention stands, as half-open runs of tokens.
@@ -53,7 +52,7 @@ class MentionFinder:
             repairs: Counts `respelt_mention` for one that stands there in other characters, `changed_case` for one that stands
                 there in another case, `mention_not_found` for one that does not.
         """
-        if found := self._spelt[0].find("".join(mention.split())):
+        if found := self._spelt.find("".join(mention.split())):
             return found
         wanted = folded(mention)
         if found := self._exact.find(wanted):

@@ -56,7 +56,8 @@ def test_requests_are_spread_and_the_model_is_the_same_whoever_answers(two: tupl
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(len(s.requests) for s in two) == [6, 6]
+    counts = [len(s.requests) for s in two]
+    assert sum(counts) == 12 and min(counts) >= 4  # how evenly depends on how fast each answers
     assert all(s.checks == ["/v1/models"] for s in two)
     assert lm.model == lms.build(OpenAIModel(name="openai", id="x", api_base="http://127.0.0.1:1/v1")).model
 
