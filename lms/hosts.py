@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import urllib.request
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from lms.errors import ModelError
@@ -53,6 +54,15 @@ def host_outside(address: str) -> str | None:
     if scheme not in (*_WEB, *_DATABASES):
         return host or address
     return None if _is_loopback(host) else host or "an unknown host"
+
+
+def hosts_outside(addresses: Iterable[str]) -> str | None:
+    """The hosts outside this machine that addresses lead to, each once, or None.
+
+    >>> hosts_outside(["http://a/v1", "http://localhost/v1", "http://a/v2", "http://b"]), hosts_outside(["/data"])
+    ('a, b', None)
+    """
+    return ", ".join(dict.fromkeys(filter(None, map(host_outside, addresses)))) or None
 
 
 def unencrypted_host(address: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, get_args, Literal
 
 from lms.errors import ModelError, UnavailableError
-from lms.hosts import check_address, host_outside
+from lms.hosts import check_address, hosts_outside
 from lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
@@ -169,7 +169,7 @@ class _Remote:
     @property
     def remote_host(self) -> str | None:
         """The hosts outside this machine that requests can go to, or None."""
-        return ", ".join(dict.fromkeys(filter(None, map(host_outside, self.endpoints)))) or None
+        return hosts_outside(self.endpoints)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,8 +92,10 @@ def confusion(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[st
     Returns:
         `table[gold][pred]`; `table["none"][pred]` were invented, `table[gold]["none"]` missed.
     """
-    occurring = {span[0] for row in rows for side in sentence_spans(row, mode) for span in side}
-    shown = labels if len(labels) <= _ALL_SHOWN else [label for label in labels if label in occurring]
+    shown = labels
+    if len(labels) > _ALL_SHOWN:
+        occurring = {span[0] for row in rows for side in sentence_spans(row, mode) for span in side}
+        shown = [label for label in labels if label in occurring]
     names = [*shown, NONE]
     table = {gold: dict.fromkeys(names, 0) for gold in names}
     for row in rows:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from corpora import InputError
-from lms.hosts import ask_directly, check_address, host_outside, unencrypted_host
+from lms.hosts import ask_directly, check_address, hosts_outside, unencrypted_host
 from programs.errors import RunError
 
 _SECRET = re.compile(
@@ -72,7 +72,7 @@ def check_destinations(texts: Iterable[ProtectedText], *, what: str, addresses: 
             allowed it; or the way to another machine is not encrypted.
     """
     places = list(addresses)
-    hosts = ", ".join(dict.fromkeys(filter(None, map(host_outside, places)))) or None
+    hosts = hosts_outside(places)
     for text in texts:
         check_texts(text.whose, text.key, text.phi, what=what, host=hosts, allow_remote=leave.remote)
     open_hosts = list(filter(None, map(unencrypted_host, places)))

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
 from corpora import InputError
-from lms.hosts import host_outside
+from lms.hosts import hosts_outside
 from programs.composing import compose_here, object_of
 
 _FREE = ("definitions", "parameters")
@@ -52,7 +52,7 @@ def refuse_code(value: Any, *, path: Path, key: str = "") -> None:
 
 
 def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path, key: str) -> dict[str, Any]:
-    """Saved settings of an option, each checked against the parameter of the option's class.
+    """Saved settings of an option, each checked against the parameter of the option's class; `refuse_code` has passed them.
 
     Args:
         option: The option, as `conf/` or the user's configuration has it.
@@ -63,7 +63,6 @@ def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path:
     Raises:
         InputError: A setting is unknown or has a value of another type; names file and key.
     """
-    refuse_code(saved, path=path, key=key)
     hints = _parameters(str(option["_target_"]))
     found: dict[str, Any] = {}
     for name, value in saved.items():
@@ -126,11 +125,11 @@ def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, p
     for group, name in _ADDRESSES:
         value = (config.get(group) or {}).get(name)
         addresses = [value] if isinstance(value, str) else list(value or ())
-        outside = [host for host in map(host_outside, map(str, addresses)) if host is not None]
+        outside = hosts_outside(map(str, addresses))
         if outside and not {group, f"{group}.{name}"} & set(given):
             shown = value if isinstance(value, str) else f"[{','.join(map(str, addresses))}]"
             remedy = f"If texts may go there, say so: {group}.{name}={shown}"
-            raise InputError(f"sends texts to {', '.join(outside)}", path=path, remedy=remedy)
+            raise InputError(f"sends texts to {outside}", path=path, remedy=remedy)
 
 
 def composed_config(door: str, choices: Mapping[str, str], *, path: Path) -> dict[str, Any]:
@@ -206,7 +205,6 @@ def _parameters(target: str) -> dict[str, TypeAdapter[Any]]:
         hints = get_type_hints(constructor)
     except (NameError, TypeError):
         return {}
-    hints = {**(get_type_hints(called) if inspect.isclass(called) and constructor is not called.__init__ else {}), **hints}
     found: dict[str, TypeAdapter[Any]] = {}
     for name, hint in hints.items():
         if name != "return":

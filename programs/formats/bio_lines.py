@@ -13,12 +13,12 @@ from lms import Grammar, Rule
 from lms.grammars import Alternatives
 from programs.formats.align import align
 from programs.formats.base import Decoded, Format, Place
+from programs.formats.matching import DASHES, VISIBLE
 from programs.formats.tag_lines import plain_lines
 from programs.formats.tags import ExactReader, legal, TagReader
 
 _NOISE = re.compile(r"```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:", re.IGNORECASE)
 _SEPARATORS = {"space": " ", "newline": "\n"}
-_DROPPED = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""))
 _BRIDGE = 2
 _MOST_ALIGNED = 2
 _SLACK = 100
@@ -147,12 +147,12 @@ class BioLines(Format):
                 end = at + len(line.rstrip())
                 start = at + max(line.rfind(":"), line.rstrip().rfind(" ")) + 1
                 place = ("", min(start, end), end) if text == reply else None
-                words = token.translate(_DROPPED).split()
+                words = token.translate(VISIBLE).split()
                 if tag is not None and len(words) > 1 and token not in known and known.issuperset(words):
                     found += [_Line(word, _goes_on(tag) if n else tag, place) for n, word in enumerate(words)]
                     repairs["merged_line"] += 1
                 else:
-                    found.append(_Line(token.translate(_DROPPED), tag or "O", place))
+                    found.append(_Line(token.translate(VISIBLE), tag or "O", place))
             at += len(line) + 1
         return found
 
@@ -176,7 +176,7 @@ class BioLines(Format):
         """The tag that words of explanation follow; only one with a prefix, or O, as a label alone may be one of the words."""
         first = text.split(maxsplit=1)[0] if text.split() else ""
         tag = self._reader.read(first)
-        return tag if tag is not None and (tag == "O" or first.strip("*`\"'[(")[1:2] in tuple("-_‐‑‒–—−")) else None
+        return tag if tag is not None and (tag == "O" or first.strip("*`\"'[(")[1:2] in tuple(f"-_{DASHES}")) else None
 
 
 def _goes_on(tag: str) -> str:

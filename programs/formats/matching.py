@@ -19,6 +19,9 @@ from collections.abc import Sequence
 _SINGLE = "'’‘‚‛`´′ʹʼʻ‵＇"
 _DOUBLE = '"“”„‟″«»＂‶'
 _DROPPED = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+VISIBLE = str.maketrans(dict.fromkeys(_DROPPED, ""))
+"""Takes characters without width out of a text."""
+DASHES = "‐‑‒–—−﹣－"
 _MARKS = str.maketrans({**dict.fromkeys(_SINGLE, "'"), **dict.fromkeys(_DOUBLE, '"'), **dict.fromkeys(_DROPPED), "−": "-"})
 
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import json_repair
 
-from corpora.json_text import parse_json
-
 _THOUGHT = re.compile(r"<(think|thinking|thought|reasoning|scratchpad|reflection)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _THOUGHT_END = re.compile(r"\A.*</(think|thinking|thought|reasoning|scratchpad|reflection)>", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
@@ -51,18 +49,25 @@ class Found:
     repaired: bool = False
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: Pairs(tuple(pairs)))
+
+
+def unfenced(text: str) -> str:
+    """A text without the fence that is around all of it."""
+    return text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+
+
 def json_values(text: str) -> list[Any]:
     """The JSON objects and lists that stand in a text, in order, objects as `Pairs`; what stands inside one is not given again.
 
     >>> json_values('so: {"a": 1, "a": 2} and [3] {4}')
     [Pairs(items=(('a', 1), ('a', 2))), [3]]
     """
-    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: Pairs(tuple(pairs)))
     found: list[Any] = []
     at = tries = 0
     while len(found) < _VALUES and tries < _TRIES and (match := _OPENING.search(text, at)) is not None:
         try:
-            value, at = decoder.raw_decode(text, match.start())
+            value, at = _DECODER.raw_decode(text, match.start())
             found.append(value)
         except (ValueError, RecursionError):
             at, tries = match.end(), tries + 1  # each try can take as long as the text is
@@ -86,13 +91,12 @@ def read_json(
     Returns:
         The value; None if the reply holds none.
     """
-    body = reply.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
-        whole = parse_json(body)
-    except ValueError:
+        whole = _DECODER.decode(unfenced(reply))
+    except (ValueError, RecursionError):
         whole = None
     if whole is not None:
-        return Found(json_values(body)[0] if isinstance(whole, (dict, list)) else whole)
+        return Found(whole)
     repairs["malformed_json"] += 1
     text = _FENCE.sub("", without_thoughts(reply))
     values = json_values(text)

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 
-from programs.formats.replies import without_thoughts
+from programs.formats.replies import unfenced, without_thoughts
 
 _QUOTED = re.compile(r"""\s{0,9}(["'])(?P<token>.{0,200}?)\1\s{0,9}[,;:\t]\s{0,9}(["']?)(?P<tag>[^"',;]{1,100})\3\s{0,9}""")
 _PAIR = re.compile(r"(?P<token>\S{1,200}?)\s{0,9}(?: : |: |/|\t)\s{0,9}(?P<tag>[^\s,;]{1,100})[,;]?(?:\s+|\Z)")
@@ -59,7 +59,7 @@ def _plain(line: str, reads: Reads) -> str:
 
 
 def _json_pairs(text: str, reads: Reads) -> list[str] | None:
-    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    body = unfenced(text)
     if not body.startswith(("[", "{")):
         return None
     try:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from corpora import Label
 from corpora.bio import span_tags
+from programs.formats.matching import DASHES, VISIBLE
 
 _PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
-_SAME = str.maketrans({**dict.fromkeys("‐‑‒–—−﹣－", "-"), **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", "")})
+_SAME = {**str.maketrans(dict.fromkeys(DASHES, "-")), **VISIBLE}
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 

@@ -10,8 +10,8 @@ import pytest
 import lms
 from lms import AzureModel, LocalModel, ModelError, OpenAIModel
 from lms import weights as weights_module
+from lms.hosts import host_outside
 from lms.replay import load_outputs
-from lms.specs import host_outside
 from lms.weights import find_weights, Packaged
 
 
