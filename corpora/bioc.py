@@ -1,89 +1,161 @@
-"""BioC (Comeau et al. 2013), XML and JSON: one collection of one document a note, one passage, offsets in characters.
+"""BioC collections (Comeau et al. 2013) as a corpus: XML or JSON, many documents of passages each.
 
-XML can neither hold control characters such as form feeds nor escape them. Rather than to alter the text, the XML leaves them
-between two passages: each passage says at which character it begins. In JSON the text is one passage.
+A document's text is its passages, each where its offset says, so that offsets of annotations are those of the file where they count
+characters. An annotation's type is its infon `type`. Relations are counted and passed over.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree import ElementTree
 
-from corpora.annotated import Annotated, Mention
+from corpora.bio import check_tag, Policies
+from corpora.build import build_corpus, build_document, Cutting
+from corpora.errors import InputError, read_text
+from corpora.json_text import parse_json
+from corpora.offsets import fit, Placed
+from corpora.splits import files_below, kind, split_files, split_folders, Splits
+from corpora.types import Corpus, Document, Entity, Label
 
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LEGAL = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
-_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n'
-_ABOUT = {"offsets": "characters"}
+SUFFIXES = (".xml", ".json")
+_TYPES = ("type", "class", "label")
 
 
-def bioc_json(note: Annotated) -> bytes:
-    """The note in BioC's JSON form; the date is left empty, so that equal results are equal files."""
-    annotations = [
-        {
-            "id": f"T{n}",
-            "infons": _infons(mention),
-            "text": mention.text,
-            "locations": [{"offset": mention.start, "length": mention.end - mention.start}],
-        }
-        for n, mention in enumerate(note.mentions, 1)
+def load_bioc(
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
+) -> Corpus:
+    """Read one file as `test`, files named by their split, or folders named so, with any number of files in each."""
+    splits: dict[str, list[Document]] = {}
+    conversion: dict[str, Counter[str]] = {}
+    files, passed_over = _files(path)
+    for split, members in files.items():
+        splits[split], conversion[split] = [], Counter()
+        for file in members:
+            for record in _records(file):
+                try:
+                    document, acts = _document(record, cutting, policies)
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    problem = f"document {str(record.get('id', '?'))[:40]} cannot be read ({_reason(error)})"
+                    remedy = "It has to be BioC: passages with offset and text, annotations with infons.type and locations."
+                    raise InputError(problem, path=file, remedy=remedy) from None
+                splits[split].append(document)
+                conversion[split] += acts
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _files(path: Path) -> tuple[dict[str, list[Path]], Counter[str]]:
+    if path.is_dir():
+        try:
+            found = split_files(path, SUFFIXES, {})
+        except InputError:
+            found = Splits({})
+        if not found.places:
+            folders = split_folders(path)
+            passed_over, places = folders.passed_over, {}
+            for split, folder in folders.places.items():
+                files, more = files_below(folder)
+                passed_over += more + Counter(kind(file) for file in files if kind(file) not in SUFFIXES)
+                places[split] = [file for file in files if kind(file) in SUFFIXES]
+            if not any(places.values()):
+                raise InputError("holds no .xml and no .json file", path=path, remedy="Set corpus.path to BioC files.")
+            return {split: files for split, files in places.items() if files}, passed_over
+    else:
+        found = split_files(path, SUFFIXES, {})
+    return {split: [file] for split, file in found.places.items()}, found.passed_over
+
+
+def _records(path: Path) -> list[Mapping[str, Any]]:
+    text = read_text(path).removeprefix("\ufeff")
+    if kind(path) == ".json":
+        try:
+            value = parse_json(text)
+            documents = value["documents"] if isinstance(value, dict) else [one for part in value for one in part["documents"]]
+        except (ValueError, KeyError, TypeError):
+            raise InputError("is no BioC collection in JSON", path=path, remedy="It has to have documents.") from None
+        return list(documents)
+    if "<!ENTITY" in text:
+        raise InputError("defines entities of its own, which can be endless", path=path, remedy="Write them out.")
+    try:
+        root = ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError as error:
+        raise InputError(f"is no XML ({error.msg})", path=path, line=error.position[0], remedy="Repair the file.") from None
+    if root.tag != "collection":
+        raise InputError(f"has the root {root.tag[:40]}, not collection", path=path, remedy="Give a BioC collection.")
+    return [_from_xml(document) for document in root.iter("document")]
+
+
+def _from_xml(document: ElementTree.Element) -> dict[str, Any]:
+    """A document as BioC's JSON form has it, as far as it is read here."""
+
+    def annotations(element: ElementTree.Element) -> list[dict[str, Any]]:
+        return [
+            {
+                "infons": {infon.get("key"): infon.text for infon in one.findall("infon")},
+                "text": one.findtext("text"),
+                "locations": [{key: int(place.get(key, "")) for key in ("offset", "length")} for place in one.findall("location")],
+            }
+            for one in element.findall("annotation")
+        ]
+
+    def part(element: ElementTree.Element) -> dict[str, Any]:
+        return {"offset": element.findtext("offset"), "text": element.findtext("text"), "annotations": annotations(element)}
+
+    passages = [
+        {**part(passage), "sentences": [part(sentence) for sentence in passage.findall("sentence")]}
+        for passage in document.findall("passage")
     ]
-    passage: dict[str, Any] = {"offset": 0, "infons": {}, "text": note.text, "sentences": [], "annotations": annotations}
-    document = {"id": note.id, "infons": _origin(note), "passages": [passage | {"relations": []}], "relations": []}
-    collection = {"source": "clinspan", "date": "", "key": "", "infons": _ABOUT, "documents": [document]}
-    return (json.dumps(collection, ensure_ascii=False, indent=1) + "\n").encode()
+    relations = list(document.iter("relation"))
+    return {"id": document.findtext("id"), "passages": passages, "annotations": annotations(document), "relations": relations}
 
 
-def bioc_xml(note: Annotated) -> bytes:
-    """The note in BioC's XML form. A mention with a character that XML cannot hold has several locations."""
-    parts = [(found.start(), found.end()) for found in _LEGAL.finditer(note.text)] or [(0, 0)]
-    passages = []
-    done, begins = 0, [mention.start for mention in note.mentions]
-    for start, end in parts:
-        here = bisect_left(begins, end) if end < parts[-1][1] else len(begins)
-        marks = "".join(_annotation(n + 1, note.mentions[n], note.text) for n in range(done, here))
-        done = here
-        passages.append(f"<passage><offset>{start}</offset><text>{_escaped(note.text[start:end])}</text>{marks}</passage>\n")
-    about, origin = _xml_infons(_ABOUT), _xml_infons(_origin(note))
-    head = f"<collection><source>clinspan</source><date></date><key></key>{about}\n"
-    document = f"<document><id>{_escaped(_shown(note.id))}</id>{origin}\n{''.join(passages)}</document></collection>\n"
-    return (_HEAD + head + document).encode()
+def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -> tuple[Document, Counter[str]]:
+    text, found = "", list(_placed(record, 0))
+    acts = Counter(relations=len(record.get("relations") or ()))
+    for passage in record["passages"]:
+        acts["relations"] += len(passage.get("relations") or ())
+        for part in [passage] if passage.get("text") else passage.get("sentences") or ():
+            offset, words = int(part["offset"]), part.get("text") or ""
+            if offset > len(text):
+                text += "\n" + " " * (offset - len(text) - 1)
+            shift = len(text) - offset  # of passages that overlap, or are counted in other units
+            text += words
+            found += _placed(part, shift)
+        if passage.get("text"):
+            for sentence in passage.get("sentences") or ():
+                found += _placed(sentence, shift)
+    reading = fit(text, found)
+    for entity in reading.entities:
+        if entity.end > len(reading.text):
+            raise ValueError(f"an annotation ends at {entity.end}, past the end of the text")
+    document, done = build_document(str(record["id"]), reading.text, reading.entities, cutting=cutting, policies=policies)
+    return document, +(acts + reading.acts + done)
 
 
-def _origin(note: Annotated) -> dict[str, str]:
-    return {"model": note.model, "program": note.program}
-
-
-def _infons(mention: Mention) -> dict[str, str]:
-    sure = {} if mention.confidence is None else {"confidence": str(mention.confidence)}
-    return {"type": mention.label, **sure}
-
-
-def _xml_infons(infons: dict[str, str]) -> str:
-    return "".join(f"<infon key={quoteattr(key)}>{_escaped(_shown(value))}</infon>" for key, value in infons.items())
-
-
-def _annotation(number: int, mention: Mention, text: str) -> str:
-    pieces = list(_pieces(mention, text))
-    spans = [(start, len(piece)) for start, piece in pieces] or [(mention.start, mention.end - mention.start)]
-    places = "".join(f'<location offset="{start}" length="{length}"/>' for start, length in spans)
-    words = _escaped("".join(piece for _, piece in pieces))
-    return f'<annotation id="T{number}">{_xml_infons(_infons(mention))}{places}<text>{words}</text></annotation>'
-
-
-def _pieces(mention: Mention, text: str) -> Iterator[tuple[int, str]]:
-    for found in _LEGAL.finditer(text, mention.start, mention.end):
-        yield found.start(), found.group()
-
-
-def _escaped(text: str) -> str:
-    """XML's own characters escaped, and carriage returns, which a reader would otherwise make line feeds."""
-    return escape(text, {"\r": "&#13;"})
-
-
-def _shown(name: str) -> str:
-    return _ILLEGAL.sub("\ufffd", name)
+def _placed(part: Mapping[str, Any], shift: int) -> Iterator[Placed]:
+    for annotation in part.get("annotations") or ():
+        infons = annotation.get("infons") or {}
+        label = next((infons[key] for key in _TYPES if infons.get(key)), None)
+        if label is None:
+            raise ValueError("an annotation has no infon type")
+        check_tag(f"B-{label}")
+        fragments = [(int(place["offset"]) + shift, int(place["length"])) for place in annotation["locations"]]
+        if not fragments or any(length < 1 or start < 0 for start, length in fragments):
+            raise ValueError("an annotation has no location, or an empty one")
+        pieces = tuple((start, start + length) for start, length in fragments)
+        yield Placed(Entity(str(label), pieces), annotation.get("text"))

@@ -4,46 +4,51 @@ r"""Brat standoff: a `.txt` with the text and a `.ann` with the annotations, off
     R1	Produces Arg1:T2 Arg2:T1
     #1	AnnotatorNotes T1	checked
 
-Format: https://brat.nlplab.org/standoff.html. Relations are checked for their form and not kept.
+Format: https://brat.nlplab.org/standoff.html. Relations, events, attributes, notes and comments are counted and not kept. The
+two files of the BioNLP shared tasks, `.a1` and `.a2`, are read where there is no `.ann`; event triggers of `.a2` are no mentions.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpora.bio import Policies, tag_spans
 from corpora.build import build_corpus, build_document, Cutting
 from corpora.errors import InputError, read_text
-from corpora.json_text import is_text, mended
-from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
+from corpora.file_names import file_name
+from corpora.offsets import fit, joined, Placed
+from corpora.splits import files_below, kind, split_folders
+from corpora.types import Corpus, Document, Entity, Label, Sentence
 
 _SPAN = re.compile(r"(\S+) ([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*)")
-_RELATION = re.compile(r"R\S*\t\S+ [^\s:]+:[TE]\S+ [^\s:]+:[TE]\S+\s*")
-_OTHER = frozenset("REAMN*#")
+_OWN_LINE = re.compile(r"(?:[TREAMN]\S*|#\S*|\*)\t")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_REMEDY = "A mention reads 'T1<TAB>Type start end<TAB>text', or 'start end;start end' where it is in pieces."
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One `T` line: where it stands in its file, the entity, and the text that the file says it covers."""
+    """One `T` line: where it stands in its file, its id, the entity, and the text that the file says it covers."""
 
     line: int
+    id: str
     entity: Entity
     mention: str
 
 
 def parse_annotations(text: str, path: Path) -> tuple[list[Annotation], Counter[str]]:
-    """Read the lines of an `.ann` file.
+    """Read the lines of an `.ann` file. A mention's text or a note may go on in the next line, as some tools write them.
 
     Args:
         text: The file's content.
         path: Its path, for messages.
 
     Returns:
-        The `T` lines in file order, and counts of what was passed over (`relations`, `other_lines`,
+        The `T` lines in file order, and counts of what was passed over (`relations`, `comment_lines`, `other_lines`,
         `dangling_relations`: relations to mentions that the file lacks).
 
     Raises:
@@ -51,110 +56,140 @@ def parse_annotations(text: str, path: Path) -> tuple[list[Annotation], Counter[
     """
     annotations: list[Annotation] = []
     acts: Counter[str] = Counter()
-    names: set[str] = set()
     ends: list[list[str]] = []
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+    before = ""
+    for number, line in enumerate(_LINE_END.split(text.removeprefix("\ufeff")), 1):
         if not line.strip():
             continue
-        if line[0] == "T":
-            name, annotation = _parse_mention(line, number, path)
-            names.add(name)
-            annotations.append(annotation)
-        elif line[0] not in _OTHER or "\t" not in line:
-            remedy = "Give brat standoff lines such as 'T1<TAB>Sign 0 5<TAB>fever'."
-            raise InputError("is not a brat annotation", path=path, line=number, remedy=remedy)
-        elif line[0] == "R":
-            if not _RELATION.fullmatch(line):
-                remedy = "A relation reads 'R1<TAB>Type Arg1:T1 Arg2:T2'."
-                raise InputError("malformed R line", path=path, line=number, remedy=remedy)
-            ends.append(re.findall(r":(T\S+)", line))
+        if not _OWN_LINE.match(line):
+            if line.startswith("#"):
+                acts["comment_lines"] += 1
+            elif before == "T" and _goes_on(annotations[-1], line):
+                last = annotations.pop()
+                annotations.append(Annotation(last.line, last.id, last.entity, f"{last.mention}\n{line}"))
+            elif line.startswith("T"):
+                raise InputError("malformed T line", path=path, line=number, remedy=_REMEDY)
+            elif before != "#":
+                remedy = "Give brat standoff lines such as 'T1<TAB>Sign 0 5<TAB>fever'."
+                raise InputError("is not a brat annotation", path=path, line=number, remedy=remedy)
+            continue
+        before = line[0]
+        if before == "T":
+            annotations.append(_parse_mention(line, number, path))
+        elif before == "R":
+            ends.append(re.findall(r"(?::|\s)(T\d+)(?!\S)", line.partition("\t")[2]))
             acts["relations"] += 1
         else:
             acts["other_lines"] += 1
+    names = {annotation.id for annotation in annotations}
     if dangling := sum(not names.issuperset(pair) for pair in ends):
         acts["dangling_relations"] = dangling
     return annotations, acts
 
 
-def _parse_mention(line: str, number: int, path: Path) -> tuple[str, Annotation]:
-    remedy = "A mention reads 'T1<TAB>Type start end<TAB>text', or 'start end;start end' where it is in pieces."
+def _goes_on(annotation: Annotation, line: str) -> bool:
+    """Whether a line belongs to the text of the mention before it, which is not whole without it."""
+    length = sum(end - start for start, end in annotation.entity.fragments) + len(annotation.entity.fragments)
+    return len(annotation.mention) + len(line) <= length
+
+
+def _parse_mention(line: str, number: int, path: Path) -> Annotation:
     fields = line.split("\t", 2)
     match = _SPAN.fullmatch(fields[1].strip()) if len(fields) == 3 else None
     if match is None or not fields[0][1:].strip():
-        raise InputError("malformed T line", path=path, line=number, remedy=remedy)
+        raise InputError("malformed T line", path=path, line=number, remedy=_REMEDY)
     fragments = []
     for piece in match[2].split(";"):
         start, end = map(int, piece.split(" "))
         if start >= end:
-            raise InputError(f"malformed T line: the span {start} {end} is empty", path=path, line=number, remedy=remedy)
+            wrong = "is empty" if start == end else "ends before it begins"
+            raise InputError(f"malformed T line: the span {start} {end} {wrong}", path=path, line=number, remedy=_REMEDY)
         fragments.append((start, end))
-    return fields[0].strip(), Annotation(number, Entity(match[1], tuple(fragments)), fields[2])
+    return Annotation(number, fields[0].strip(), Entity(match[1], tuple(fragments)), fields[2])
 
 
-def load_pair(text_path: Path) -> tuple[str, list[Annotation], Counter[str]]:
-    """The text and annotations of one document; a `.txt` without `.ann` has none.
+def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -> tuple[str, list[Annotation], Counter[str]]:
+    """The text and annotations of one document; a `.txt` without annotations has none.
 
-    Offsets are checked against the text, and each mention against the text at its offsets. A file whose
-    offsets were counted without its byte order mark, or with one character a line end, is read that way
-    if that fits more mentions (counted as `text_normalised`).
+    Offsets are checked against the text, and each mention against the text at its offsets; `corpora.offsets` has what is done
+    where they do not fit.
+
+    Args:
+        text_path: The text.
+        annotation_paths: Its annotations; None: the `.ann` beside it.
 
     Raises:
         InputError: A span goes past the end of the text, or a line is malformed.
     """
     raw = read_text(text_path)
-    ann_path = text_path.with_suffix(".ann")
-    if not ann_path.exists():
+    if annotation_paths is None:
+        beside = text_path.with_suffix(".ann")
+        annotation_paths = [beside] if beside.exists() else []
+    if not annotation_paths:
         return raw, [], Counter(documents_without_ann=1)
-    annotations, acts = parse_annotations(read_text(ann_path), ann_path)
-    readings = dict.fromkeys(
-        (raw, raw.removeprefix("\ufeff"), raw.replace("\r\n", "\n"), raw.removeprefix("\ufeff").replace("\r\n", "\n"))
-    )
-    text = min(readings, key=lambda reading: _mismatches(reading, annotations))
-    if text != raw:
-        acts["text_normalised"] += 1
-    for annotation in annotations:
-        if annotation.entity.end > len(text):
-            remedy = "The .ann belongs to another version of the .txt: give the two that belong together."
-            problem = f"the span ends at {annotation.entity.end}, past the end of the text ({len(text)} characters)"
-            raise InputError(problem, path=ann_path, line=annotation.line, remedy=remedy)
-    if wrong := _mismatches(text, annotations):
-        acts["mention_differs_from_text"] += wrong
-    return text, annotations, acts
+    annotations: list[Annotation] = []
+    files: list[Path] = []
+    acts: Counter[str] = Counter()
+    for path in annotation_paths:
+        content = read_text(path)
+        found, more = parse_annotations(content, path)
+        if path.suffix.lower() == ".a2":
+            triggers = set(re.findall(r"(?m)^E\S*\t[^\s:]+:(T\S+)", content))
+            more["event_triggers"] += sum(annotation.id in triggers for annotation in found)
+            found = [annotation for annotation in found if annotation.id not in triggers]
+        annotations += found
+        files += [path] * len(found)
+        acts += more
+    reading = fit(raw, [Placed(annotation.entity, annotation.mention) for annotation in annotations])
+    placed = []
+    for annotation, entity, path in zip(annotations, reading.entities, files, strict=True):
+        if entity.end > len(reading.text):
+            remedy = "The annotations belong to another version of the text: give the two that belong together."
+            problem = f"the span ends at {entity.end}, past the end of the text ({len(reading.text)} characters)"
+            raise InputError(problem, path=path, line=annotation.line, remedy=remedy)
+        placed.append(Annotation(annotation.line, annotation.id, entity, annotation.mention))
+    return reading.text, placed, +(acts + reading.acts)
 
 
-def _mismatches(text: str, annotations: Sequence[Annotation]) -> int:
-    def covered(entity: Entity) -> str:
-        return " ".join(text[start:end] for start, end in entity.fragments)
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The files of one document: its id, which is its path below the folder without the suffix, its text, its annotations."""
 
-    return sum(covered(a.entity).split() != a.mention.split() for a in annotations)
+    id: str
+    text: Path
+    annotations: tuple[Path, ...]
 
 
-def text_files(folder: Path) -> list[Path]:
-    """The `.txt` files of a folder in alphabetic order.
+def text_files(folder: Path) -> tuple[list[Pair], Counter[str]]:
+    """The documents of a folder and its sub-folders in alphabetic order, and what is passed over, by suffix.
 
     Raises:
-        InputError: The folder is missing, holds no `.txt`, or holds an `.ann` without its `.txt`.
+        InputError: The folder is missing, holds no `.txt`, or holds annotations without their text.
     """
+    remedy = "Set corpus.path to a folder of .txt and .ann files."
     if not folder.is_dir():
-        raise InputError("there is no such folder", path=folder, remedy="Set corpus.path to a folder of .txt and .ann files.")
-    files = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
-    if strange := [path for path in files if not is_text(path.name)]:
-        raise InputError("has a name that is not UTF-8", path=mended(str(strange[0])), remedy="Rename the file.")
-    for ann in sorted(folder.glob("*.ann")):
-        if not ann.name.startswith(".") and not ann.with_suffix(".txt").exists():
-            remedy = f"Put {ann.stem}.txt beside it: annotations without their text cannot be read."
-            raise InputError("has no .txt", path=ann, remedy=remedy)
-    if not files:
-        raise InputError("holds no .txt file", path=folder, remedy="Set corpus.path to a folder of .txt and .ann files.")
-    return files
-
-
-def split_folders(path: Path) -> dict[str, Path]:
-    """`train`, `dev` and `test` under a folder, as far as they exist; without any, the folder itself is `test`."""
-    if not path.is_dir():
-        raise InputError("there is no such folder", path=path, remedy="Set corpus.path to the corpus' folder.")
-    found = {split: path / split for split in SPLITS if (path / split).is_dir()}
-    return found or {"test": path}
+        raise InputError("there is no such folder", path=folder, remedy=remedy)
+    files, passed_over = files_below(folder)
+    companions: dict[tuple[str, str], Path] = {(str(file.with_suffix("")), kind(file)): file for file in files}
+    pairs, used = [], set()
+    for file in files:
+        if kind(file) == ".txt":
+            stem = str(file.with_suffix(""))
+            ann = companions.get((stem, ".ann"))
+            beside = [ann] if ann else [companions[stem, suffix] for suffix in (".a1", ".a2") if (stem, suffix) in companions]
+            pairs.append(Pair(file.relative_to(folder).with_suffix("").as_posix(), file, tuple(beside)))
+            used.update([file, *beside])
+    for file in files:
+        if file in used:
+            continue
+        if kind(file) in (".ann", ".a1") and (str(file.with_suffix("")), ".txt") not in companions:
+            remedy = f"Put {file.stem}.txt beside it: annotations without their text cannot be read."
+            raise InputError("has no .txt", path=file, remedy=remedy)
+        if kind(file) != ".conf":  # brat's own
+            passed_over[kind(file)] += 1
+    if not pairs:
+        raise InputError("holds no .txt file", path=folder, remedy=remedy)
+    return pairs, passed_over
 
 
 def load_brat(
@@ -167,18 +202,34 @@ def load_brat(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read a brat folder with the splits as sub-folders, or a flat one as `test`."""
+    """Read a brat folder with the splits as sub-folders, or one without, which is `test`."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, folder in split_folders(path).items():
+    folders = split_folders(path)
+    passed_over = folders.passed_over
+    for split, folder in folders.places.items():
         splits[split], conversion[split] = [], Counter()
-        for file in text_files(folder):
-            text, annotations, acts = load_pair(file)
-            entities = [annotation.entity for annotation in annotations]
-            document, more = build_document(file.stem, text, entities, cutting=cutting, policies=policies)
+        pairs, more = text_files(folder)
+        passed_over += more
+        for pair in pairs:
+            text, annotations, acts = load_pair(pair.text, pair.annotations)
+            entities, whole = whole_mentions(text, [annotation.entity for annotation in annotations])
+            document, done = build_document(pair.id, text, entities, cutting=cutting, policies=policies)
             splits[split].append(document)
-            conversion[split] += acts + more
-    return build_corpus(name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion)
+            conversion[split] += acts + whole + done
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
+    )
+
+
+def whole_mentions(text: str, entities: Iterable[Entity]) -> tuple[list[Entity], Counter[str]]:
+    """Mentions that only a line's end or other white space breaks as one piece, counted as `line_broken_joined`."""
+    acts: Counter[str] = Counter()
+    result = []
+    for entity in entities:
+        result.append(entity if entity.continuous else joined(text, entity))
+        acts["line_broken_joined"] += len(result[-1].fragments) < len(entity.fragments)
+    return result, +acts
 
 
 def write_brat(corpus: Corpus, folder: Path) -> None:
@@ -190,7 +241,8 @@ def write_brat(corpus: Corpus, folder: Path) -> None:
     for split, documents in corpus.splits.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
         for document in documents:
-            stem = folder / split / file_stem(document.id)
+            stem = folder / split / file_name(document.id)
+            stem.parent.mkdir(parents=True, exist_ok=True)
             stem.with_name(stem.name + ".txt").write_bytes(document.text.encode())
             spans = [span for sentence in document.sentences for span in character_spans(sentence)]
             stem.with_name(stem.name + ".ann").write_bytes(annotation_lines(document.text, spans).encode())
@@ -218,14 +270,3 @@ def brat_type(label: str) -> str:
     'Rare_Disease'
     """
     return re.sub(r"\s", "_", label)
-
-
-def file_stem(name: str) -> str:
-    """A document id as a file name.
-
-    Raises:
-        InputError: The id holds a path separator or begins with a full stop.
-    """
-    if not name or name.startswith(".") or re.search(r"[/\\\0]", name):
-        raise InputError(f"document id {name!r} cannot be a file name", remedy="Rename the document.")
-    return name

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from corpora.bio import Policies, tag_sentences, tag_spans
 from corpora.errors import InputError
+from corpora.labels import check_labels, flat_definitions
 from corpora.tokens import SPLITTERS, TOKENIZERS
 from corpora.types import Corpus, Document, Entity, Label, Sentence, Token
 
@@ -79,12 +80,13 @@ def build_corpus(
     definitions: Mapping[str, str] | None = None,
     phi: bool = True,
     conversion: Mapping[str, Counter[str]] | None = None,
+    passed_over: Mapping[str, int] | None = None,
 ) -> Corpus:
     """A corpus whose labels are those given or, if none are, those of its tags in alphabetic order.
 
     Raises:
         InputError: A tag has a label that is not among those given, a definition names a label that the
-            corpus lacks, or one document id stands twice in a split.
+            corpus lacks, two labels differ in case or separators alone, or one document id stands twice in a split.
     """
     found = sorted({label for documents in splits.values() for label in _labels(documents)})
     if labels:
@@ -92,24 +94,20 @@ def build_corpus(
         if extra := [label for label in found if label not in known]:
             remedy = f"Add it to corpus.labels (now: {', '.join(known)}) or mend the data."
             raise InputError(f"corpus {name} has tags of the label {extra[0]}, which corpus.labels lacks", remedy=remedy)
-    texts = definitions or {}
+    texts = flat_definitions(definitions)
     chosen = tuple(labels) or tuple(Label(label, texts.get(label, "")) for label in found)
     if strange := [key for key in texts if key not in [label.name for label in chosen]]:
         remedy = f"The labels are {', '.join(label.name for label in chosen)}."
         raise InputError(f"corpus.definitions defines {strange[0]}, which is no label of {name}", remedy=remedy)
+    check_labels([label.name for label in chosen], name)
     for split, documents in splits.items():
         twice = [key for key, n in Counter(document.id for document in documents).items() if n > 1]
         if twice:
             raise InputError(f"document {twice[0]} stands twice in {split} of {name}", remedy="Give each its own id.")
-    return Corpus(name, {s: tuple(d) for s, d in splits.items()}, chosen, phi, dict(conversion or {}))
+    return Corpus(name, {s: tuple(d) for s, d in splits.items()}, chosen, phi, dict(conversion or {}), dict(passed_over or {}))
 
 
 def _labels(documents: Iterable[Document]) -> Iterable[str]:
     for document in documents:
         for sentence in document.sentences:
             yield from (label for _, _, label in tag_spans(sentence.tags))
-
-
-def label_list(names: Sequence[str] | None, definitions: Mapping[str, str] | None) -> tuple[Label, ...]:
-    """Labels from config: names in their order with their definitions; none named gives none."""
-    return tuple(Label(name, (definitions or {}).get(name, "")) for name in names or ())

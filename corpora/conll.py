@@ -1,84 +1,163 @@
-r"""CoNLL columns: one token a line, its tag in the last column, an empty line between sentences.
+r"""CoNLL columns: one token a line, its tag in one column, an empty line between sentences.
 
     Ataxia	B-Disease
     is	O
 
-Columns are divided by tabs or, in a line without tabs, by spaces. A line `-DOCSTART-` begins a document;
-without any, each sentence is taken as a document of its own, because nothing says which belong together.
+Columns are divided by tabs or, in a line without tabs, by spaces. The tag stands in the last column that holds nothing but tags: in
+CoNLL-U, where a number comes first, others follow it. Tags are IOB1, IOB2, IO, IOBES, BILOU or BMES, or bare `B` and `I`. A line
+`-DOCSTART-` or `###MEDLINE:123` begins a document; without any, each sentence is taken as a document of its own, because nothing says
+which belong together. Comment lines (`# id = 1`) are counted and passed over.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from corpora.bio import check_tag, tag_spans
 from corpora.build import assemble, build_corpus, lay_out
 from corpora.errors import InputError, read_text
-from corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS
+from corpora.splits import split_files
+from corpora.types import Corpus, Document, Entity, Label, Sentence
 
 Row = tuple[str, str, int]
-_DEFAULTS = {"train": ("train",), "dev": ("devel", "dev", "valid", "validation"), "test": ("test",)}
 _DOCUMENT = "-DOCSTART-"
-_SUFFIXES = (".tsv", ".conll", ".txt", ".bio", ".iob")
+_MARKER = re.compile(r"###\S.*")
+_UNFIT = re.compile("[ \t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_TAG = re.compile(r"O|[BIESLUM](?:-.+)?")
+_NUMBER = re.compile(r"[0-9]+(?:[-.][0-9]+)?")
+SUFFIXES = (".tsv", ".conll", ".conllu", ".txt", ".bio", ".iob", ".iob2", ".iobes", ".bioes", ".bilou", ".bmes", ".ner")
+SCHEMES = ("auto", "IOB1", "IOB2", "IOBES", "BILOU")
+_BARE = "Entity"
+_TO_IOB2 = {"E": "I", "S": "B", "L": "I", "U": "B", "M": "I"}
+_REMEDY = "A line holds a token and, in the last column, its tag, divided by a tab or spaces."
 
 
-def find_files(path: Path, named: dict[str, str | None]) -> dict[str, Path]:
-    """Which file holds which split: as named, else by the usual names (`train.tsv`, `devel.tsv`, `test.tsv`, ...)."""
-    if path.is_file():
-        return {"test": path}
-    if not path.is_dir():
-        raise InputError("there is no such file or folder", path=path, remedy="Set corpus.path.")
-    found: dict[str, Path] = {}
-    for split in SPLITS:
-        if name := named.get(split):
-            found[split] = path / name
-            continue
-        usual = [path / (stem + suffix) for stem in _DEFAULTS[split] for suffix in _SUFFIXES]
-        if hit := next((file for file in usual if file.is_file()), None):
-            found[split] = hit
-    if not found:
-        remedy = "Name the files: corpus.train=..., corpus.dev=..., corpus.test=..."
-        raise InputError("holds no train, dev or test file", path=path, remedy=remedy)
-    return found
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a file of columns holds.
+
+    Attributes:
+        documents: Documents of sentences of `(token, tag, line)`.
+        marked: Whether the file marks its documents.
+        acts: Counts of what was passed over.
+    """
+
+    documents: list[list[list[Row]]]
+    marked: bool
+    acts: Counter[str]
 
 
-def parse_rows(path: Path) -> tuple[list[list[list[Row]]], bool]:
-    """Documents of sentences of `(token, tag, line)`, and whether the file marks its documents."""
-    documents: list[list[list[Row]]] = [[]]
-    sentence: list[Row] = []
-    marked = False
+def parse_rows(path: Path) -> Table:
+    """Read a file of columns.
+
+    Raises:
+        InputError: A line without a token or without a tag.
+    """
     text = read_text(path).removeprefix("\ufeff")
     if not text.strip():
         raise InputError("is empty", path=path, remedy="Give a file with a token and a tag a line.")
-    for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], 1):
-        if line.strip() and not line.startswith(_DOCUMENT):
-            sentence.append(_parse_row(line, number, path))
+    documents, marked, acts = parse_columns(text)
+    full = [document for document in documents if document]
+    if not full:
+        raise InputError("has no token", path=path, remedy="Give a file with a token and a tag a line.")
+    for columns, line in (row for document in full for sentence in document for row in sentence):
+        if len(columns) < 2 or not columns[0]:
+            raise InputError("has no token or no tag", path=path, line=line, remedy=_REMEDY)
+    word, tag = _columns([columns for document in full for sentence in document for columns, _ in sentence])
+    rows = [[[_row(columns, word, tag, line, path) for columns, line in sentence] for sentence in document] for document in full]
+    return Table(rows, marked, acts)
+
+
+def parse_columns(text: str) -> tuple[list[list[list[tuple[list[str], int]]]], bool, Counter[str]]:
+    """Documents of sentences of `(columns, line)`, whether documents are marked, and counts of what was passed over.
+
+    A token of white space alone is a token where tabs divide the columns.
+    """
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    plain = [line for line in lines if line.strip() and not line.startswith(("#", _DOCUMENT))]
+    widths, tabs = {len(_divided(line)) for line in plain}, any("\t" in line for line in plain)
+    documents: list[list[list[tuple[list[str], int]]]] = [[]]
+    sentence: list[tuple[list[str], int]] = []
+    acts: Counter[str] = Counter()
+    marked = False
+    for number, line in enumerate([*lines, ""], 1):
+        begins = line.startswith(_DOCUMENT) or (_MARKER.fullmatch(line) is not None and len(_divided(line)) not in widths)
+        if line.startswith("#") and not begins and _is_comment(line, widths, tabs):
+            acts["comment_lines"] += 1
+            continue
+        if line.strip() and not begins:
+            columns = _divided(line)
+            if len(columns) > 2 and _NUMBER.fullmatch(columns[0]) and not columns[0].isdigit():
+                acts["word_ranges"] += 1  # of CoNLL-U: the words themselves follow
+                continue
+            sentence.append((columns, number))
             continue
         if sentence:
             documents[-1].append(sentence)
             sentence = []
-        if line.startswith(_DOCUMENT):
+        if begins:
             marked = True
             documents.append([])
-    full = [document for document in documents if document]
-    if not full:
-        raise InputError("has no token", path=path, remedy="Give a file with a token and a tag a line.")
-    return full, marked
+    return documents, marked, acts
 
 
-def _parse_row(line: str, number: int, path: Path) -> Row:
-    columns = line.rstrip().split("\t") if "\t" in line else [c for c in line.strip().split(" ") if c]
-    remedy = "A line holds a token and, in the last column, its tag, divided by a tab or spaces."
-    if len(columns) < 2 or not columns[0].strip():
-        raise InputError("has no token or no tag", path=path, line=number, remedy=remedy)
-    token, tag = columns[0].strip(), columns[-1].strip()
-    try:
-        check_tag(tag)
-    except ValueError as error:
-        raise InputError(str(error), path=path, line=number, remedy="Tags are O, B-label or I-label.") from None
-    return token, tag, number
+def _divided(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else [column for column in line.strip().split(" ") if column]
+
+
+def _is_comment(line: str, widths: set[int], tabs: bool) -> bool:
+    """Whether a line that begins with `#` is no token: it is divided otherwise than the rest, or has no tag in its last column."""
+    columns = _divided(line)
+    if len(columns) == 1:
+        return line.strip() != "#" or 1 not in widths
+    if tabs != ("\t" in line) or len(columns) not in widths:
+        return True
+    return not tabs and not _is_tag(columns[-1])
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Which column is the token, and which, counted from the end, the tag."""
+    narrowest = min(map(len, rows))
+    numbered = narrowest > 2 and all(row[0].isdigit() for row in rows) and rows[0][0] in ("0", "1")
+    for tag in range(-1, -narrowest + int(numbered), -1):
+        if all(_is_tag(row[tag].strip()) for row in rows):
+            return int(numbered), tag
+    return int(numbered), -1
+
+
+def _is_tag(text: str) -> bool:
+    return _TAG.fullmatch(text) is not None
+
+
+def words_of(text: str) -> tuple[list[list[list[str]]], Counter[str]]:
+    """Documents of sentences of tokens of a file of columns, with or without tags, and counts of what was passed over."""
+    documents, _, acts = parse_columns(text)
+    rows = [columns for document in documents for sentence in document for columns, _ in sentence]
+    word = _columns(rows)[0] if rows else 0
+    words = [[[_word(columns[word]) for columns, _ in sentence] for sentence in document] for document in documents if document]
+    return words, acts
+
+
+def _word(column: str) -> str:
+    """A token; one of blanks alone is one blank."""
+    return column.strip(" ") or " "
+
+
+def _row(columns: Sequence[str], word: int, tag: int, line: int, path: Path) -> Row:
+    found = columns[tag].strip()
+    if not _is_tag(found):
+        remedy = "Tags are O, B-label or I-label; IOBES and BILOU have E-, S-, L- and U- too."
+        raise InputError(f"{found[:40]!r} is not a BIO tag", path=path, line=line, remedy=remedy)
+    if len(found) > 1:
+        try:
+            check_tag("B" + found[1:])
+        except ValueError as error:
+            raise InputError(str(error), path=path, line=line, remedy="Rename the label.") from None
+    return _word(columns[word]), found, line
 
 
 def is_iob1(sentences: Sequence[Sequence[str]]) -> bool:
@@ -105,6 +184,28 @@ def iob1_to_iob2(tags: Sequence[str]) -> list[str]:
     return [f"B-{tag[2:]}" if tag[0] == "I" and before[2:] != tag[2:] else tag for before, tag in pairs]
 
 
+def to_iob2(sentences: Sequence[Sequence[str]], *, scheme: str, bare: str) -> tuple[list[list[str]], Counter[str]]:
+    """Tags of a whole file as IOB2, and counts of what that took.
+
+    Args:
+        sentences: Tags by sentence, in any scheme.
+        scheme: One of `SCHEMES`; under `IOB2` and `auto` an `I-` that opens a span is kept and counted.
+        bare: The label of tags without one.
+    """
+    acts: Counter[str] = Counter()
+    prefixes = {tag[0] for tags in sentences for tag in tags}
+    acts["bare_tags"] = sum(len(tag) == 1 and tag != "O" for tags in sentences for tag in tags)
+    rows = [[f"{tag}-{bare}" if len(tag) == 1 and tag != "O" else tag for tag in tags] for tags in sentences]
+    if prefixes & set(_TO_IOB2) or scheme in ("IOBES", "BILOU"):
+        acts["bilou_files" if prefixes & {"L", "U"} or scheme == "BILOU" else "iobes_files"] += 1
+        rows = [[_TO_IOB2.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in rows]
+    elif scheme == "IOB1" or (scheme == "auto" and is_iob1(rows)):
+        acts["iob1_files"] += 1
+        return [iob1_to_iob2(tags) for tags in rows], +acts
+    acts["orphan_i_kept"] += sum(map(_orphans, rows))
+    return rows, +acts
+
+
 def load_conll(
     path: Path,
     *,
@@ -115,37 +216,45 @@ def load_conll(
     definitions: dict[str, str],
     phi: bool,
 ) -> Corpus:
-    """Read token/tag files. `scheme` is `IOB1`, `IOB2` or `auto`; under IOB2 an `I-` that opens a span is kept and counted."""
-    if scheme not in ("auto", "IOB1", "IOB2"):
-        raise InputError(f"corpus.scheme={scheme} is not known", remedy="Use auto, IOB1 or IOB2.")
+    """Read files of columns. Tags without a label get the one label that is given, or `Entity`."""
+    if scheme not in SCHEMES:
+        raise InputError(f"corpus.scheme={scheme} is not known", remedy=f"Use one of {', '.join(SCHEMES)}.")
+    found = split_files(path, SUFFIXES, files)
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, file in find_files(path, files).items():
-        groups, marked = parse_rows(file)
-        if not marked:
-            groups = [[sentence] for group in groups for sentence in group]
-        tags = [[row[1] for row in sentence] for group in groups for sentence in group]
-        iob1 = scheme == "IOB1" or (scheme == "auto" and is_iob1(tags))
-        acts = Counter(iob1_files=int(iob1), sentences_as_documents=0 if marked else len(groups))
-        acts["orphan_i_kept"] = 0 if iob1 else sum(_orphans(row) for row in tags)
-        splits[split] = [_document(f"{file.stem}-{n}", group, iob1) for n, group in enumerate(groups)]
-        conversion[split] = +acts
-    return build_corpus(name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion)
+    for split, file in found.places.items():
+        table = parse_rows(file)
+        groups = table.documents if table.marked else [[sentence] for group in table.documents for sentence in group]
+        tags = [[tag for _, tag, _ in sentence] for group in groups for sentence in group]
+        _check_prefixes(tags, scheme, file)
+        rows, acts = to_iob2(tags, scheme=scheme, bare=labels[0].name if len(labels) == 1 else _BARE)
+        acts["sentences_as_documents"] = 0 if table.marked else len(groups)
+        remaining = iter(rows)
+        splits[split] = [_document(f"{file.stem}-{n}", group, [next(remaining) for _ in group]) for n, group in enumerate(groups)]
+        conversion[split] = +(acts + table.acts)
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=found.passed_over
+    )
+
+
+def _check_prefixes(sentences: Sequence[Sequence[str]], scheme: str, path: Path) -> None:
+    allowed = {"IOB1": "BIO", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU"}.get(scheme)
+    strange = sorted({tag for tags in sentences for tag in tags if allowed and tag[0] not in allowed})
+    if strange:
+        raise InputError(f"has the tag {strange[0]}, which {scheme} has not", path=path, remedy="Set corpus.scheme=auto.")
 
 
 def _orphans(tags: Sequence[str]) -> int:
     return sum(tag[0] == "I" and before[2:] != tag[2:] for before, tag in zip(["O", *tags], tags, strict=False))
 
 
-def _document(name: str, group: Sequence[Sequence[Row]], iob1: bool) -> Document:
+def _document(name: str, group: Sequence[Sequence[Row]], rows: Sequence[Sequence[str]]) -> Document:
     text, cut = lay_out([[word for word, _, _ in sentence] for sentence in group])
-    rows: list[list[str]] = []
-    entities: list[Entity] = []
-    for sentence, tokens in zip(group, cut, strict=True):
-        tags = [tag for _, tag, _ in sentence]
-        rows.append(iob1_to_iob2(tags) if iob1 else tags)
-        spans = tag_spans(rows[-1])
-        entities += [Entity(label, ((tokens[a].start, tokens[b - 1].end),)) for a, b, label in spans]
+    entities = [
+        Entity(label, ((tokens[first].start, tokens[last - 1].end),))
+        for tags, tokens in zip(rows, cut, strict=True)
+        for first, last, label in tag_spans(tags)
+    ]
     return assemble(name, text, entities, cut, rows)
 
 
@@ -173,5 +282,5 @@ def shown_word(word: str) -> str:
     >>> shown_word("a\\tb\\n"), shown_word(" "), shown_word("-DOCSTART-")
     ('a b', '_', '_DOCSTART-')
     """
-    shown = " ".join(word.split()) or "_"
+    shown = " ".join(_UNFIT.split(word)).strip(" ") or "_"
     return "_" + shown[1:] if shown.startswith(_DOCUMENT) else shown

@@ -1,24 +1,31 @@
-r"""Our JSON lines: one document a line, in `train.jsonl`, `dev.jsonl`, `test.jsonl`.
+r"""JSON lines: one document a line, in `train.jsonl`, `dev.jsonl`, `test.jsonl`.
 
     {"id": "d1", "text": "No fever.", "entities": [{"label": "Sign", "start": 3, "end": 8}],
      "sentences": [{"tokens": [[0, 2], [3, 8], [8, 9]], "tags": ["O", "B-Sign", "O"]}]}
 
-`sentences` may be missing: then the text is cut and tagged like a brat document. An entity in pieces has
-`"fragments": [[start, end], ...]` instead of `start` and `end`. For `label` it may say `type`, as `programs.annotate` does.
+`sentences` may be missing: then the text is cut and tagged like a brat document. What doccano, Prodigy and Label Studio export is
+read too; see `corpora.exports`. A file `.json` may hold all documents as one array, as Label Studio writes it.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from corpora.bio import check_tag, Policies
+from corpora.brat import whole_mentions
 from corpora.build import assemble, build_corpus, build_document, Cutting
 from corpora.errors import InputError, read_text
+from corpora.exports import annotations_of, document_of, not_accepted
 from corpora.json_text import is_text, parse_json
-from corpora.types import Corpus, Document, Entity, Label, SPLITS, Token
+from corpora.offsets import fit
+from corpora.splits import split_files
+from corpora.types import Corpus, Document, Label, Token
+
+SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def load_jsonl(
@@ -32,58 +39,104 @@ def load_jsonl(
     policies: Policies,
 ) -> Corpus:
     """Read a folder of `<split>.jsonl`, or one file as `test`."""
-    files = {"test": path} if path.is_file() else {s: path / f"{s}.jsonl" for s in SPLITS if (path / f"{s}.jsonl").is_file()}
-    if not files:
-        raise InputError("holds no train.jsonl, dev.jsonl or test.jsonl", path=path, remedy="Set corpus.path.")
+    files = split_files(path, SUFFIXES, {})
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, file in files.items():
+    for split, file in files.places.items():
         splits[split], conversion[split] = [], Counter()
         for number, record in load_records(file):
             try:
-                document, acts = _document(record, cutting, policies)
+                document, acts = _document(record, f"{file.stem}-{number}", cutting, policies)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                problem = f"no document as clinspan writes it ({type(error).__name__}: {error})"
-                remedy = "See the module corpora.jsonl for one line of the format."
+                problem = f"is no document that can be read ({_reason(error)})"
+                remedy = "The modules corpora.jsonl and corpora.exports show the forms that are known."
                 raise InputError(problem, path=file, line=number, remedy=remedy) from None
-            splits[split].append(document)
+            splits[split] += [document] if document else []
             conversion[split] += acts
-    return build_corpus(name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion)
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
 
 
 def load_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """`(line, object)` of each line of a JSON lines file; `InputError` at a line that is no JSON object."""
-    records = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = parse_json(line)
-        except ValueError as error:
-            problem = f"is not JSON ({getattr(error, 'msg', 'too deep, or a number too long')})"
-            raise InputError(problem, path=path, line=number, remedy="Mend or remove the line.") from None
-        if not isinstance(record, dict):
-            raise InputError("is not a JSON object", path=path, line=number, remedy="Mend or remove the line.")
-        records.append((number, record))
+    """`(line, object)` of each line of a JSON lines file; of a `.json` file with one array, `(place, object)` from 1.
+
+    Raises:
+        InputError: A line that is no JSON object, or a JSON lines file that holds one array.
+    """
+    text = read_text(path).removeprefix("\ufeff")
+    records: list[tuple[int, dict[str, Any]]] = []
+    if path.suffix.lower() == ".json":
+        records = [(number, _object(value, path, number)) for number, value in enumerate(_array(text, path), 1)]
+    else:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                records.append((number, _object(_parsed(line, path, number, text), path, number)))
     if not records:
         raise InputError("is empty", path=path, remedy="Give a file with one JSON object a line.")
     return records
 
 
-def _document(record: dict[str, Any], cutting: Cutting, policies: Policies) -> tuple[Document, Counter[str]]:
-    name, text = str(record["id"]), record["text"]
-    if not isinstance(text, str):
-        raise ValueError("the text is no text")
+def _array(text: str, path: Path) -> list[Any]:
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return [_parsed(line, path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return value if isinstance(value, list) else [value]
+
+
+def _parsed(line: str, path: Path, number: int, text: str) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError) and text.lstrip().startswith("["):
+            remedy = f"Write one object a line, or name the file {path.stem}.json."
+            raise InputError("is one JSON array; one object a line is wanted", path=path, line=number, remedy=remedy) from None
+        problem = f"is not JSON ({getattr(error, 'msg', 'too deep, or a number too long')})"
+        raise InputError(problem, path=path, line=number, remedy="Repair or remove the line.") from None
+
+
+def _object(value: Any, path: Path, number: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        remedy = "Repair or remove the line."
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            remedy = (
+                f"One object a line is wanted: write the array's objects on lines of their own, or name the file {path.stem}.json."
+            )
+        raise InputError("is not a JSON object", path=path, line=number, remedy=remedy)
+    return value
+
+
+def _document(record: dict[str, Any], usual: str, cutting: Cutting, policies: Policies) -> tuple[Document | None, Counter[str]]:
     if not is_text(json.dumps(record, ensure_ascii=False)):
         raise ValueError("it holds half of a surrogate pair, which no text has")
-    entities = [_entity(item, text) for item in record.get("entities", [])]
+    if not_accepted(record):
+        return None, Counter(answers_not_accepted=1)
+    name, text = document_of(record, usual)
+    found, acts = annotations_of(record)
+    reading = fit(text, found, characters_only="sentences" in record)
+    for entity in reading.entities:
+        for start, end in entity.fragments:
+            _check_span(start, end, reading.text)
+    entities, whole = whole_mentions(reading.text, reading.entities)
+    acts = acts + reading.acts + whole
     if "sentences" not in record:
-        return build_document(name, text, entities, cutting=cutting, policies=policies)
+        document, done = build_document(name, reading.text, entities, cutting=cutting, policies=policies)
+        return document, acts + done
+    cut, rows = _sentences(record["sentences"], text)
+    return assemble(name, text, reading.entities, cut, rows), acts
+
+
+def _sentences(sentences: Sequence[Any], text: str) -> tuple[list[list[Token]], list[list[str]]]:
     cut, rows = [], []
-    for sentence in record["sentences"]:
+    for sentence in sentences:
+        for start, end in sentence["tokens"]:
+            _check_span(start, end, text)
         tokens = [Token(text[start:end], start, end) for start, end in sentence["tokens"]]
-        for token in tokens:
-            _check_span(token.start, token.end, text)
         tags = [str(tag) for tag in sentence["tags"]]
         if len(tags) != len(tokens):
             raise ValueError(f"{len(tokens)} tokens but {len(tags)} tags")
@@ -91,24 +144,14 @@ def _document(record: dict[str, Any], cutting: Cutting, policies: Policies) -> t
             check_tag(tag)
         cut.append(tokens)
         rows.append(tags)
-    return assemble(name, text, entities, cut, rows), Counter()
-
-
-def _entity(item: dict[str, Any], text: str) -> Entity:
-    fragments = item.get("fragments") or [[item["start"], item["end"]]]
-    for start, end in fragments:
-        _check_span(start, end, text)
-    return Entity(_label(item["label"] if "label" in item else item["type"]), tuple((start, end) for start, end in fragments))
-
-
-def _label(name: Any) -> str:
-    check_tag(f"B-{name}")
-    return str(name)
+    return cut, rows
 
 
 def _check_span(start: int, end: int, text: str) -> None:
-    if type(start) is not int or type(end) is not int:
-        raise ValueError("a span has an end that is no whole number")
+    if start == end:
+        raise ValueError(f"the span {start} {end} is empty")
+    if start > end:
+        raise ValueError(f"the span {start} {end} ends before it begins")
     if not 0 <= start < end <= len(text):
         raise ValueError(f"the span {start} {end} does not lie in the text of {len(text)} characters")
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from corpora.build import lay_out
+from corpora.conll import SUFFIXES, words_of
 from corpora.errors import InputError
 from corpora.json_text import is_text, mended, parse_json
 from corpora.parquet import read_rows
@@ -26,7 +27,6 @@ from corpora.types import Token
 
 _JSON = (".jsonl", ".ndjson")
 _WIDE = ("utf-16", "utf-32")
-_CONLL = (".conll", ".tsv", ".bio", ".iob")
 _COMPANIONS = (".ann", ".conf")  # of brat
 _REMEDY = "Give a folder of .txt or .parquet files, or a .txt, .jsonl, .parquet or .conll file."
 
@@ -126,7 +126,7 @@ def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Un
         return _json_lines(path, encoding)
     if suffix == ".parquet":
         return _parquet(path, path.stem)
-    if suffix in _CONLL:
+    if suffix in SUFFIXES and suffix != ".txt":
         return _conll(path, encoding)
     if suffix in (".txt", ""):
         return iter([_plain(path, path.stem, encoding)])
@@ -332,14 +332,6 @@ def _conll(path: Path, encoding: str) -> Iterator[Note | Unreadable]:
     if isinstance(found, Unreadable):
         yield found
         return
-    documents: list[list[list[str]]] = [[[]]]
-    for line in found.text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"):
-        if line.startswith("-DOCSTART-"):
-            documents.append([[]])
-        elif line.strip():
-            documents[-1][-1].append(line.strip().split("\t" if "\t" in line.strip() else " ", 1)[0].strip())
-        elif documents[-1][-1]:
-            documents[-1].append([])
-    full = [[words for words in sentences if words] for sentences in documents if any(sentences)]
+    full, _ = words_of(found.text.removeprefix("\ufeff"))
     for number, sentences in enumerate(full):
         yield Note(path.stem if len(full) == 1 else f"{path.stem}-{number}", *lay_out(sentences))

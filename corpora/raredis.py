@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora.brat import load_pair, split_folders, text_files
+from corpora.brat import load_pair, text_files
 from corpora.build import assemble, build_corpus
 from corpora.errors import InputError
-from corpora.tokens import ends_sentence, punctuation_sentences, punctuation_tokens
+from corpora.splits import split_folders
+from corpora.tokens import ascii_punctuation_tokens, ends_sentence, punctuation_sentences
 from corpora.types import Corpus, Document, Entity, Label, Token
 
 TYPES = {
@@ -89,22 +90,25 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
     """Read `train/`, `dev/` and `test/` (any may be missing) of RareDis."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, folder in split_folders(path).items():
+    folders = split_folders(path)
+    for split, folder in folders.places.items():
         pieces: list[_Piece] = []
         conversion[split] = Counter()
-        for file in text_files(folder):
-            text, annotations, acts = load_pair(file)
+        pairs, passed_over = text_files(folder)
+        folders.passed_over.update(passed_over)
+        for pair in pairs:
+            text, annotations, acts = load_pair(pair.text, pair.annotations)
             for annotation in annotations:
                 if annotation.entity.label not in TYPES:
                     remedy = f"RareDis has {', '.join(TYPES)}; read other brat folders with corpus=brat."
                     problem = f"{annotation.entity.label} is no type of RareDis"
-                    raise InputError(problem, path=file.with_suffix(".ann"), line=annotation.line, remedy=remedy)
-            piece, more = _piece(file.stem, text, [annotation.entity for annotation in annotations])
+                    raise InputError(problem, path=pair.text.with_suffix(".ann"), line=annotation.line, remedy=remedy)
+            piece, more = _piece(pair.id, text, [annotation.entity for annotation in annotations])
             pieces.append(piece)
             conversion[split] += acts + more
         splits[split] = [piece.document for piece in _joined(pieces, conversion[split])]
         conversion[split] = +conversion[split]
-    return build_corpus("raredis", splits, labels=labels, phi=phi, conversion=conversion)
+    return build_corpus("raredis", splits, labels=labels, phi=phi, conversion=conversion, passed_over=folders.passed_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ class _Piece:
 
 
 def _piece(name: str, text: str, entities: Sequence[Entity]) -> tuple[_Piece, Counter[str]]:
-    tokens = punctuation_tokens(text)
+    tokens = ascii_punctuation_tokens(text)
     tags, acts = protocol_tags(tokens, entities)
     cut = punctuation_sentences(text, tokens)
     rows, at = [], 0

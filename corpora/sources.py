@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from corpora.bio import Crossing, Discontinuous, Overlap, Partial, Policies
+from corpora.bioc import load_bioc
 from corpora.brat import load_brat
-from corpora.build import Cutting, label_list
+from corpora.build import Cutting
 from corpora.conll import load_conll
 from corpora.errors import InputError
+from corpora.i2b2 import load_i2b2
 from corpora.jsonl import load_jsonl
+from corpora.labels import flat_definitions, label_list
+from corpora.pubtator import load_pubtator
 from corpora.raredis import load_raredis
 from corpora.types import Corpus, Label
 
@@ -28,10 +32,10 @@ class CorpusSource(Protocol):
         ...
 
 
-def _folder(path: str | None, choice: str) -> Path:
-    if not path:
+def _folder(path: str | int | float | None, choice: str) -> Path:
+    if path is None or path == "":
         raise InputError(f"corpus={choice} needs the data's place", remedy="Add corpus.path=FOLDER.")
-    return Path(path).expanduser()
+    return Path(str(path)).expanduser()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +48,10 @@ class RareMini:
 
     def load(self) -> Corpus:
         labels = label_list(self.labels, self.definitions)
-        return load_brat(
+        corpus = load_brat(
             RAREMINI, name="raremini", labels=labels, definitions={}, phi=self.phi, cutting=Cutting(), policies=Policies()
         )
+        return replace(corpus, passed_over={})  # its guidelines and articles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,20 @@ class RareDis:
         return load_raredis(_folder(self.path, "raredis"), labels=labels, phi=self.phi)
 
 
+class _Loader(Protocol):
+    def __call__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        labels: tuple[Label, ...],
+        definitions: dict[str, str],
+        phi: bool,
+        cutting: Cutting,
+        policies: Policies,
+    ) -> Corpus: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Described:
     path: str | None = None
@@ -72,7 +91,7 @@ class _Described:
     definitions: Mapping[str, str] = field(default_factory=dict)
 
     def _named(self, path: Path) -> str:
-        return self.name or path.resolve().name
+        return str(self.name or path.resolve().name)
 
     def _labels(self) -> tuple[Label, ...]:
         return label_list(self.labels, self.definitions)
@@ -90,41 +109,60 @@ class _Texts(_Described):
     def _policies(self) -> Policies:
         return Policies(self.overlap, self.discontinuous, self.crossing, self.partial)
 
+    def _load(self, loader: _Loader, choice: str) -> Corpus:
+        path = _folder(self.path, choice)
+        return loader(
+            path,
+            name=self._named(path),
+            labels=self._labels(),
+            definitions=flat_definitions(self.definitions),
+            phi=self.phi,
+            cutting=Cutting(self.tokenizer, self.sentences),
+            policies=self._policies(),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Brat(_Texts):
     """Any brat folder: sub-folders `train`, `dev`, `test`, or a flat folder as `test`."""
 
     def load(self) -> Corpus:
-        path = _folder(self.path, "brat")
-        cutting = Cutting(self.tokenizer, self.sentences)
-        return load_brat(
-            path,
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=dict(self.definitions),
-            phi=self.phi,
-            cutting=cutting,
-            policies=self._policies(),
-        )
+        return self._load(load_brat, "brat")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Jsonl(_Texts):
-    """Documents as JSON lines, cut and tagged already or not."""
+    """Documents as JSON lines, cut and tagged already or not: our own, or what annotation tools export."""
 
     def load(self) -> Corpus:
-        path = _folder(self.path, "jsonl")
-        cutting = Cutting(self.tokenizer, self.sentences)
-        return load_jsonl(
-            path,
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=dict(self.definitions),
-            phi=self.phi,
-            cutting=cutting,
-            policies=self._policies(),
-        )
+        return self._load(load_jsonl, "jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class I2b2(_Texts):
+    """The concepts of i2b2/VA 2010: `.txt` of one sentence a line, `.con` by line and word."""
+
+    tokenizer: str = "whitespace"
+    sentences: str = "lines"
+
+    def load(self) -> Corpus:
+        return self._load(load_i2b2, "i2b2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PubTator(_Texts):
+    """Files of PubTator: title, abstract and mentions of many documents."""
+
+    def load(self) -> Corpus:
+        return self._load(load_pubtator, "pubtator")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BioC(_Texts):
+    """BioC collections, XML or JSON."""
+
+    def load(self) -> Corpus:
+        return self._load(load_bioc, "bioc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +182,6 @@ class Conll(_Described):
             files={"train": self.train, "dev": self.dev, "test": self.test},
             scheme=self.scheme,
             labels=self._labels(),
-            definitions=dict(self.definitions),
+            definitions=flat_definitions(self.definitions),
             phi=self.phi,
         )

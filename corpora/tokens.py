@@ -1,38 +1,63 @@
 """Cutting text into tokens and sentences.
 
-`punctuation` is the rule by which RareDis was cut for *Large Language Models Struggle in Token-Level Clinical NER*
-(arXiv 2407.00731); `whitespace` and `lines` read back text whose tokens and sentences somebody has set already; `clinical`
-sentences are those of `corpora.clinical`.
+`punctuation` takes punctuation off the edges of words. RareDis was cut so for *Large Language Models Struggle in Token-Level
+Clinical NER* (arXiv 2407.00731), but with ASCII punctuation alone, and still is (`ascii_punctuation_tokens`). `whitespace` and
+`lines` read back text whose tokens and sentences somebody has set already; `clinical` sentences are those of `corpora.clinical`.
 """
 
 from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from corpora.clinical import clinical_sentences
 from corpora.types import Token
 
 _WORD = re.compile(r"\S+")
-_EDGE = frozenset(string.punctuation)
+_ASCII = frozenset(string.punctuation)
+_SIGNS = frozenset("©®™")
 _FULL_STOPS = frozenset(".?!")
 
 
 def punctuation_tokens(text: str) -> list[Token]:
-    """White space divides; each ASCII punctuation character at either edge of a word is a token of its own.
+    """White space divides; each punctuation character at either edge of a word is a token of its own.
 
-    >>> [t.text for t in punctuation_tokens("(ASAH1-related) loss.")]
-    ['(', 'ASAH1-related', ')', 'loss', '.']
+    Punctuation is what Unicode calls so, mathematical and currency signs, and `©®™`.
+
+    >>> [t.text for t in punctuation_tokens("(ASAH1-related) “loss”… ≥2")]
+    ['(', 'ASAH1-related', ')', '“', 'loss', '”', '…', '≥', '2']
     """
+    return _edges_off(text, is_punctuation)
+
+
+def is_punctuation(mark: str) -> bool:
+    """Whether a character is taken off the edge of a word by `punctuation_tokens`."""
+    if mark.isascii():
+        return mark in _ASCII
+    kind = unicodedata.category(mark)
+    return kind[0] == "P" or kind in ("Sm", "Sc") or mark in _SIGNS
+
+
+def ascii_punctuation_tokens(text: str) -> list[Token]:
+    """White space divides; each ASCII punctuation character at either edge of a word is a token of its own: RareDis' rule.
+
+    >>> [t.text for t in ascii_punctuation_tokens("(“loss”.)")]
+    ['(', '“loss”', '.', ')']
+    """
+    return _edges_off(text, _ASCII.__contains__)
+
+
+def _edges_off(text: str, is_edge: Callable[[str], bool]) -> list[Token]:
     tokens: list[Token] = []
     for word in _WORD.finditer(text):
         start, end = word.span()
-        while start < end and text[start] in _EDGE:
+        while start < end and is_edge(text[start]):
             tokens.append(Token(text[start], start, start + 1))
             start += 1
         core = end
-        while core > start and text[core - 1] in _EDGE:
+        while core > start and is_edge(text[core - 1]):
             core -= 1
         if core > start:
             tokens.append(Token(text[start:core], start, core))

@@ -95,7 +95,8 @@ class Corpus:
     """Documents by split, the labels in a fixed order, and what the conversion had to do.
 
     `conversion` counts every act that was not one to one, by split and by name, for example
-    `{"test": {"overlap_dropped": 3}}`. `phi` says whether the texts hold protected health information.
+    `{"test": {"overlap_dropped": 3}}`. `passed_over` counts what lay beside the corpus and was not read, by suffix or
+    folder. `phi` says whether the texts hold protected health information.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Corpus:
     labels: tuple[Label, ...]
     phi: bool = True
     conversion: Mapping[str, Counter[str]] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def sentences(self, split: str) -> Iterator[Sentence]:
         """The sentences of a split in corpus order."""

@@ -28,7 +28,7 @@ def find_leaks(sentences: Iterable[Sentence], articles: Sequence[Article]) -> li
     """Sentences of at least six tokens whose tokens stand in a row in an article, whatever the case and white space."""
     by_start: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for sentence in sentences:
-        words = tuple(word.casefold() for word in sentence.words)
+        words = tuple(token.text.casefold() for token in punctuation_tokens(" ".join(sentence.words)))
         if len(words) >= SHORTEST:
             by_start[words[:SHORTEST]].append((sentence.id, words))
     leaks = []

@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from corpora.annotated import Annotated, brat_configuration, brat_files, conll_rows, file_name
-from corpora.bioc import bioc_json, bioc_xml
+from corpora.annotated import Annotated, brat_configuration, brat_files, conll_rows
+from corpora.bioc_files import bioc_json, bioc_xml
 from corpora.errors import InputError
+from corpora.file_names import file_name
 from corpora.parquet import write_parquet
 from programs.records import replacing, write_whole
 from reports.marked import marked_page

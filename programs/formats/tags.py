@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 from corpora import Label
 from corpora.bio import span_tags
+from corpora.labels import folded_label
 from programs.formats.matching import DASHES, VISIBLE
 
 _PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
 _SAME = {**str.maketrans(dict.fromkeys(DASHES, "-")), **VISIBLE}
-_SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 class TagReader:
@@ -24,18 +23,20 @@ class TagReader:
     """
 
     def __init__(self, labels: Sequence[Label]) -> None:
-        self._known: dict[str, str] = {}
-        for label in labels:
-            self._known |= dict.fromkeys((_fold(label.name), _fold(label.spoken)), label.name)
+        self._known = {folded_label(label.spoken): label.name for label in labels}
+        self._known |= {folded_label(label.name): label.name for label in labels}
 
     def label(self, text: str) -> str | None:
         """The label that a spelling names, singular or plural, or None."""
-        spelt = _fold(text)
+        spelt = folded_label(text)
         return self._known.get(spelt) or self._known.get(spelt.removesuffix("s")) or self._known.get(spelt.removesuffix("es"))
 
     def read(self, raw: str) -> str | None:
         """A tag `O` or prefix-label with a prefix of B, I, E, S (of BILOU: U, L); a bare label is `I-`; None for what is no tag."""
-        text = raw.translate(_SAME).strip(" \t\"'`[](){}*.,;")
+        exact = raw.translate(_SAME).strip()
+        return self._read(exact) or self._read(exact.strip(" \t\"'`[](){}*.,;"))
+
+    def _read(self, text: str) -> str | None:
         if text in ("O", "o", "0"):
             return "O"
         prefix, dash, rest = text[:1].upper(), text[1:2], text[2:]
@@ -66,10 +67,6 @@ class ExactReader:
         repairs["unknown_label"] += sum(row != "O" and row[2:] not in self._known for row in rows)
         repairs["orphan_i"] += sum(row[:1] == "I" and tag[:1] == "B" for row, tag in zip(rows, result, strict=True))
         return result
-
-
-def _fold(text: str) -> str:
-    return _SEPARATORS.sub("", text).casefold()
 
 
 def legal(tags: Sequence[str], repairs: Counter[str]) -> list[str]:

@@ -16,12 +16,12 @@ from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
 from corpora import Entity, InputError
-from corpora.annotated import file_name
 from corpora.bio import Policies, tag_sentences
 from corpora.brat import brat_type, parse_annotations, write_brat
 from corpora.build import build_corpus, build_document, Cutting
 from corpora.clinical import clinical_sentences
 from corpora.conll import shown_word, write_conll
+from corpora.file_names import file_name
 from corpora.jsonl import write_jsonl
 from corpora.notes import Note, read_notes, Unreadable
 from corpora.raredis import protocol_tags
@@ -41,7 +41,7 @@ def jsonl(folder: Path, line: str) -> Any:
         ('{"id": ' + "9" * 5000 + "}", r"test\.jsonl:1: is not JSON"),
         ('{"id": "a", "text": "\\ud83e"}', "half of a surrogate pair"),
         ('{"id": "\\udd12", "text": "x"}', "half of a surrogate pair"),
-        ('{"id": "a", "text": ["x"]}', "the text is no text"),
+        ('{"id": "a", "text": ["x"]}', "it has no text"),
         ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": 0.2, "end": 0.9}]}', "no whole number"),
         ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": false, "end": true}]}', "no whole number"),
         ('{"id": "a", "text": "xy", "entities": [{"label": "", "start": 0, "end": 1}]}', "not a BIO tag"),
@@ -148,8 +148,7 @@ def cut_clinical(text: str) -> None:
 
 
 def brat_relation(n: int) -> None:
-    with pytest.raises(InputError):
-        parse_annotations("R1\ta " + ":T" * n + "\n", Path("a.ann"))
+    parse_annotations("R1\ta " + ":T" * n + "\n", Path("a.ann"))
 
 
 SLOW: dict[str, tuple[int, Callable[[int], object]]] = {

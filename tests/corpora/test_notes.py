@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corpora import InputError
-from corpora.annotated import file_name
+from corpora.file_names import file_name
 from corpora.notes import Note, read_notes, Unreadable
 
 

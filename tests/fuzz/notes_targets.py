@@ -10,8 +10,9 @@ import pyarrow
 import pyarrow.parquet
 
 from corpora import InputError
-from corpora.annotated import Annotated, file_name, Mention, note_tags
-from corpora.bioc import bioc_json, bioc_xml
+from corpora.annotated import Annotated, Mention, note_tags
+from corpora.bioc_files import bioc_json, bioc_xml
+from corpora.file_names import file_name
 from corpora.notes import Note, read_notes, Unreadable
 from fuzz.target import Target, text_of, written
 from programs.annotating.ledger import digest_of

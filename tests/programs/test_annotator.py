@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from corpora import Sentence
 from corpora.annotated import Annotated, brat_files, note_tags
 from corpora.bio import span_tags, tag_spans
-from corpora.bioc import bioc_json, bioc_xml
+from corpora.bioc_files import bioc_json, bioc_xml
 from corpora.brat import load_pair
 from corpora.notes import Note
 from corpora.sources import Conll, Jsonl

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from corpora.annotated import Annotated, brat_files, conll_rows, Mention
-from corpora.bioc import bioc_json, bioc_xml
+from corpora.bioc_files import bioc_json, bioc_xml
 from corpora.brat import load_pair
 from corpora.sources import Brat, Conll, Jsonl
 from corpora.tokens import punctuation_tokens

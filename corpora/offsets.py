@@ -1,0 +1,120 @@
+"""Offsets in other units than characters, recognised by the text that each mention is said to have.
+
+Annotations come with offsets in UTF-16 code units (JavaScript, Java), in UTF-8 bytes, or counted with another line end or without
+the byte order mark of their text. Of all these readings the one is taken that fits most mentions; plain characters are preferred.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from corpora.types import Entity
+
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An annotation whose offsets are still in the unit of its file.
+
+    Attributes:
+        entity: Its label and pieces.
+        mention: The text that the file says it has; None if the file says nothing.
+    """
+
+    entity: Entity
+    mention: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a text and its annotations fit together.
+
+    Attributes:
+        text: The text that offsets are offsets of.
+        entities: The annotations in characters of that text; one that lies outside it keeps its own offsets.
+        acts: `mention_differs_from_text`, and what was needed to fit them: `text_normalised`, `utf16_offsets`, `utf8_offsets` or
+            `crlf_offsets`.
+    """
+
+    text: str
+    entities: list[Entity]
+    acts: Counter[str]
+
+
+def fit(raw: str, annotations: Sequence[Placed], *, characters_only: bool = False) -> Reading:
+    """The reading of a text that fits most of its annotations.
+
+    Args:
+        raw: The text as its file has it.
+        annotations: What is said about it.
+        characters_only: Offsets are known to be characters of this very text.
+    """
+    best: tuple[int, str, str, list[Entity]] | None = None
+    for act, text, unit in _readings(raw):
+        entities = (
+            [_converted(placed.entity, unit) for placed in annotations] if unit else [placed.entity for placed in annotations]
+        )
+        wrong = sum(not _fits(text, entity, placed.mention) for entity, placed in zip(entities, annotations, strict=True))
+        if best is None or wrong < best[0]:
+            best = (wrong, act, text, entities)
+        if not wrong or characters_only:
+            break
+    assert best is not None
+    wrong, act, text, entities = best
+    acts = Counter({"mention_differs_from_text": wrong, act: 1} if act else {"mention_differs_from_text": wrong})
+    return Reading(text, entities, +acts)
+
+
+def _readings(raw: str) -> Iterator[tuple[str, str, Callable[[int], int | None] | None]]:
+    """What it counts as, the text, and a function from offsets in its unit to characters, where the unit is another."""
+    yield "", raw, None
+    lines = raw.replace("\r\n", "\n")
+    for text in dict.fromkeys((raw.removeprefix(_BOM), lines, lines.removeprefix(_BOM))):
+        if text != raw:
+            yield "text_normalised", text, None
+    for text in dict.fromkeys((raw, raw.removeprefix(_BOM))):
+        if not text.isascii():
+            yield "utf16_offsets", text, _unit(text, lambda mark: 1 + (mark > "\uffff"))
+            yield "utf8_offsets", text, _unit(text, lambda mark: len(mark.encode(errors="surrogatepass")))
+        if "\n" in text and "\r" not in text:
+            yield "crlf_offsets", text, _unit(text, lambda mark: 1 + (mark == "\n"))
+
+
+def _unit(text: str, size: Callable[[str], int]) -> Callable[[int], int | None]:
+    places = {at: number for number, at in enumerate(accumulate((size(mark) for mark in text), initial=0))}
+    return places.get
+
+
+def _converted(entity: Entity, unit: Callable[[int], int | None]) -> Entity:
+    fragments = []
+    for start, end in entity.fragments:
+        first, last = unit(start), unit(end)
+        if first is None or last is None:
+            return entity
+        fragments.append((first, last))
+    return Entity(entity.label, tuple(fragments))
+
+
+def _fits(text: str, entity: Entity, mention: str | None) -> bool:
+    if mention is None:
+        return entity.end <= len(text)
+    return " ".join(text[start:end] for start, end in entity.fragments).split() == mention.split()
+
+
+def joined(text: str, entity: Entity) -> Entity:
+    """A mention whose pieces have nothing but white space between them as one piece: brat breaks mentions where a line ends.
+
+    >>> joined("chest\\npain", Entity("Sign", ((0, 5), (6, 10)))).fragments
+    ((0, 10),)
+    """
+    whole: list[tuple[int, int]] = []
+    for start, end in entity.fragments:
+        if whole and whole[-1][1] <= start and not text[whole[-1][1] : start].strip():
+            whole[-1] = (whole[-1][0], end)
+        else:
+            whole.append((start, end))
+    return Entity(entity.label, tuple(whole))

@@ -1,0 +1,158 @@
+"""Which files and folders are which split, by the names that people give them; what is passed over is counted.
+
+`train` may be called `training`; `dev` may be called `devel`, `development`, `val`, `valid` or `validation`; `test` may be called
+`testing`. Upper and lower case are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corpora.errors import InputError
+from corpora.json_text import is_text, mended
+from corpora.types import SPLITS
+
+NAMES = {
+    "train": ("train", "training"),
+    "dev": ("dev", "devel", "development", "val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+_SPLIT_OF = {name: split for split, names in NAMES.items() for name in names}
+
+
+def split_named(name: str) -> str | None:
+    """The split that a name stands for, or None.
+
+    >>> split_named("Validation"), split_named("pilot")
+    ('dev', None)
+    """
+    return _SPLIT_OF.get(name.casefold())
+
+
+def split_within(name: str) -> str | None:
+    """The split that a word of a name stands for, or None if none or several do.
+
+    >>> split_within("CDR_TrainingSet.PubTator"), split_within("NCBItestset_corpus"), split_within("corpus")
+    ('train', 'test', None)
+    """
+    words = re.findall(r"training|train|development|devel|dev|validation|valid|val|testing|test", name.casefold())
+    found = {_SPLIT_OF[word] for word in words}
+    return found.pop() if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Where the splits of a corpus are.
+
+    Attributes:
+        places: The folder or file of each split that there is.
+        passed_over: What lies beside them and is not read: how many, by suffix or, for a folder, its name and `/`.
+    """
+
+    places: dict[str, Path]
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def split_folders(path: Path) -> Splits:
+    """The sub-folders that are splits; without any, the folder itself is `test`.
+
+    Raises:
+        InputError: There is no such folder, or two folders are the same split.
+    """
+    if not path.is_dir():
+        raise InputError("there is no such folder", path=path, remedy="Set corpus.path to the corpus' folder.")
+    beside = [entry for entry in visible(path) if entry.is_file() or split_named(entry.name) is None]
+    folders = [entry for entry in visible(path) if entry.is_dir() and split_named(entry.name)]
+    if not folders:
+        return Splits({"test": path})
+    places = _placed([(str(split_named(folder.name)), folder) for folder in folders])
+    return Splits(places, Counter(f"{entry.name}/" if entry.is_dir() else kind(entry) for entry in beside))
+
+
+def split_files(path: Path, suffixes: Sequence[str], named: dict[str, str | None]) -> Splits:
+    """The files of a folder that are splits: as named, else by their names; one file alone is `test`.
+
+    Args:
+        path: The folder, or one file.
+        suffixes: Of files that are looked at, in lower case and in the order of preference.
+        named: The file names that the user gave, by split.
+
+    Raises:
+        InputError: There is no such file or folder, nothing in it is a split, or two files are the same split.
+    """
+    if path.is_file():
+        return Splits({"test": path})
+    if not path.is_dir():
+        raise InputError("there is no such file or folder", path=path, remedy="Set corpus.path.")
+    given = [(split, path / str(named[split])) for split in SPLITS if named.get(split)]
+    files = [entry for entry in visible(path) if entry.is_file()]
+    usual = [(split, file) for file in files if (split := _split_of_file(file, suffixes)) and not named.get(split)]
+    first = min((suffixes.index(kind(file)) for _, file in usual), default=0)
+    chosen = [(split, file) for split, file in usual if suffixes.index(kind(file)) == first] if not given else usual
+    if not chosen:
+        chosen = usual
+    elif len({split for split, _ in usual}) > len({split for split, _ in chosen}):
+        chosen = usual  # other splits have other suffixes
+    places = _placed([*given, *chosen])
+    if not places:
+        remedy = f"Name them train, dev and test with one of {', '.join(suffixes)}, or give one file."
+        raise InputError("holds no train, dev or test file", path=path, remedy=remedy)
+    rest = [entry for entry in visible(path) if entry not in places.values()]
+    return Splits(places, Counter(f"{entry.name}/" if entry.is_dir() else kind(entry) for entry in rest))
+
+
+def _split_of_file(file: Path, suffixes: Sequence[str]) -> str | None:
+    if kind(file) not in suffixes:
+        return None
+    return split_named(file.name.partition(".")[0]) or split_within(file.stem)
+
+
+def _placed(found: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    places: dict[str, Path] = {}
+    for split, place in found:
+        if split in places:
+            remedy = f"Keep one of them, or rename the other: both would be the split {split}."
+            raise InputError(f"holds {places[split].name} and {place.name}", path=place.parent, remedy=remedy)
+        places[split] = place
+    return {split: places[split] for split in SPLITS if split in places}
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder and is not hidden, in alphabetic order.
+
+    Raises:
+        InputError: It cannot be listed, or a name in it is no text.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=folder, remedy="Check its permissions.") from None
+    if strange := [name for name in names if not is_text(name)]:
+        raise InputError("has a name that is not UTF-8", path=mended(str(folder / strange[0])), remedy="Rename the file.")
+    return [folder / name for name in names]
+
+
+def kind(file: Path) -> str:
+    """A file's suffix in lower case, or words for none."""
+    return file.suffix.lower() or "no suffix"
+
+
+def files_below(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """All files of a folder and its sub-folders, in the order of their paths, and the links to folders, which are not followed."""
+    files: list[Path] = []
+    passed_over: Counter[str] = Counter()
+    for entry in visible(folder):
+        if not entry.is_dir():
+            files.append(entry)
+        elif entry.is_symlink():
+            passed_over[f"{entry.name}/ (a link)"] += 1
+        else:
+            below, more = files_below(entry)
+            files += below
+            passed_over += more
+    return files, passed_over
