@@ -30,7 +30,7 @@ LOCK = ROOT / "constraints.txt"
 STAMP = VENV / "installed.json"
 UV = re.compile(r"^uv==\S+", re.M)
 
-TEST_EXTRAS = ("dev", "fuzz", "hpo", "mlflow", "otel", "ray", "serving", "sweep")
+TEST_EXTRAS = ("azure", "dev", "fuzz", "hpo", "mlflow", "otel", "ray", "serving", "sweep")
 
 
 def main(words: list[str]) -> int:

@@ -5,8 +5,8 @@ r"""CoNLL columns: one token a line, its tag in one column, an empty line betwee
 
 Columns are divided by tabs or, in a line without tabs, by spaces. The tag stands in the last column that holds nothing but tags: in
 CoNLL-U, where a number comes first, others follow it. Tags are IOB1, IOB2, IO, IOBES, BILOU or BMES, or bare `B` and `I`. A line
-`-DOCSTART-` or `###MEDLINE:123` begins a document; without any, each sentence is taken as a document of its own, because nothing says
-which belong together. Comment lines (`# id = 1`) are counted and passed over.
+`-DOCSTART-` or `###MEDLINE:123` begins a document; without any, each sentence is taken as a document of its own, because nothing
+says which belong together. Comment lines (`# id = 1`) are counted and passed over.
 """
 
 from __future__ import annotations

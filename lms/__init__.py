@@ -92,6 +92,6 @@ def _build_local(spec: LocalModel) -> dspy.LM:
         _loaded.clear()  # before the next is loaded: memory may not hold two
         with ThreadPoolExecutor(1) as aside:  # ends with its OpenMP team: two teams on the same cores hinder each other
             engine = aside.submit(TransformersEngine, spec).result()
-        name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{spec.template}"
+        name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{engine.encoder.template}"
         _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)
     return _loaded[repr(spec)]

@@ -8,6 +8,7 @@ holds position `prefix + s`, and a key is seen by the queries at its own and lat
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,8 +165,8 @@ class _Together:
         return cls(rows, max(c.start + c.length for c in chunks), queries, packed, row_of, place_of, slots.to(device))
 
 
-class _Current:
-    """The pass that the model's layers are computing; one at a time."""
+class _Current(threading.local):
+    """The pass that this thread's model is computing: engines in several threads do not meet here."""
 
     step: Pass | None = None
 

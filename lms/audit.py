@@ -26,6 +26,7 @@ from lms.hosts import host_outside, proxy_of
 
 _WIDTH = 48
 _documents: ContextVar[tuple[str, ...]] = ContextVar("documents", default=())
+_sentence: ContextVar[str] = ContextVar("sentence", default="")
 _demonstrations: ContextVar[tuple[str, ...]] = ContextVar("demonstrations", default=())
 
 
@@ -103,6 +104,21 @@ def demonstrating(*documents: str) -> Iterator[None]:
         yield
     finally:
         _demonstrations.reset(token)
+
+
+@contextmanager
+def sentence_id(id: str) -> Iterator[None]:
+    """Within it requests of this thread are about this sentence."""
+    token = _sentence.set(id)
+    try:
+        yield
+    finally:
+        _sentence.reset(token)
+
+
+def current_sentence_id() -> str:
+    """The sentence that this thread's requests are about; empty if that is not said."""
+    return _sentence.get()
 
 
 def demonstrated() -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from lms.batch_files import BatchFiles
 from lms.batch_service import BatchService
 from lms.errors import DeferredError
 from lms.lines import Reply
+from lms.request_settings import RequestSettings
 
 
 class BatchLine:
@@ -61,14 +62,15 @@ class BatchEngine:
         inner: DSPy's client over a `BatchLine`.
         files: The run's batches.
         service: Sends and fetches them.
+        settings: What every request carries.
     """
 
     wire = True
     batches = True
     """Answers come together and late: as many sentences as there are should be asked about at once."""
 
-    def __init__(self, inner: Engine, files: BatchFiles, service: BatchService) -> None:
-        self.inner, self.files, self.service = inner, files, service
+    def __init__(self, inner: Engine, files: BatchFiles, service: BatchService, settings: RequestSettings | None = None) -> None:
+        self.inner, self.files, self.service, self.settings = inner, files, service, settings or RequestSettings()
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         """
@@ -77,7 +79,7 @@ class BatchEngine:
             BatchError: Its batch came back without an answer.
             lm15.LM15Error: The service answered with an error.
         """
-        response: lm15.Response = self.inner.complete(request)
+        response: lm15.Response = self.inner.complete(self.settings.applied(request))
         return response
 
     def collect(self, requests: Sequence[lm15.Request]) -> None:
@@ -89,7 +91,7 @@ class BatchEngine:
         deferred: list[DeferredError] = []
         for request in requests:
             try:
-                self.inner.complete(request)
+                self.inner.complete(self.settings.applied(request))
             except DeferredError as error:
                 deferred.append(error)
             except Exception:

@@ -44,7 +44,7 @@ class Decoder:
         self.model, self.tokenizer, self.sharing = model, tokenizer, prefix_bytes > 0
         self._head = _Head(model)
         install(model)
-        self._ends = _end_ids(model, tokenizer)
+        self.ends = _end_ids(model, tokenizer)
         self.plain = plain_tokens(tokenizer)
         known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
         self._special = {token: self.plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
@@ -99,7 +99,7 @@ class Decoder:
 
     def speaker(self, prompt: Prompt, shared: int) -> Speaker:
         """The row that answers a prompt whose first `shared` tokens are read already."""
-        options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self._ends, "special": self._special}
+        options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self.ends, "special": self._special}
         return Speaker(prompt, shared, **options)
 
     def _pass(self, states: RowStates, speakers: Mapping[int, Speaker]) -> dict[int, Exception]:

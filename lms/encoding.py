@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenizers import AddedToken
@@ -48,10 +48,12 @@ class Encoder:
         tokenizer: The model's.
         template: One of `TEMPLATES`.
         plain: The tokenizer's `plain_tokens`.
+        options: What a chat template knows beside messages.
     """
 
-    def __init__(self, tokenizer: Any, template: str, *, plain: Plain) -> None:
+    def __init__(self, tokenizer: Any, template: str, *, plain: Plain, options: Mapping[str, Any] | None = None) -> None:
         self.tokenizer, self.template, self.plain = tokenizer, template, plain
+        self.options = dict(options or {}) if template == "chat" else {}
         self.lead = LEADS[template]
         self.fixed = functools.lru_cache(maxsize=1024)(self._fixed)
 
@@ -111,7 +113,7 @@ class Encoder:
         return self._tokens(text, first=False)
 
     def _written(self, messages: Sequence[Message]) -> str:
-        return TEMPLATES[self.template](messages, self.tokenizer)
+        return TEMPLATES[self.template](messages, self.tokenizer, **self.options)
 
     def _tokens(self, text: str, *, first: bool) -> tuple[int, ...]:
         special = first and self.template != "chat"  # a chat template writes its special tokens itself

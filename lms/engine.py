@@ -20,7 +20,7 @@ from lms.linear import pack
 from lms.loading import load_model
 from lms.memory import give_back, is_out_of_memory, OutOfMemoryError
 from lms.specs import LocalModel
-from lms.templates import Message, STOPS
+from lms.templates import Message, STOPS, template_of
 from lms.weights import find_weights, Weights
 
 _MARGIN = 16
@@ -50,7 +50,10 @@ class TransformersEngine:
         self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
         memory = int(spec.states_gib * (1 << 30)) // 2
         self.decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if spec.share_prefix else 0)
-        self.encoder = Encoder(self.tokenizer, spec.template, plain=self.decoder.plain)
+        template = template_of(spec.template, self.tokenizer)
+        self.encoder = Encoder(self.tokenizer, template, plain=self.decoder.plain, options=spec.chat_options)
+        if template == "chat":
+            self.decoder.ends |= {self.encoder.end}  # a GGUF file names no further ends, and some templates end turns otherwise
         self._row_bytes = memory
         self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=lambda p: (-len(p.ids), *p.ids))
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
@@ -98,7 +101,7 @@ class TransformersEngine:
             ids,
             shared,
             budget,
-            stops=(*STOPS[self.spec.template], *self.spec.stop, *request.config.stop),
+            stops=(*STOPS[self.encoder.template], *self.spec.stop, *request.config.stop),
             lines=lines if isinstance(lines, int) else 0,
             matcher=self._matcher(grammar) if isinstance(grammar, str) else None,
             draft=self.decoder.plain(self.encoder.lead + draft) if isinstance(draft, str) else (),

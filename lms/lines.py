@@ -20,14 +20,16 @@ from dspy import lm15
 
 from lms.audit import audited
 from lms.deadlines import limit_time, read_bounded, start_clock
+from lms.entra import EntraTokens
 from lms.errors import ModelError
 from lms.hosts import host_outside
+from lms.refusals import parameter_refused
 
 _CONNECT = 10.0
 _CHECK = 5.0
 _ILL = (500, 502, 503, 504)
 _LEFT_OUT = ("content-encoding", "content-length", "transfer-encoding")  # of a body that is whole and decoded
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
 _MOST_TOKENS = 1 << 40
 Rewrite = Callable[[str], str]
 
@@ -185,6 +187,7 @@ class Line:
         connections: Requests that may be under way at once.
         rewrite: Gives the address of a request, where it is another than the client makes.
         headers: Of the question whether it is there: its key.
+        tokens: Gives what stands in the place of a key.
     """
 
     def __init__(
@@ -197,7 +200,9 @@ class Line:
         rewrite: Rewrite | None = None,
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        tokens: EntraTokens | None = None,
     ) -> None:
+        self.tokens = tokens
         self.limits = limits or Limits()
         self.address, self.model, self.rewrite, self.headers = address.rstrip("/"), model, rewrite, dict(headers or {})
         self.client = http_client(address, timeout=timeout, connections=max(100, connections), connect=self.limits.connect)
@@ -207,21 +212,39 @@ class Line:
 
         Raises:
             lm15.TransportError: There was no answer.
-            ModelError: The server wants the request to go elsewhere.
+            ModelError: The server wants the request to go elsewhere, or refuses a parameter of every request.
+            UnavailableError: There is no token to send with it.
         """
         url = self.rewrite(request.url) if self.rewrite else request.url
         with audited(url, model=self.model, size=len(request.body)) as note:
-            try:
-                asked = self.client.stream(request.method, url, headers=request.headers, content=request.body)
-                with asked as response:
-                    body = read_bounded(response, self.limits.answer_bytes)
-            except httpx.HTTPError as error:
-                raise lm15.TransportError(type(error).__name__) from None
+            response, body = self._sent(request, url)
             if response.status_code >= 400:
                 note.outcome = f"failed {response.status_code}"
+                if (refused := parameter_refused(response.status_code, body, request.body)) is not None:
+                    raise ModelError(refused)
         body = sound_usage(body) if response.status_code < 400 else body
         kept = [(key, value) for key, value in response.headers.items() if key.lower() not in _LEFT_OUT]
         return Reply(response.status_code, body, [(key, self._pause(key, value)) for key, value in kept])
+
+    def _sent(self, request: Any, url: str) -> tuple[httpx.Response, bytes]:
+        """The answer and its body; a token that the server refuses is renewed once."""
+        authorization = self.tokens.header() if self.tokens else {}
+        response, body = self._sent_once(request, url, authorization)
+        if response.status_code == 401 and self.tokens is not None:
+            renewed = self.tokens.header(refused=authorization["Authorization"])
+            response, body = self._sent_once(request, url, renewed)
+        return response, body
+
+    def _sent_once(self, request: Any, url: str, authorization: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
+        headers = httpx.Headers(request.headers)
+        if authorization:
+            headers.pop("api-key", None)
+            headers.update(authorization)
+        try:
+            with self.client.stream(request.method, url, headers=headers, content=request.body) as response:
+                return response, read_bounded(response, self.limits.answer_bytes)
+        except httpx.HTTPError as error:
+            raise lm15.TransportError(type(error).__name__) from None
 
     def _pause(self, header: str, value: str) -> str:
         """The header's value; a longer pause than allowed is shortened, and the user told."""
@@ -236,9 +259,8 @@ class Line:
         trouble = None
         for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
             try:
-                with self.client.stream(
-                    "GET", url, headers={**self.headers, "Connection": "close"}, timeout=self.limits.check
-                ) as response:
+                headers = {**self.headers, **(self.tokens.header() if self.tokens else {}), "Connection": "close"}
+                with self.client.stream("GET", url, headers=headers, timeout=self.limits.check) as response:
                     status = response.status_code
             except (httpx.HTTPError, ModelError) as error:
                 trouble = type(error).__name__

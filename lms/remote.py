@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import dspy
 
 from lms.endpoints import Endpoint
+from lms.entra import EntraTokens
 from lms.errors import ModelError, UnavailableError
 from lms.lines import Limits, Line, Rewrite
+from lms.request_settings import Route
 from lms.served import native_engine, ServedEngine
-from lms.specs import AzureModel, OpenAIModel
+from lms.specs import AzureModel, OpenAIModel, sound_key
 
 
 def build_azure(spec: AzureModel) -> dspy.LM:
@@ -20,7 +22,9 @@ def build_azure(spec: AzureModel) -> dspy.LM:
     Raises:
         UnavailableError: The endpoint or the key is not in the environment, or none of several endpoints answers.
     """
-    endpoints, keys = spec.endpoints, _azure_keys(spec)
+    deployed, endpoints = spec.deployed, spec.endpoints
+    tokens = EntraTokens(spec.auth_scope) if spec.auth == "entra" else None
+    keys = ["entra"] * len(endpoints) if tokens else _azure_keys(spec)
     version = os.environ.get("AZURE_OPENAI_API_VERSION", "")
     if spec.batch:
         from lms.batch_models import build_azure_batch
@@ -31,15 +35,16 @@ def build_azure(spec: AzureModel) -> dspy.LM:
         root = address.rstrip("/").removesuffix("/openai/v1")
         line = Line(
             f"{root}/openai/v1",
-            model=spec.deployed,
+            model=deployed,
             timeout=spec.timeout,
             connections=spec.concurrency,
-            rewrite=_dated(root, spec.deployed, version) if version[:1].isdigit() else None,
-            headers={"api-key": key},
+            rewrite=_dated(root, deployed, version, spec.route) if version[:1].isdigit() else None,
+            headers={} if tokens else {"api-key": key},
             limits=_limits(spec),
+            tokens=tokens,
         )
         places.append((line, root, key))
-    return _built(spec, f"azure/{spec.deployed}", places)
+    return _built(spec, f"azure/{deployed}", places)
 
 
 def build_openai(spec: OpenAIModel) -> dspy.LM:
@@ -61,15 +66,19 @@ def build_openai(spec: OpenAIModel) -> dspy.LM:
         about = {"Authorization": f"Bearer {key}"}
         line = Line(address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about, limits=_limits(spec))
         places.append((line, address.rstrip("/"), key))
-    return _built(spec, f"hosted_vllm/{spec.id}", places)
+    return _built(spec, f"{'openai' if spec.route == 'responses' else 'hosted_vllm'}/{spec.id}", places)
 
 
 def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[Line, str, str]]) -> dspy.LM:
     """The model by its lines, each with the base address that DSPy's client wants and the key."""
-    endpoints = [Endpoint(line.address, native_engine(model, address, key, line), line.trouble) for line, address, key in places]
+    endpoints = []
+    for line, address, key in places:
+        client = native_engine(model, address, key, line, route=spec.route)
+        endpoints.append(Endpoint(line.address, client, line.trouble))
     alone = len(endpoints) == 1
-    engine = ServedEngine(endpoints, patience=2.0**spec.retries - 1)  # what DSPy's growing pauses come to
-    return dspy.LM(model, engine=engine, cache=False, num_retries=spec.retries if alone else 0)
+    patience = 2.0**spec.retries - 1  # what DSPy's growing pauses come to
+    engine = ServedEngine(endpoints, patience=patience, settings=spec.request_settings)
+    return dspy.LM(model, engine=engine, model_type=spec.route, cache=False, num_retries=spec.retries if alone else 0)
 
 
 def _limits(spec: AzureModel | OpenAIModel) -> Limits:
@@ -92,9 +101,10 @@ def _alone(spec: AzureModel | OpenAIModel) -> str:
     return spec.endpoints[0]
 
 
-def _dated(root: str, deployment: str, version: str) -> Rewrite:
-    """The route of a dated version, on which the deployment stands in the path."""
-    url = f"{root}/openai/deployments/{deployment}/chat/completions?api-version={version}"
+def _dated(root: str, deployment: str, version: str, route: Route) -> Rewrite:
+    """The route of a dated version, on which the deployment stands in the path of chat completions."""
+    place = f"deployments/{deployment}/chat/completions" if route == "chat" else "responses"
+    url = f"{root}/openai/{place}?api-version={version}"
     return lambda asked: url
 
 
@@ -104,12 +114,12 @@ def _azure_keys(spec: AzureModel) -> list[str]:
     Raises:
         UnavailableError: There is none, or not as many as endpoints.
     """
-    keys = [key.strip() for key in os.environ.get("AZURE_OPENAI_API_KEY", "").split(",") if key.strip()]
+    given = os.environ.get("AZURE_OPENAI_API_KEY", "").split(",")
+    keys = [sound_key(key, "AZURE_OPENAI_API_KEY") for key in given if key.strip()]
     endpoints = spec.endpoints
     if not keys:
-        raise UnavailableError(
-            f"model={spec.name} needs AZURE_OPENAI_API_KEY in the environment (endpoint: {', '.join(endpoints)})"
-        )
+        ways = "AZURE_OPENAI_API_KEY in the environment, or model.auth=entra"
+        raise UnavailableError(f"model={spec.name} needs {ways} (endpoint: {', '.join(endpoints)})")
     if len(keys) not in (1, len(endpoints)):
         raise UnavailableError(f"AZURE_OPENAI_API_KEY holds {len(keys)} keys for {len(endpoints)} endpoints: give one, or one each")
     return keys * len(endpoints) if len(keys) == 1 else keys

@@ -12,6 +12,7 @@ from dspy.lm15 import RouterConfig
 
 from lms.endpoints import Endpoint, Ring
 from lms.errors import UnavailableError
+from lms.request_settings import RequestSettings, Route
 
 _PASSING = (lm15.TransportError, lm15.TimeoutError, lm15.ServerError, lm15.RateLimitError)
 _SILENT = (lm15.TransportError,)
@@ -28,6 +29,7 @@ class ServedEngine:
         endpoints: The servers.
         patience: Seconds for which a request is tried again, where there are several.
         ring: Chooses among them; None: the usual one.
+        settings: What every request carries.
 
     Raises:
         UnavailableError: There are several and none is there; names them.
@@ -36,8 +38,15 @@ class ServedEngine:
     wire = True
     """Takes what a server's protocol knows and no more."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], *, patience: float = 0.0, ring: Ring | None = None) -> None:
-        self.ring, self.patience = ring or Ring(endpoints), patience
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        *,
+        patience: float = 0.0,
+        ring: Ring | None = None,
+        settings: RequestSettings | None = None,
+    ) -> None:
+        self.ring, self.patience, self.settings = ring or Ring(endpoints), patience, settings or RequestSettings()
         if len(endpoints) > 1:
             for one in endpoints:
                 if (trouble := one.trouble()) is not None:
@@ -51,6 +60,7 @@ class ServedEngine:
             lm15.LM15Error: As the last server said it.
             UnavailableError: No server answered in all that time; names them.
         """
+        request = self.settings.applied(request)
         if len(self.ring.endpoints) == 1:
             response: lm15.Response = self.ring.endpoints[0].engine.complete(request)
             return response
@@ -99,7 +109,8 @@ class ServedEngine:
             one.engine.close()
 
 
-def native_engine(model: str, address: str, key: str, transport: Any) -> LM15Engine:
+def native_engine(model: str, address: str, key: str, transport: Any, *, route: Route = "chat") -> LM15Engine:
     """DSPy's client for a model, over a transport of ours."""
-    provider = LM15Engine().resolve(model).provider
-    return LM15Engine(RouterConfig(api_keys={provider: key}, base_urls={provider: address}, transport=transport))
+    provider = LM15Engine(model_type=route).resolve(model).provider
+    config = RouterConfig(api_keys={provider: key}, base_urls={provider: address}, transport=transport)
+    return LM15Engine(config, model_type=route)

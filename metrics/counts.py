@@ -62,8 +62,11 @@ def _entities(tags: tuple[str, ...], mode: Mode) -> frozenset[Span]:
         return frozenset((str(label), int(start), int(end)) for label, start, end in get_entities(list(tags)))
     from seqeval.scheme import Entities, IOB2
 
-    found = Entities([list(tags)], IOB2).entities[0]
-    return frozenset((str(e.tag), int(e.start), int(e.end) - 1) for e in found)
+    names = sorted({tag[2:] for tag in tags if tag != "O"})  # numbered, as seqeval takes hyphens off the ends of names
+    numbers = {name: f"L{n}" for n, name in enumerate(names)}
+    numbered = [tag if tag == "O" else f"{tag[:2]}{numbers[tag[2:]]}" for tag in tags]
+    found = Entities([numbered], IOB2).entities[0]
+    return frozenset((names[int(str(e.tag)[1:])], int(e.start), int(e.end) - 1) for e in found)
 
 
 def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:

@@ -20,14 +20,15 @@ from programs.annotating.deliveries import check_formats, Delivery
 from programs.annotating.loading import annotator_settings, build_annotator
 from programs.annotating.scale_out import annotate_on_ray, scale_of, Work
 from programs.annotating.session import Notes, Session, Tally
-from programs.annotator import Facts
+from programs.annotator import Facts, SERVED
 from programs.assemble import Said
+from programs.composing import folder_path
 from programs.door import log_to, open_door
 from programs.errors import RunError, writing
 from programs.following import followed
 from programs.locks import LOCK, one_writer
 from programs.records import environment, now, recorded, RunFolder, write_whole
-from programs.run import cost
+from programs.run import changed_model, cost
 
 
 def main(config: DictConfig) -> None:
@@ -42,7 +43,7 @@ def main(config: DictConfig) -> None:
 
 def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     """Annotate in these formats."""
-    source = _kept_input(folder.path) if config.input == "-" else Path(config.input).expanduser()
+    source = _kept_input(folder.path) if config.input == "-" else folder_path(config.input)
     config, said = annotator_settings(config, Said.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
     scale = scale_of(config, said.keys, folder)
@@ -95,8 +96,8 @@ def _output(config: DictConfig) -> RunFolder:
     """
     if not config.input:
         raise InputError("there is nothing to read", remedy="Add input=PATH, or input=- for standard input.")
-    source = Path(config.input).expanduser()
-    output = Path(config.output or time.strftime("runs/annotate/%Y-%m-%d_%H-%M-%S")).expanduser()
+    source = folder_path(config.input)
+    output = folder_path(config.output or time.strftime("runs/annotate/%Y-%m-%d_%H-%M-%S"))
     if config.input != "-":
         next(iter(read_notes(source, encoding=config.encoding, leave=output)), None)  # says what is wrong before a folder is made
         if source.resolve() == output.resolve():
@@ -132,7 +133,13 @@ def _counted(tally: Tally) -> dict[str, Any]:
     documents = {key: tally.documents[key] for key in ("annotated", "kept", "failed")}
     sizes = {key: tally.counts[key] for key in ("sentences", "cuts")}
     counts = {"documents": documents, **sizes, "entities": dict(sorted(tally.entities.items())), "repairs": dict(tally.repairs)}
-    return {"counts": counts, "tokens": dict(tally.used)}
+    served = {"served": found} if (found := _served(tally)) else {}
+    return {"counts": counts, "tokens": dict(tally.used), **served}
+
+
+def _served(tally: Tally) -> dict[str, int]:
+    """Sentences by the model that the server said it answered as."""
+    return {name.removeprefix(SERVED): n for name, n in tally.counts.most_common() if name.startswith(SERVED)}
 
 
 def _summary(tally: Tally, labels: tuple[str, ...]) -> str:
@@ -148,6 +155,8 @@ def _summary(tally: Tally, labels: tuple[str, ...]) -> str:
         lines[0] += f", {cuts} cuts in sentences that were too long"
     found = ", ".join(f"{tally.entities[label]} {label}" for label in labels if tally.entities[label])
     lines.append(f"{tally.entities.total()} entities: {found}" if found else "no entities")
+    if len(served := _served(tally)) > 1:
+        lines.append(printable(changed_model(served)))
     if tally.repairs:
         lines.append("repaired in answers: " + ", ".join(f"{name} {n:,}" for name, n in sorted(tally.repairs.items())))
     return "\n".join(lines)

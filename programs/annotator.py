@@ -177,6 +177,7 @@ class Annotator:
         errors: dict[int, str] = {}
         for sentence, record in found:
             counts.update(record["usage"])
+            counts.update(f"{SERVED}{name}" for name in record.get("served", ()))
             repairs.update(record["repairs"])
             if record["error"] is not None:
                 errors[sentence.tokens[0].start] = record["error"]
@@ -187,6 +188,10 @@ class Annotator:
         sentences = uncut(cut, [(mention.start, mention.end) for mention in mentions])
         annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), self.facts.model, self.facts.program)
         return Outcome(note.id, annotated, None, counts, repairs)
+
+
+SERVED = "served_by:"
+"""Begins the names of counts that say which model a server answered as, in sentences."""
 
 
 def rejoined(found: Sequence[Tagged], seams: set[int]) -> list[Tagged]:

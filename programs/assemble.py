@@ -27,7 +27,7 @@ from programs.compiled import (
     read_program,
     RETRIEVER,
 )
-from programs.composing import build, choices, given, group_option, load_corpus
+from programs.composing import build, choices, folder_path, given, group_option, load_corpus
 from programs.formats import Format
 from programs.member import build_member
 from programs.origin import read_origin
@@ -152,7 +152,7 @@ def build_program(
     if config.program is None:
         tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=said.choices)
         return tagger, adapter, lambda lm: None
-    path = Path(config.program).expanduser()
+    path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
         problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
@@ -199,7 +199,7 @@ def program_settings(config: DictConfig, said: Said | None = None) -> tuple[Dict
     if config.program is None:
         return config, {}
     said = said or Said.now()
-    path = Path(config.program).expanduser()
+    path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
         return with_classifier(config, path, content, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from corpora import check_number, Corpus, InputError
+from corpora.printable import printable
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 from lms import ModelError
@@ -29,6 +31,8 @@ PLUGINS = (CellsSweeper, RayLauncher)
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USER_ERRORS = (InputError, ModelError, RunError)
 _COUNTS = ("dev_limit", "limit", "repeats", "samples", "stop_after", "train_limit")
+_FREE_KEYS = ("corpus.definitions.", "model.parameters.", "model.chat_options.", "reflection_model.parameters.")
+"""Below these keys users choose names of their own."""
 _HIGHEST_SEED = 2**32 - 2  # NumPy's generators and MIPROv2's, which adds one, take no higher
 
 
@@ -74,6 +78,7 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
     for word in overrides:
         refuse_secret(word)
+        _check_readable(word)
     stray = [word for word in words if not word.startswith("-") and "=" not in word and not word.startswith("~")]
     for i, word in enumerate(words):
         if word.startswith("-") and i + 1 < len(words) and words[i + 1] in stray:
@@ -99,8 +104,26 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
         _known(key, sorted({*known, *groups}), "")
 
 
+def _check_readable(word: str) -> None:
+    """
+    Raises:
+        InputError: Hydra's grammar has no such override; says how to quote the value.
+    """
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        key, _, value = word.partition("=")
+        quoted = '"' + value.strip("\"'").replace("\\", "\\\\").replace('"', '\\"') + '"'
+        marks = "".join(dict.fromkeys(mark for mark in value if mark in "=()[]{}:,\\'\"$*@! "))
+        why, remedy = "it is not of the form key=value", "Overrides read key=value."
+        if marks:
+            why = f"its value has characters that Hydra reads as its own ({marks})"
+            remedy = f"Put the value in quotation marks that the shell leaves: '{key}={quoted}'"
+        raise InputError(f"{word!r} cannot be read: {why}", remedy=remedy) from None
+
+
 def _known(word: str, names: Sequence[str], prefix: str) -> None:
-    if word in names or word == "null" or not word or word.startswith("corpus.definitions."):
+    if word in names or word == "null" or not word or word.startswith(_FREE_KEYS):
         return
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     remedy = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(names)}."
@@ -152,9 +175,17 @@ def build(config: Any, **more: Any) -> Any:
 
 
 def load_corpus(config: DictConfig) -> Corpus:
-    """The corpus that the config names."""
+    """The corpus that the config names; what lies beside it and is not read is said on standard error."""
     corpus: Corpus = build(config.corpus).load()
+    if corpus.passed_over:
+        counts = ", ".join(f"{n} {kind}" if n > 1 else kind for kind, n in sorted(corpus.passed_over.items()))
+        print(f"clinspan: corpus {printable(corpus.name)}: not read: {printable(counts)}", file=sys.stderr)
     return corpus
+
+
+def folder_path(value: object) -> Path:
+    """A path of the config as one: Hydra reads a name of digits as a number."""
+    return Path(str(value)).expanduser()
 
 
 def object_of(target: str) -> Any:

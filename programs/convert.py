@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 
 from omegaconf import DictConfig
 
@@ -10,7 +10,7 @@ from corpora import InputError
 from corpora.brat import write_brat
 from corpora.conll import write_conll
 from corpora.jsonl import write_jsonl
-from programs.composing import load_corpus
+from programs.composing import folder_path, load_corpus
 from programs.door import open_door
 
 WRITERS = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}
@@ -22,10 +22,13 @@ def main(config: DictConfig) -> None:
         raise InputError(f"to={config.to} is not known", remedy=f"Use one of {', '.join(WRITERS)}.")
     if not config.output:
         raise InputError("there is no place to write to", remedy="Add output=FOLDER.")
-    output = Path(config.output).expanduser()
+    output = folder_path(config.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("exists and is not an empty folder", path=output, remedy="Name a new folder.")
     corpus = load_corpus(config)
+    for split, acts in corpus.conversion.items():
+        if acts:
+            print(f"clinspan: {split}: " + ", ".join(f"{name} {n}" for name, n in sorted(acts.items())), file=sys.stderr)
     WRITERS[config.to](corpus, output)
     print(output)
 

@@ -136,7 +136,8 @@ class Asker:
         pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
         usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}
         said = {"pred": pred, "confidence": None if refused else found.confidence, "raw": raw}
-        return {**record, **said, "repairs": dict(+repairs), "usage": usage, "error": refused}
+        served = {"served": list(found.served)} if found.get("served") else {}
+        return {**record, **said, "repairs": dict(+repairs), "usage": usage, **served, "error": refused}
 
 
 @dataclass(frozen=True, slots=True)

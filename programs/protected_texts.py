@@ -6,7 +6,6 @@ Every way out of the process (models, trackers, traces, Chroma servers) asks abo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -14,7 +13,7 @@ from omegaconf import DictConfig
 import lms
 from corpora import Corpus
 from programs.compiled import read_program, trained_on
-from programs.composing import build
+from programs.composing import build, folder_path
 from programs.origin import read_origin
 from programs.privacy import ProtectedText
 
@@ -42,7 +41,7 @@ def _read(config: DictConfig, corpus: Corpus | None) -> Iterator[ProtectedText]:
 def program_texts(config: DictConfig) -> Iterator[ProtectedText]:
     """The program that `program=` names: its demonstrations and instructions quote what it was compiled from."""
     if config.get("program") is not None:
-        origin = read_origin(read_program(Path(str(config.program)).expanduser()))
+        origin = read_origin(read_program(folder_path(config.program)))
         yield ProtectedText(f"what program={config.program} was compiled from", "phi in its program.json", origin.phi)
 
 

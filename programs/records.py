@@ -148,11 +148,14 @@ def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunF
     """Say in a run's record which corpus it is over.
 
     Raises:
-        InputError: The run began with another.
+        InputError: The run began with another, or the corpus has no label.
     """
     if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
         remedy = "Give the corpus as it was, or start a new run."
         raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
+    if not corpus.labels:
+        remedy = "Name what is to be found: corpus.labels=[...]"
+        raise InputError(f"corpus {corpus.name} has no entity and corpus.labels names none", remedy=remedy)
     record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -16,8 +17,9 @@ from corpora.printable import printable
 from programs.analysis import ErrorAnalysis, write_analysis
 from programs.assemble import build_parts, Parts, program_settings, Said
 from programs.classify import build_classification, Classification
-from programs.composing import build, choices, given, output_folder
+from programs.composing import build, choices, folder_path, given, output_folder
 from programs.door import log_to, open_door
+from programs.errors import RunError
 from programs.following import followed, followers, without_followers
 from programs.locks import one_writer
 from programs.predict import may_pass, Predictor, progress_bar
@@ -60,7 +62,12 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         folder.write("run.json", record)
         folder.write("program.json", parts.program)
         log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
-        predict(parts, folder, config)
+        try:
+            predict(parts, folder, config)
+        except RunError:
+            if len(folder.load_predictions()) == len(parts.sentences):  # nothing is left to do: what failed is in the scores
+                finish(parts, folder, config, record, told)
+            raise
     finish(parts, folder, config, record, told)
     log.info("done")
 
@@ -72,7 +79,7 @@ def prepared(config: DictConfig, output: Path, *, door: str = "run") -> Iterator
     Raises:
         RunError: Another does.
     """
-    path = RunFolder(output).path if config.resume is None else Path(config.resume).expanduser()
+    path = RunFolder(output).path if config.resume is None else folder_path(config.resume)
     with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
         yield prepare(config, output, door=door)
 
@@ -102,7 +109,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         }
         folder = RunFolder(output)
         return folder, config, _again(folder, record)
-    path = Path(config.resume).expanduser()
+    path = folder_path(config.resume)
     if not (path / "run.json").is_file():
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
@@ -258,12 +265,23 @@ def finish(
     record["status"], record["ended"] = "finished", now()
     record["counts"] = {"sentences": len(records), "failed": scores["failed"], "repairs": scores["repairs"]}
     record["tokens"] = dict(used)
+    served = Counter(name for row in records for name in row.get("served", ()))
+    if served:
+        record["served"] = dict(served.most_common())
     record["cost"] = cost(used, parts.spec.price)
     folder.write("run.json", record)
     print_scores(scores, record, of=len(parts.split_ids))
     print(printable(errors_line(errors)))
+    if len(served) > 1:
+        print(printable(changed_model(served)), file=sys.stderr)
     if again := sum(map(may_pass, records)):
         print(f"{again} sentences failed of what may have passed by now: resume={folder.path} asks them again")
+
+
+def changed_model(served: Mapping[str, int]) -> str:
+    """What to say where a deployment answered as several models: its scores are not those of one."""
+    found = ", ".join(f"{name} ({n} sentences)" for name, n in served.items())
+    return f"clinspan: the server answered as several models: {found}; pin one version of the model and run again"
 
 
 def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:

@@ -21,7 +21,7 @@ from corpora import InputError
 from lms.hosts import hosts_outside
 from programs.composing import compose_here, object_of
 
-_FREE = ("definitions", "parameters")
+_FREE = ("definitions", "parameters", "chat_options")
 """Mappings whose keys are the user's own."""
 _NUMBERS = (int, float)
 _ADDRESSES = (("model", "api_base"), ("reflection_model", "api_base"), ("tracking", "uri"), ("retriever", "url"))

@@ -12,6 +12,7 @@ from dspy.utils.exceptions import ContextWindowExceededError
 
 from corpora.bio import span_tags, tag_spans
 from lms import PromptTooLongError
+from lms.audit import sentence_id
 from programs.origin import Origin
 from programs.signature import build_signature
 from programs.strategy import Overflow
@@ -81,7 +82,8 @@ class Tagger(dspy.Module):
         dropped = 0
         while True:
             try:
-                found = self.tag(tokens=list(tokens), context=context, demos=demos[dropped:], config={"sentence_id": id})
+                with sentence_id(id):
+                    found = self.tag(tokens=list(tokens), context=context, demos=demos[dropped:])
             except Exception as error:
                 if not is_overflow(error):
                     raise
@@ -115,7 +117,10 @@ class Ensemble(dspy.Module):
             repairs.update(one.repairs)
             usage.update(one.usage)
         answers = {f"{n}:{key}" if key else str(n): text for n, one in enumerate(found) for key, text in one.answers.items()}
-        return dspy.Prediction(tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage))
+        served = sorted({name for one in found for name in one.get("served", ())})
+        return dspy.Prediction(
+            tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage), served=served
+        )
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
         return {"members": [member.dump_state(json_mode=json_mode) for member in self.members]}

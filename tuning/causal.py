@@ -15,6 +15,7 @@ from lms.adapters import calm
 from lms.encoding import Encoder, plain_tokens
 from lms.loading import device_of, load_model
 from lms.specs import Loadable
+from lms.templates import template_of
 from lms.weights import find_weights
 from tuning.options import Lora, Options
 from tuning.records import encode_records, Record
@@ -59,7 +60,8 @@ def tune(
     _check(spec, options)
     weights = find_weights(spec)
     model, tokenizer = load_model(_trainable(spec, options), weights)
-    encoder = Encoder(tokenizer, spec.template, plain=plain_tokens(tokenizer))
+    template = template_of(spec.template, tokenizer)
+    encoder = Encoder(tokenizer, template, plain=plain_tokens(tokenizer), options=spec.chat_options)
     limit = min(options.max_length, getattr(model.config.get_text_config(), "max_position_embeddings", options.max_length))
     train, long_ones = encode_records(records, encoder, max_length=limit)
     judged, others = encode_records(dev, encoder, max_length=limit)
@@ -73,7 +75,7 @@ def tune(
         folder / MODEL,
         name=spec.name,
         weights=weights,
-        more={"template": spec.template, "origin": origin},
+        more={"template": template, "origin": origin},
     )
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(judged), "left_out": (*long_ones, *others)}

@@ -58,7 +58,8 @@ class Journal:
         for sentence in sentences:
             known = self._answers.get(self._key(sentence, texts))
             if known is not None and len(known["pred"]) == len(sentence.tokens):
-                yield sentence, {**blank_record(sentence), "raw": None, **{name: known[name] for name in _KEPT}}
+                kept = {name: known[name] for name in _KEPT}
+                yield sentence, {**blank_record(sentence), "raw": None, **kept, "served": known.get("served", [])}
             else:
                 asked.append(sentence)
         if asked:
@@ -68,7 +69,7 @@ class Journal:
 
     def _add(self, sentence: Sentence, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         self.spent.update({name: n for name, n in record["usage"].items() if name.endswith("_tokens")})
-        kept = {name: record[name] for name in _KEPT}
+        kept = {**{name: record[name] for name in _KEPT}, "served": record.get("served", [])}
         row = {"key": self._key(sentence, texts) if record["error"] is None else None, "by": self.by, **kept}
         with self.path.open("ab") as file:
             file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())

@@ -17,7 +17,7 @@ from programs.annotator import Annotator, Facts
 from programs.assemble import build_program, model_facts, program_settings, Said
 from programs.classify import classifier_program, ClassifierAsker
 from programs.compiled import dump_classifier, dump_program, fingerprint, read_program
-from programs.composing import build, compose, load_corpus
+from programs.composing import build, compose, folder_path, load_corpus
 from programs.cutter import Cutter
 from programs.predict import Asker
 from programs.privacy import check_chroma, check_destinations, Leave
@@ -144,7 +144,7 @@ def label_corpus(config: DictConfig, said: Said) -> Corpus:
     corpus = load_corpus(config)
     if config.program is None or any(key.split(".")[0] == "corpus" for key in said.keys):
         return corpus
-    names = list(read_program(Path(str(config.program)).expanduser())["labels"])
+    names = list(read_program(folder_path(config.program))["labels"])
     if sorted(label.name for label in corpus.labels) == sorted(names):
         return corpus
     return Corpus("the program's labels", {}, tuple(map(Label, names)), phi=False)

@@ -14,8 +14,9 @@ from dspy import lm15
 
 from corpora import InputError, Label
 from corpora.json_text import mended
+from corpora.printable import printable
 from lms import Grammar, NoAnswerError, Wire
-from lms.audit import asking, demonstrating
+from lms.audit import asking, current_sentence_id, demonstrating
 from programs.origin import documents_of
 
 Alignment = Literal["tokens", "positional"]
@@ -153,17 +154,21 @@ class Format(dspy.Adapter):
     ) -> list[dict[str, Any]]:
         """Ask every question about one sentence and read the answers together."""
         tokens = shown_tokens(inputs["tokens"])
-        name = str(lm_kwargs.get("sentence_id", ""))
+        name = current_sentence_id()
         answers: dict[str, str] = {}
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
+        served: list[str] = []
         requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests, name):
                 answers[key] = mended(answer_text(response))
                 pieces[key] = _pieces(response.logprobs)
                 used["prompt_tokens"] += response.usage.input_tokens or 0
-                used["answer_tokens"] += response.usage.output_tokens or 0
+                used["answer_tokens"] += max(response.usage.output_tokens or 0, response.usage.reasoning_tokens or 0)
+                used["reasoning_tokens"] += response.usage.reasoning_tokens or 0
+                if getattr(lm.engine, "wire", False):
+                    served += [printable(response.model)[:80]] if printable(response.model)[:80] not in served else []
                 used["cached_tokens"] += response.usage.cache_read_tokens or 0
                 used["passes"] += (response.provider_data or {}).get("passes", 0)
                 used[f"ended_by_{response.finish_reason}"] += 1
@@ -175,6 +180,7 @@ class Format(dspy.Adapter):
                 "repairs": dict(+decoded.repairs),
                 "answers": answers,
                 "usage": dict(+used),
+                "served": served,
             }
         ]
 
@@ -231,7 +237,6 @@ class Format(dspy.Adapter):
         if self.wire.prediction and draft is not None:
             extensions["prediction"] = {"type": "content", "content": draft}
         return lm15.Config(
-            temperature=0.0,
             max_tokens=None if "prediction" in extensions else budget,  # Azure takes no bound beside a prediction
             response_format=form,
             logprobs=0 if self.wire.logprobs else None,

@@ -21,7 +21,6 @@ from programs.formats.tags import TagReader
 
 _MOST_BY_CHARACTER = 1_500_000
 _SLACK = 1000
-_MARK = re.compile(r"<(\s*/)?([^<>/]*)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,8 @@ class Inline(Format):
     def __init__(self, *, labels: Sequence[Label], **options: Any) -> None:
         super().__init__(labels=labels, **options)
         self._reader = TagReader(self.labels)
+        names = sorted({re.escape(label.name) for label in self.labels}, key=len, reverse=True)
+        self._mark = re.compile(rf"<(\s*/)?\s*({'|'.join([*names, '[^<>/]*'])})>", re.IGNORECASE)
 
     def rules(self) -> str:
         marks = ", ".join(f"<{label.name}>...</{label.name}>" for label in self.labels)
@@ -151,7 +152,7 @@ class Inline(Format):
         labels: list[_Mark] = []
         current: int | None = None
         at = 0
-        for match in [*_MARK.finditer(text), None]:
+        for match in [*self._mark.finditer(text), None]:
             piece = text[at : match.start()] if match else text[at:]
             said.append(piece)
             owners += [current] * len(piece)
