@@ -1,0 +1,223 @@
+"""Local models as people have them today, each by its preset, with random weights of its architecture: nobody's scores."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dspy import lm15
+from hydra import compose, initialize_config_dir
+
+from conftest import Door, folder_of, load, records
+from lms import LocalModel, ModelError
+from lms.engine import TransformersEngine
+from lms.reference import departures
+from programs.assemble import build_parts
+from programs.composing import build, CONF
+from programs.prompting import collect_prompts
+from support.current_models import random_current, random_gguf
+from tiny_models import random_llama
+
+KINDS = ("qwen3", "llama31", "gemma3", "medgemma")
+TIE = 1e-3
+
+
+def config_of(*words: str) -> Any:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("run", overrides=list(words))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder with random weights of each kind."""
+    home = tmp_path_factory.mktemp("random-weights")
+    return {kind: random_current(kind, home / kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize(("kind", "form"), zip(KINDS, ("bio_lines", "inline", "bio_lines", "entities"), strict=True))
+def test_each_architecture_answers_as_plain_constrained_greedy_decoding_does(
+    weights: dict[str, Path], kind: str, form: str
+) -> None:
+    words = [f"model={kind}", f"model.path={weights[kind]}", "model.dtype=float32", f"format={form}", "strategy.k=1", "limit=4"]
+    parts = build_parts(config_of(*words), lambda corpus, spec: None)
+    engine: TransformersEngine = parts.lm.engine
+    sentences = sorted(parts.corpus.sentences("test"), key=lambda sentence: len(sentence.tokens))[20:24]
+    prompts = collect_prompts(parts, sentences)
+    assert min(len(prompt.ids) for prompt in prompts) > 100, "longer than the sliding window and the first context of the scaling"
+    for prompt, answer in zip(prompts, engine.decoder.decode(prompts, rows=3), strict=True):
+        assert not isinstance(answer, Exception)
+        assert all(one.margin < TIE for one in departures(engine.decoder, prompt, answer))
+    bare = [replace(prompt, draft=()) for prompt in prompts]
+    assert [a.text for a in engine.decoder.decode(bare)] == [a.text for a in engine.decoder.decode(prompts)]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_preset_goes_from_disk_through_the_command_to_scores(door: Door, weights: dict[str, Path], kind: str) -> None:
+    words = (
+        "run",
+        f"model={kind}",
+        f"model.path={weights[kind]}",
+        "strategy=few_shot",
+        "strategy.k=1",
+        "limit=2",
+        "metric.samples=10",
+    )
+    folder = folder_of(door(*words))
+    assert load(folder / "run.json")["model"]["name"] == kind
+    for row in records(folder):
+        assert row["error"] is None and row["repairs"] == {}
+        assert [line.rpartition(" : ")[0] for line in row["raw"].split("\n")] == row["tokens"]
+
+
+def written(folder: Path, preset: str) -> str:
+    """The prompt of a small conversation as the model reads it."""
+    engine = TransformersEngine(replace(build(config_of(f"model={preset}").model), path=str(folder), dtype="float32"))
+    messages = (lm15.Message.user("No fever"), lm15.Message.assistant("No : O"), lm15.Message.user("Rash"))
+    prompt = engine.prompt(lm15.Request(model="m", system="Tag.", messages=messages, config=lm15.Config(max_tokens=5)))
+    return str(engine.tokenizer.decode(prompt.ids))
+
+
+def test_qwen3_is_told_not_to_think(weights: dict[str, Path]) -> None:
+    text = written(weights["qwen3"], "qwen3")
+    assert text.endswith("<|im_start|>user\nRash<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert text.startswith("<|im_start|>system\nTag.<|im_end|>\n")
+
+
+def test_a_template_without_a_system_role_gets_the_text_in_the_first_turn(weights: dict[str, Path]) -> None:
+    expected = (
+        "<bos><start_of_turn>user\nTag.\n\nNo fever<end_of_turn>\n<start_of_turn>model\nNo : O<end_of_turn>\n"
+        "<start_of_turn>user\nRash<end_of_turn>\n<start_of_turn>model\n"
+    )
+    assert written(weights["gemma3"], "gemma3") == written(weights["medgemma"], "medgemma") == expected
+
+
+def test_llama31_gets_its_headers(weights: dict[str, Path]) -> None:
+    text = written(weights["llama31"], "llama31")
+    assert text.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nTag.<|eot_id|>")
+    assert text.count("<|begin_of_text|>") == 1
+
+
+def test_a_turns_own_end_ends_an_answer(weights: dict[str, Path]) -> None:
+    """Gemma's tokenizer names `<eos>`, and its turns end with `<end_of_turn>`."""
+    engine = TransformersEngine(LocalModel(name="g", path=str(weights["gemma3"]), template="auto"))
+    ends = {engine.tokenizer.convert_ids_to_tokens(i) for i in engine.decoder.ends}
+    assert ends == {"<eos>", "<end_of_turn>"}
+
+
+def test_any_model_of_the_hub_or_a_folder_is_one_setting(door: Door, weights: dict[str, Path], tmp_path: Path) -> None:
+    folder = folder_of(
+        door("run", "model=hf", f"model.path={weights['llama31']}", "limit=1", "strategy=zero_shot", "metric.samples=10")
+    )
+    assert load(folder / "run.json")["model"]["name"] == "llama31"
+    plain = random_llama(tmp_path / "base")
+    engine = TransformersEngine(build(config_of("model=hf", f"model.path={plain}").model))
+    assert engine.encoder.template == "plain", "without a chat template"
+    assert build(config_of("model=hf", "model.hub_id=org/some-model").model).name == "some-model"
+    done = door("run", "model=hf", "limit=1")
+    assert done.returncode == 2 and "model=hf needs model.hub_id=ORG/NAME" in done.stderr
+
+
+def test_a_gguf_file_is_converted_once_and_kept_by_its_content(door: Door, tmp_path: Path) -> None:
+    file = random_gguf(tmp_path / "tiny.gguf")
+    words = ("run", "model=hf", f"model.path={file}", "limit=2", "strategy=zero_shot", "metric.samples=10")
+    cache = {"CLINSPAN_CACHE": str(tmp_path / "cache")}
+    first = door(*words, env=cache)
+    folder = folder_of(first)
+    assert "converting the weights" in first.stderr
+    record = load(folder / "run.json")
+    assert record["model"]["name"] == "tiny" and record["model"]["revision"].startswith("sha256:")
+    assert [row["error"] for row in records(folder)] == [None, None]
+    assert "converting" not in door(*words, env=cache).stderr
+    (tmp_path / "other.gguf").write_bytes(b"no model")
+    done = door("run", "model=hf", f"model.path={tmp_path / 'other.gguf'}", "limit=1", env=cache)
+    assert done.returncode == 2 and "is no GGUF file" in done.stderr
+    (tmp_path / "cut.gguf").write_bytes(file.read_bytes()[:2000])
+    done = door("run", "model=hf", f"model.path={tmp_path / 'cut.gguf'}", "limit=1", env=cache)
+    assert done.returncode == 2 and "transformers cannot read cut.gguf" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_gguf_file_is_no_classifier(tmp_path: Path) -> None:
+    from lms import ClassifierModel
+    from lms.weights import find_weights
+
+    with pytest.raises(ModelError, match="GGUF file, which holds no token classifier"):
+        find_weights(ClassifierModel(name="c", path=str(tmp_path / "a.gguf")))
+
+
+def test_two_engines_in_two_threads_answer_as_each_does_alone(weights: dict[str, Path]) -> None:
+    engines = [TransformersEngine(LocalModel(name=kind, path=str(weights[kind]))) for kind in ("qwen3", "llama31")]
+
+    def answer(engine: TransformersEngine, number: int) -> str:
+        message = lm15.Message.user(f"No fever on day {number}, but a rash.")
+        response = engine.complete(lm15.Request(model="m", messages=(message,), config=lm15.Config(max_tokens=12)))
+        return response.message.text or ""
+
+    alone = [[answer(engine, n) for n in range(24)] for engine in engines]
+    together: list[list[str]] = [[], []]
+
+    def work(place: int) -> None:
+        together[place] += [answer(engines[place], n) for n in range(24)]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_two_annotators_in_two_threads_annotate_as_each_does_alone(weights: dict[str, Path]) -> None:
+    from programs.annotator import Annotator
+
+    notes = [f"No fever on day {n}. The rash is gone; cough and pain stay." for n in range(6)]
+    annotators = [
+        Annotator.load(model=kind, settings=[f"model.path={weights[kind]}", "strategy=zero_shot"]) for kind in ("qwen3", "llama31")
+    ]
+    alone = [[one(note) for note in notes] for one in annotators]
+    together: list[list[Any]] = [[], []]
+
+    def work(place: int) -> None:
+        together[place] += [annotators[place](note) for note in notes]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_a_tagger_runs_with_dspys_own_adapters_on_a_local_model(weights: dict[str, Path]) -> None:
+    """The id of a sentence is no setting of the model: DSPy's adapters hand on what they do not know."""
+    import dspy
+
+    from programs.tagger import Tagger
+
+    seen: list[lm15.Request] = []
+
+    class Recording:
+        def complete(self, request: lm15.Request) -> lm15.Response:
+            seen.append(request)
+            text = '[[ ## tags ## ]]\n["O", "B-Sign"]\n\n[[ ## completed ## ]]'
+            return lm15.Response(
+                id=None, model=request.model, message=lm15.Message.assistant(text), finish_reason="stop", usage=lm15.Usage()
+            )
+
+        def stream(self, request: lm15.Request) -> Any:
+            return lm15.response_to_events(self.complete(request))
+
+        def close(self) -> None:
+            """Nothing."""
+
+    lm = dspy.LM("local/recording", engine=Recording(), cache=False, num_retries=0)
+    with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
+        assert Tagger("Tag.")(tokens=["No", "fever"], id="d:0").tags == ["O", "B-Sign"]
+    engine = TransformersEngine(LocalModel(name="q", path=str(weights["qwen3"])))
+    real = dspy.LM("local/q", engine=engine, cache=False, num_retries=0)
+    with dspy.context(lm=real, adapter=dspy.ChatAdapter()), pytest.raises(Exception) as caught:
+        Tagger("Tag.")(tokens=["No", "fever"], id="d:0")  # random weights say nothing that the adapter could read
+    assert "sentence_id" not in str(caught.value)
+    assert len(seen) == 1
