@@ -13,7 +13,7 @@ from lms import Grammar, Rule
 from lms.grammars import Alternatives
 from programs.formats.align import align
 from programs.formats.base import Decoded, Format, Place
-from programs.formats.matching import DASHES, VISIBLE
+from programs.formats.matching import DASHES, MentionFinder, VISIBLE
 from programs.formats.tag_lines import plain_lines
 from programs.formats.tags import ExactReader, legal, TagReader
 
@@ -139,7 +139,7 @@ class BioLines(Format):
     def _lines(self, reply: str, tokens: Sequence[str], repairs: Counter[str]) -> list[_Line]:
         found: list[_Line] = []
         text = plain_lines(reply, self._reader.read)
-        known, at = set(tokens), 0
+        runs, at = _Runs(tokens), 0
         for line in text.split("\n"):
             if line.strip() and not _NOISE.fullmatch(line.strip()):
                 token, tag = self._line(line)
@@ -147,8 +147,8 @@ class BioLines(Format):
                 end = at + len(line.rstrip())
                 start = at + max(line.rfind(":"), line.rstrip().rfind(" ")) + 1
                 place = ("", min(start, end), end) if text == reply else None
-                words = token.translate(VISIBLE).split()
-                if tag is not None and len(words) > 1 and token not in known and known.issuperset(words):
+                words = runs.words(token.translate(VISIBLE))
+                if tag is not None and len(words) > 1:
                     found += [_Line(word, _goes_on(tag) if n else tag, place) for n, word in enumerate(words)]
                     repairs["merged_line"] += 1
                 else:
@@ -177,6 +177,33 @@ class BioLines(Format):
         first = text.split(maxsplit=1)[0] if text.split() else ""
         tag = self._reader.read(first)
         return tag if tag is not None and (tag == "O" or first.strip("*`\"'[(")[1:2] in tuple(f"-_{DASHES}")) else None
+
+
+class _Runs:
+    """Finds the tokens that a line is about, which may be several: `T-cell leukaemia : B-Disease`.
+
+    Args:
+        tokens: The sentence's.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.tokens, self._known, self._finder = tokens, set(tokens), MentionFinder(tokens)
+        self._longest = sum(map(len, tokens))
+        self._at, self._left = 0, 2 * len(tokens) + _SLACK  # more lookups than that are of no honest answer
+
+    def words(self, echoed: str) -> list[str]:
+        """The tokens from here on that an echo stands for; the echo itself where it is one token or none is found."""
+        if echoed in self._known:
+            self._at = next((i for i in range(self._at, len(self.tokens)) if self.tokens[i] == echoed), self._at - 1) + 1
+            return [echoed]
+        words = echoed.split()
+        if self._left and len(echoed) <= 2 * self._longest:
+            self._left -= 1
+            run = next((run for run in self._finder.places(echoed, Counter()) if run[0] >= self._at), None)
+            if run is not None:
+                self._at = run[1]
+                return list(self.tokens[run[0] : run[1]])
+        return words if self._known.issuperset(words) else [echoed]
 
 
 def _goes_on(tag: str) -> str:

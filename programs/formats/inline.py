@@ -44,7 +44,7 @@ class Inline(Format):
         super().__init__(labels=labels, **options)
         self._reader = TagReader(self.labels)
         names = sorted({re.escape(label.name) for label in self.labels}, key=len, reverse=True)
-        self._mark = re.compile(rf"<(\s*/)?\s*({'|'.join([*names, '[^<>/]*'])})>", re.IGNORECASE)
+        self._mark = re.compile(rf"<(\s*/)?({'|'.join([*names, '[^<>/]*'])})>", re.IGNORECASE)
 
     def rules(self) -> str:
         marks = ", ".join(f"<{label.name}>...</{label.name}>" for label in self.labels)
@@ -82,7 +82,7 @@ class Inline(Format):
         spans = self._echo(text, tokens)
         as_asked = spans is not None or self.alignment == "positional"
         if spans is None:
-            plain = text if as_asked else plain_marks(text, tokens, self._reader.label)
+            plain = text if as_asked else plain_marks(text, tokens, self._reader.label, repairs)
             as_asked = plain == text
             spans = self._echo(plain, tokens) or self._found(plain, tokens, repairs)
         places: list[Place | None] = [None] * len(tokens)
