@@ -303,12 +303,8 @@ def test_i2b2_concepts_are_read_by_line_and_word(tmp_path: Path) -> None:
 
 def test_pubtator_is_read_with_its_splits_in_the_names(tmp_path: Path) -> None:
     one = "12|t|Rash after Größe.\n12|a|No fever.\n12\t0\t4\tRash\tSign\tD1\n12\t21\t26\tfever\tSign\n12\tCID\tD1\tD2\n"
-    put(
-        tmp_path,
-        CDR_TrainingSet_DOT_PubTator_DOT_txt=one + "\n13|t|Cough\n13|a|\n",
-        CDR_TestSet_DOT_PubTator_DOT_txt=one,
-        README_DOT_md="x",
-    )
+    names = {"CDR_TrainingSet.PubTator.txt": f"{one}\n13|t|Cough\n13|a|\n", "CDR_TestSet.PubTator.txt": one, "README.md": "x"}
+    put(tmp_path, **names)
     corpus = PubTator(path=str(tmp_path)).load()
     assert [document.id for document in corpus.splits["train"]] == ["12", "13"]
     assert mentions(corpus) == [("Sign", "Rash"), ("Sign", "fever")]
@@ -322,7 +318,8 @@ BIOC = """<?xml version="1.0"?><collection><source>s</source><document><id>d1</i
 <passage><offset>0</offset><text>Rash today.</text>
 <annotation id="1"><infon key="type">Sign</infon><location offset="0" length="4"/><text>Rash</text></annotation></passage>
 <passage><offset>20</offset><sentence><offset>20</offset><text>No fever.</text>
-<annotation id="2"><infon key="type">Sign</infon><location offset="23" length="5"/><text>fever</text></annotation></sentence></passage>
+<annotation id="2"><infon key="type">Sign</infon><location offset="23" length="5"/><text>fever</text></annotation>
+</sentence></passage>
 <relation id="r"/></document></collection>"""
 
 
@@ -401,7 +398,7 @@ def test_words_of_the_command_line_are_taken_as_they_are_meant(door: Door, tmp_p
 
 def test_a_label_with_a_full_stop_can_be_defined(door: Door, tmp_path: Path) -> None:
     put(tmp_path, d__a_DOT_txt="No fever.", d__a_DOT_ann="T1\tICD.Code 3 8\tfever\n")
-    for word in ("+corpus.definitions.ICD.Code=a code", "corpus.definitions={ICD.Code: a code}"):
+    for word in ("+corpus.definitions.ICD.Code=a code", "+corpus.definitions={ICD.Code: a code}"):
         assert stats(door, "corpus=brat", "corpus.path=d", word)["test"]["entities"] == {"ICD.Code": 1}
     done = door("stats", "corpus=brat", "corpus.path=d", "+corpus.definitions.ICD.Cod=a code")
     assert done.returncode == 2 and "defines ICD.Cod, which is no label" in done.stderr

@@ -228,3 +228,23 @@ def test_no_path_of_a_program_leads_out_of_its_folder(name: Any, tmp_path: Path)
     (tmp_path / "home" / "link").symlink_to(tmp_path)
     with pytest.raises(InputError, match="leads out of the folder of the program"):
         inside(tmp_path / "home", name, path=tmp_path / "program.json", key="adapter.folder")
+
+
+def test_options_of_the_users_own_are_composed_again_when_their_program_is_loaded(door: Door, tmp_path: Path) -> None:
+    """A format and a strategy from `--config-dir` run, and the run's folder is a program for whoever has that folder."""
+    own = tmp_path / "own"
+    (own / "format").mkdir(parents=True)
+    (own / "strategy").mkdir()
+    (own / "format" / "mine.yaml").write_text("_target_: programs.formats.BioLines\nseparator: newline\n")
+    (own / "strategy" / "two.yaml").write_text((ROOT / "conf/strategy/few_shot.yaml").read_text().replace("k: 5", "k: 2"))
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("".join(json.dumps({"output": "A : O"}) + "\n" for _ in range(2)))
+    place = ("--config-dir", str(own))
+    common = ("model=replay", f"model.path={answers}", "limit=2", "metric.samples=10")
+    folder = folder_of(door("run", *place, *common, "format=mine", "strategy=two"))
+    record = load(folder_of(door("run", *place, *common, f"program={folder}")) / "run.json")
+    assert (record["choices"]["format"], record["choices"]["strategy"]) == ("mine", "two")
+    assert record["config"]["strategy"]["k"] == 2
+    without = door("run", *common, f"program={folder}")
+    assert without.returncode == 2
+    assert "mine" in without.stderr and "Traceback" not in without.stderr
