@@ -11,11 +11,11 @@ help: ## list the targets
 
 setup: ## a .venv with what running needs, and the default model's weights
 	@$(PYTHON) install.py run
-	@$(BIN)/python -m lms.weights
+	@$(BIN)/python -m clinspan.lms.weights
 
 setup-test: ## the same with what the tests need
 	@$(PYTHON) install.py test
-	@$(BIN)/python -m lms.weights
+	@$(BIN)/python -m clinspan.lms.weights
 
 run: setup ## the main job; make run ARGS="model=... strategy=..." passes overrides
 	$(BIN)/python -m programs.run $(ARGS)
@@ -31,7 +31,7 @@ check: setup-test ## ruff, mypy, import-linter, doctests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q --doctest-modules install.py corpora lms metrics programs reports retrievers tuning
+	$(BIN)/python -m pytest -q --doctest-modules install.py clinspan benchmarks
 
 golden: setup-test ## rewrite the golden prompts after a change that was meant
 	$(BIN)/python -m pytest -q tests/programs/test_golden_prompts.py --rewrite-golden

@@ -1,4 +1,4 @@
-"""A note that a program has annotated, and its files for one note each; `corpora.bioc_files` has two more."""
+"""A note that a program has annotated, and its files for one note each; `corpora.writers.bioc` has two more."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpora.bio import span_tags
-from corpora.brat import annotation_lines, brat_type
-from corpora.conll import document_rows
-from corpora.types import Sentence, Token
+from clinspan.corpora.bio import span_tags
+from clinspan.corpora.types import Sentence, Token
+from clinspan.corpora.writers.brat import annotation_lines, brat_type
+from clinspan.corpora.writers.conll import document_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args, Literal
 
-from corpora.errors import InputError
-from corpora.types import Entity, Token
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.types import Entity, Token
 
 Overlap = Literal["longest", "first", "last"]
 Discontinuous = Literal["first", "envelope", "drop"]

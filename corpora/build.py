@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from corpora.bio import Policies, tag_sentences, tag_spans
-from corpora.errors import InputError
-from corpora.labels import check_labels, flat_definitions
-from corpora.tokens import SPLITTERS, TOKENIZERS
-from corpora.types import Corpus, Document, Entity, Label, Sentence, Token
+from clinspan.corpora.bio import Policies, tag_sentences, tag_spans
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.labels import check_labels, flat_definitions
+from clinspan.corpora.tokens import SPLITTERS, TOKENIZERS
+from clinspan.corpora.types import Corpus, Document, Entity, Label, Sentence, Token
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from corpora.types import Token
+from clinspan.corpora.types import Token
 
 _TITLES = ("dr", "drs", "mr", "mrs", "ms", "prof", "st")
 _WORDS = ("vs", "eg", "ie", "cf", "ca", "approx", "fig", "figs", "viz", "resp", "incl", "excl")
@@ -34,7 +34,7 @@ _LINE_ENDS = str.maketrans(dict.fromkeys("\r\f\v\x1c\x1d\x1e\x85\u2028\u2029", "
 def clinical_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, ...]]:
     """Cut the tokens of a note into sentences; each token is in exactly one, in order.
 
-    >>> from corpora.tokens import punctuation_tokens
+    >>> from clinspan.corpora.tokens import punctuation_tokens
     >>> note = "HPI:\\nDr. Roe gave 2.5 mg i.v. twice. No fever.\\n- cough\\n- rash vs. eczema"
     >>> [" ".join(t.text for t in s) for s in clinical_sentences(note, punctuation_tokens(note))]
     ['HPI :', 'Dr . Roe gave 2.5 mg i.v . twice .', 'No fever .', '- cough', '- rash vs . eczema']
@@ -56,7 +56,7 @@ def cut_long(text: str, tokens: Sequence[Token], most: int) -> list[tuple[Token,
     That is after `;` `:` `.` `?` `!`, else after a comma or a closing bracket, else at the end of a line, else at white space,
     and inside a word only if there is nothing else; of equally good places the last.
 
-    >>> from corpora.tokens import punctuation_tokens
+    >>> from clinspan.corpora.tokens import punctuation_tokens
     >>> [len(part) for part in cut_long("a b, c d e", punctuation_tokens("a b, c d e"), 4)]
     [3, 3]
     """

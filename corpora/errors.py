@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from corpora.printable import printable
+from clinspan.corpora.printable import printable
 
 
 class InputError(ValueError):
@@ -46,7 +46,7 @@ def check_number(key: str, value: object, least: float, *, most: float = math.in
 
     >>> check_number("limit", 0, 1)
     Traceback (most recent call last):
-    corpora.errors.InputError: limit=0 is no whole number of at least 1. Give such a number.
+    clinspan.corpora.errors.InputError: limit=0 is no whole number of at least 1. Give such a number.
     """
     kinds: tuple[type, ...] = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:  # type: ignore[operator]

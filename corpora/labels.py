@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from corpora.errors import InputError
-from corpora.types import Label
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.types import Label
 
 _SEPARATORS = re.compile(r"[\s_\-]+")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from corpora.types import Entity
+from clinspan.corpora.types import Entity
 
 _BOM = "\ufeff"
 

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from corpora.annotated import Annotated
-from corpora.errors import InputError
+from clinspan.corpora.annotated import Annotated
+from clinspan.corpora.errors import InputError
 
 _TOGETHER = 256
 

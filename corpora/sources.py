@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from corpora.bio import Crossing, Discontinuous, Overlap, Partial, Policies
-from corpora.bioc import load_bioc
-from corpora.brat import load_brat
-from corpora.build import Cutting
-from corpora.conll import load_conll
-from corpora.errors import InputError
-from corpora.i2b2 import load_i2b2
-from corpora.jsonl import load_jsonl
-from corpora.labels import flat_definitions, label_list
-from corpora.pubtator import load_pubtator
-from corpora.raredis import load_raredis
-from corpora.types import Corpus, Label
+from clinspan.corpora.bio import Crossing, Discontinuous, Overlap, Partial, Policies
+from clinspan.corpora.build import Cutting
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.labels import flat_definitions, label_list
+from clinspan.corpora.readers.bioc import load_bioc
+from clinspan.corpora.readers.brat import load_brat
+from clinspan.corpora.readers.conll import load_conll
+from clinspan.corpora.readers.i2b2 import load_i2b2
+from clinspan.corpora.readers.jsonl import load_jsonl
+from clinspan.corpora.readers.pubtator import load_pubtator
+from clinspan.corpora.readers.raredis import load_raredis
+from clinspan.corpora.types import Corpus, Label
 
 RAREMINI = Path(__file__).parent / "raremini"
 ARTICLES = RAREMINI / "articles"

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corpora.errors import InputError
-from corpora.json_text import is_text, mended
-from corpora.types import SPLITS
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.json_text import is_text, mended
+from clinspan.corpora.types import SPLITS
 
 NAMES = {
     "train": ("train", "training"),

@@ -12,8 +12,8 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from corpora.clinical import clinical_sentences
-from corpora.types import Token
+from clinspan.corpora.clinical import clinical_sentences
+from clinspan.corpora.types import Token
 
 _WORD = re.compile(r"\S+")
 _ASCII = frozenset(string.punctuation)

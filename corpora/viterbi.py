@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from corpora.bio import split_tag
+from clinspan.corpora.bio import split_tag
 
 Floats = NDArray[np.float64]
 _LEAST = -1e6

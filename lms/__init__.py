@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lms.errors import (
+from clinspan.lms.errors import (
     BatchError,
     DeferredError,
     GrammarError,
@@ -15,13 +15,13 @@ from lms.errors import (
     PromptTooLongError,
     UnavailableError,
 )
-from lms.grammars import Grammar, Rule
-from lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
+from clinspan.lms.grammars import Grammar, Rule
+from clinspan.lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
 
 if TYPE_CHECKING:
     import dspy
 
-    from lms.classifier import TokenClassifier
+    from clinspan.lms.classifiers.classifier import TokenClassifier
 
 __all__ = [
     "AzureModel",
@@ -60,10 +60,10 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
     if isinstance(spec, ReplayModel):
         import dspy
 
-        from lms.replay import ReplayEngine
+        from clinspan.lms.replay import ReplayEngine
 
         return dspy.LM("local/replay", engine=ReplayEngine(outputs or {}), cache=False, num_retries=0)
-    from lms.remote import build_azure, build_openai
+    from clinspan.lms.remote.build import build_azure, build_openai
 
     return build_azure(spec) if isinstance(spec, AzureModel) else build_openai(spec)
 
@@ -74,7 +74,7 @@ def build_classifier(spec: ClassifierModel) -> TokenClassifier:
     Raises:
         ModelError: It cannot be had, or was not tuned; the message says what to do.
     """
-    from lms.classifier import TokenClassifier
+    from clinspan.lms.classifiers.classifier import TokenClassifier
 
     return TokenClassifier(spec)
 
@@ -86,7 +86,7 @@ def _build_local(spec: LocalModel) -> dspy.LM:
     """The model, or the one that is loaded already: the jobs of a sweep share it."""
     import dspy
 
-    from lms.engine import TransformersEngine
+    from clinspan.lms.local.engine import TransformersEngine
 
     if repr(spec) not in _loaded:
         _loaded.clear()  # before the next is loaded: memory may not hold two

@@ -14,7 +14,7 @@ from typing import Any
 
 from dspy import lm15
 
-from lms.errors import ModelError
+from clinspan.lms.errors import ModelError
 
 Key = tuple[str, str]
 

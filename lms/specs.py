@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, get_args, Literal
 
-from lms.entra import SCOPE
-from lms.errors import ModelError, UnavailableError
-from lms.hosts import check_address, hosts_outside
-from lms.request_settings import is_reasoning_model, REASONING_TOKENS, RequestSettings, Route, TokenLimit
-from lms.templates import TEMPLATES
+from clinspan.lms.errors import ModelError, UnavailableError
+from clinspan.lms.remote.entra import SCOPE
+from clinspan.lms.remote.hosts import check_address, hosts_outside
+from clinspan.lms.remote.request_settings import is_reasoning_model, REASONING_TOKENS, RequestSettings, Route, TokenLimit
+from clinspan.lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
 WireGrammar = Literal["structured_outputs", "llama_cpp", "json_schema"]
@@ -226,7 +226,7 @@ class AzureModel(_Remote):
     Attributes:
         name: What the model is called in tables; the deployment's name if empty.
         deployment: Name of the deployment; `AZURE_OPENAI_DEPLOYMENT` if null.
-        auth: `key`, or `entra` for tokens of Microsoft Entra ID (see `lms.entra`).
+        auth: `key`, or `entra` for tokens of Microsoft Entra ID (see `lms.remote.entra`).
         auth_scope: What such a token is for.
         temperature: Of the sampling; `auto` is 0, or not sent to a model that reasons; null is never sent.
         reasoning_effort: How much the model reasons: `minimal`, `low`, `medium`, `high`, ...; null: not sent.
@@ -246,7 +246,7 @@ class AzureModel(_Remote):
         max_answer_mib: Size of an answer after decompression; larger ones count as failed.
         price_input: US dollars for a million prompt tokens.
         price_output: US dollars for a million answer tokens.
-        batch: Have requests answered by the Batch API, at half the price and within a day; see `lms.batches`.
+        batch: Have requests answered by the Batch API, at half the price and within a day; see `lms.remote.batch.engine`.
         poll_seconds: How often a batch is looked after.
     """
 

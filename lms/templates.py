@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lms.errors import ModelError
+from clinspan.lms.errors import ModelError
 
 Message = tuple[str, str]
 Template = Callable[..., str]

@@ -1,12 +1,12 @@
 """Scores of tags against tags: counts first, precision, recall and F1 after."""
 
-from metrics.bootstrap import document_bootstrap
-from metrics.calibration import calibration, entity_confidence, judge_entities
-from metrics.counts import add_counts, count_sentence, Counts, Mode
-from metrics.errors import classify, count_errors, ErrorKind, SpanError
-from metrics.feedback import feedback
-from metrics.paired import compare_systems, Difference
-from metrics.scores import Scores, signature
+from clinspan.metrics.bootstrap import document_bootstrap
+from clinspan.metrics.calibration import calibration, entity_confidence, judge_entities
+from clinspan.metrics.counts import add_counts, count_sentence, Counts, Mode
+from clinspan.metrics.errors import classify, count_errors, ErrorKind, SpanError
+from clinspan.metrics.feedback import feedback
+from clinspan.metrics.paired import compare_systems, Difference
+from clinspan.metrics.scores import Scores, signature
 
 __all__ = [
     "Counts",

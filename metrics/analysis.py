@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metrics.breakdowns import break_down
-from metrics.counts import Mode, Span
-from metrics.errors import classify, count_errors, ErrorKind, INVENTED, KINDS, MISSED
-from metrics.relaxed import mention_text, relaxed_scores, Row, sentence_spans
+from clinspan.metrics.breakdowns import break_down
+from clinspan.metrics.counts import Mode, Span
+from clinspan.metrics.errors import classify, count_errors, ErrorKind, INVENTED, KINDS, MISSED
+from clinspan.metrics.relaxed import mention_text, relaxed_scores, Row, sentence_spans
 
 NONE = "none"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.counts import Counts
+from clinspan.metrics.counts import Counts
 
 Interval = tuple[float, float]
 _CELLS = 4_000_000  # numbers of resamples that are in memory at once

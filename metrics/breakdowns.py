@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from metrics.counts import Counts, Mode, Span
-from metrics.relaxed import mention_text, Row, sentence_spans
-from metrics.scores import triple
+from clinspan.metrics.counts import Counts, Mode, Span
+from clinspan.metrics.relaxed import mention_text, Row, sentence_spans
+from clinspan.metrics.scores import triple
 
 Bins = Sequence[tuple[str, int]]
 """Names of bins and the largest number of each, ascending; the last takes whatever is larger."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from corpora.bio import tag_spans
+from clinspan.corpora.bio import tag_spans
 
 BINS = 10
 Judged = tuple[float, bool]

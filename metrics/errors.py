@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from metrics.counts import entities, Mode, Span
+from clinspan.metrics.counts import entities, Mode, Span
 
 ErrorKind = Literal["boundary", "type", "boundary_and_type", "missed", "invented"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from metrics.counts import entities, Mode, Span
-from metrics.errors import BOUNDARY, BOUNDARY_AND_TYPE, classify, overlap, SpanError, TYPE
+from clinspan.metrics.counts import entities, Mode, Span
+from clinspan.metrics.errors import BOUNDARY, BOUNDARY_AND_TYPE, classify, overlap, SpanError, TYPE
 
 MAX_ERRORS = 12
 MAX_WORDS = 16

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.bootstrap import f1_scores
-from metrics.counts import Counts
+from clinspan.metrics.bootstrap import f1_scores
+from clinspan.metrics.counts import Counts
 
 Array = NDArray[np.float64]
 _CELLS = 1 << 22  # documents times samples held at once

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from metrics.counts import Counts, entities, Mode, Span
-from metrics.errors import overlap
-from metrics.scores import Scores, triple
+from clinspan.metrics.counts import Counts, entities, Mode, Span
+from clinspan.metrics.errors import overlap
+from clinspan.metrics.scores import Scores, triple
 
 Row = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.counts import Counts
+from clinspan.metrics.counts import Counts
 
 VERSION = "v1"
 Triple = dict[str, float]

@@ -12,23 +12,23 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from corpora import InputError
-from corpora.json_text import parse_json
-from corpora.notes import check_encoding, passed_over, read_notes
-from corpora.printable import printable
-from programs.annotating.deliveries import check_formats, Delivery
-from programs.annotating.loading import annotator_settings, build_annotator
-from programs.annotating.scale_out import annotate_on_ray, scale_of, Work
-from programs.annotating.session import Notes, Session, Tally
-from programs.annotator import Facts, SERVED
-from programs.assemble import Said
-from programs.composing import folder_path
-from programs.door import log_to, open_door
-from programs.errors import RunError, writing
-from programs.following import followed
-from programs.locks import LOCK, one_writer
-from programs.records import environment, now, recorded, RunFolder, write_whole
-from programs.run import changed_model, cost
+from clinspan.corpora import InputError
+from clinspan.corpora.json_text import parse_json
+from clinspan.corpora.printable import printable
+from clinspan.corpora.readers.notes import check_encoding, passed_over, read_notes
+from clinspan.programs.annotation.annotator import Facts, SERVED
+from clinspan.programs.annotation.build_annotator import annotator_settings, build_annotator
+from clinspan.programs.annotation.job import Notes, Session, Tally
+from clinspan.programs.annotation.ray.driver import annotate_on_ray, scale_of, Work
+from clinspan.programs.annotation.writers import check_formats, Delivery
+from clinspan.programs.app.build_run import Said
+from clinspan.programs.app.config import folder_path
+from clinspan.programs.app.hydra_app import log_to, open_door
+from clinspan.programs.app.observability import followed
+from clinspan.programs.rundir.errors import RunError, writing
+from clinspan.programs.rundir.locks import LOCK, one_writer
+from clinspan.programs.rundir.run_folder import environment, now, recorded, RunFolder, write_whole
+from clinspan.programs.rundir.usage import changed_model, cost
 
 
 def main(config: DictConfig) -> None:

@@ -19,17 +19,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from corpora import InputError
-from metrics import compare_systems, Difference, Mode
-from metrics.counts import entities
-from programs.composing import output_folder
-from programs.door import open_door
-from programs.recorded_prompts import recorded_prompt
-from programs.records import environment, now, RunFolder
-from programs.scoring import count_documents
-from programs.shapes import is_finished_run, is_scores
-from reports.comparison import markdown, print_comparison
-from reports.differences import prompt_lines
+from clinspan.corpora import InputError
+from clinspan.metrics import compare_systems, Difference, Mode
+from clinspan.metrics.counts import entities
+from clinspan.metrics.scoring import count_documents
+from clinspan.programs.app.config import output_folder
+from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.recorded_prompts import recorded_prompt
+from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.programs.rundir.schemas import is_finished_run, is_scores
+from clinspan.reports.page.prompt_differences import prompt_lines
+from clinspan.reports.terminal.comparison import markdown, print_comparison
 
 _OWN = ("runs", "samples", "seed")
 
@@ -113,7 +113,7 @@ def run_config(word: str) -> Path:
     except ValueError as error:
         raise InputError(f"{word!r} cannot be read ({error})", remedy="Close the quotation mark.") from None
     print(f"clinspan: running {word}", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-m", "programs.run", *words], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "clinspan.programs.run", *words], stdout=subprocess.PIPE, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         raise InputError(f"the run of {word!r} failed", remedy="Its message stands above.")

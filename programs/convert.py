@@ -6,12 +6,12 @@ import sys
 
 from omegaconf import DictConfig
 
-from corpora import InputError
-from corpora.brat import write_brat
-from corpora.conll import write_conll
-from corpora.jsonl import write_jsonl
-from programs.composing import folder_path, load_corpus
-from programs.door import open_door
+from clinspan.corpora import InputError
+from clinspan.corpora.writers.brat import write_brat
+from clinspan.corpora.writers.conll import write_conll
+from clinspan.corpora.writers.jsonl import write_jsonl
+from clinspan.programs.app.config import folder_path, load_corpus
+from clinspan.programs.app.hydra_app import open_door
 
 WRITERS = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}
 

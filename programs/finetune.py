@@ -12,25 +12,25 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-import lms
-from corpora import Corpus, InputError, Sentence
-from lms.classifier import with_base
-from lms.weights import find_weights
-from programs.assemble import build_program, choose_sentences, Said
-from programs.compiled import dump_classifier, dump_program, trained_on, trained_weights
-from programs.composing import build, load_corpus, output_folder
-from programs.door import log_to, open_door
-from programs.errors import RunError
-from programs.following import followed
-from programs.origin import merged, Origin, origin_of, read_origin
-from programs.promptless import AnySpec
-from programs.records import note_corpus, now, recorded, RunFolder
-from programs.run import prepared
-from programs.strategy import Strategy
-from programs.tagger import Tagger
-from programs.teaching import training_records
-from reports.training import print_training, training_bar
-from tuning import Encoder, Options, Record, tune, tune_classifier, TuningResult
+from clinspan import lms
+from clinspan.corpora import Corpus, InputError, Sentence
+from clinspan.lms.classifiers.classifier import with_base
+from clinspan.lms.weights.find import find_weights
+from clinspan.programs.app.build_run import build_program, choose_sentences, Said
+from clinspan.programs.app.classifier_config import AnySpec
+from clinspan.programs.app.config import build, load_corpus, output_folder
+from clinspan.programs.app.hydra_app import log_to, open_door
+from clinspan.programs.app.observability import followed
+from clinspan.programs.app.start_run import prepared
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin
+from clinspan.programs.rundir.run_folder import note_corpus, now, recorded, RunFolder
+from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, trained_on, trained_weights
+from clinspan.programs.tagging.strategy import Strategy
+from clinspan.programs.tagging.tagger import Tagger
+from clinspan.programs.tagging.training_records import training_records
+from clinspan.reports.terminal.training import print_training, training_bar
+from clinspan.tuning import Encoder, Options, Record, tune, tune_classifier, TuningResult
 
 Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 

@@ -13,19 +13,20 @@ import dspy
 from dspy.utils.usage_tracker import UsageTracker
 from omegaconf import DictConfig
 
-from corpora import InputError
-from lms import ModelError
-from programs.composing import build, output_folder
-from programs.door import log_to, open_door
-from programs.errors import RunError
-from programs.following import followed
-from programs.optimizers import Optimizer, Workshop
-from programs.optimizers.judge import Trial
-from programs.records import now, recorded, RunFolder
-from programs.run import cost, finished, prepared
-from programs.scoring import Metric, score_records
-from programs.shop import open_shop
-from reports.compiled import candidates_bar, print_compiled
+from clinspan.corpora import InputError
+from clinspan.lms import ModelError
+from clinspan.metrics.scoring import Metric, score_records
+from clinspan.programs.app.build_optimizer import open_shop
+from clinspan.programs.app.config import build, output_folder
+from clinspan.programs.app.hydra_app import log_to, open_door
+from clinspan.programs.app.observability import followed
+from clinspan.programs.app.start_run import finished, prepared
+from clinspan.programs.optimizers import Optimizer, Workshop
+from clinspan.programs.optimizers.candidate_evaluator import Trial
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import now, recorded, RunFolder
+from clinspan.programs.rundir.usage import cost
+from clinspan.reports.terminal.compilation import candidates_bar, print_compiled
 
 _BESIDES = "besides.json"
 

@@ -13,21 +13,21 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from corpora import InputError
-from programs.analysis import read_analysis
-from programs.composing import output_folder
-from programs.door import open_door
-from programs.recorded_prompts import recorded_prompt
-from programs.records import environment, load_records, now, RunFolder
-from programs.shapes import is_rankable
-from programs.sweeps import job_folders
-from reports.analysis import analysis_tables
-from reports.grid import grid_tables
-from reports.leaderboard import build_leaderboard, Job
-from reports.page import Report, write_page
-from reports.redaction import Redactor
-from reports.standings import markdown, print_leaderboard
-from reports.views import RunView
+from clinspan.corpora import InputError
+from clinspan.programs.app.config import output_folder
+from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.recorded_prompts import recorded_prompt
+from clinspan.programs.app.sweeps import job_folders
+from clinspan.programs.inference.error_report import read_analysis
+from clinspan.programs.rundir.run_folder import environment, load_records, now, RunFolder
+from clinspan.programs.rundir.schemas import is_rankable
+from clinspan.reports.leaderboard import build_leaderboard, Job
+from clinspan.reports.page.error_tables import analysis_tables
+from clinspan.reports.page.page import Report, write_page
+from clinspan.reports.page.redaction import Redactor
+from clinspan.reports.paper.paper_tables import grid_tables
+from clinspan.reports.run_views import RunView
+from clinspan.reports.terminal.leaderboard_table import markdown, print_leaderboard
 
 _DAMAGE = (AttributeError, InputError, KeyError, TypeError, ValueError)
 _SHOWN = ("id", "document", "tokens", "gold", "pred")

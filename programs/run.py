@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-import lms
-from corpora import Corpus, InputError
-from corpora.printable import printable
-from programs.analysis import ErrorAnalysis, write_analysis
-from programs.assemble import build_parts, Parts, program_settings, Said
-from programs.classify import build_classification, Classification
-from programs.composing import build, choices, folder_path, given, output_folder
-from programs.door import log_to, open_door
-from programs.errors import RunError
-from programs.following import followed, followers, without_followers
-from programs.locks import one_writer
-from programs.predict import may_pass, Predictor, progress_bar
-from programs.promptless import AnySpec, PROMPT_KEYS, refuse_prompt_keys, without_prompt
-from programs.records import environment, note_corpus, now, recorded, RunFolder
-from programs.saved_data import check_recorded_hosts, composed_config, restored_config
-from programs.scoring import score_records
-from reports.analysis import errors_line
-from reports.settings import flattened
-from reports.tables import print_scores
+from clinspan import lms
+from clinspan.corpora import Corpus
+from clinspan.corpora.printable import printable
+from clinspan.metrics.scoring import score_records
+from clinspan.programs.app.build_classifier import build_classification, Classification
+from clinspan.programs.app.build_run import build_parts, Parts, Said
+from clinspan.programs.app.classifier_config import AnySpec
+from clinspan.programs.app.config import build, output_folder
+from clinspan.programs.app.hydra_app import log_to, open_door
+from clinspan.programs.app.observability import followed
+from clinspan.programs.app.start_run import finished, prepared
+from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
+from clinspan.programs.inference.predictor import may_pass, Predictor, progress_bar
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import note_corpus, now, recorded, RunFolder
+from clinspan.programs.rundir.usage import changed_model, cost
+from clinspan.reports.page.error_tables import errors_line
+from clinspan.reports.terminal.tables import print_scores
 
 
 def main(config: DictConfig) -> None:
@@ -70,169 +66,6 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
             raise
     finish(parts, folder, config, record, told)
     log.info("done")
-
-
-@contextmanager
-def prepared(config: DictConfig, output: Path, *, door: str = "run") -> Iterator[tuple[RunFolder, DictConfig, dict[str, Any]]]:
-    """What `prepare` gives, while no other process may write into that folder.
-
-    Raises:
-        RunError: Another does.
-    """
-    path = RunFolder(output).path if config.resume is None else folder_path(config.resume)
-    with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
-        yield prepare(config, output, door=door)
-
-
-def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
-    """The folder, config and record of a new run, or those of the run that is resumed.
-
-    Where the folder holds the same job already, as in a sweep that is started again, that one goes on, or is found finished.
-
-    Raises:
-        InputError: `resume` names no run, or other settings are given than the run began with.
-    """
-    if config.resume is None:
-        config, chosen = program_settings(config)
-        chosen = without_followers(choices() | chosen)
-        if promptless := _promptless(config, chosen, door):
-            config = without_prompt(config, given(), what=promptless)
-            chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
-        record = {
-            "status": "started",
-            "started": now(),
-            "config": OmegaConf.to_container(config, resolve=True),
-            "choices": chosen,
-            "given": sorted(given()),
-            "seed": config.seed,
-            **environment(),
-        }
-        folder = RunFolder(output)
-        return folder, config, _again(folder, record)
-    path = folder_path(config.resume)
-    if not (path / "run.json").is_file():
-        raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
-    folder = RunFolder(path)
-    record = _begun(folder)
-    record["config"] = saved_config(record, door, path / "run.json")
-    _move(record["config"], config)
-    began = OmegaConf.create({**record["config"], "resume": None, **followers(config, given())})
-    assert isinstance(began, DictConfig)
-    if promptless := _promptless(began, record["choices"], door):
-        refuse_prompt_keys(given(), what=promptless)
-    asked = _settings(config)
-    defaults = _settings(_defaults(door))
-    same = {group for group in given() if choices().get(group, "") == record["choices"].get(group)}
-    for key, value in _settings(began).items():
-        if key.split(".")[0] in same and key not in given():
-            continue  # the option's own default, where the run has that option
-        if asked.get(key) not in (value, defaults.get(key)):
-            remedy = "Leave the setting out: a resumed run keeps its own."
-            raise InputError(f"the run began with {key}={value}, now {key}={asked.get(key)} is given", path=path, remedy=remedy)
-    known = _settings(began).keys() | defaults.keys()
-    if more := sorted(key for key in asked if key not in known):
-        raise InputError(
-            f"the run began without {more[0]}", path=path, remedy="Leave the setting out: a resumed run keeps its own."
-        )
-    if door != "optimize" or not finished(record):  # a run tries failed sentences again; a compilation has its answer
-        record["status"] = "started"
-        record.pop("error", None)
-        record.pop("reason", None)
-        record.setdefault("resumed", []).append(now())
-    return folder, began, record
-
-
-def saved_config(record: Mapping[str, Any], door: str, path: Path) -> dict[str, Any]:
-    """The config that a run began with, from its record: the values are the record's, the classes those of `conf/`.
-
-    Args:
-        record: The content of `run.json`.
-        door: The command.
-        path: The file, for messages.
-
-    Raises:
-        InputError: The record names a class, an option or a setting that the command does not have.
-    """
-    choices, config = record.get("choices"), record.get("config")
-    if not isinstance(choices, dict) or not isinstance(config, dict):
-        raise InputError("has no config of a run", path=path, remedy="Give a run's folder.")
-    composed = composed_config(door, choices, path=path)
-    for key in PROMPT_KEYS - config.keys():
-        composed.pop(key, None)
-    restored = restored_config(composed, config, path=path)
-    check_recorded_hosts(restored, given(), path=path)
-    return restored
-
-
-def _move(began: dict[str, Any], config: DictConfig) -> None:
-    """Let a run that is resumed ask the same models at other servers: where a model answers says nothing of what it says."""
-    for group in ("model", "reflection_model"):
-        if f"{group}.api_base" in given() and "api_base" in (began.get(group) or {}):
-            plain = OmegaConf.to_container(config[group], resolve=True)
-            assert isinstance(plain, dict)
-            began[group]["api_base"] = plain["api_base"]
-
-
-def _promptless(config: DictConfig, chosen: Mapping[str, str], door: str) -> str | None:
-    """The choice by which a run or a training classifies tokens, so that nothing that concerns prompts applies to it."""
-    if door == "finetune":
-        from tuning import Encoder
-
-        return f"tuning={chosen['tuning']}" if isinstance(build(config.tuning), Encoder) else None
-    if door == "run" and isinstance(build(config.model), lms.ClassifierModel):
-        return f"model={chosen['model']}"
-    return None
-
-
-def finished(record: dict[str, Any]) -> bool:
-    """Whether there is nothing left to do, as in a job of a sweep that is started again."""
-    return bool(record["status"] == "finished")
-
-
-def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of the same job if the folder holds one, else this new one.
-
-    Raises:
-        InputError: The folder holds another job.
-    """
-    if not (folder.path / "run.json").is_file():
-        return record
-    old = _begun(folder)
-    if "given" not in old:  # it failed before it began
-        return record
-    if without_followers(old.get("config")) != without_followers(record["config"]):
-        raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
-    if not finished(old):
-        old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
-        old.pop("error", None)
-        old.pop("reason", None)
-    return old
-
-
-def _begun(folder: RunFolder) -> dict[str, Any]:
-    """The record of a run that was begun.
-
-    Raises:
-        InputError: It is damaged; the predictions beside it can be used all the same.
-    """
-    try:
-        return folder.read("run.json")
-    except InputError:
-        remedy = f"To keep what was computed, remove it and begin again with the run's own settings and hydra.run.dir={folder.path}"
-        raise InputError("is damaged", path=folder.path / "run.json", remedy=remedy) from None
-
-
-def _defaults(door: str) -> DictConfig:
-    from hydra import compose
-
-    return compose(door)
-
-
-def _settings(config: DictConfig) -> dict[str, Any]:
-    """The config as one level of dotted keys."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
-    return {key: value for key, value in flattened(without_followers(container)).items() if key != "resume"}
 
 
 def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig) -> None:
@@ -276,23 +109,6 @@ def finish(
         print(printable(changed_model(served)), file=sys.stderr)
     if again := sum(map(may_pass, records)):
         print(f"{again} sentences failed of what may have passed by now: resume={folder.path} asks them again")
-
-
-def changed_model(served: Mapping[str, int]) -> str:
-    """What to say where a deployment answered as several models: its scores are not those of one."""
-    found = ", ".join(f"{name} ({n} sentences)" for name, n in served.items())
-    return f"clinspan: the server answered as several models: {found}; pin one version of the model and run again"
-
-
-def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:
-    """US dollars, if the model has prices.
-
-    >>> cost(Counter(prompt_tokens=2_000_000, answer_tokens=1_000_000), (10.0, 30.0))
-    50.0
-    """
-    if price is None:
-        return None
-    return (used["prompt_tokens"] * price[0] + used["answer_tokens"] * price[1]) / 1e6
 
 
 if __name__ == "__main__":

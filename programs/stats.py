@@ -8,12 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from corpora import Corpus, InputError
-from metrics.counts import entities
-from programs.composing import load_corpus, output_folder
-from programs.door import open_door
-from programs.records import RunFolder
-from reports.tables import print_statistics
+from clinspan.corpora import Corpus, InputError
+from clinspan.metrics.counts import entities
+from clinspan.programs.app.config import load_corpus, output_folder
+from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.reports.terminal.tables import print_statistics
 
 
 def statistics(corpus: Corpus) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.settings import differing, said, settings_of
+from clinspan.reports.settings import differing, said, settings_of
 
 _MAIN = ("model", "strategy", "format", "prompt", "optimizer")
 _SAMENESS = "unit", "match", "mode", "avg", "types", "align"

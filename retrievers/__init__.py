@@ -1,7 +1,7 @@
 """Retrieval: chunks of a knowledge base, and the nearest training sentences."""
 
-from retrievers.build import Base, build_base, Retriever
-from retrievers.embedders import Embedder, EmbedderSpec
-from retrievers.nearest import NearestSentences
+from clinspan.retrievers.build import Base, build_base, Retriever
+from clinspan.retrievers.embedders import Embedder, EmbedderSpec
+from clinspan.retrievers.nearest import NearestSentences
 
 __all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "Retriever", "build_base"]

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corpora import check_number, InputError, Sentence
-from retrievers.chroma import ChromaIndex, Manifest
-from retrievers.chunks import cut
-from retrievers.embedders import Embedder, EmbedderSpec
-from retrievers.knowledge import content_hash, knowledge_version, load_knowledge
-from retrievers.leaks import find_leaks, Leak, without_leaks
+from clinspan.corpora import check_number, InputError, Sentence
+from clinspan.retrievers.chroma import ChromaIndex, Manifest
+from clinspan.retrievers.chunks import cut
+from clinspan.retrievers.embedders import Embedder, EmbedderSpec
+from clinspan.retrievers.knowledge import content_hash, knowledge_version, load_knowledge
+from clinspan.retrievers.leaks import find_leaks, Leak, without_leaks
 
 _SPECIAL_TOKENS = 2
 PUBLIC = ("bundled", "hpo")

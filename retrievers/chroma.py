@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from corpora import InputError
-from retrievers.chunks import Chunk
-from retrievers.embedders import Embedder
+from clinspan.corpora import InputError
+from clinspan.retrievers.chunks import Chunk
+from clinspan.retrievers.embedders import Embedder
 
 _BATCH = 256
 _COLLECTION = "chunks"

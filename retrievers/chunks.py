@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpora import InputError
-from retrievers.knowledge import Article
+from clinspan.corpora import InputError
+from clinspan.retrievers.knowledge import Article
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpora import InputError
+from clinspan.corpora import InputError
 
 Vectors = NDArray[np.float32]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora import InputError
-from corpora.errors import read_text
-from corpora.sources import ARTICLES
+from clinspan.corpora import InputError
+from clinspan.corpora.errors import read_text
+from clinspan.corpora.sources import ARTICLES
 
 
 @dataclass(frozen=True, slots=True)

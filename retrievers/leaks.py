@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from corpora import Sentence
-from corpora.tokens import punctuation_tokens
-from retrievers.chunks import Chunk
-from retrievers.knowledge import Article
+from clinspan.corpora import Sentence
+from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.retrievers.chunks import Chunk
+from clinspan.retrievers.knowledge import Article
 
 SHORTEST = 6
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from corpora import Sentence
-from retrievers.embedders import Embedder, Vectors
+from clinspan.corpora import Sentence
+from clinspan.retrievers.embedders import Embedder, Vectors
 
 
 class NearestSentences:

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from corpora.sources import RareMini
-from lms import LocalModel, ModelError
-from lms.weights import find_weights
-from scripted_models import NAMES, Script
-from scripted_server import ScriptedServer, serving
+from clinspan.corpora.sources import RareMini
+from clinspan.lms import LocalModel, ModelError
+from clinspan.lms.weights.find import find_weights
 from support.fork_server import ForkServer
+from support.scripted_models import NAMES, Script
+from support.scripted_server import ScriptedServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -68,7 +68,7 @@ def smollm2() -> LocalModel:
 @pytest.fixture(scope="session")
 def engine(smollm2: LocalModel) -> Any:
     """The default model, loaded once for all tests."""
-    from lms.engine import TransformersEngine
+    from clinspan.lms.local.engine import TransformersEngine
 
     return TransformersEngine(smollm2)
 

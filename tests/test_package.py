@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.programs.cli import DOORS
 from conftest import load, ROOT
-from programs.command import DOORS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -66,16 +66,17 @@ def test_the_wheel_has_the_packages_their_data_and_nothing_else(wheel: Path) -> 
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     parts = ("conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
     tracked = subprocess.run(["git", "ls-files", *parts], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
-    missing = {name for name in tracked if name and (ROOT / name).is_file()} - names
-    assert not missing
-    assert {name.split("/")[0] for name in names} == set(parts)
+    placed = {name if name.startswith("hydra_plugins/") else f"clinspan/{name}" for name in tracked if name}
+    assert not placed - names
+    assert {name.split("/")[0] for name in names} == {"clinspan", "hydra_plugins"}
+    assert {name.split("/")[1] for name in names if name.startswith("clinspan/") and name.count("/") > 1} == {*parts} - {"hydra_plugins"}
 
 
 def test_the_command_lists_its_doors_without_loading_any(command: Command, installed: Path) -> None:
     done = command("clinspan", "--help")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert done.returncode == 0 and listed == list(DOORS)
-    heavy = "import sys; from programs.command import main; main(); print(sorted({'dspy', 'hydra', 'torch'} & set(sys.modules)))"
+    heavy = "import sys; from clinspan.programs.cli import main; main(); print(sorted({'dspy', 'hydra', 'torch'} & set(sys.modules)))"
     done = command("python", "-c", heavy)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "split: test # train | dev | test" in command("clinspan", "run", "--help").stdout

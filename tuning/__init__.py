@@ -4,11 +4,11 @@
 on the tags of words.
 """
 
-from tuning.causal import tune
-from tuning.classifier import tune_classifier
-from tuning.options import Encoder, Full, LabelSupervised, Lora, Options
-from tuning.records import Record
-from tuning.results import Epoch, TuningResult
+from clinspan.tuning.causal import tune
+from clinspan.tuning.classifier import tune_classifier
+from clinspan.tuning.options import Encoder, Full, LabelSupervised, Lora, Options
+from clinspan.tuning.records import Record
+from clinspan.tuning.results import Epoch, TuningResult
 
 __all__ = [
     "Encoder",

@@ -9,21 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from corpora import InputError
-from lms import LocalModel, ModelError
-from lms.adapters import calm
-from lms.encoding import Encoder, plain_tokens
-from lms.loading import device_of, load_model
-from lms.specs import Loadable
-from lms.templates import template_of
-from lms.weights import find_weights
-from tuning.options import Lora, Options
-from tuning.records import encode_records, Record
-from tuning.results import result_of, TuningResult
-from tuning.saving import CHECKPOINTS, MODEL, save_model
+from clinspan.corpora import InputError
+from clinspan.lms import LocalModel, ModelError
+from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.specs import Loadable
+from clinspan.lms.templates import template_of
+from clinspan.lms.weights.find import find_weights
+from clinspan.lms.weights.load import device_of, load_model
+from clinspan.lms.weights.lora import calm
+from clinspan.tuning.options import Lora, Options
+from clinspan.tuning.records import encode_records, Record
+from clinspan.tuning.results import result_of, TuningResult
+from clinspan.tuning.saving import CHECKPOINTS, MODEL, save_model
 
 if TYPE_CHECKING:
-    from tuning.trainer import AnswerTrainer, Progress
+    from clinspan.tuning.trainer import AnswerTrainer, Progress
 
 
 @calm()
@@ -149,7 +149,7 @@ def _prepared(model: Any, options: Options, seed: int) -> Any:
 def _train(
     model: Any, options: Options, train: Any, dev: Any, *, folder: Path, seed: int, progress: Progress | None
 ) -> AnswerTrainer:
-    from tuning.trainer import AnswerTrainer, train_on
+    from clinspan.tuning.trainer import AnswerTrainer, train_on
 
     place = (folder / CHECKPOINTS).resolve()
     trainer = AnswerTrainer(model, options, train, dev, folder=place, seed=seed, progress=progress)

@@ -10,21 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from corpora import InputError, Sentence
-from corpora.bio import bio_classes
-from lms import ClassifierModel, LocalModel, ModelError
-from lms.adapters import calm
-from lms.heads import is_decoder, load_head, longest_window
-from lms.loading import device_of
-from lms.pieces import LEAST_WINDOW, PieceEncoder
-from lms.weights import find_weights
-from tuning.causal import check_trainable
-from tuning.options import Encoder, LabelSupervised
-from tuning.results import result_of, TuningResult
-from tuning.saving import CHECKPOINTS, MODEL, save_model
+from clinspan.corpora import InputError, Sentence
+from clinspan.corpora.bio import bio_classes
+from clinspan.lms import ClassifierModel, LocalModel, ModelError
+from clinspan.lms.classifiers.subwords import LEAST_WINDOW, PieceEncoder
+from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
+from clinspan.lms.weights.find import find_weights
+from clinspan.lms.weights.load import device_of
+from clinspan.lms.weights.lora import calm
+from clinspan.tuning.causal import check_trainable
+from clinspan.tuning.options import Encoder, LabelSupervised
+from clinspan.tuning.results import result_of, TuningResult
+from clinspan.tuning.saving import CHECKPOINTS, MODEL, save_model
 
 if TYPE_CHECKING:
-    from tuning.trainer import Progress
+    from clinspan.tuning.trainer import Progress
 
 _HEADS = ["classifier", "score"]
 
@@ -63,8 +63,8 @@ def tune_classifier(
     """
     from transformers import set_seed
 
-    from tuning.classifier_trainer import ClassifierTrainer
-    from tuning.trainer import train_on
+    from clinspan.tuning.classifier_trainer import ClassifierTrainer
+    from clinspan.tuning.trainer import train_on
 
     began = time.monotonic()
     base = _base(spec, options)
@@ -102,7 +102,7 @@ def _base(spec: ClassifierModel | LocalModel, options: Encoder) -> ClassifierMod
     if spec.adapter:
         raise ModelError("what has an adapter already is not tuned further here: leave model.adapter out")
     if options.max_length < LEAST_WINDOW:
-        raise InputError(f"tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
+        raise InputError(f"clinspan.tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
     keys = {field.name for field in dataclasses.fields(ClassifierModel)} - {"batch_size"}
     return ClassifierModel(**{key: getattr(spec, key) for key in keys})
 

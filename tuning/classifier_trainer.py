@@ -10,14 +10,14 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from corpora import Sentence
-from corpora.viterbi import Lattice
-from lms.heads import encode_all, read_windows, score_pieces
-from lms.pieces import PieceEncoder
-from metrics import count_sentence, Counts
-from tuning.examples import build_examples, collate, LengthSampler
-from tuning.options import Options
-from tuning.trainer import EpochTrainer, Where
+from clinspan.corpora import Sentence
+from clinspan.corpora.viterbi import Lattice
+from clinspan.lms.classifiers.subwords import PieceEncoder
+from clinspan.lms.classifiers.token_classification import encode_all, read_windows, score_pieces
+from clinspan.metrics import count_sentence, Counts
+from clinspan.tuning.examples import build_examples, collate, LengthSampler
+from clinspan.tuning.options import Options
+from clinspan.tuning.trainer import EpochTrainer, Where
 
 
 def word_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from corpora import Sentence
-from lms.heads import pad
-from lms.pieces import PieceEncoder, Window
+from clinspan.corpora import Sentence
+from clinspan.lms.classifiers.subwords import PieceEncoder, Window
+from clinspan.lms.classifiers.token_classification import pad
 
 _POOL = 50
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lms.encoding import Encoder
-from lms.templates import Message
+from clinspan.lms.local.encoding import Encoder
+from clinspan.lms.templates import Message
 
 
 @dataclass(frozen=True, slots=True)

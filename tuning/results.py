@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TYPE_CHECKING, TypeVar
 
-from lms import ClassifierModel, LocalModel
+from clinspan.lms import ClassifierModel, LocalModel
 
 if TYPE_CHECKING:
-    from tuning.trainer import EpochTrainer
+    from clinspan.tuning.trainer import EpochTrainer
 
 Model = TypeVar("Model", LocalModel, ClassifierModel)
 

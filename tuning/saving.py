@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lms.adapters import NOTE
-from lms.weights import file_digest, Weights
+from clinspan.lms.weights.find import file_digest, Weights
+from clinspan.lms.weights.lora import NOTE
 
 MODEL, CHECKPOINTS = "model", "checkpoints"
 

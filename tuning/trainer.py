@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from tuning.options import Options
-from tuning.records import Encoded, pack
+from clinspan.tuning.options import Options
+from clinspan.tuning.records import Encoded, pack
 
 Progress = Callable[[int, int, float], None]
 """Told of each step: its number, how many there are at most, its loss."""

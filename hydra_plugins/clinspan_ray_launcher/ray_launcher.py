@@ -4,8 +4,8 @@ dataclass, and accepts a class only if it is defined here.
 
 from __future__ import annotations
 
-from programs import ray_launcher
+from clinspan.programs.app import ray_launcher
 
 
 class RayLauncher(ray_launcher.RayLauncher):
-    """See `programs.ray_launcher`."""
+    """See `programs.app.ray_launcher`."""

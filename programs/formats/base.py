@@ -12,12 +12,12 @@ from typing import Any, get_args, Literal
 import dspy
 from dspy import lm15
 
-from corpora import InputError, Label
-from corpora.json_text import mended
-from corpora.printable import printable
-from lms import Grammar, NoAnswerError, Wire
-from lms.audit import asking, current_sentence_id, demonstrating
-from programs.origin import documents_of
+from clinspan.corpora import InputError, Label
+from clinspan.corpora.json_text import mended
+from clinspan.corpora.printable import printable
+from clinspan.lms import Grammar, NoAnswerError, Wire
+from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
+from clinspan.programs.rundir.origin import documents_of
 
 Alignment = Literal["tokens", "positional"]
 Drafter = Callable[[str, Sequence[str]], Sequence[str]]

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from corpora import InputError, Label
-from lms import Grammar, Rule
-from lms.grammars import Alternatives
-from programs.formats.align import align
-from programs.formats.base import Decoded, Format, Place
-from programs.formats.matching import DASHES, MentionFinder, VISIBLE
-from programs.formats.tag_lines import plain_lines
-from programs.formats.tags import ExactReader, legal, TagReader
+from clinspan.corpora import InputError, Label
+from clinspan.lms import Grammar, Rule
+from clinspan.lms.grammars import Alternatives
+from clinspan.programs.formats.align import align
+from clinspan.programs.formats.base import Decoded, Format, Place
+from clinspan.programs.formats.matching import DASHES, MentionFinder, VISIBLE
+from clinspan.programs.formats.tag_lines import plain_lines
+from clinspan.programs.formats.tags import ExactReader, legal, TagReader
 
 _NOISE = re.compile(r"```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:", re.IGNORECASE)
 _SEPARATORS = {"space": " ", "newline": "\n"}

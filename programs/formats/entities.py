@@ -20,14 +20,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from corpora import Label
-from corpora.bio import span_tags, tag_spans
-from lms import Grammar, Rule
-from lms.grammars import Alternatives
-from programs.formats.base import Decoded, Format, Place, Question
-from programs.formats.matching import MentionFinder
-from programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
-from programs.formats.tags import TagReader
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.lms import Grammar, Rule
+from clinspan.lms.grammars import Alternatives
+from clinspan.programs.formats.base import Decoded, Format, Place, Question
+from clinspan.programs.formats.matching import MentionFinder
+from clinspan.programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
+from clinspan.programs.formats.tags import TagReader
 
 _LISTED = 600
 _NEAR = 10_000

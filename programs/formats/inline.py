@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
-from corpora import Label
-from corpora.bio import span_tags, tag_spans
-from corpora.tokens import punctuation_tokens
-from lms import Grammar, Rule
-from lms.grammars import Alternatives
-from programs.formats.align import align, fold
-from programs.formats.base import Decoded, Format, Place
-from programs.formats.plain_marks import plain_marks
-from programs.formats.tags import TagReader
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.lms import Grammar, Rule
+from clinspan.lms.grammars import Alternatives
+from clinspan.programs.formats.align import align, fold
+from clinspan.programs.formats.base import Decoded, Format, Place
+from clinspan.programs.formats.plain_marks import plain_marks
+from clinspan.programs.formats.tags import TagReader
 
 _MOST_BY_CHARACTER = 1_500_000
 _SLACK = 1000

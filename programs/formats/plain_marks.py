@@ -13,8 +13,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from programs.formats.matching import folded
-from programs.formats.replies import without_thoughts
+from clinspan.programs.formats.matching import folded
+from clinspan.programs.formats.replies import without_thoughts
 
 # every part is bounded: an answer may be 100,000 characters of anything
 _ATTRIBUTES = re.compile(r"<\s?([^<>/\s=]{1,80})((?:\s{1,3}[\w:-]{1,40}=(?:\"[^\"<>]{0,80}\"|'[^'<>]{0,80}')){1,4})\s?/?>")

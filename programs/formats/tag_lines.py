@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 
-from programs.formats.replies import unfenced, without_thoughts
+from clinspan.programs.formats.replies import unfenced, without_thoughts
 
 _QUOTED = re.compile(r"""\s{0,9}(["'])(?P<token>.{0,200}?)\1\s{0,9}[,;:\t]\s{0,9}(["']?)(?P<tag>[^"',;]{1,100})\3\s{0,9}""")
 _PAIR = re.compile(r"(?P<token>\S{1,200}?)\s{0,9}(?: : |: |/|\t)\s{0,9}(?P<tag>[^\s,;]{1,100})[,;]?(?:\s+|\Z)")

@@ -6,10 +6,10 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 
-from corpora import Label
-from corpora.bio import span_tags
-from corpora.labels import folded_label
-from programs.formats.matching import DASHES, VISIBLE
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags
+from clinspan.corpora.labels import folded_label
+from clinspan.programs.formats.matching import DASHES, VISIBLE
 
 _PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
 _SAME = {**str.maketrans(dict.fromkeys(DASHES, "-")), **VISIBLE}

@@ -1,14 +1,14 @@
 """Optimizers: each finds a better program with train and dev, and knows nothing of test."""
 
-from programs.optimizers.coverage import Coverage
-from programs.optimizers.demonstrations import Bootstrap, Labeled, Nearest
-from programs.optimizers.ensemble import Voting
-from programs.optimizers.finetuned import BootstrapFinetune
-from programs.optimizers.instructions import Copro, Gepa, InferRules, Mipro, Simba
-from programs.optimizers.judge import Halving, Judge
-from programs.optimizers.objective import Objective
-from programs.optimizers.search import Grid, Optuna
-from programs.optimizers.workshop import Optimizer, Workshop
+from clinspan.programs.optimizers.candidate_evaluator import Halving, Judge
+from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.coverage import Coverage
+from clinspan.programs.optimizers.demonstrations import Bootstrap, Labeled, Nearest
+from clinspan.programs.optimizers.ensemble import Voting
+from clinspan.programs.optimizers.finetuned import BootstrapFinetune
+from clinspan.programs.optimizers.instructions import Copro, Gepa, InferRules, Mipro, Simba
+from clinspan.programs.optimizers.search import Grid, Optuna
+from clinspan.programs.optimizers.seqeval_f1 import Objective
 
 __all__ = [
     "Bootstrap",

@@ -8,10 +8,10 @@ from typing import Any
 
 import dspy
 
-from corpora import Corpus
-from programs.compiled import dump_program, plain_demos
-from programs.formats import Format
-from programs.tagger import Ensemble, Tagger
+from clinspan.corpora import Corpus
+from clinspan.programs.formats import Format
+from clinspan.programs.tagging.saved_program import dump_program, plain_demos
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from corpora import Sentence
-from corpora.bio import tag_spans
-from metrics import count_errors, ErrorKind
-from metrics.errors import INVENTED
-from programs.optimizers.candidate import Candidate
-from programs.optimizers.judge import Trial
-from programs.optimizers.workshop import Optimizer, Workshop
-from programs.strategy import as_demonstration
+from clinspan.corpora import Sentence
+from clinspan.corpora.bio import tag_spans
+from clinspan.metrics import count_errors, ErrorKind
+from clinspan.metrics.errors import INVENTED
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.candidate_evaluator import Trial
+from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.tagging.strategy import as_demonstration
 
 Errors = Mapping[tuple[ErrorKind, str], int]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from corpora import InputError
-from programs.optimizers.workshop import Optimizer, Workshop
-from programs.strategy import fixed_demonstrations
-from programs.tagger import Ensemble
+from clinspan.corpora import InputError
+from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.tagging.strategy import fixed_demonstrations
+from clinspan.programs.tagging.tagger import Ensemble
 
 
 @dataclass(frozen=True, kw_only=True)

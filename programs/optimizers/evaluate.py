@@ -15,10 +15,10 @@ from unittest import mock
 import dspy
 from dspy.evaluate.evaluate import EvaluationResult
 
-from programs.optimizers.candidate import Candidate
-from programs.optimizers.judge import Judge
-from programs.optimizers.workshop import Workshop
-from programs.tagger import Tagger
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.candidate_evaluator import Judge
+from clinspan.programs.optimizers.context import Workshop
+from clinspan.programs.tagging.tagger import Tagger
 
 _PLACES = (
     "dspy.teleprompt.random_search",

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import dspy
 
-import lms
-from corpora import InputError, Sentence
-from programs.compiled import trained_weights
-from programs.optimizers.candidate import Candidate
-from programs.optimizers.workshop import Optimizer, Workshop
-from programs.origin import read_origin
-from programs.teaching import training_records
-from tuning import Lora, Options, tune
+from clinspan import lms
+from clinspan.corpora import InputError, Sentence
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.rundir.origin import read_origin
+from clinspan.programs.tagging.saved_program import trained_weights
+from clinspan.programs.tagging.training_records import training_records
+from clinspan.tuning import Lora, Options, tune
 
 ADAPTER = "model"
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import dspy
 
-from corpora import InputError
-from programs.optimizers.evaluate import ranked_by
-from programs.optimizers.workshop import Optimizer, Workshop
+from clinspan.corpora import InputError
+from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.evaluate import ranked_by
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import yaml
 
-from corpora import InputError
-from programs.optimizers.workshop import Optimizer, Workshop
+from clinspan.corpora import InputError
+from clinspan.programs.optimizers.context import Optimizer, Workshop
 
 _PATIENCE = 5
 """Optuna proposes what it has seen again; so many proposals for each combination that is wanted."""

@@ -11,11 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
+from clinspan.programs.app.config import CONF
+from clinspan.reports.paper.published import FINE_TUNED, TABLES
 from conftest import Door, load
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
-from programs.composing import CONF
-from reports.paper import FINE_TUNED, TABLES
-from scripted_server import ScriptedServer
+from support.scripted_server import ScriptedServer
 
 TRIAL = ["corpus=raremini", "limit=2", "metric.samples=10"]
 
@@ -53,9 +53,9 @@ def test_every_file_is_a_table_of_the_paper_and_takes_its_corpus() -> None:
     assert sorted(path.stem for path in (CONF / "experiment").iterdir()) == sorted(TABLES)
     for name in TABLES:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            assert compose("run", overrides=[f"experiment={name}"]).corpus._target_ == "corpora.sources.RareDis"
+            assert compose("run", overrides=[f"experiment={name}"]).corpus._target_ == "clinspan.corpora.sources.RareDis"
             tried = compose("run", overrides=[f"experiment={name}", "corpus=raremini", "retriever=minilm"])
-        assert tried.corpus._target_ == "corpora.sources.RareMini"
+        assert tried.corpus._target_ == "clinspan.corpora.sources.RareMini"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import Entity, InputError
-from corpora.bio import Policies, span_tags, tag_sentences, tag_spans
-from corpora.tokens import punctuation_sentences, punctuation_tokens
+from clinspan.corpora import Entity, InputError
+from clinspan.corpora.bio import Policies, span_tags, tag_sentences, tag_spans
+from clinspan.corpora.tokens import punctuation_sentences, punctuation_tokens
 
 TEXT = "Hepatic and renal failure. Severe pain"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.clinical import clinical_sentences, cut_long, cut_words
-from corpora.sources import Brat
-from corpora.tokens import punctuation_tokens
+from clinspan.corpora.clinical import clinical_sentences, cut_long, cut_words
+from clinspan.corpora.sources import Brat
+from clinspan.corpora.tokens import punctuation_tokens
 
 NOTE = """DISCHARGE SUMMARY
 Date: 01/02/2020

@@ -15,18 +15,19 @@ import pytest
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
-from corpora import Entity, InputError
-from corpora.bio import Policies, tag_sentences
-from corpora.brat import brat_type, parse_annotations, write_brat
-from corpora.build import build_corpus, build_document, Cutting
-from corpora.clinical import clinical_sentences
-from corpora.conll import shown_word, write_conll
-from corpora.file_names import file_name
-from corpora.jsonl import write_jsonl
-from corpora.notes import Note, read_notes, Unreadable
-from corpora.raredis import protocol_tags
-from corpora.sources import Brat, Conll, Jsonl
-from corpora.tokens import punctuation_sentences, punctuation_tokens
+from clinspan.corpora import Entity, InputError
+from clinspan.corpora.bio import Policies, tag_sentences
+from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.clinical import clinical_sentences
+from clinspan.corpora.file_names import file_name
+from clinspan.corpora.readers.brat import parse_annotations
+from clinspan.corpora.readers.notes import Note, read_notes, Unreadable
+from clinspan.corpora.readers.raredis import protocol_tags
+from clinspan.corpora.sources import Brat, Conll, Jsonl
+from clinspan.corpora.tokens import punctuation_sentences, punctuation_tokens
+from clinspan.corpora.writers.brat import brat_type, write_brat
+from clinspan.corpora.writers.conll import shown_word, write_conll
+from clinspan.corpora.writers.jsonl import write_jsonl
 
 
 def jsonl(folder: Path, line: str) -> Any:

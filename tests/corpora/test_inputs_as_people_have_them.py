@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.readers.notes import Note, read_notes
+from clinspan.corpora.sources import BioC, Brat, Conll, I2b2, Jsonl, PubTator
+from clinspan.corpora.tokens import ascii_punctuation_tokens, punctuation_tokens
 from conftest import Door
-from corpora import Corpus, InputError
-from corpora.notes import Note, read_notes
-from corpora.sources import BioC, Brat, Conll, I2b2, Jsonl, PubTator
-from corpora.tokens import ascii_punctuation_tokens, punctuation_tokens
 
 TEXT = "Has rash and fever."
 
@@ -28,7 +28,7 @@ def put(folder: Path, **files: str | bytes) -> Path:
 
 def mentions(corpus: Corpus, split: str = "test") -> list[tuple[str, str]]:
     """Label and text of each mention as the tags have it."""
-    from corpora.brat import character_spans
+    from clinspan.corpora.writers.brat import character_spans
 
     return [
         (label, document.text[start:end])
@@ -345,8 +345,8 @@ def test_bioc_is_read_as_xml_and_as_json(tmp_path: Path) -> None:
 
 
 def test_bioc_that_was_written_here_is_read_back(tmp_path: Path) -> None:
-    from corpora.annotated import Annotated, Mention
-    from corpora.bioc_files import bioc_json, bioc_xml
+    from clinspan.corpora.annotated import Annotated, Mention
+    from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
 
     text = "Größe 🤢: rash\fand\tfever.\r\n"
     found = tuple(Mention(text.index(word), text.index(word) + len(word), "Sign", word) for word in ("rash", "fever"))

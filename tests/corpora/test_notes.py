@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from corpora import InputError
-from corpora.file_names import file_name
-from corpora.notes import Note, read_notes, Unreadable
+from clinspan.corpora import InputError
+from clinspan.corpora.file_names import file_name
+from clinspan.corpora.readers.notes import Note, read_notes, Unreadable
 
 
 def read(path: Path, encoding: str = "utf-8", leave: Path | None = None) -> list[Note | Unreadable]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora import InputError
+from clinspan.corpora.readers.brat import parse_annotations
+from clinspan.corpora.readers.raredis import load_raredis
 from conftest import SHARED
-from corpora import InputError
-from corpora.brat import parse_annotations
-from corpora.raredis import load_raredis
 
 LABELS = ()
 

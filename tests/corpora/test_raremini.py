@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from corpora import Corpus
-from corpora.brat import load_pair
-from corpora.sources import ARTICLES, RAREMINI, RareMini
-from corpora.tokens import punctuation_tokens
-from retrievers.knowledge import load_knowledge
-from retrievers.leaks import find_leaks
+from clinspan.corpora import Corpus
+from clinspan.corpora.readers.brat import load_pair
+from clinspan.corpora.sources import ARTICLES, RAREMINI, RareMini
+from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.retrievers.knowledge import load_knowledge
+from clinspan.retrievers.leaks import find_leaks
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 FILES = sorted(RAREMINI.glob("*/*.txt"))

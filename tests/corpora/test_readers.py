@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
-from corpora import Corpus, InputError
-from corpora.brat import write_brat
-from corpora.build import build_corpus
-from corpora.conll import write_conll
-from corpora.jsonl import write_jsonl
-from corpora.sources import Brat, Conll, Jsonl, RareMini
-from corpora.types import Label
+from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.build import build_corpus
+from clinspan.corpora.sources import Brat, Conll, Jsonl, RareMini
+from clinspan.corpora.types import Label
+from clinspan.corpora.writers.brat import write_brat
+from clinspan.corpora.writers.conll import write_conll
+from clinspan.corpora.writers.jsonl import write_jsonl
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 
@@ -69,8 +69,8 @@ def test_ncbi_counts(ncbi: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=40), max_size=4))
 def test_any_text_survives_jsonl(tmp_path: Path, texts: list[str]) -> None:
-    from corpora.bio import Policies
-    from corpora.build import build_document, Cutting
+    from clinspan.corpora.bio import Policies
+    from clinspan.corpora.build import build_document, Cutting
 
     documents = [
         build_document(f"d{i}", text, (), cutting=Cutting(), policies=Policies())[0] for i, text in enumerate([*texts, "end ."])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from corpora import InputError
-from corpora.ids import SeenIds
-from corpora.notes import Note, note_files, read_notes, Unreadable
-from corpora.shards import read_shard, shard_digest, write_shard
-from corpora.types import Token
+from clinspan.corpora import InputError
+from clinspan.corpora.readers.notes import Note, note_files, read_notes, Unreadable
+from clinspan.corpora.readers.shards import read_shard, shard_digest, write_shard
+from clinspan.corpora.seen_ids import SeenIds
+from clinspan.corpora.types import Token
 
 parquet = pytest.importorskip("pyarrow.parquet")
 pyarrow = pytest.importorskip("pyarrow")

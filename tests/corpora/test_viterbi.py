@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from corpora.viterbi import Lattice
+from clinspan.corpora.viterbi import Lattice
 
 TAGS = ("O", "B-A", "I-A", "B-B", "I-B")
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora import Corpus
+from clinspan.corpora.sources import RareMini
+from clinspan.programs.formats import Entities
 from conftest import ROOT
-from corpora import Corpus
-from corpora.sources import RareMini
-from pages import settled, steps, untrue
-from programs.formats import Entities
-from scripted_models import Script
-from scripted_server import ScriptedServer, serving
-from warm_shell import shims
+from support.pages import settled, steps, untrue
+from support.scripted_models import Script
+from support.scripted_server import ScriptedServer, serving
+from support.shell_fork_server import shims
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name != "README.md")

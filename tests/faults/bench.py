@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corpora.bio import bio_classes
-from faulty_server import FaultyServer
-from llama_family import random_llama_family
+from clinspan.corpora.bio import bio_classes
+from support.faulty_server import FaultyServer
 from support.fork_server import Ended, ForkServer
-from tiny_models import random_bert
+from support.llama_family import random_llama_family
+from support.tiny_models import random_bert
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 SENTENCES = 12

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import fork_server
 from faults.bench import Bench
-from faulty_server import FaultyServer
+from support.faulty_server import FaultyServer
 
 ALL = os.environ.get("CLINSPAN_FAULTS") == "all"
 _benches: list[Bench] = []

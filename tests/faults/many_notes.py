@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from corpora.brat import load_pair
-from programs.composing import build, compose
+from clinspan.corpora.readers.brat import load_pair
+from clinspan.programs.app.config import build, compose
 
 _SHAPES = ("{0}: ", "- ", "", "")
 _HEADINGS = ("HISTORY", "ASSESSMENT", "PLAN", "FAMILY HISTORY")
@@ -38,13 +38,13 @@ def make_notes(folder: Path, sentences: Sequence[str], notes: int, size: int) ->
 def annotate(words: Sequence[str], done: Path, until: int | None) -> float:
     """Run the door; kill it once `done` has so many lines. Gives the seconds."""
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "programs.annotate", *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "clinspan.programs.annotate", *words], stdout=subprocess.DEVNULL)
     while process.poll() is None:
         if until is not None and done.exists() and done.read_bytes().count(b"\n") >= until:
             process.kill()
         time.sleep(0.05)
     if process.returncode != (0 if until is None else -9):
-        raise SystemExit(f"programs.annotate ended with {process.returncode}")
+        raise SystemExit(f"clinspan.programs.annotate ended with {process.returncode}")
     return time.monotonic() - began
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpora import InputError
+from clinspan.corpora import InputError
+from clinspan.lms import ClassifierModel, LocalModel, ModelError
 from faults.bench import annotated, Bench
-from llama_family import random_llama_family
-from lms import ClassifierModel, LocalModel, ModelError
-from tiny_models import random_bert
+from support.llama_family import random_llama_family
+from support.tiny_models import random_bert
 
 Damage = Callable[[list[bytes]], bytes]
 REPAIRED: dict[str, Damage] = {
@@ -108,8 +108,8 @@ def spoil(file: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["cut in half", "wrong bytes in the header", "zeros", "empty"])
 def test_damaged_weights_are_refused_with_their_folder(bench: Bench, tmp_path: Path, how: str) -> None:
-    from lms.classifier import TokenClassifier
-    from lms.engine import TransformersEngine
+    from clinspan.lms.classifiers.classifier import TokenClassifier
+    from clinspan.lms.local.engine import TransformersEngine
 
     folders = [random_llama_family(tmp_path / "llama"), random_bert(tmp_path / "bert", head=True)]
     for folder in folders:
@@ -153,8 +153,8 @@ def cut(file: Path) -> None:
 def test_a_damaged_index_is_refused_with_its_folder_and_built_again(bench: Bench, tmp_path: Path, what: str) -> None:
     from chromadb.api.shared_system_client import SharedSystemClient
 
-    from retrievers.chroma import ChromaIndex, Manifest
-    from retrievers.chunks import Chunk
+    from clinspan.retrievers.chroma import ChromaIndex, Manifest
+    from clinspan.retrievers.chunks import Chunk
 
     chunks = [Chunk("a", n, 0, n % 9 + 1, "x" * (n % 9 + 1)) for n in range(MANY)]
     manifest = Manifest("lengths", 64, 8, "content", MANY)

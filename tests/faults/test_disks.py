@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from faults.bench import annotated, Bench, NOTES
-from scripted_server import Behaviour, Handler
+from support.scripted_server import Behaviour, Handler
 
 
 @contextlib.contextmanager
@@ -119,7 +119,7 @@ def test_an_annotation_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench
 
 
 def test_what_a_torn_end_leaves_is_cut_off_in_place(tmp_path: Path) -> None:
-    from programs.records import cut_torn_line
+    from clinspan.programs.rundir.run_folder import cut_torn_line
 
     file = tmp_path / "lines"
     for whole, end in ((b"", b"x" * 200_000), (b"a\n" * 70_000, b"\0" * 90_000), (b"a\nb\n", b""), (b"a\n", b"b")):

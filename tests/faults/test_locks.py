@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.locks import LOCK, one_writer
 from faults.bench import annotated, Bench
-from faulty_server import held
-from programs.errors import RunError
-from programs.locks import LOCK, one_writer
+from support.faulty_server import held
 from support.fork_server import until
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from faults.bench import Bench, rows
-from faulty_server import cut_off, ended_by_length, key_changes, reset
-from scripted_server import Behaviour, half_json, slow, status
+from support.faulty_server import cut_off, ended_by_length, key_changes, reset
 from support.fork_server import until
+from support.scripted_server import Behaviour, half_json, slow, status
 
 MENDED: dict[str, Callable[[], dict[int, Behaviour]]] = {
     "connections reset in the middle of answers": lambda: {1: reset, 5: reset, 9: reset},

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from faults.bench import annotated, Bench, rows, tree
-from faulty_server import held
-from scripted_server import slow
+from support.faulty_server import held
 from support.fork_server import until
+from support.scripted_server import slow
 
 KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 CODES = {KILL: -KILL, TERM: 128 + TERM, INT: 128 + INT}
@@ -163,7 +163,14 @@ def test_a_compilation_goes_on_after_a_kill(bench: Bench) -> None:
     bench.note("optimize", "SIGKILL within a line of the second candidate", "goes on", lost)
 
 
-TRAIN = ["tuning=encoder", "limit=32", "dev_limit=8", "tuning.epochs=3", "tuning.batch_size=8", "model=bioclinicalbert"]
+TRAIN = [
+    "tuning=encoder",
+    "limit=32",
+    "dev_limit=8",
+    "clinspan.tuning.epochs=3",
+    "clinspan.tuning.batch_size=8",
+    "model=bioclinicalbert",
+]
 
 
 @pytest.mark.parametrize("damage", [pytest.param("none", marks=pytest.mark.long), "cut weights"])

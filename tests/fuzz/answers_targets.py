@@ -5,12 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 
-from corpora import Label
-from corpora.bio import span_tags, tag_spans
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats.align import align
+from clinspan.programs.formats.base import shown_tokens
 from fuzz.target import Target, text_of
-from programs.formats import BioLines, Entities, Format, Inline
-from programs.formats.align import align
-from programs.formats.base import shown_tokens
 
 LABELS = (Label("Sign"), Label("RareDisease"), Label("A-b"))
 NAMES = {label.name for label in LABELS}

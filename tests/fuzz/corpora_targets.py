@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
-from corpora import Corpus, Document, InputError
-from corpora.bio import split_tag
-from corpora.brat import write_brat
-from corpora.conll import shown_word, write_conll
-from corpora.jsonl import write_jsonl
-from corpora.sources import Brat, Conll, CorpusSource, Jsonl, RareDis
+from clinspan.corpora import Corpus, Document, InputError
+from clinspan.corpora.bio import split_tag
+from clinspan.corpora.sources import Brat, Conll, CorpusSource, Jsonl, RareDis
+from clinspan.corpora.writers.brat import write_brat
+from clinspan.corpora.writers.conll import shown_word, write_conll
+from clinspan.corpora.writers.jsonl import write_jsonl
 from fuzz.target import Target, written
 
 NUL = "\0"

@@ -9,15 +9,15 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from corpora import InputError
-from corpora.annotated import Annotated, Mention, note_tags
-from corpora.bioc_files import bioc_json, bioc_xml
-from corpora.file_names import file_name
-from corpora.notes import Note, read_notes, Unreadable
+from clinspan.corpora import InputError
+from clinspan.corpora.annotated import Annotated, Mention, note_tags
+from clinspan.corpora.file_names import file_name
+from clinspan.corpora.readers.notes import Note, read_notes, Unreadable
+from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
+from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.state import digest_of
+from clinspan.reports.page.note_html import marked_page
 from fuzz.target import Target, text_of, written
-from programs.annotating.ledger import digest_of
-from programs.cutter import Cutter
-from reports.marked import marked_page
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32-le", *sorted(set(encodings.aliases.aliases.values())))
 KINDS = {"encoding", "not_json", "no_text", "surrogate", "unreadable", "duplicate_id"}

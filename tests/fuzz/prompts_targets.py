@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.templates import TEMPLATES
+from clinspan.tuning.records import encode_records, Record
 from fuzz.target import Target
-from lms.encoding import Encoder, plain_tokens
-from lms.templates import TEMPLATES
-from tiny_models import byte_tokenizer
-from tuning.records import encode_records, Record
+from support.tiny_models import byte_tokenizer
 
 MARKS = ("<|im_start|>", "<|im_end|>", "<|end|>", "<think>", "[INST]")
 _TEMPLATE = (

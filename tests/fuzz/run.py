@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-INSTRUMENTED = ["corpora", "programs", "lms.encoding", "lms.templates", "lms.replay", "tuning.records", "metrics", "json_repair"]
+INSTRUMENTED = [
+    "corpora",
+    "programs",
+    "clinspan.lms.local.encoding",
+    "clinspan.lms.templates",
+    "clinspan.lms.replay",
+    "clinspan.tuning.records",
+    "metrics",
+    "json_repair",
+]
 LONGEST, SLOWEST = 6000, 30
 """Bytes of an input, and seconds that one may take."""
 

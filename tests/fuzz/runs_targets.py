@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpora import Corpus, InputError, Label
-from corpora.errors import read_text
+from clinspan.corpora import Corpus, InputError, Label
+from clinspan.corpora.errors import read_text
+from clinspan.lms import ModelError
+from clinspan.lms.replay import load_outputs
+from clinspan.programs.annotation.state import Ledger
+from clinspan.programs.app.load_program import check_labels, read_program
+from clinspan.programs.compare import check_alike, compare_runs, flipped, load_run, prompt_difference
+from clinspan.programs.tagging.drafts import Recorded
+from clinspan.programs.tagging.instructions import bare
+from clinspan.programs.tagging.saved_program import CLASSIFIER, fingerprint, member_states
+from clinspan.programs.tagging.tagger import Tagger
 from fuzz.target import Target, written
-from lms import ModelError
-from lms.replay import load_outputs
-from programs.annotating.ledger import Ledger
-from programs.compare import check_alike, compare_runs, flipped, load_run, prompt_difference
-from programs.compiled import check_labels, CLASSIFIER, fingerprint, member_states, read_program
-from programs.drafts import Recorded
-from programs.prompts import bare
-from programs.tagger import Tagger
 
 LABELS = (Label("Sign"), Label("A"))
 CORPUS = Corpus("c", {}, LABELS)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from dspy import lm15
 
-from lms import Grammar, GrammarError, LocalModel, Rule
-from lms.answers import Answer, Prompt
-from lms.decoding import shared_prefix
-from lms.engine import TransformersEngine
-from lms.reference import departures
-from lms.states import BLOCK, Ids, LayerStates, Prefix, PrefixStore
+from clinspan.lms import Grammar, GrammarError, LocalModel, Rule
+from clinspan.lms.local.decoding import shared_prefix
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.local.kv_cache import BLOCK, Ids, LayerStates, Prefix, PrefixStore
+from clinspan.lms.local.reference import departures
+from clinspan.lms.local.sequence import Answer, Prompt
 
 TAGS = Grammar(
     {

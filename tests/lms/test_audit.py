@@ -13,10 +13,10 @@ import dspy
 import pytest
 from dspy import lm15
 
-import lms
-from lms import OpenAIModel
-from lms.audit import asking, audit_to, audited, AuditLog
-from scripted_server import ScriptedServer, status
+from clinspan import lms
+from clinspan.lms import OpenAIModel
+from clinspan.lms.remote.audit import asking, audit_to, audited, AuditLog
+from support.scripted_server import ScriptedServer, status
 
 TEXT = "He has Fever"
 

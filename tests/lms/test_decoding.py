@@ -9,11 +9,11 @@ import pytest
 import torch
 from dspy import lm15
 
-from lms import LocalModel, ModelError, PromptTooLongError
-from lms.answers import Prompt
-from lms.attention import NAME
-from lms.decoding import Decoder, shared_prefix
-from lms.engine import TransformersEngine
+from clinspan.lms import LocalModel, ModelError, PromptTooLongError
+from clinspan.lms.local.attention import NAME
+from clinspan.lms.local.decoding import Decoder, shared_prefix
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.local.sequence import Prompt
 
 PROMPTS = [
     "Wilson disease is a disorder of",
@@ -161,7 +161,7 @@ def test_a_llama_from_disk_goes_through_template_engine_and_back(template: str, 
     """Random weights of Llama's architecture with a real tokenizer."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from lms.weights import find_weights
+    from clinspan.lms.weights.find import find_weights
 
     tokenizer = AutoTokenizer.from_pretrained(find_weights(smollm2).folder)
     config = LlamaConfig(

@@ -13,11 +13,11 @@ import dspy
 import pytest
 from dspy import lm15
 
-import lms
-from lms import AzureModel, OpenAIModel, UnavailableError
-from lms.endpoints import Endpoint, Ring
-from lms.served import ServedEngine
-from scripted_server import Handler, ScriptedServer, serving, slow, status
+from clinspan import lms
+from clinspan.lms import AzureModel, OpenAIModel, UnavailableError
+from clinspan.lms.remote.endpoint_pool import Endpoint, Ring
+from clinspan.lms.remote.load_balancer import ServedEngine
+from support.scripted_server import Handler, ScriptedServer, serving, slow, status
 
 
 def running(port: int = 0) -> AbstractContextManager[ScriptedServer]:

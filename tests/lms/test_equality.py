@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from benchmarks.prompts import collect_prompts
+from clinspan.corpora import Sentence
+from clinspan.lms import LocalModel
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.local.reference import departures
+from clinspan.lms.local.sequence import Answer
+from clinspan.programs.app.build_run import build_parts, Parts
 from conftest import ROOT
-from corpora import Sentence
-from lms import LocalModel
-from lms.answers import Answer
-from lms.engine import TransformersEngine
-from lms.reference import departures
-from programs.assemble import build_parts, Parts
-from programs.prompting import collect_prompts
 
 TIE = 1e-3
 STRATEGIES = ("zero_shot", "few_shot", "knn", "rag", "rag_few_shot")

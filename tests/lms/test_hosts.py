@@ -8,7 +8,7 @@ import itertools
 import httpx
 import pytest
 
-from lms.hosts import host_outside, unencrypted_host
+from clinspan.lms.remote.hosts import host_outside, unencrypted_host
 
 SCHEMES = ["http://", "https://", "HTTP://", "http:", "//", "", "http:///"]
 HOSTS = [

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from lms.linear import PackedLinear, padded_rows
+from clinspan.lms.local.packed_linear import PackedLinear, padded_rows
 
 GROWTH = """
 import psutil, torch
 from torch import nn
-from lms.linear import PackedLinear
+from clinspan.lms.local.packed_linear import PackedLinear
 torch.set_num_threads(1)
 layers = [PackedLinear(nn.Linear(a, b, bias=False).requires_grad_(False)) for a, b in ((576, 576), (576, 1536), (1536, 576))]
 with torch.inference_mode():

@@ -11,15 +11,15 @@ import pytest
 from dspy import lm15
 from hydra import compose, initialize_config_dir
 
+from benchmarks.prompts import collect_prompts
+from clinspan.lms import LocalModel, ModelError
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.local.reference import departures
+from clinspan.programs.app.build_run import build_parts
+from clinspan.programs.app.config import build, CONF
 from conftest import Door, folder_of, load, records
-from lms import LocalModel, ModelError
-from lms.engine import TransformersEngine
-from lms.reference import departures
-from programs.assemble import build_parts
-from programs.composing import build, CONF
-from programs.prompting import collect_prompts
 from support.current_models import random_current, random_gguf
-from tiny_models import random_llama
+from support.tiny_models import random_llama
 
 KINDS = ("qwen3", "llama31", "gemma3", "medgemma")
 TIE = 1e-3
@@ -140,8 +140,8 @@ def test_a_gguf_file_is_converted_once_and_kept_by_its_content(door: Door, tmp_p
 
 
 def test_a_gguf_file_is_no_classifier(tmp_path: Path) -> None:
-    from lms import ClassifierModel
-    from lms.weights import find_weights
+    from clinspan.lms import ClassifierModel
+    from clinspan.lms.weights.find import find_weights
 
     with pytest.raises(ModelError, match="GGUF file, which holds no token classifier"):
         find_weights(ClassifierModel(name="c", path=str(tmp_path / "a.gguf")))
@@ -170,7 +170,7 @@ def test_two_engines_in_two_threads_answer_as_each_does_alone(weights: dict[str,
 
 
 def test_two_annotators_in_two_threads_annotate_as_each_does_alone(weights: dict[str, Path]) -> None:
-    from programs.annotator import Annotator
+    from clinspan.programs.annotation.annotator import Annotator
 
     notes = [f"No fever on day {n}. The rash is gone; cough and pain stay." for n in range(6)]
     annotators = [
@@ -194,7 +194,7 @@ def test_a_tagger_runs_with_dspys_own_adapters_on_a_local_model(weights: dict[st
     """The id of a sentence is no setting of the model: DSPy's adapters hand on what they do not know."""
     import dspy
 
-    from programs.tagger import Tagger
+    from clinspan.programs.tagging.tagger import Tagger
 
     seen: list[lm15.Request] = []
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from clinspan.lms import AzureModel, ModelError, OpenAIModel, UnavailableError
+from clinspan.lms.remote.refusals import parameter_refused
+from clinspan.lms.remote.request_settings import RequestSettings
 from conftest import Door, load, records
-from lms import AzureModel, ModelError, OpenAIModel, UnavailableError
-from lms.refusals import parameter_refused
-from lms.request_settings import RequestSettings
-from runs_in_process import run_here
-from scripted_server import Behaviour, Handler, ScriptedServer, serving, status
+from support.runs_in_process import run_here
+from support.scripted_server import Behaviour, Handler, ScriptedServer, serving, status
 
 SECRET = "Mrs Example"
 
@@ -328,7 +328,7 @@ def test_entra_id_stands_in_for_a_key_and_an_expired_token_is_renewed_in_mid_run
 
 def test_tokens_are_renewed_before_they_expire(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("azure.identity")
-    from lms.entra import EntraTokens
+    from clinspan.lms.remote.entra import EntraTokens
 
     now = [time.time()]
     with identity(monkeypatch, lasts=3600) as tokens:

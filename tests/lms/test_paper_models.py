@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from benchmarks.prompts import collect_prompts
+from clinspan.corpora import Label
+from clinspan.lms import LocalModel
+from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.local.reference import departures
+from clinspan.lms.templates import STOPS, TEMPLATES
+from clinspan.programs.app.build_run import build_parts
+from clinspan.programs.app.config import build, CONF
+from clinspan.programs.formats import BioLines, Entities, Format
+from clinspan.programs.formats.tags import legal
 from conftest import Door, folder_of, load, records
-from corpora import Label
-from llama_family import random_llama_family
-from lms import LocalModel
-from lms.encoding import Encoder, plain_tokens
-from lms.engine import TransformersEngine
-from lms.reference import departures
-from lms.templates import STOPS, TEMPLATES
-from programs.assemble import build_parts
-from programs.composing import build, CONF
-from programs.formats import BioLines, Entities, Format
-from programs.formats.tags import legal
-from programs.prompting import collect_prompts
+from support.llama_family import random_llama_family
 
 MODELS = ("llama2", "meditron", "medtuned", "universalner")
 LABELS = [Label("Sign", "what can be seen"), Label("RareDisease", "")]
@@ -84,7 +84,7 @@ def test_its_demonstrations_are_further_inputs_and_outputs() -> None:
 
 
 def test_universalner_gets_its_conversation_and_nothing_else_one_type_a_question() -> None:
-    assert config_of("model=universalner").format == {"_target_": "programs.formats.Entities", "per_type": True}
+    assert config_of("model=universalner").format == {"_target_": "clinspan.programs.formats.Entities", "per_type": True}
     assert written("universalner", Entities(labels=LABELS, per_type=True)) == [
         "A virtual assistant answers questions from a user based on the provided text. "
         f"USER: Text: No fever . ASSISTANT: I've read this text.</s>USER: What describes {spoken} in the text? ASSISTANT:"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from dspy import lm15
 
-from lms import ModelError
-from lms.lines import Limits, Line
+from clinspan.lms import ModelError
+from clinspan.lms.remote.transport import Limits, Line
 from support.raw_server import behaving, BEHAVIOURS
 
 TIMEOUT = 1.5

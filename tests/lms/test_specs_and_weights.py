@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import lms
-from lms import AzureModel, LocalModel, ModelError, OpenAIModel
-from lms import weights as weights_module
-from lms.hosts import host_outside
-from lms.replay import load_outputs
-from lms.weights import find_weights, Packaged
+from clinspan import lms
+from clinspan.lms import AzureModel, LocalModel, ModelError, OpenAIModel
+from clinspan.lms.remote.hosts import host_outside
+from clinspan.lms.replay import load_outputs
+from clinspan.lms.weights import find as weights_module
+from clinspan.lms.weights.find import find_weights, Packaged
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics import add_counts, count_sentence
-from metrics.analysis import analyse, choose_sample, confusion, count_mentions, frequent_errors, kinds_by_type
-from metrics.breakdowns import bin_of, break_down, RARITIES, SEEN, SENTENCE_LENGTHS
-from metrics.errors import KINDS
+from clinspan.metrics import add_counts, count_sentence
+from clinspan.metrics.analysis import analyse, choose_sample, confusion, count_mentions, frequent_errors, kinds_by_type
+from clinspan.metrics.breakdowns import bin_of, break_down, RARITIES, SEEN, SENTENCE_LENGTHS
+from clinspan.metrics.errors import KINDS
 
 LABELS = ["Sign", "Disease"]
 TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])

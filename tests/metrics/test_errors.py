@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics import classify, count_errors, count_sentence, SpanError
-from metrics.counts import entities, Mode
-from metrics.errors import KINDS, overlap
+from clinspan.metrics import classify, count_errors, count_sentence, SpanError
+from clinspan.metrics.counts import entities, Mode
+from clinspan.metrics.errors import KINDS, overlap
 
 LABELS = ["Sign", "Disease"]
 SHORT = {"S": "Sign", "D": "Disease", "R": "RareDisease"}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics import classify, feedback
-from metrics.counts import Mode
-from metrics.feedback import MAX_ERRORS
+from clinspan.metrics import classify, feedback
+from clinspan.metrics.counts import Mode
+from clinspan.metrics.feedback import MAX_ERRORS
 
 MEANT = {"Sign": "what somebody else can see", "Symptom": "what only the patient feels", "Disease": "a common illness"}
 TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])

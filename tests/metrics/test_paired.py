@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from metrics import add_counts, Counts, Scores
-from metrics.paired import compare_systems, holm
+from clinspan.metrics import add_counts, Counts, Scores
+from clinspan.metrics.paired import compare_systems, holm
 
 LABELS = ["Sign", "Disease"]
 
@@ -71,5 +71,5 @@ def test_drawing_in_parts_changes_no_figure(monkeypatch: pytest.MonkeyPatch) -> 
     rng = random.Random(5)
     first, second = (documents([(rng.randrange(10), rng.randrange(3)) for _ in range(40)]) for _ in range(2))
     whole = compare_systems(first, second, LABELS, samples=333, seed=2)
-    monkeypatch.setattr("metrics.paired._CELLS", 400)
+    monkeypatch.setattr("clinspan.metrics.paired._CELLS", 400)
     assert compare_systems(first, second, LABELS, samples=333, seed=2) == whole

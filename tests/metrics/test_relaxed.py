@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.relaxed import count_pairs, relaxed_scores
+from clinspan.metrics.relaxed import count_pairs, relaxed_scores
 
 LABELS = ["Sign", "Disease"]
 SHORT = {"S": "Sign", "D": "Disease"}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from metrics import add_counts, count_sentence, Counts, document_bootstrap, Scores
-from metrics.analysis import analyse
-from metrics.counts import Mode
-from programs.scoring import Metric, score_records
+from clinspan.metrics import add_counts, count_sentence, Counts, document_bootstrap, Scores
+from clinspan.metrics.analysis import analyse
+from clinspan.metrics.counts import Mode
+from clinspan.metrics.scoring import Metric, score_records
 
 LABELS = ["Sign", "Disease"]
 TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])

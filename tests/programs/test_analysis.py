@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from clinspan.corpora import InputError
+from clinspan.corpora.sources import RareMini
+from clinspan.programs.inference.error_report import ErrorAnalysis, read_analysis, train_mentions, write_analysis
+from clinspan.programs.rundir.run_folder import RunFolder
 from conftest import Door, folder_of, load
-from corpora import InputError
-from corpora.sources import RareMini
-from programs.analysis import ErrorAnalysis, read_analysis, train_mentions, write_analysis
-from programs.records import RunFolder
-from scripted_models import NAMES
+from support.scripted_models import NAMES
 
 CORPUS = RareMini(labels=NAMES, definitions={}).load()
 

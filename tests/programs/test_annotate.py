@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora import InputError
+from clinspan.corpora.sources import Brat, Conll, Jsonl
+from clinspan.programs.annotation.annotator import Annotator
 from conftest import Door, folder_of, lines, load, ROOT, tree
-from corpora import InputError
-from corpora.sources import Brat, Conll, Jsonl
-from programs.annotator import Annotator
-from scripted_server import ScriptedServer, slow, status
-from tiny_models import tiny_encoder
+from support.scripted_server import ScriptedServer, slow, status
+from support.tiny_models import tiny_encoder
 
 TEXTS = {
     "a": "HPI:\r\nHe has Fever and Rash.\r\n\r\n1. Ataxia\r\n",
@@ -110,7 +110,7 @@ def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
     call = ["input=in", "to=[brat,jsonl]", "model.concurrency=2", *words]
     assert door("annotate", "output=whole", *call).returncode == 2
     server.requests.clear()
-    command = [sys.executable, "-m", "programs.annotate", "output=torn", *call]
+    command = [sys.executable, "-m", "clinspan.programs.annotate", "output=torn", *call]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while len(server.requests) < 50:
@@ -156,7 +156,7 @@ def test_documents_that_fail_are_listed_and_the_others_finished(
 
 def test_standard_input_is_kept_before_it_is_read(tmp_path: Path, words: list[str]) -> None:
     def pipe(content: bytes, output: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "programs.annotate", "input=-", f"output={output}", "to=jsonl", *words]
+        command = [sys.executable, "-m", "clinspan.programs.annotate", "input=-", f"output={output}", "to=jsonl", *words]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=tmp_path, env=env, input=content, capture_output=True, timeout=120)
 

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
-from corpora import Sentence
-from corpora.annotated import Annotated, brat_files, note_tags
-from corpora.bio import span_tags, tag_spans
-from corpora.bioc_files import bioc_json, bioc_xml
-from corpora.brat import load_pair
-from corpora.notes import Note
-from corpora.sources import Conll, Jsonl
-from programs.annotating.deliveries import write_conll, write_jsonl
-from programs.annotator import Annotator, Facts
-from programs.cutter import Cutter
-from programs.errors import RunError
-from programs.predict import blank_record
-from reports.marked import marked_page
+from clinspan.corpora import Sentence
+from clinspan.corpora.annotated import Annotated, brat_files, note_tags
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora.readers.brat import load_pair
+from clinspan.corpora.readers.notes import Note
+from clinspan.corpora.sources import Conll, Jsonl
+from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
+from clinspan.programs.annotation.annotator import Annotator, Facts
+from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.writers import write_conll, write_jsonl
+from clinspan.programs.inference.predictor import blank_record
+from clinspan.programs.rundir.errors import RunError
+from clinspan.reports.page.note_html import marked_page
 
 LABELS = ("Sign", "Disease")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from corpora import Label, Sentence
-from corpora.bio import tag_spans
-from corpora.sources import Conll, RareMini
-from metrics.counts import count_sentence
-from programs.formats import BioLines, Entities, Format, Inline
-from programs.formats.matching import folded, MentionFinder
+from clinspan.corpora import Label, Sentence
+from clinspan.corpora.bio import tag_spans
+from clinspan.corpora.sources import Conll, RareMini
+from clinspan.metrics.counts import count_sentence
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats.matching import folded, MentionFinder
 
 LABELS = [Label("Disease", ""), Label("RareDisease", ""), Label("Sign", "")]
 TOKENS = "Fabry disease brings burning pain and fever .".split()

@@ -15,21 +15,21 @@ from typing import Any
 
 import pytest
 
-import lms
+from clinspan import lms
+from clinspan.corpora import Corpus, Sentence
+from clinspan.corpora.sources import RareMini
+from clinspan.lms import AzureModel, batch_models, ModelError, OpenAIModel
+from clinspan.lms.remote.audit import audit_to
+from clinspan.programs.formats import BioLines, Entities, Format
+from clinspan.programs.inference.predictor import Asker, Predictor
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.usage import cost
+from clinspan.programs.tagging.tagger import Tagger
 from conftest import Door, folder_of, load, records, ROOT
-from corpora import Corpus, Sentence
-from corpora.sources import RareMini
-from lms import AzureModel, batch_models, ModelError, OpenAIModel
-from lms.audit import audit_to
-from programs.errors import RunError
-from programs.formats import BioLines, Entities, Format
-from programs.predict import Asker, Predictor
-from programs.records import RunFolder
-from programs.run import cost
-from programs.tagger import Tagger
-from scripted_batches import EXPIRED, failed, ScriptedBatches
-from scripted_models import NAMES
-from scripted_server import serving
+from support.scripted_batches import EXPIRED, failed, ScriptedBatches
+from support.scripted_models import NAMES
+from support.scripted_server import serving
 
 Found = dict[str, dict[str, Any]]
 
@@ -127,7 +127,7 @@ class Killed(BaseException):
 def test_a_run_killed_at_any_step_pays_nothing_twice(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    from lms.batch_files import BatchFiles
+    from clinspan.lms.remote.batch.files import BatchFiles
 
     note, (when, step) = BatchFiles.note, place.split()
 
@@ -236,7 +236,7 @@ def test_azure_by_both_routes_and_one_line_of_audit(
 def test_a_killed_run_of_the_door_waits_for_the_same_batch(tmp_path: Path, door: Door, batches: ScriptedBatches) -> None:
     batches.polls = 10**9
     words = ["model=openai", "model.id=x", f"model.api_base={batches.address}/v1", "model.batch=true", "model.poll_seconds=0.1"]
-    command = [sys.executable, "-m", "programs.run", *words, "limit=12", "model.price_input=2", "model.price_output=4"]
+    command = [sys.executable, "-m", "clinspan.programs.run", *words, "limit=12", "model.price_input=2", "model.price_output=4"]
     process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while not batches.looked and time.monotonic() < deadline:

@@ -11,20 +11,28 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-import lms
+from clinspan import lms
+from clinspan.corpora import InputError
+from clinspan.corpora.bio import bio_classes
+from clinspan.corpora.sources import RareMini
+from clinspan.corpora.viterbi import Lattice
+from clinspan.lms.classifiers.classifier import Reading
+from clinspan.programs.app.build_classifier import check_classes
+from clinspan.programs.app.classifier_config import prompted, without_prompt
+from clinspan.programs.app.load_program import read_program
+from clinspan.programs.inference.token_classifier import tagged
 from conftest import Door, door_in, folder_of, load, records
-from corpora import InputError
-from corpora.bio import bio_classes
-from corpora.sources import RareMini
-from corpora.viterbi import Lattice
-from lms.classifier import Reading
-from programs.classify import check_classes, tagged
-from programs.compiled import read_program
-from programs.promptless import prompted, without_prompt
-from tiny_models import random_bert
+from support.tiny_models import random_bert
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
-SHORT = ["tuning=encoder", "limit=96", "dev_limit=40", "tuning.epochs=4", "tuning.batch_size=8", "tuning.learning_rate=0.001"]
+SHORT = [
+    "tuning=encoder",
+    "limit=96",
+    "dev_limit=40",
+    "clinspan.tuning.epochs=4",
+    "clinspan.tuning.batch_size=8",
+    "clinspan.tuning.learning_rate=0.001",
+]
 PART = ["split=dev", "limit=40"]
 
 
@@ -56,7 +64,7 @@ def test_a_training_leaves_a_record_and_a_model_that_is_a_program(tuned: Path) -
     origin = about.pop("origin")
     assert about == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
     assert (origin["phi"], origin["corpora"][0]["name"]) == (False, "raremini")
-    assert load(tuned / "model" / "tuning.json")["origin"] == origin
+    assert load(tuned / "model" / "clinspan.tuning.json")["origin"] == origin
 
 
 def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: tuple[Path, str]) -> None:
@@ -194,7 +202,7 @@ def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Pat
 def test_a_cased_bert_on_disk_is_trained_and_run(door: Door, tmp_path: Path) -> None:
     """The way of Bio_ClinicalBERT: a cased WordPiece vocabulary and a masked language model in a folder (random weights)."""
     base = random_bert(tmp_path / "random-cased-bert")
-    words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "tuning.epochs=1"]
+    words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "clinspan.tuning.epochs=1"]
     folder = folder_of(door("finetune", *words))
     record = load(folder_of(door("run", f"program={folder}", "limit=5")) / "run.json")
     assert record["choices"]["model"] == "bioclinicalbert"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora.sources import RareMini
+from clinspan.programs.app.hydra_app import gather
+from clinspan.programs.compare import flipped, is_config, load_run, prompt_difference
 from conftest import Door, folder_of, load
-from corpora.sources import RareMini
-from programs.compare import flipped, is_config, load_run, prompt_difference
-from programs.door import gather
-from scripted_models import NAMES
+from support.scripted_models import NAMES
 
 
 def outputs(path: Path, limit: int, spoilt: int) -> None:

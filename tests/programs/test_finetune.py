@@ -9,22 +9,30 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.prompts import collect_prompts
+from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.sources import RareMini
+from clinspan.lms import LocalModel
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.programs.app.config import check_numbers
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats.base import renamed
+from clinspan.programs.tagging.label_names import present_labels
+from clinspan.programs.tagging.strategy import as_demonstration
+from clinspan.programs.tagging.tagger import Tagger
+from clinspan.programs.tagging.training_records import training_records
+from clinspan.tuning.records import encode_records
 from conftest import Door, door_in, folder_of, load, records
-from corpora import Corpus, InputError
-from corpora.sources import RareMini
-from lms import LocalModel
-from lms.engine import TransformersEngine
-from programs.composing import check_numbers
-from programs.formats import BioLines, Entities, Format, Inline
-from programs.formats.base import renamed
-from programs.labels import present_labels
-from programs.prompting import collect_prompts
-from programs.strategy import as_demonstration
-from programs.tagger import Tagger
-from programs.teaching import training_records
-from tuning.records import encode_records
 
-SHORT = ["limit=8", "dev_limit=2", "tuning.epochs=1", "tuning.batch_size=4", "tuning.warmup=0", "format=inline", "prompt=bare"]
+SHORT = [
+    "limit=8",
+    "dev_limit=2",
+    "clinspan.tuning.epochs=1",
+    "clinspan.tuning.batch_size=4",
+    "clinspan.tuning.warmup=0",
+    "format=inline",
+    "prompt=bare",
+]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +147,7 @@ def test_a_sentence_is_never_its_own_demonstration() -> None:
     ("words", "message"),
     [
         (["tuning=lara"], "Did you mean tuning=lora?"),
-        (["tuning.epochs=0"], "tuning.epochs=0 is too small"),
+        (["clinspan.tuning.epochs=0"], "clinspan.tuning.epochs=0 is too small"),
         (["model=gpt4"], "model=gpt4 has no weights here to train"),
         (["strategy=rag"], "fine-tuning retrieves no context. Use strategy=zero_shot, few_shot or knn"),
         (["tuning=medtuned_qlora", "limit=2"], "needs a CUDA device and bitsandbytes: use tuning=lora"),

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 
-from corpora import Label
-from corpora.bio import span_tags, tag_spans
-from metrics import add_counts, count_sentence, Scores
-from programs.formats import BioLines, Entities, Format, Inline
-from programs.formats.align import align
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.metrics import add_counts, count_sentence, Scores
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats.align import align
 
 LABELS = [Label(name) for name in ("Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom")]
 TOKENS = "Fabry disease causes burning pain .".split()

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from clinspan.corpora import Corpus, InputError, Label
+from clinspan.corpora.build import build_corpus, build_document, Cutting, Policies
+from clinspan.corpora.types import Entity
+from clinspan.metrics import calibration, judge_entities
+from clinspan.programs.formats import BioLines, Entities, Inline
+from clinspan.programs.formats.base import _confidence, _pieces
+from clinspan.programs.tagging.drafts import build_drafter
 from conftest import Door, folder_of, load, records
-from corpora import Corpus, InputError, Label
-from corpora.build import build_corpus, build_document, Cutting, Policies
-from corpora.types import Entity
-from metrics import calibration, judge_entities
-from programs.drafts import build_drafter
-from programs.formats import BioLines, Entities, Inline
-from programs.formats.base import _confidence, _pieces
-from scripted_server import ScriptedServer
+from support.scripted_server import ScriptedServer
 
 LABELS = [Label("Disease"), Label("Sign")]
 TOKENS = ["Fabry", "disease", "brings", "fever", "."]

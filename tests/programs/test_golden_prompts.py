@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora import Label
+from clinspan.lms.templates import TEMPLATES
+from clinspan.programs import prompts
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
 from conftest import ROOT
-from corpora import Label
-from lms.templates import TEMPLATES
-from programs import prompts
-from programs.formats import BioLines, Entities, Format, Inline
 
 LABELS = [Label("Disease", "a disease that is not rare"), Label("RareDisease", "a disease that affects few people")]
 DEMO = {"tokens": ["No", "asthma", "."], "tags": ["O", "B-Disease", "O"]}

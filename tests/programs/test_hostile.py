@@ -7,13 +7,13 @@ from typing import Any
 import dspy
 import pytest
 
-from corpora import Label
-from corpora.bio import span_tags, tag_spans
-from lms import LocalModel
-from programs.formats import BioLines, Entities, Format, Inline
-from programs.formats.base import shown_tokens
-from programs.prompts import bare
-from programs.tagger import Tagger
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.lms import LocalModel
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.tagging.instructions import bare
+from clinspan.programs.tagging.tagger import Tagger
 
 LABELS = [Label("Disease"), Label("Sign")]
 SENTENCES = {

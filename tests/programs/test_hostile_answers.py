@@ -12,13 +12,13 @@ from dspy import lm15
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora import Label
-from corpora.bio import span_tags, tag_spans
-from programs.formats import BioLines, Entities, Format, Inline
-from programs.formats.base import shown_tokens
-from programs.prompts import bare
-from programs.records import RunFolder
-from programs.tagger import Tagger
+from clinspan.corpora import Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.tagging.instructions import bare
+from clinspan.programs.tagging.tagger import Tagger
 
 LABELS = [Label("Sign"), Label("Disease")]
 TOKENS = "Wilson disease causes tremor and rash in the young .".split() * 10

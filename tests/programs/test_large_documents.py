@@ -9,13 +9,13 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from corpora.annotated import Annotated, brat_files, conll_rows, Mention
-from corpora.bioc_files import bioc_json, bioc_xml
-from corpora.brat import load_pair
-from corpora.sources import Brat, Conll, Jsonl
-from corpora.tokens import punctuation_tokens
-from programs.annotating.deliveries import write_jsonl
-from reports.marked import marked_page
+from clinspan.corpora.annotated import Annotated, brat_files, conll_rows, Mention
+from clinspan.corpora.readers.brat import load_pair
+from clinspan.corpora.sources import Brat, Conll, Jsonl
+from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
+from clinspan.programs.annotation.writers import write_jsonl
+from clinspan.reports.page.note_html import marked_page
 
 
 def test_a_hundred_thousand_entities_are_written_in_every_format_and_read_back(tmp_path: Path) -> None:

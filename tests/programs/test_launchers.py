@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora.sources import RareMini
 from conftest import Door, folder_of, load, ROOT
-from corpora.sources import RareMini
 
 JOB = ["model=replay", "limit=2", "strategy=zero_shot", "format=bio_lines", "model.path=good.jsonl,none.jsonl"]
 
@@ -54,7 +54,7 @@ def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: D
 
 FAILS = """
 import os
-from programs.door import open_door
+from clinspan.programs.app.hydra_app import open_door
 
 def job(config):
     if config.limit == 1:
@@ -150,7 +150,7 @@ def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(door: Door
 def test_launchers_are_not_refused_as_unknown_words() -> None:
     from hydra import compose, initialize_config_dir
 
-    from programs.composing import check_words, CONF
+    from clinspan.programs.app.config import check_words, CONF
 
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]

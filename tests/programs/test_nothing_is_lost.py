@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from clinspan.corpora.readers.notes import Note, note_files, read_notes, Unreadable
 from conftest import Door, fork_server, lines, load
-from corpora.notes import Note, note_files, read_notes, Unreadable
-from scripted_server import Handler, ScriptedServer
 from support.fork_server import until
+from support.scripted_server import Handler, ScriptedServer
 
 
 def model(server: ScriptedServer) -> list[str]:
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr("corpora.notes.os.scandir", scandir)  # root may list everything
+    monkeypatch.setattr("clinspan.corpora.readers.notes.os.scandir", scandir)  # root may list everything
     assert list(note_files(tmp_path, ".txt")) == [tmp_path / "a" / "x.txt", Unreadable("locked", "unreadable")]
 
 

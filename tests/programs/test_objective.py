@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from corpora import Corpus, InputError, Label
-from corpora.build import build_corpus, build_document, Cutting, Policies
-from corpora.types import Entity
-from metrics import Counts
-from programs.formats import BioLines
-from programs.labels import present_labels
-from programs.optimizers import Halving, Judge, Objective
-from programs.optimizers.coverage import coverage
-from programs.optimizers.objective import sentence_score
-from programs.optimizers.search import read_space
-from programs.tagger import vote
+from clinspan.corpora import Corpus, InputError, Label
+from clinspan.corpora.build import build_corpus, build_document, Cutting, Policies
+from clinspan.corpora.types import Entity
+from clinspan.metrics import Counts
+from clinspan.programs.formats import BioLines
+from clinspan.programs.optimizers import Halving, Judge, Objective
+from clinspan.programs.optimizers.coverage import coverage
+from clinspan.programs.optimizers.search import read_space
+from clinspan.programs.optimizers.seqeval_f1 import sentence_score
+from clinspan.programs.tagging.label_names import present_labels
+from clinspan.programs.tagging.tagger import vote
 
 
 @pytest.fixture

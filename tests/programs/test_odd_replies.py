@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from conftest import load, records
-from runs_in_process import run_here
-from scripted_server import Handler, ScriptedServer
+from support.runs_in_process import run_here
+from support.scripted_server import Handler, ScriptedServer
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 Change = Callable[[dict[str, Any]], Any]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from compiling import local, program, SMALL, SNAKE, writer, WRITES
+from clinspan.corpora.sources import RareMini
+from clinspan.programs.app.build_optimizer import about_test
 from conftest import Door, folder_of, load, records
-from corpora.sources import RareMini
-from programs.shop import about_test
-from scripted_models import MAGIC, NAMES, Script
-from scripted_server import ScriptedServer
+from support.compiling import local, program, SMALL, SNAKE, writer, WRITES
+from support.scripted_models import MAGIC, NAMES, Script
+from support.scripted_server import ScriptedServer
 
 
 @pytest.mark.parametrize("name", SMALL)

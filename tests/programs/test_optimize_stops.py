@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from compiling import local, program, SMALL, writer
+from clinspan.corpora.sources import RareMini
 from conftest import Door, folder_of, load
-from corpora.sources import RareMini
-from scripted_models import MAGIC, NAMES, Script
-from scripted_server import ScriptedServer, status
+from support.compiling import local, program, SMALL, writer
+from support.scripted_models import MAGIC, NAMES, Script
+from support.scripted_server import ScriptedServer, status
 
 
 def test_an_interrupted_compilation_measures_nothing_twice(door: Door, server: ScriptedServer, script: Script) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Door, folder_of, load
-from scripted_server import ScriptedServer
+from support.scripted_server import ScriptedServer
 
 AWAY = "https://evil.test/v1"
 

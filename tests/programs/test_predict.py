@@ -7,11 +7,11 @@ from typing import Any
 
 import dspy
 
-from corpora.sources import RareMini
-from programs.formats import BioLines
-from programs.predict import Asker, Predictor
-from programs.records import RunFolder
-from scripted_models import NAMES
+from clinspan.corpora.sources import RareMini
+from clinspan.programs.formats import BioLines
+from clinspan.programs.inference.predictor import Asker, Predictor
+from clinspan.programs.rundir.run_folder import RunFolder
+from support.scripted_models import NAMES
 
 
 class Noting(dspy.Module):

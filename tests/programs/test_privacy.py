@@ -19,27 +19,27 @@ import pytest
 from dspy import lm15
 from dspy.utils.exceptions import LMBillingError, LMUnexpectedError
 
-import lms
+from benchmarks.bench import build_task
+from clinspan import lms
+from clinspan.corpora import InputError
+from clinspan.corpora.readers.notes import read_notes, Unreadable
+from clinspan.lms import AzureModel, ModelError, OpenAIModel
+from clinspan.lms.remote.audit import audit_to, home
+from clinspan.lms.remote.hosts import host_outside
+from clinspan.metrics.scoring import Metric
+from clinspan.programs.annotation.build_annotator import load_annotator
+from clinspan.programs.app.build_optimizer import open_shop
+from clinspan.programs.app.build_run import build_parts, build_program, Said
+from clinspan.programs.app.config import check_words, compose, load_corpus
+from clinspan.programs.app.hydra_app import log_to
+from clinspan.programs.app.privacy import check_chroma, Leave, ProtectedText, wordless
+from clinspan.programs.inference.failures import failure_name
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.retrievers.chroma import ChromaIndex
 from conftest import Door, load, ROOT
-from corpora import InputError
-from corpora.notes import read_notes, Unreadable
-from lms import AzureModel, ModelError, OpenAIModel
-from lms.audit import audit_to, home
-from lms.hosts import host_outside
-from programs.annotating.loading import load_annotator
-from programs.assemble import build_parts, build_program, Said
-from programs.bench import build_task
-from programs.composing import check_words, compose, load_corpus
-from programs.door import log_to
-from programs.errors import RunError
-from programs.failures import failure_name
-from programs.privacy import check_chroma, Leave, ProtectedText, wordless
-from programs.records import RunFolder
-from programs.scoring import Metric
-from programs.shop import open_shop
-from retrievers.chroma import ChromaIndex
-from scripted_batches import ScriptedBatches
-from scripted_server import content_filter, half_json, Handler, ScriptedServer, serving
+from support.scripted_batches import ScriptedBatches
+from support.scripted_server import content_filter, half_json, Handler, ScriptedServer, serving
 
 CANARY = "Zebrafieber"
 KEY = "sk-canary-0123456789-abcdefghij"
@@ -188,7 +188,7 @@ def test_the_bench_sends_no_phi_to_a_server_elsewhere(
     class Built:
         corpus = type("Corpus", (), {"name": "conll", "phi": True})
 
-    monkeypatch.setattr("programs.bench.build_parts", lambda *told: Built)
+    monkeypatch.setattr("benchmarks.bench.build_parts", lambda *told: Built)
     with pytest.raises(RunError, match="server= is at"):
         build_task(config)
     assert (server.requests, server.checks) == ([], [])
@@ -331,7 +331,7 @@ def test_errors_are_told_without_their_words() -> None:
 
 LOUD = f"""
 import faulthandler, logging, sys, threading, warnings
-from programs.door import log_to, settle
+from clinspan.programs.app.hydra_app import log_to, settle
 from pathlib import Path
 settle()
 import openai

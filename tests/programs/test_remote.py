@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-import lms
+from clinspan import lms
+from clinspan.corpora.sources import RareMini
+from clinspan.lms import OpenAIModel
+from clinspan.lms.remote.audit import audit_to
+from clinspan.programs.annotation.build_annotator import load_annotator
+from clinspan.programs.formats import Entities
+from clinspan.programs.inference.predictor import Asker
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.tagging.tagger import Tagger
 from conftest import Door, folder_of, load
-from corpora.sources import RareMini
-from lms import OpenAIModel
-from lms.audit import audit_to
-from programs.annotating.loading import load_annotator
-from programs.errors import RunError
-from programs.formats import Entities
-from programs.predict import Asker
-from programs.tagger import Tagger
-from runs_in_process import run_here
-from scripted_models import NAMES
-from scripted_server import ScriptedServer, status
+from support.runs_in_process import run_here
+from support.scripted_models import NAMES
+from support.scripted_server import ScriptedServer, status
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from clinspan.corpora import InputError
+from clinspan.programs.app.sweeps import note_failure
+from clinspan.programs.report import find_jobs, load_job
+from clinspan.reports.leaderboard import build_leaderboard
+from clinspan.reports.terminal.leaderboard_table import markdown
 from conftest import Door, folder_of, load
-from corpora import InputError
-from programs.report import find_jobs, load_job
-from programs.sweeps import note_failure
-from reports.leaderboard import build_leaderboard
-from reports.standings import markdown
 
 UNITS = "unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:tokens"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora.sources import RareMini
 from conftest import Door, folder_of, load, records, ROOT
-from corpora.sources import RareMini
-from scripted_models import NAMES
-from scripted_server import content_filter, half_json, ScriptedServer, slow, status
+from support.scripted_models import NAMES
+from support.scripted_server import content_filter, half_json, ScriptedServer, slow, status
 
 
 def azure(server: ScriptedServer, key: str = "right") -> dict[str, str]:
@@ -118,7 +118,7 @@ def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.concurrency=2", "limit=30"]
     undisturbed = folder_of(door("run", *words))
     server.requests.clear()
-    command = [sys.executable, "-m", "programs.run", *words]
+    command = [sys.executable, "-m", "clinspan.programs.run", *words]
     running = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     while len(server.requests) < 12:
         time.sleep(0.05)
@@ -219,7 +219,9 @@ def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_pat
     words = ["limit=30", "model.batch_size=6", "format=inline"]
     undisturbed = folder_of(door("run", *words))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    running = subprocess.Popen([sys.executable, "-m", "programs.run", *words], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "clinspan.programs.run", *words], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and running.poll() is None:
         killed = sorted((tmp_path / "runs" / "run").iterdir())[-1]

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from hypothesis import given, HealthCheck, settings, strategies
 
+from clinspan.corpora import InputError
+from clinspan.lms import ModelError
+from clinspan.programs.app.build_run import program_settings, Said
+from clinspan.programs.app.config import build, compose
+from clinspan.programs.app.saved_data import inside
+from clinspan.programs.app.start_run import saved_config
+from clinspan.programs.rundir.errors import RunError
 from conftest import Door, folder_of, load, ROOT
-from corpora import InputError
-from lms import ModelError
-from programs.assemble import program_settings, Said
-from programs.composing import build, compose
-from programs.errors import RunError
-from programs.run import saved_config
-from programs.saved_data import inside
-from scripted_server import ScriptedServer
+from support.scripted_server import ScriptedServer
 
 GROUPS = ("format", "strategy", "retriever")
 USER_ERRORS = (InputError, ModelError, RunError)
@@ -56,7 +56,7 @@ VALUES = strategies.recursive(
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A program and a run's record as they are written."""
     from conftest import door_in
-    from scripted_server import serving
+    from support.scripted_server import serving
 
     home = tmp_path_factory.mktemp("saved")
     with serving(ScriptedServer()) as server:
@@ -197,7 +197,7 @@ def test_a_run_folder_that_names_another_machine_wants_the_users_word(
     record = copy.deepcopy(saved["run.json"])
     if group == "tracking":
         record["choices"]["tracking"] = "mlflow"
-        record["config"]["tracking"] = {"_target_": "programs.tracking.Mlflow", "uri": None, "experiment": "x"}
+        record["config"]["tracking"] = {"_target_": "clinspan.programs.telemetry.tracking.Mlflow", "uri": None, "experiment": "x"}
     record["config"][group][name] = "https://evil.test/v1"
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
@@ -235,7 +235,7 @@ def test_options_of_the_users_own_are_composed_again_when_their_program_is_loade
     own = tmp_path / "own"
     (own / "format").mkdir(parents=True)
     (own / "strategy").mkdir()
-    (own / "format" / "mine.yaml").write_text("_target_: programs.formats.BioLines\nseparator: newline\n")
+    (own / "format" / "mine.yaml").write_text("_target_: clinspan.programs.formats.BioLines\nseparator: newline\n")
     (own / "strategy" / "two.yaml").write_text((ROOT / "conf/strategy/few_shot.yaml").read_text().replace("k: 5", "k: 2"))
     answers = tmp_path / "answers.jsonl"
     answers.write_text("".join(json.dumps({"output": "A : O"}) + "\n" for _ in range(2)))

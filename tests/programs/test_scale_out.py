@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from conftest import Door, lines, load, ROOT, tree
-from scripted_server import Handler, ScriptedServer, slow, status
-from tiny_models import tiny_encoder
+from support.scripted_server import Handler, ScriptedServer, slow, status
+from support.tiny_models import tiny_encoder
 
 pytest.importorskip("ray.data")
 CLUSTER = """
@@ -62,7 +62,7 @@ def rows(tmp_path: Path) -> Callable[..., None]:
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "programs.annotate", *words]
+    command = [sys.executable, "-m", "clinspan.programs.annotate", *words]
     env = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.corpora.printable import printable
 from conftest import Door, fork_server
-from corpora.printable import printable
-from scripted_server import ScriptedServer
+from support.scripted_server import ScriptedServer
 
 LABELS = ["[/NAME]", "[bold]x", "[name]", "a\x1b]0;PWN\x07", "\u202eevil", ":smile:"]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from clinspan.lms import LocalModel
+from clinspan.lms.weights.find import find_weights
 from conftest import Door, folder_of, load, records
-from lms import LocalModel
-from lms.weights import find_weights
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from corpora import InputError, Sentence
-from corpora.notes import Note, Unreadable
-from programs.annotating.cluster import joined
-from programs.annotating.deliveries import join_pieces
-from programs.annotating.ray_engine import merge_lines, Scale, workers_in
-from programs.annotating.scale_out import scale_of
-from programs.annotating.shard_work import Job, ShardWorker
-from programs.annotating.shards import cut_input, Shard
-from programs.annotator import Annotator, Facts
-from programs.predict import blank_record
-from programs.records import RunFolder
+from clinspan.corpora import InputError, Sentence
+from clinspan.corpora.readers.notes import Note, Unreadable
+from clinspan.programs.annotation.annotator import Annotator, Facts
+from clinspan.programs.annotation.ray.driver import scale_of
+from clinspan.programs.annotation.ray.engine import merge_lines, Scale, workers_in
+from clinspan.programs.annotation.ray.shards import cut_input, Shard
+from clinspan.programs.annotation.ray.worker import Job, ShardWorker
+from clinspan.programs.annotation.writers import join_pieces
+from clinspan.programs.app.ray_cluster import joined
+from clinspan.programs.inference.predictor import blank_record
+from clinspan.programs.rundir.run_folder import RunFolder
 
 pytest.importorskip("pyarrow")
 
@@ -60,7 +60,7 @@ class Crew:
     ) -> tuple[dict[str, Any], Signs]:
         tagger = Signs(keys.get("trap"))
         annotator = Annotator(tagger, Facts(("Sign",), "model", "program", by, price=(1.0, 2.0)))
-        self.monkeypatch.setattr("programs.annotating.shard_work.build_annotator", lambda config, said: annotator)
+        self.monkeypatch.setattr("clinspan.programs.annotation.ray.worker.build_annotator", lambda config, said: annotator)
         config = {"stop_after": keys.get("stop_after", 3)}
         about: dict[str, Any] = {"choices": {}, "given": frozenset(), "home": self.home, "here": Path.cwd(), "retries": 1}
         job = Job(config=config, to=to, run=run, **about)

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from clinspan.corpora.sources import RareMini
+from clinspan.programs import tracing
+from clinspan.programs.annotate import execute as annotate
+from clinspan.programs.app.build_tagger import _lookup
+from clinspan.programs.app.config import compose
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import RunFolder
 from conftest import records
-from corpora.sources import RareMini
-from otlp_collector import collector
-from programs import tracing
-from programs.annotate import execute as annotate
-from programs.composing import compose
-from programs.errors import RunError
-from programs.member import _lookup
-from programs.records import RunFolder
-from runs_in_process import run_here
-from scripted_server import Handler, ScriptedServer
+from support.otlp_collector import collector
+from support.runs_in_process import run_here
+from support.scripted_server import Handler, ScriptedServer
 
 OURS = set("attributes biolines context finished handwritten history instance internal operation resource tracing".split())
 PARTS = re.compile(r"[A-Za-z]{7,}")

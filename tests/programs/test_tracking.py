@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
+from clinspan.corpora import InputError
+from clinspan.programs.app.privacy import check_destinations, Leave, ProtectedText
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.telemetry.mlflow_fields import settings_of
+from clinspan.programs.telemetry.tracking import Mlflow
 from conftest import load
-from corpora import InputError
-from programs.errors import RunError
-from programs.privacy import check_destinations, Leave, ProtectedText
-from programs.records import RunFolder
-from programs.told import settings_of
-from programs.tracking import Mlflow
-from runs_in_process import run_here
-from scripted_server import ScriptedServer, serving
+from support.runs_in_process import run_here
+from support.scripted_server import ScriptedServer, serving
 
 
 @pytest.fixture

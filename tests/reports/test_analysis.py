@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from metrics.analysis import analyse
-from reports.analysis import analysis_tables, errors_line
+from clinspan.metrics.analysis import analyse
+from clinspan.reports.page.error_tables import analysis_tables, errors_line
 
 ROWS = [
     {"id": "a:0", "document": "a", "tokens": ["Odd|pain", "persists"], "gold": ["B-Sign", "O"], "pred": ["O", "B-Sign"]},

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from programs.report import build_report, load_job
-from report_runs import sentence, some_sentences, write_run
-from reports.leaderboard import build_leaderboard
-from reports.page import write_page
+from clinspan.programs.report import build_report, load_job
+from clinspan.reports.leaderboard import build_leaderboard
+from clinspan.reports.page.page import write_page
+from support.report_runs import sentence, some_sentences, write_run
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reports.cells import cell_lines, cell_of, CellRun
-from reports.grid import grid_tables
-from reports.paper import figures, FINE_TUNED, published, TABLES
+from clinspan.reports.paper.paper_cells import cell_lines, cell_of, CellRun
+from clinspan.reports.paper.paper_tables import grid_tables
+from clinspan.reports.paper.published import figures, FINE_TUNED, published, TABLES
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 
@@ -18,7 +18,7 @@ def record(model: str, strategy: str, *, preset: str | None = "table3", corpus: 
     return {
         "status": "finished",
         "choices": {**chosen, **({"experiment": preset} if preset else {})},
-        "config": {"split": "test", "limit": None, "seed": 3, "model": {"_target_": "lms.LocalModel"}},
+        "config": {"split": "test", "limit": None, "seed": 3, "model": {"_target_": "clinspan.lms.LocalModel"}},
         "corpus": {"name": corpus, "split": "test"},
         "started": "2026-01-01",
         **more,
@@ -83,8 +83,8 @@ def test_runs_without_a_preset_belong_where_they_reproduce_a_cell_and_others_now
 
 
 def test_fine_tuned_models_are_cells_of_their_own_and_never_the_prompted_ones() -> None:
-    adapter = {"config": {"split": "test", "limit": None, "model": {"_target_": "lms.LocalModel", "adapter": "x"}}}
-    encoder = {"config": {"split": "test", "limit": None, "model": {"_target_": "lms.ClassifierModel", "path": "x"}}}
+    adapter = {"config": {"split": "test", "limit": None, "model": {"_target_": "clinspan.lms.LocalModel", "adapter": "x"}}}
+    encoder = {"config": {"split": "test", "limit": None, "model": {"_target_": "clinspan.lms.ClassifierModel", "path": "x"}}}
     tuned = record("medtuned", "zero_shot", preset="figure3", **adapter)
     assert cell_of(tuned) == ("medtuned", FINE_TUNED)
     assert published(tuned) is None

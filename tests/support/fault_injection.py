@@ -94,7 +94,7 @@ def full_disk(folder: str, times: int) -> None:
 
 def little_memory(rows: int, kind: str) -> None:
     """A local model that runs out of memory when more than so many rows are under way, and says so in one of three ways."""
-    from lms import decoding, heads
+    from clinspan.lms import decoding, heads
 
     whole, score = decoding.Decoder._pass, heads.score_pieces
 
@@ -113,7 +113,7 @@ def little_memory(rows: int, kind: str) -> None:
 
 def no_memory_for(length: int) -> None:
     """A local model that runs out of memory at any prompt of more than so many tokens, and at such a sentence of pieces."""
-    from lms import decoding, heads
+    from clinspan.lms import decoding, heads
 
     speaker, score = decoding.Decoder.speaker, heads.score_pieces
 
@@ -132,7 +132,7 @@ def no_memory_for(length: int) -> None:
 
 def slow_model(seconds: float) -> None:
     """A local model that takes so long for a pass."""
-    from lms import decoding
+    from clinspan.lms import decoding
 
     whole = decoding.Decoder._pass
 

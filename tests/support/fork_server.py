@@ -169,17 +169,17 @@ def serve() -> None:
     import seqeval.metrics  # noqa: F401
     import transformers.models.auto.modeling_auto  # noqa: F401
 
-    import lms.classifier
-    import lms.engine
-    import lms.remote  # noqa: F401
-    import programs.annotate
-    import programs.compare
-    import programs.finetune
-    import programs.optimize
-    import programs.report
-    import programs.run  # noqa: F401
-    import tuning.trainer  # noqa: F401
-    from programs.composing import check_words
+    import clinspan.lms.classifiers.classifier
+    import clinspan.lms.local.engine
+    import clinspan.lms.remote.build
+    import clinspan.programs.annotate
+    import clinspan.programs.compare
+    import clinspan.programs.finetune
+    import clinspan.programs.optimize
+    import clinspan.programs.report
+    import clinspan.programs.run
+    import clinspan.tuning.trainer  # noqa: F401
+    from clinspan.programs.app.config import check_words
 
     check_words("run", ["limit=1"])  # Hydra looks for its plugins and builds its parser at the first override
     gc.freeze()  # or the child's first collection copies all pages that it shares with this process
@@ -228,14 +228,15 @@ def _run(job: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update({**job["env"], **kept})
     os.chdir(job["cwd"])
-    sys.argv = [f"programs.{job['door']}", *job["words"]]
+    module = "benchmarks.bench" if job["door"] == "bench" else f"programs.{job['door']}"
+    sys.argv = [module, *job["words"]]
     if job["harm"]:
         name, *given = job["harm"]
         getattr(fault_injection, name)(*given)
     warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)  # as they are to be
     code: int = 0
     try:
-        runpy.run_module(f"programs.{job['door']}", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:

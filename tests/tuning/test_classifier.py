@@ -11,19 +11,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from corpora import InputError, Sentence, Token
-from corpora.bio import bio_classes
-from corpora.viterbi import Lattice
-from lms import build_classifier, ClassifierModel, LocalModel, ModelError
-from lms.heads import load_head
-from lms.pieces import PieceEncoder
-from lms.weights import find_weights
-from metrics import count_sentence, Counts
-from tiny_models import random_bert, random_llama
-from tuning import Encoder, LabelSupervised, tune_classifier
-from tuning.classifier_trainer import word_loss
-from tuning.examples import build_examples, collate, LengthSampler
-from watched_steps import Steps
+from clinspan.corpora import InputError, Sentence, Token
+from clinspan.corpora.bio import bio_classes
+from clinspan.corpora.viterbi import Lattice
+from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
+from clinspan.lms.classifiers.subwords import PieceEncoder
+from clinspan.lms.classifiers.token_classification import load_head
+from clinspan.lms.weights.find import find_weights
+from clinspan.metrics import count_sentence, Counts
+from clinspan.tuning import Encoder, LabelSupervised, tune_classifier
+from clinspan.tuning.classifier_trainer import word_loss
+from clinspan.tuning.examples import build_examples, collate, LengthSampler
+from support.recording_progress import Steps
+from support.tiny_models import random_bert, random_llama
 
 LABELS = ("Sign", "Disease")
 OPTIONS = Encoder(epochs=4, batch_size=2, learning_rate=0.01, patience=9)
@@ -85,9 +85,11 @@ def test_an_encoder_learns_and_leaves_a_whole_model(bert: ClassifierModel, tuned
     assert tuned.epochs[-1].train_loss < tuned.epochs[0].train_loss
     assert tuned.best == max(tuned.epochs, key=lambda epoch: (epoch.dev_f1, -epoch.number)).number
     assert (tuned.steps, tuned.records, tuned.dev_records, tuned.left_out) == (20, 10, 3, ())
-    assert {"config.json", "model.safetensors", "tokenizer.json", "tuning.json"} <= {p.name for p in tuned.folder.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "clinspan.tuning.json"} <= {
+        p.name for p in tuned.folder.iterdir()
+    }
     assert not (tuned.folder.parent / "checkpoints").exists()
-    note = json.loads((tuned.folder / "tuning.json").read_text())
+    note = json.loads((tuned.folder / "clinspan.tuning.json").read_text())
     assert note["classes"] == ["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"]
     assert (note["name"], note["window"]) == ("random-bert", 256)
     assert str(bert.path) not in "".join(path.read_text() for path in tuned.folder.glob("*.json"))
@@ -191,7 +193,7 @@ def test_what_cannot_be_trained_says_why(bert: ClassifierModel, llama: LocalMode
         tune(llama, OPTIONS, tmp_path)
     with pytest.raises(ModelError, match="model=random-bert is an encoder: use tuning=encoder"):
         tune(bert, LabelSupervised(), tmp_path)
-    with pytest.raises(InputError, match="tuning.max_length=8 is too small. Use at least 16"):
+    with pytest.raises(InputError, match="clinspan.tuning.max_length=8 is too small. Use at least 16"):
         tune(bert, Encoder(max_length=8), tmp_path)
     with pytest.raises(InputError, match="none of 1 training sentences has a word"):
         tune_classifier(bert, [sentence(0, "")], (), OPTIONS, labels=LABELS, folder=tmp_path)
@@ -199,7 +201,7 @@ def test_what_cannot_be_trained_says_why(bert: ClassifierModel, llama: LocalMode
         tune(ClassifierModel(name="x", path=bert.path, adapter="some"), OPTIONS, tmp_path)
     with pytest.raises(ModelError, match="model.quantization=4bit is for answering"):
         tune(LocalModel(name="x", path=llama.path, quantization="4bit"), LabelSupervised(), tmp_path)
-    with pytest.raises(InputError, match="tuning.rank=0 is too small"):
+    with pytest.raises(InputError, match="clinspan.tuning.rank=0 is too small"):
         LabelSupervised(rank=0)
 
 

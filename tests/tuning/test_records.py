@@ -9,11 +9,11 @@ import torch
 from dspy import lm15
 from torch.nn import functional
 
-from lms.encoding import Encoder
-from lms.engine import TransformersEngine
-from tuning import Record
-from tuning.records import encode_records, Encoded, pack
-from tuning.trainer import answer_loss
+from clinspan.lms.local.encoding import Encoder
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.tuning import Record
+from clinspan.tuning.records import encode_records, Encoded, pack
+from clinspan.tuning.trainer import answer_loss
 
 SYSTEM = "Tag the sentence."
 RECORDS = [

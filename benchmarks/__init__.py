@@ -1,0 +1,1 @@
+"""Benchmarks of the engine: baselines, scaling, plots. Not part of the installed package."""

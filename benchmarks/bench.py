@@ -1,0 +1,195 @@
+"""`python -m programs.bench`: how fast the engine is, beside other ways to get the same answers."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import psutil
+from omegaconf import DictConfig, OmegaConf
+
+from benchmarks import baselines
+from benchmarks.baselines import Task, Way
+from benchmarks.plots import plot_bench, plot_growth, print_bench
+from benchmarks.prompts import collect_prompts
+from benchmarks.scaling import growth
+from clinspan.corpora import check_number, InputError
+from clinspan.lms import LocalModel
+from clinspan.lms.local.packed_linear import unpacked
+from clinspan.lms.local.reference import departures
+from clinspan.lms.local.sequence import Answer
+from clinspan.lms.remote.audit import audit_to
+from clinspan.lms.remote.hosts import check_address
+from clinspan.programs.app.build_run import build_parts, program_settings
+from clinspan.programs.app.config import choices, output_folder
+from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.programs.tagging.tagger import Ensemble
+
+TIE = 1e-3
+_QUICK = ("a", "b", "e", "floor")
+_QUICK_SENTENCES = 10
+
+
+def main(config: DictConfig) -> None:
+    """Time every way, hold the engine's answers against plain decoding, print the table (or with `json=true` JSON alone)."""
+    check_number("sentences", config.sentences, 1)
+    ways = choose_ways(config)
+    task = build_task(config)
+    if config.curves:
+        curves(task, config)
+        return
+    rows = measure(task, ways, config.repeats)
+    compared = task.every(4 if config.quick else 1)
+    same = sum(_identical(task, prompt, answer) for prompt, answer in zip(compared.prompts, compared.answers, strict=True))
+    result = {"rows": rows, "ratios": ratios(rows), "identical": same, "compared": len(compared.prompts)}
+    if config.json:
+        print(json.dumps(result))
+        return
+    folder = RunFolder(output_folder())
+    about = {"config": OmegaConf.to_container(config, resolve=True), "choices": choices(), "ended": now(), **environment()}
+    folder.write("bench.json", {**about, **result})
+    title = _title(config, task)
+    plot_bench(rows, folder.path / "bench.png", title=title)
+    print_bench(result, title=title)
+    print(folder.path)
+
+
+def curves(task: Task, config: DictConfig) -> None:
+    """Measure how cost grows, as numbers and as a plot."""
+    folder = RunFolder(output_folder())
+    found = growth(task.parts, config.repeats)
+    folder.write("curves.json", {"choices": choices(), "ended": now(), **environment(), "curves": found})
+    plot_growth(found, folder.path / "curves.png")
+    print(folder.path)
+
+
+def choose_ways(config: DictConfig) -> list[Way]:
+    """The contenders that the config names.
+
+    Raises:
+        InputError: One is not known, or a server is asked for without its address.
+    """
+    known = {
+        "a": Way("a", "generate, one sentence at a time", baselines.one_by_one, every=5, plain=True),
+        "b": Way("b", "generate, batches", baselines.batched, plain=True),
+        "c": Way("c", "continuous batching of transformers", baselines.continuous, every=4, plain=True),
+        "e_grammar": Way("e_grammar", "ours: grammar", baselines.ours(prefix=False, draft=False), every=2),
+        "e_prefix": Way("e_prefix", "ours: grammar, shared prefix", baselines.ours(prefix=True, draft=False)),
+        "e": Way("e", "ours: grammar, shared prefix, draft", baselines.ours(prefix=True, draft=True)),
+        "floor": Way("floor", "one pass over what is new", baselines.floor),
+    }
+    if config.server:
+        for name, grammar in (("d", False), ("d_grammar", True)):
+            says = f"the server of server={', with our grammar' if grammar else ''}"
+            known[name] = Way(name, says, baselines.served(config.server, config.server_model, grammar=grammar), every=4)
+    wanted = list(_QUICK) if config.quick else list(config.ways or known)
+    if unknown := [name for name in wanted if name not in known]:
+        remedy = "Start it and give its address with server=http://127.0.0.1:PORT/v1." if unknown[0].startswith("d") else ""
+        raise InputError(f"ways={unknown[0]} is not known", remedy=remedy or f"Use some of {', '.join(known)}.")
+    return [known[name] for name in known if name in wanted]
+
+
+def build_task(config: DictConfig) -> Task:
+    """Sentences spread over the split, their prompts by length, and the engine's answers (which also warms it up)."""
+    parts = build_parts(program_settings(config)[0], lambda corpus, spec: None)
+    if config.server:
+        address = check_address(config.server, "server")
+        check_destinations(protected_texts(config, parts.corpus), what="server=", addresses=[address], leave=Leave.of(config))
+        audit_to(output_folder())
+    if not isinstance(parts.spec, LocalModel):
+        raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
+    if isinstance(parts.tagger, Ensemble):
+        raise InputError("this program is several that vote", remedy="Give program= one of its members.")
+    wanted = min(config.sentences, _QUICK_SENTENCES) if config.quick else config.sentences
+    step = max(1, len(parts.sentences) // wanted)
+    chosen = [s for s in parts.sentences[::step] if s.tokens][:wanted]
+    prompts = collect_prompts(parts, chosen)
+    if len(prompts) != len(chosen):
+        raise InputError("this format asks several questions a sentence", remedy="Use format=bio_lines, inline or entities.")
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
+    ordered = [prompts[i] for i in order]
+    answers = parts.lm.engine.decoder.decode(ordered, rows=parts.spec.batch_size)
+    if failed := [answer for answer in answers if not isinstance(answer, Answer)]:
+        raise failed[0]
+    return Task(parts, [chosen[i] for i in order], ordered, list(answers))
+
+
+def measure(task: Task, ways: Sequence[Way], repeats: int) -> dict[str, dict[str, Any]]:
+    """Each way `repeats` times, in turn, so that all meet the same weather; medians."""
+    seconds: dict[str, list[float]] = {way.name: [] for way in ways}
+    rows: dict[str, dict[str, Any]] = {}
+    for round_ in range(repeats):
+        for way in ways:
+            part = task.every(way.every)
+            print(f"bench: round {round_ + 1} of {repeats}: {way.name}, {way.says}", file=sys.stderr)
+            with unpacked(task.engine.model) if way.plain else nullcontext(), _peak() as peak:
+                began = time.perf_counter()
+                passes = way.run(part)
+                seconds[way.name].append(time.perf_counter() - began)
+            took, n = statistics.median(seconds[way.name]), len(part.prompts)
+            rows[way.name] = {
+                "says": way.says,
+                "sentences": n,
+                "seconds": seconds[way.name],
+                "sentences_per_s": n / took,
+                "prompt_tokens_per_s": sum(len(p.ids) for p in part.prompts) / took,
+                "answer_tokens_per_s": sum(len(a.ids) for a in part.answers) / took,
+                "passes_per_sentence": None if passes is None else passes / n,
+                "peak_mib": max(peak[0], rows.get(way.name, {}).get("peak_mib", 0)),
+            }
+    return rows
+
+
+def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Sentences a second of the engine over those of each other way."""
+    if "e" not in rows:
+        return {}
+    ours = rows["e"]["sentences_per_s"]
+    return {f"e/{name}": ours / row["sentences_per_s"] for name, row in rows.items() if name != "e"}
+
+
+def _identical(task: Task, prompt: Any, answer: Any) -> bool:
+    return all(one.margin < TIE for one in departures(task.engine.decoder, prompt, answer))
+
+
+@contextmanager
+def _peak() -> Iterator[list[int]]:
+    """The largest resident memory of this process meanwhile, in MiB, looked at twenty times a second."""
+    process = psutil.Process()
+    highest = [0]
+    over = threading.Event()
+
+    def look() -> None:
+        while True:
+            highest[0] = max(highest[0], process.memory_info().rss >> 20)
+            if over.wait(0.05):
+                return
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield highest
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _title(config: DictConfig, task: Task) -> str:
+    mean = sum(len(p.ids) for p in task.prompts) / len(task.prompts)
+    said = sum(len(a.ids) for a in task.answers) / len(task.answers)
+    chosen = choices()
+    words = f"{task.parts.corpus.name}: {chosen['strategy']} (k={config.strategy.k}), {chosen['format']}, {chosen['model']}"
+    return f"{words}; {len(task.prompts)} sentences, {mean:.0f} prompt and {said:.0f} answer tokens each"
+
+
+if __name__ == "__main__":
+    open_door("bench", main)

@@ -1,0 +1,22 @@
+"""The requests that a run would make, as a local engine's prompts: for benchmarks and for holding answers against a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clinspan.corpora import Sentence
+from clinspan.lms.local.sequence import Prompt
+from clinspan.programs.app.build_run import Parts
+from clinspan.programs.formats.base import shown_tokens
+
+
+def collect_prompts(parts: Parts, sentences: Sequence[Sentence]) -> list[Prompt]:
+    """One prompt for each question about each sentence, in order."""
+    found: list[Prompt] = []
+    instructions = parts.tagger.tag.signature.instructions
+    for sentence in sentences:
+        demos, context = parts.tagger.surroundings(sentence.words)
+        tokens = shown_tokens(sentence.words)
+        asked = parts.adapter.requests(parts.lm, instructions, demos, tokens, context, name=sentence.id)
+        found += [parts.lm.engine.prompt(request) for _, request in asked]
+    return found

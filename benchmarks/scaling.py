@@ -1,0 +1,71 @@
+"""How the engine's cost grows: with the length of sentences, the number of labels, the size of batches."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from clinspan.corpora import Label
+from clinspan.lms.local.sequence import Prompt
+from clinspan.programs.app.build_run import Parts
+from clinspan.programs.formats import BioLines
+from clinspan.programs.tagging.instructions import handwritten
+
+LENGTHS = (10, 25, 50, 100, 200)
+LABELS = (3, 5, 10, 20, 41)
+BATCHES = (1, 4, 16, 64)
+_EACH = 4
+
+
+def growth(parts: Parts, repeats: int) -> dict[str, list[dict[str, Any]]]:
+    """Median seconds a sentence along each axis, with `bio_lines` and fixed demonstrations, the prefix read beforehand.
+
+    Args:
+        parts: A run's parts, on a local model.
+        repeats: Of each measurement.
+
+    Returns:
+        By axis (`tokens`, `labels`, `batch`) rows of `at`, `seconds` a sentence and `answer_tokens` a sentence.
+    """
+    words = [word for sentence in parts.sentences for word in sentence.words]
+    usual = [list(sentence.words) for sentence in parts.sentences if 12 <= len(sentence.tokens) <= 24]
+    labels = list(parts.corpus.labels)
+    found: dict[str, list[dict[str, Any]]] = {"tokens": [], "labels": [], "batch": []}
+    for length in LENGTHS:
+        cut = [words[i * length : (i + 1) * length] for i in range(_EACH)]
+        found["tokens"].append(_row(parts, length, _prompts(parts, cut, labels), _EACH, repeats))
+    for count in LABELS:
+        many = [*labels, *(Label(f"Finding{n}", f"a finding of kind {n}") for n in range(count))][:count]
+        found["labels"].append(_row(parts, count, _prompts(parts, usual[:_EACH], many), _EACH, repeats))
+    every = (usual * (1 + max(BATCHES) // len(usual)))[: max(BATCHES)]
+    for size in BATCHES:
+        some = every[: max(size, _EACH)]
+        found["batch"].append(_row(parts, size, _prompts(parts, some, labels), size, repeats))
+    return found
+
+
+def _prompts(parts: Parts, sentences: Sequence[Sequence[str]], labels: Sequence[Label]) -> list[Prompt]:
+    form = BioLines(labels=labels, drafter=parts.adapter.drafter)
+    names = {label.name for label in labels}
+    demos = [{**demo, "tags": [t if t[2:] in names else "O" for t in demo["tags"]]} for demo in parts.tagger.tag.demos]
+    prompts: list[Prompt] = []
+    for number, tokens in enumerate(sentences):
+        asked = form.requests(parts.lm, handwritten(labels), demos, tokens, (), name=str(number))
+        prompts += [parts.lm.engine.prompt(request) for _, request in asked]
+    return sorted(prompts, key=lambda prompt: len(prompt.ids))
+
+
+def _row(parts: Parts, at: int, prompts: Sequence[Prompt], size: int, repeats: int) -> dict[str, Any]:
+    decoder = parts.lm.engine.decoder
+    decoder.decode(prompts[:1])
+    took, said = [], 0
+    for _ in range(repeats):
+        began = time.perf_counter()
+        answers = [answer for i in range(0, len(prompts), size) for answer in decoder.decode(prompts[i : i + size])]
+        took.append((time.perf_counter() - began) / len(prompts))
+        said = sum(len(getattr(answer, "ids", ())) for answer in answers)
+    print(f"bench: {at}: {statistics.median(took):.3f} s a sentence", file=sys.stderr)
+    return {"at": at, "seconds": statistics.median(took), "answer_tokens": said / len(prompts)}

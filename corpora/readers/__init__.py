@@ -1,0 +1,1 @@
+"""One module a format that corpora and notes are read from."""

@@ -1,0 +1,231 @@
+r"""Brat standoff: a `.txt` with the text and a `.ann` with the annotations, offsets in characters.
+
+    T1	Sign 20 33;52 60	muscle cramps of the arm
+    R1	Produces Arg1:T2 Arg2:T1
+    #1	AnnotatorNotes T1	checked
+
+Format: https://brat.nlplab.org/standoff.html. Relations, events, attributes, notes and comments are counted and not kept. The
+two files of the BioNLP shared tasks, `.a1` and `.a2`, are read where there is no `.ann`; event triggers of `.a2` are no mentions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clinspan.corpora.bio import Policies
+from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.errors import InputError, read_text
+from clinspan.corpora.offsets import fit, joined, Placed
+from clinspan.corpora.splits import files_below, kind, split_folders
+from clinspan.corpora.types import Corpus, Document, Entity, Label
+
+_SPAN = re.compile(r"(\S+) ([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*)")
+_OWN_LINE = re.compile(r"(?:[TREAMN]\S*|#\S*|\*)\t")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_REMEDY = "A mention reads 'T1<TAB>Type start end<TAB>text', or 'start end;start end' where it is in pieces."
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One `T` line: where it stands in its file, its id, the entity, and the text that the file says it covers."""
+
+    line: int
+    id: str
+    entity: Entity
+    mention: str
+
+
+def parse_annotations(text: str, path: Path) -> tuple[list[Annotation], Counter[str]]:
+    """Read the lines of an `.ann` file. A mention's text or a note may go on in the next line, as some tools write them.
+
+    Args:
+        text: The file's content.
+        path: Its path, for messages.
+
+    Returns:
+        The `T` lines in file order, and counts of what was passed over (`relations`, `comment_lines`, `other_lines`,
+        `dangling_relations`: relations to mentions that the file lacks).
+
+    Raises:
+        InputError: A line that is no brat annotation.
+    """
+    annotations: list[Annotation] = []
+    acts: Counter[str] = Counter()
+    ends: list[list[str]] = []
+    before = ""
+    for number, line in enumerate(_LINE_END.split(text.removeprefix("\ufeff")), 1):
+        if not line.strip():
+            continue
+        if not _OWN_LINE.match(line):
+            if line.startswith("#"):
+                acts["comment_lines"] += 1
+            elif before == "T" and _goes_on(annotations[-1], line):
+                last = annotations.pop()
+                annotations.append(Annotation(last.line, last.id, last.entity, f"{last.mention}\n{line}"))
+            elif line.startswith("T"):
+                raise InputError("malformed T line", path=path, line=number, remedy=_REMEDY)
+            elif before != "#":
+                remedy = "Give brat standoff lines such as 'T1<TAB>Sign 0 5<TAB>fever'."
+                raise InputError("is not a brat annotation", path=path, line=number, remedy=remedy)
+            continue
+        before = line[0]
+        if before == "T":
+            annotations.append(_parse_mention(line, number, path))
+        elif before == "R":
+            ends.append(re.findall(r"(?::|\s)(T\d+)(?!\S)", line.partition("\t")[2]))
+            acts["relations"] += 1
+        else:
+            acts["other_lines"] += 1
+    names = {annotation.id for annotation in annotations}
+    if dangling := sum(not names.issuperset(pair) for pair in ends):
+        acts["dangling_relations"] = dangling
+    return annotations, acts
+
+
+def _goes_on(annotation: Annotation, line: str) -> bool:
+    """Whether a line belongs to the text of the mention before it, which is not whole without it."""
+    length = sum(end - start for start, end in annotation.entity.fragments) + len(annotation.entity.fragments)
+    return len(annotation.mention) + len(line) <= length
+
+
+def _parse_mention(line: str, number: int, path: Path) -> Annotation:
+    fields = line.split("\t", 2)
+    match = _SPAN.fullmatch(fields[1].strip()) if len(fields) == 3 else None
+    if match is None or not fields[0][1:].strip():
+        raise InputError("malformed T line", path=path, line=number, remedy=_REMEDY)
+    fragments = []
+    for piece in match[2].split(";"):
+        start, end = map(int, piece.split(" "))
+        if start >= end:
+            wrong = "is empty" if start == end else "ends before it begins"
+            raise InputError(f"malformed T line: the span {start} {end} {wrong}", path=path, line=number, remedy=_REMEDY)
+        fragments.append((start, end))
+    return Annotation(number, fields[0].strip(), Entity(match[1], tuple(fragments)), fields[2])
+
+
+def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -> tuple[str, list[Annotation], Counter[str]]:
+    """The text and annotations of one document; a `.txt` without annotations has none.
+
+    Offsets are checked against the text, and each mention against the text at its offsets; `corpora.offsets` has what is done
+    where they do not fit.
+
+    Args:
+        text_path: The text.
+        annotation_paths: Its annotations; None: the `.ann` beside it.
+
+    Raises:
+        InputError: A span goes past the end of the text, or a line is malformed.
+    """
+    raw = read_text(text_path)
+    if annotation_paths is None:
+        beside = text_path.with_suffix(".ann")
+        annotation_paths = [beside] if beside.exists() else []
+    if not annotation_paths:
+        return raw, [], Counter(documents_without_ann=1)
+    annotations: list[Annotation] = []
+    files: list[Path] = []
+    acts: Counter[str] = Counter()
+    for path in annotation_paths:
+        content = read_text(path)
+        found, more = parse_annotations(content, path)
+        if path.suffix.lower() == ".a2":
+            triggers = set(re.findall(r"(?m)^E\S*\t[^\s:]+:(T\S+)", content))
+            more["event_triggers"] += sum(annotation.id in triggers for annotation in found)
+            found = [annotation for annotation in found if annotation.id not in triggers]
+        annotations += found
+        files += [path] * len(found)
+        acts += more
+    reading = fit(raw, [Placed(annotation.entity, annotation.mention) for annotation in annotations])
+    placed = []
+    for annotation, entity, path in zip(annotations, reading.entities, files, strict=True):
+        if entity.end > len(reading.text):
+            remedy = "The annotations belong to another version of the text: give the two that belong together."
+            problem = f"the span ends at {entity.end}, past the end of the text ({len(reading.text)} characters)"
+            raise InputError(problem, path=path, line=annotation.line, remedy=remedy)
+        placed.append(Annotation(annotation.line, annotation.id, entity, annotation.mention))
+    return reading.text, placed, +(acts + reading.acts)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The files of one document: its id, which is its path below the folder without the suffix, its text, its annotations."""
+
+    id: str
+    text: Path
+    annotations: tuple[Path, ...]
+
+
+def text_files(folder: Path) -> tuple[list[Pair], Counter[str]]:
+    """The documents of a folder and its sub-folders in alphabetic order, and what is passed over, by suffix.
+
+    Raises:
+        InputError: The folder is missing, holds no `.txt`, or holds annotations without their text.
+    """
+    remedy = "Set corpus.path to a folder of .txt and .ann files."
+    if not folder.is_dir():
+        raise InputError("there is no such folder", path=folder, remedy=remedy)
+    files, passed_over = files_below(folder)
+    companions: dict[tuple[str, str], Path] = {(str(file.with_suffix("")), kind(file)): file for file in files}
+    pairs, used = [], set()
+    for file in files:
+        if kind(file) == ".txt":
+            stem = str(file.with_suffix(""))
+            ann = companions.get((stem, ".ann"))
+            beside = [ann] if ann else [companions[stem, suffix] for suffix in (".a1", ".a2") if (stem, suffix) in companions]
+            pairs.append(Pair(file.relative_to(folder).with_suffix("").as_posix(), file, tuple(beside)))
+            used.update([file, *beside])
+    for file in files:
+        if file in used:
+            continue
+        if kind(file) in (".ann", ".a1") and (str(file.with_suffix("")), ".txt") not in companions:
+            remedy = f"Put {file.stem}.txt beside it: annotations without their text cannot be read."
+            raise InputError("has no .txt", path=file, remedy=remedy)
+        if kind(file) != ".conf":  # brat's own
+            passed_over[kind(file)] += 1
+    if not pairs:
+        raise InputError("holds no .txt file", path=folder, remedy=remedy)
+    return pairs, passed_over
+
+
+def load_brat(
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
+) -> Corpus:
+    """Read a brat folder with the splits as sub-folders, or one without, which is `test`."""
+    splits: dict[str, list[Document]] = {}
+    conversion: dict[str, Counter[str]] = {}
+    folders = split_folders(path)
+    passed_over = folders.passed_over
+    for split, folder in folders.places.items():
+        splits[split], conversion[split] = [], Counter()
+        pairs, more = text_files(folder)
+        passed_over += more
+        for pair in pairs:
+            text, annotations, acts = load_pair(pair.text, pair.annotations)
+            entities, whole = whole_mentions(text, [annotation.entity for annotation in annotations])
+            document, done = build_document(pair.id, text, entities, cutting=cutting, policies=policies)
+            splits[split].append(document)
+            conversion[split] += acts + whole + done
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
+    )
+
+
+def whole_mentions(text: str, entities: Iterable[Entity]) -> tuple[list[Entity], Counter[str]]:
+    """Mentions that only a line's end or other white space breaks as one piece, counted as `line_broken_joined`."""
+    acts: Counter[str] = Counter()
+    result = []
+    for entity in entities:
+        result.append(entity if entity.continuous else joined(text, entity))
+        acts["line_broken_joined"] += len(result[-1].fragments) < len(entity.fragments)
+    return result, +acts

@@ -1,0 +1,97 @@
+r"""i2b2/VA 2010 concepts: a text of one sentence a line, and a `.con` file of mentions by line and word.
+
+    c="chest pain" 3:1 3:2||t="problem"
+
+Lines are counted from 1, words (divided by white space) from 0, and the last word belongs to the mention. The two files lie side by
+side or, as they are given out, in folders of their own (`txt/`, `concept/`); they belong together by their names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from clinspan.corpora.bio import Policies
+from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.errors import InputError, read_text
+from clinspan.corpora.splits import files_below, kind, split_folders
+from clinspan.corpora.types import Corpus, Document, Entity, Label
+
+_LINE = re.compile(r'c="(.*)" ([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})\|\|t="([^"]+)".*')
+_WORD = re.compile(r"\S+")
+
+
+def load_i2b2(
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
+) -> Corpus:
+    """Read a folder with the splits as sub-folders, or one without, which is `test`."""
+    splits: dict[str, list[Document]] = {}
+    conversion: dict[str, Counter[str]] = {}
+    folders = split_folders(path)
+    passed_over = folders.passed_over
+    for split, folder in folders.places.items():
+        splits[split], conversion[split] = [], Counter()
+        files, more = files_below(folder)
+        passed_over += more
+        texts = {file.stem: file for file in files if kind(file) == ".txt"}
+        concepts = {file.stem: file for file in files if kind(file) == ".con"}
+        passed_over += Counter(kind(file) for file in files if kind(file) not in (".txt", ".con"))
+        if not texts:
+            raise InputError("holds no .txt file", path=folder, remedy="Set corpus.path to a folder of .txt and .con files.")
+        if alone := sorted(concepts.keys() - texts.keys()):
+            raise InputError("has no .txt", path=concepts[alone[0]], remedy=f"Put {alone[0]}.txt beside it.")
+        for stem, file in sorted(texts.items()):
+            text = read_text(file)
+            entities, acts = parse_concepts(text, concepts[stem]) if stem in concepts else ([], Counter(documents_without_con=1))
+            document, done = build_document(stem, text, entities, cutting=cutting, policies=policies)
+            splits[split].append(document)
+            conversion[split] += acts + done
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
+    )
+
+
+def parse_concepts(text: str, path: Path) -> tuple[list[Entity], Counter[str]]:
+    """The mentions of a `.con` file in characters of its text; counts `mention_differs_from_text`.
+
+    Raises:
+        InputError: A line is no concept, or names a word that the text lacks.
+    """
+    places = [[found.span() for found in _WORD.finditer(line)] for line in text.split("\n")]
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    entities: list[Entity] = []
+    acts: Counter[str] = Counter()
+    for number, line in enumerate(read_text(path).removeprefix("\ufeff").splitlines(), 1):
+        if not line.strip():
+            continue
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            remedy = 'A line reads c="chest pain" 3:1 3:2||t="problem".'
+            raise InputError("is no concept", path=path, line=number, remedy=remedy)
+        mention, label = found[1], found[6]
+        first, begin, last, end = (int(found[i]) for i in range(2, 6))
+        try:
+            if first < 1 or last < first:
+                raise IndexError
+            start, stop = starts[first - 1] + places[first - 1][begin][0], starts[last - 1] + places[last - 1][end][1]
+        except IndexError:
+            problem = f"{first}:{begin} {last}:{end} is no place in the text"
+            remedy = "Lines are counted from 1 and words from 0: give the text that belongs to these concepts."
+            raise InputError(problem, path=path, line=number, remedy=remedy) from None
+        if start >= stop:
+            raise InputError(
+                f"the span {first}:{begin} {last}:{end} ends before it begins", path=path, line=number, remedy="Repair it."
+            )
+        entities.append(Entity(label, ((start, stop),)))
+        acts["mention_differs_from_text"] += text[start:stop].casefold().split() != mention.casefold().split()
+    return entities, +acts

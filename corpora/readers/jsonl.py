@@ -1,0 +1,156 @@
+r"""JSON lines: one document a line, in `train.jsonl`, `dev.jsonl`, `test.jsonl`.
+
+    {"id": "d1", "text": "No fever.", "entities": [{"label": "Sign", "start": 3, "end": 8}],
+     "sentences": [{"tokens": [[0, 2], [3, 8], [8, 9]], "tags": ["O", "B-Sign", "O"]}]}
+
+`sentences` may be missing: then the text is cut and tagged like a brat document. What doccano, Prodigy and Label Studio export is
+read too; see `corpora.readers.exports`. A file `.json` may hold all documents as one array, as Label Studio writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clinspan.corpora.bio import check_tag, Policies
+from clinspan.corpora.build import assemble, build_corpus, build_document, Cutting
+from clinspan.corpora.errors import InputError, read_text
+from clinspan.corpora.json_text import is_text, parse_json
+from clinspan.corpora.offsets import fit
+from clinspan.corpora.readers.brat import whole_mentions
+from clinspan.corpora.readers.exports import annotations_of, document_of, not_accepted
+from clinspan.corpora.splits import split_files
+from clinspan.corpora.types import Corpus, Document, Label, Token
+
+SUFFIXES = (".jsonl", ".ndjson", ".json")
+
+
+def load_jsonl(
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
+) -> Corpus:
+    """Read a folder of `<split>.jsonl`, or one file as `test`."""
+    files = split_files(path, SUFFIXES, {})
+    splits: dict[str, list[Document]] = {}
+    conversion: dict[str, Counter[str]] = {}
+    for split, file in files.places.items():
+        splits[split], conversion[split] = [], Counter()
+        for number, record in load_records(file):
+            try:
+                document, acts = _document(record, f"{file.stem}-{number}", cutting, policies)
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+                problem = f"is no document that can be read ({_reason(error)})"
+                remedy = "The modules corpora.jsonl and corpora.exports show the forms that are known."
+                raise InputError(problem, path=file, line=number, remedy=remedy) from None
+            splits[split] += [document] if document else []
+            conversion[split] += acts
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+
+
+def load_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """`(line, object)` of each line of a JSON lines file; of a `.json` file with one array, `(place, object)` from 1.
+
+    Raises:
+        InputError: A line that is no JSON object, or a JSON lines file that holds one array.
+    """
+    text = read_text(path).removeprefix("\ufeff")
+    records: list[tuple[int, dict[str, Any]]] = []
+    if path.suffix.lower() == ".json":
+        records = [(number, _object(value, path, number)) for number, value in enumerate(_array(text, path), 1)]
+    else:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                records.append((number, _object(_parsed(line, path, number, text), path, number)))
+    if not records:
+        raise InputError("is empty", path=path, remedy="Give a file with one JSON object a line.")
+    return records
+
+
+def _array(text: str, path: Path) -> list[Any]:
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return [_parsed(line, path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return value if isinstance(value, list) else [value]
+
+
+def _parsed(line: str, path: Path, number: int, text: str) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError) and text.lstrip().startswith("["):
+            remedy = f"Write one object a line, or name the file {path.stem}.json."
+            raise InputError("is one JSON array; one object a line is wanted", path=path, line=number, remedy=remedy) from None
+        problem = f"is not JSON ({getattr(error, 'msg', 'too deep, or a number too long')})"
+        raise InputError(problem, path=path, line=number, remedy="Repair or remove the line.") from None
+
+
+def _object(value: Any, path: Path, number: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        remedy = "Repair or remove the line."
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            remedy = (
+                f"One object a line is wanted: write the array's objects on lines of their own, or name the file {path.stem}.json."
+            )
+        raise InputError("is not a JSON object", path=path, line=number, remedy=remedy)
+    return value
+
+
+def _document(record: dict[str, Any], usual: str, cutting: Cutting, policies: Policies) -> tuple[Document | None, Counter[str]]:
+    if not is_text(json.dumps(record, ensure_ascii=False)):
+        raise ValueError("it holds half of a surrogate pair, which no text has")
+    if not_accepted(record):
+        return None, Counter(answers_not_accepted=1)
+    name, text = document_of(record, usual)
+    found, acts = annotations_of(record)
+    reading = fit(text, found, characters_only="sentences" in record)
+    for entity in reading.entities:
+        for start, end in entity.fragments:
+            _check_span(start, end, reading.text)
+    entities, whole = whole_mentions(reading.text, reading.entities)
+    acts = acts + reading.acts + whole
+    if "sentences" not in record:
+        document, done = build_document(name, reading.text, entities, cutting=cutting, policies=policies)
+        return document, acts + done
+    cut, rows = _sentences(record["sentences"], text)
+    return assemble(name, text, reading.entities, cut, rows), acts
+
+
+def _sentences(sentences: Sequence[Any], text: str) -> tuple[list[list[Token]], list[list[str]]]:
+    cut, rows = [], []
+    for sentence in sentences:
+        for start, end in sentence["tokens"]:
+            _check_span(start, end, text)
+        tokens = [Token(text[start:end], start, end) for start, end in sentence["tokens"]]
+        tags = [str(tag) for tag in sentence["tags"]]
+        if len(tags) != len(tokens):
+            raise ValueError(f"{len(tokens)} tokens but {len(tags)} tags")
+        for tag in dict.fromkeys(tags):
+            check_tag(tag)
+        cut.append(tokens)
+        rows.append(tags)
+    return cut, rows
+
+
+def _check_span(start: int, end: int, text: str) -> None:
+    if start == end:
+        raise ValueError(f"the span {start} {end} is empty")
+    if start > end:
+        raise ValueError(f"the span {start} {end} ends before it begins")
+    if not 0 <= start < end <= len(text):
+        raise ValueError(f"the span {start} {end} does not lie in the text of {len(text)} characters")

@@ -1,0 +1,104 @@
+r"""PubTator files: many documents, each a title, an abstract and its mentions, with an empty line between documents.
+
+    227508|t|Naloxone reverses the effect of clonidine.
+    227508|a|In rats ...
+    227508	0	8	Naloxone	Chemical	D009270
+
+Offsets count the title, one character between, and the abstract. Relations are counted and passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clinspan.corpora.bio import check_tag, Policies
+from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.errors import InputError, read_text
+from clinspan.corpora.offsets import fit, Placed
+from clinspan.corpora.splits import split_files
+from clinspan.corpora.types import Corpus, Document, Entity, Label
+
+SUFFIXES = (".pubtator", ".txt")
+_TEXT = re.compile(r"([^|\t]+)\|([a-z])\|(.*)")
+_REMEDY = "Lines read ID|t|title, ID|a|abstract or ID<TAB>start<TAB>end<TAB>mention<TAB>type<TAB>id."
+
+
+@dataclass(slots=True)
+class _Parts:
+    """One document as far as it has been read."""
+
+    id: str
+    line: int
+    texts: list[str] = field(default_factory=list)
+    found: list[tuple[int, Placed]] = field(default_factory=list)
+    acts: Counter[str] = field(default_factory=Counter)
+
+
+def load_pubtator(
+    path: Path,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    definitions: dict[str, str],
+    phi: bool,
+    cutting: Cutting,
+    policies: Policies,
+) -> Corpus:
+    """Read the files of a folder whose names say which split they are, or one file as `test`."""
+    files = split_files(path, SUFFIXES, {})
+    splits: dict[str, list[Document]] = {}
+    conversion: dict[str, Counter[str]] = {}
+    for split, file in files.places.items():
+        splits[split], conversion[split] = [], Counter()
+        for parts in _documents(file):
+            reading = fit("\n".join(parts.texts), [placed for _, placed in parts.found])
+            for (line, _), entity in zip(parts.found, reading.entities, strict=True):
+                if entity.end > len(reading.text):
+                    problem = f"the span ends at {entity.end}, past the end of the text ({len(reading.text)} characters)"
+                    raise InputError(problem, path=file, line=line, remedy="Repair the line.")
+            document, done = build_document(parts.id, reading.text, reading.entities, cutting=cutting, policies=policies)
+            splits[split].append(document)
+            conversion[split] += parts.acts + reading.acts + done
+    return build_corpus(
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
+    )
+
+
+def _documents(path: Path) -> Iterator[_Parts]:
+    current: _Parts | None = None
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", read_text(path).removeprefix("\ufeff")), 1):
+        text = _TEXT.fullmatch(line)
+        if text is not None:
+            if current is None or current.id != text[1]:
+                if current is not None:
+                    yield current
+                current = _Parts(text[1], number)
+            current.texts.append(text[3])
+        elif line.strip():
+            if current is None or line.partition("\t")[0] != current.id:
+                raise InputError("is no line of PubTator", path=path, line=number, remedy=_REMEDY)
+            _annotation(line.split("\t"), current, number, path)
+    if current is None:
+        raise InputError("holds no document", path=path, remedy=_REMEDY)
+    yield current
+
+
+def _annotation(fields: list[str], document: _Parts, number: int, path: Path) -> None:
+    if len(fields) >= 2 and not fields[1].strip().isdigit():
+        document.acts["relations"] += 1
+        return
+    if len(fields) < 5 or not fields[2].strip().isdigit() or len(fields[1]) > 15 or len(fields[2]) > 15:
+        raise InputError("is no mention of PubTator", path=path, line=number, remedy=_REMEDY)
+    start, end, label = int(fields[1]), int(fields[2]), fields[4].strip()
+    if start >= end:
+        wrong = "is empty" if start == end else "ends before it begins"
+        raise InputError(f"the span {start} {end} {wrong}", path=path, line=number, remedy="Repair the line.")
+    try:
+        check_tag(f"B-{label}")
+    except ValueError as error:
+        raise InputError(str(error), path=path, line=number, remedy="Repair the line.") from None
+    document.found.append((number, Placed(Entity(label, ((start, end),)), fields[3])))

@@ -1,0 +1,194 @@
+"""RareDis (Martínez-deMiguel et al. 2022) by the protocol of arXiv 2407.00731, which gives its Table 1 to the digit.
+
+The texts are NORD's and are given out by the corpus' authors on request; `path` is the user's own copy:
+
+    T3	RAREDISEASE 0 15	ACTH deficiency
+
+All six types are applied; `ANAPHOR` becomes `O` only after that, so it can hide tags of other types below it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clinspan.corpora.build import assemble, build_corpus
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.readers.brat import load_pair, text_files
+from clinspan.corpora.splits import split_folders
+from clinspan.corpora.tokens import ascii_punctuation_tokens, ends_sentence, punctuation_sentences
+from clinspan.corpora.types import Corpus, Document, Entity, Label, Token
+
+TYPES = {
+    "DISEASE": "Disease",
+    "RAREDISEASE": "RareDisease",
+    "SKINRAREDISEASE": "SkinRareDisease",
+    "SIGN": "Sign",
+    "SYMPTOM": "Symptom",
+    "ANAPHOR": None,
+}
+
+
+def protocol_tags(tokens: Sequence[Token], entities: Sequence[Entity]) -> tuple[list[str], Counter[str]]:
+    """Tag tokens as the paper did.
+
+    A token whose start is an annotation's start is `B-`; one that starts later inside it and ends by its end
+    is `I-`. Types are applied in the order in which each first occurs, later ones over earlier ones; within
+    one type the first annotation that fits a token wins. Of a discontinuous annotation the first fragment counts.
+
+    Args:
+        tokens: All tokens of a document.
+        entities: Its annotations in file order, with the corpus' own type names.
+
+    Returns:
+        One tag a token, `O` where a type is `ANAPHOR`, and counts of what the rules did.
+    """
+    raw = ["O"] * len(tokens)
+    acts: Counter[str] = Counter(discontinuous_first=sum(not e.continuous for e in entities))
+    starts, ends = [token.start for token in tokens], [token.end for token in tokens]
+    for label in dict.fromkeys(entity.label for entity in entities):
+        for i, prefix in _fitting(starts, ends, [e.fragments[0] for e in entities if e.label == label]):
+            acts["overwritten_tokens"] += raw[i] != "O"
+            raw[i] = f"{prefix}-{label}"
+    marked = {tag[2:] for tag in raw if tag != "O"}
+    acts["labels_hidden"] = len({e.label for e in entities} - marked)
+    acts["anaphor_tokens"] = sum(tag.endswith("-ANAPHOR") for tag in raw)
+    known = set(starts)
+    acts["starts_inside_token"] = sum(e.fragments[0][0] not in known for e in entities)
+    tags = []
+    for tag in raw:
+        name = TYPES[tag[2:]] if tag != "O" else None
+        tags.append("O" if name is None else tag[:2] + name)
+    return tags, +acts
+
+
+def _fitting(starts: Sequence[int], ends: Sequence[int], spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+    """Tokens that the spans fit, each once, for the first span that does: `B` where both begin, `I` inside.
+
+    Tokens that have their span are leapt over, so that spans over the same tokens cost no time.
+    """
+    free = list(range(len(starts) + 1))
+
+    def next_free(i: int) -> int:
+        while free[i] != i:
+            free[i] = free[free[i]]
+            i = free[i]
+        return i
+
+    for start, end in spans:
+        i = next_free(bisect_left(starts, start))
+        while i < len(starts) and (starts[i] == start or ends[i] <= end):
+            yield i, "B" if starts[i] == start else "I"
+            free[i] = i + 1
+            i = next_free(i)
+
+
+def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
+    """Read `train/`, `dev/` and `test/` (any may be missing) of RareDis."""
+    splits: dict[str, list[Document]] = {}
+    conversion: dict[str, Counter[str]] = {}
+    folders = split_folders(path)
+    for split, folder in folders.places.items():
+        pieces: list[_Piece] = []
+        conversion[split] = Counter()
+        pairs, passed_over = text_files(folder)
+        folders.passed_over.update(passed_over)
+        for pair in pairs:
+            text, annotations, acts = load_pair(pair.text, pair.annotations)
+            for annotation in annotations:
+                if annotation.entity.label not in TYPES:
+                    remedy = f"RareDis has {', '.join(TYPES)}; read other brat folders with corpus=brat."
+                    problem = f"{annotation.entity.label} is no type of RareDis"
+                    raise InputError(problem, path=pair.text.with_suffix(".ann"), line=annotation.line, remedy=remedy)
+            piece, more = _piece(pair.id, text, [annotation.entity for annotation in annotations])
+            pieces.append(piece)
+            conversion[split] += acts + more
+        splits[split] = [piece.document for piece in _joined(pieces, conversion[split])]
+        conversion[split] = +conversion[split]
+    return build_corpus("raredis", splits, labels=labels, phi=phi, conversion=conversion, passed_over=folders.passed_over)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A document on its way: its text, annotations, and tokens and tags by sentence."""
+
+    name: str
+    text: str
+    entities: tuple[Entity, ...]
+    cut: tuple[tuple[Token, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def document(self) -> Document:
+        return assemble(self.name, self.text, self.entities, self.cut, self.rows)
+
+    @property
+    def open(self) -> bool:
+        """Whether the last sentence has no end."""
+        return bool(self.cut) and not ends_sentence(self.text, self.cut[-1][-1])
+
+
+def _piece(name: str, text: str, entities: Sequence[Entity]) -> tuple[_Piece, Counter[str]]:
+    tokens = ascii_punctuation_tokens(text)
+    tags, acts = protocol_tags(tokens, entities)
+    cut = punctuation_sentences(text, tokens)
+    rows, at = [], 0
+    for sentence in cut:
+        rows.append(tuple(tags[at : at + len(sentence)]))
+        at += len(sentence)
+    return _Piece(name, text, tuple(entities), tuple(cut), tuple(rows)), acts
+
+
+def _joined(pieces: Sequence[_Piece], acts: Counter[str]) -> list[_Piece]:
+    """Move a last sentence that has no end to the front of the next document.
+
+    The paper's sentences end only after a full stop, a question or an exclamation mark, so they run on from one
+    document into the next, by file name; its Table 1 counts them so, and recorded outputs have one answer for each.
+    Text, tokens, tags and annotations move together, so every offset still points into its document's text.
+    """
+    result: list[_Piece] = []
+    carried: _Piece | None = None
+    for number, piece in enumerate(pieces):
+        whole = piece if carried is None else _prefixed(carried, piece)
+        carried = None
+        if whole.open and number + 1 < len(pieces):
+            whole, carried = _divided(whole, acts)
+            acts["sentences_joined_across_documents"] += 1
+        result.append(whole)
+    return result
+
+
+def _divided(piece: _Piece, acts: Counter[str]) -> tuple[_Piece, _Piece]:
+    """A piece before its last sentence, and that sentence; an annotation goes where its first fragment is."""
+    at = piece.cut[-1][0].start
+    kept: list[Entity] = []
+    moved: list[Entity] = []
+    for entity in piece.entities:
+        ahead = entity.fragments[0][0] < at
+        same = [(start, min(end, at) if ahead else end) for start, end in entity.fragments if (start < at) == ahead]
+        acts["fragments_cut_at_join"] += sum(start < at < end or (start < at) != ahead for start, end in entity.fragments)
+        if ahead:
+            kept.append(Entity(entity.label, tuple(same)))
+        else:
+            moved.append(_shifted(Entity(entity.label, tuple(same)), -at))
+    tail = tuple(Token(t.text, t.start - at, t.end - at) for t in piece.cut[-1])
+    before = _Piece(piece.name, piece.text[:at], tuple(kept), piece.cut[:-1], piece.rows[:-1])
+    return before, _Piece(piece.name, piece.text[at:], tuple(moved), (tail,), piece.rows[-1:])
+
+
+def _prefixed(tail: _Piece, piece: _Piece) -> _Piece:
+    """A piece whose first sentence begins with the tail of the document before."""
+    text = tail.text if tail.text[-1].isspace() else tail.text + "\n"
+    by = len(text)
+    cut = [tuple(Token(t.text, t.start + by, t.end + by) for t in sentence) for sentence in piece.cut]
+    first = tail.cut[0] + (cut[0] if cut else ())
+    row = tail.rows[0] + (piece.rows[0] if piece.rows else ())
+    entities = (*tail.entities, *(_shifted(entity, by) for entity in piece.entities))
+    return _Piece(piece.name, text + piece.text, entities, (first, *cut[1:]), (row, *piece.rows[1:]))
+
+
+def _shifted(entity: Entity, by: int) -> Entity:
+    return Entity(entity.label, tuple((start + by, end + by) for start, end in entity.fragments))

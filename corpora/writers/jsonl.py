@@ -1,0 +1,26 @@
+"""JSON lines: one document a line, with its sentences, tokens and tags; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from clinspan.corpora.types import Corpus, Document
+
+
+def write_jsonl(corpus: Corpus, folder: Path) -> None:
+    """Write each split to `<split>.jsonl`; nothing is lost."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, documents in corpus.splits.items():
+        lines = [json.dumps(_record(document), ensure_ascii=False) + "\n" for document in documents]
+        (folder / f"{split}.jsonl").write_bytes("".join(lines).encode())
+
+
+def _record(document: Document) -> dict[str, Any]:
+    entities: list[dict[str, Any]] = []
+    for entity in document.entities:
+        where: dict[str, Any] = {"start": entity.start, "end": entity.end}
+        entities.append({"label": entity.label, **(where if entity.continuous else {"fragments": entity.fragments})})
+    sentences = [{"tokens": [[t.start, t.end] for t in s.tokens], "tags": s.tags} for s in document.sentences]
+    return {"id": document.id, "text": document.text, "entities": entities, "sentences": sentences}

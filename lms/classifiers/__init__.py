@@ -1,0 +1,1 @@
+"""Models that give every word a class, without a prompt."""

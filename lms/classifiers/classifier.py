@@ -1,0 +1,95 @@
+"""A tuned token classifier, loaded: words in, a probability a word and class out. It knows nothing of what the classes mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from clinspan.lms.classifiers.subwords import PieceEncoder
+from clinspan.lms.classifiers.token_classification import encode_all, load_head, LogProbs, longest_window, read_windows
+from clinspan.lms.errors import ModelError
+from clinspan.lms.specs import ClassifierModel
+from clinspan.lms.weights.find import find_weights, has_head, Weights
+from clinspan.lms.weights.load import device_of
+from clinspan.lms.weights.lora import apply_adapter, NOTE
+
+WINDOW = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model says of a sentence.
+
+    Attributes:
+        log_probs: Natural logarithms of the classes' probabilities, shape (words, classes).
+        pieces: Sub-word pieces that were read for it, special ones and those read twice included.
+    """
+
+    log_probs: LogProbs
+    pieces: int
+
+
+class TokenClassifier:
+    """A loaded model with a head.
+
+    Args:
+        spec: Which model and how.
+
+    Raises:
+        ModelError: It cannot be had, or has no head that was tuned.
+    """
+
+    def __init__(self, spec: ClassifierModel) -> None:
+        self.spec = with_base(spec)
+        self.weights: Weights = find_weights(self.spec)
+        note = read_note(self.weights.adapter or self.weights.folder)
+        device = device_of(spec)
+        if self.weights.adapter is not None:
+            base, tokenizer = load_head(self.weights.folder, device, note.get("classes") or ())
+            self.model = apply_adapter(base, self.weights.adapter, merge=True).to(device).eval()
+        elif has_head(self.weights.folder):
+            self.model, tokenizer = load_head(self.weights.folder, device)
+        else:
+            raise ModelError(
+                f"model={spec.name} is a base model without a head that was tuned: python -m programs.finetune tuning=encoder "
+                f"model={spec.name}, then programs.run with model.path=FOLDER/model of that"
+            )
+        named = self.model.config.id2label
+        self.classes = tuple(str(named[n]) for n in range(self.model.config.num_labels))
+        self.encoder = PieceEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
+
+    def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
+        """Read sentences, given as words; each is read by itself, those alike in length together."""
+        windows = encode_all(self.encoder, sentences)
+        found = read_windows(self.model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler)
+        sizes = [sum(len(window.ids) for window in some) for some in windows]
+        return [Reading(table, size) for table, size in zip(found, sizes, strict=True)]
+
+
+def with_base(spec: ClassifierModel) -> ClassifierModel:
+    """A spec that names an adapter alone, with the weights that the adapter's note says it was tuned on."""
+    if not any((spec.path, spec.adapter, spec.hub_id, spec.package)):
+        raise ModelError(
+            f"model={spec.name} stands for a classifier that was tuned: give model.adapter=FOLDER/model or, where all weights "
+            "were trained, model.path=FOLDER/model of a run of programs.finetune"
+        )
+    if spec.adapter is None:
+        return spec
+    note = read_note(Path(spec.adapter).expanduser())
+    named = replace(spec, name=str(note.get("name", spec.name)))
+    if spec.path or spec.hub_id or spec.package:
+        return named
+    base = note.get("base") or {}
+    return replace(named, hub_id=base.get("hub_id"), revision=base.get("revision"), package=base.get("package"))
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """What training wrote beside its weights; nothing beside weights from elsewhere."""
+    try:
+        content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

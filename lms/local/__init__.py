@@ -1,0 +1,1 @@
+"""Models on this machine: engine, batching, constrained decoding, KV cache."""

@@ -1,0 +1,257 @@
+"""Greedy decoding of a batch: what prompts share is read once, what is certain costs no step, guesses are checked many at a time.
+
+Every pass reads the tokens that are certain in each row (the last choice and whatever the grammar forces behind it)
+and, where there is room, guessed ones; it gives the choices at all places where a token had to be chosen. An answer is
+the one of plain constrained greedy decoding: tokens without alternative as the tokenizer splits their text, and at
+every other place the allowed token with the highest logit, of equal ones the first in the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from clinspan.lms.errors import GrammarError
+from clinspan.lms.local.attention import Chunk, CURRENT, install
+from clinspan.lms.local.encoding import plain_tokens
+from clinspan.lms.local.kv_cache import Ids, LayerStates, Prefix, PrefixStore, RowStates
+from clinspan.lms.local.sequence import Answer, Ask, Prompt, Speaker
+
+Done = Callable[[int, Answer | Exception], None]
+PASS = 256
+"""Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
+_KEEP = 0.75
+_OVERHEAD = {"cpu": 16.0, "cuda": 512.0}  # what a pass costs however short it is, in tokens (measured with 135M parameters on CPU)
+
+
+class Decoder:
+    """Decodes batches on one model. Not safe for threads: one batch at a time.
+
+    Args:
+        model: A transformers causal language model in evaluation mode.
+        tokenizer: Its tokenizer.
+        prefix_bytes: Memory for the states of shared prefixes; 0 shares none.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, prefix_bytes: int = 1 << 29) -> None:
+        self.model, self.tokenizer, self.sharing = model, tokenizer, prefix_bytes > 0
+        self._head = _Head(model)
+        install(model)
+        self.ends = _end_ids(model, tokenizer)
+        self.plain = plain_tokens(tokenizer)
+        known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
+        self._special = {token: self.plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
+        self.overhead = _OVERHEAD.get(self.model.device.type, _OVERHEAD["cuda"])
+        self.vocabulary = int(model.config.get_text_config().vocab_size)
+        self._layers = int(model.config.get_text_config().num_hidden_layers)
+        self.token_bytes = _token_bytes(model)
+        self.prefixes = PrefixStore(self._read_prefix, limit=prefix_bytes)
+        self.passes = 0
+
+    @torch.inference_mode()
+    def decode(self, prompts: Sequence[Prompt], *, rows: int | None = None, done: Done | None = None) -> list[Answer | Exception]:
+        """One answer a prompt, in order; what is wrong with one of them is its own result and harms no other.
+
+        Args:
+            prompts: They are begun in this order, the next one as soon as there is a row for it.
+            rows: How many are under way at once; None: all.
+            done: Told of each result as soon as it is there: the prompt's number and the result.
+        """
+        shared = shared_prefix(prompts) if self.sharing else 0
+        prefix = self.prefixes.get(prompts[0].ids[:shared])
+        size = min(rows or len(prompts), len(prompts))
+        states = RowStates(prefix, rows=size, layers=self._layers, device=self.model.device)
+        results: dict[int, Answer | Exception] = {}
+        waiting = deque(range(len(prompts)))
+        active: dict[int, tuple[int, Speaker]] = {}
+
+        def end(number: int, result: Answer | Exception) -> None:
+            results[number] = result
+            if done is not None:
+                done(number, result)
+
+        while True:
+            for row in [row for row in range(states.rows) if row not in active]:
+                while waiting and row not in active:
+                    number = waiting.popleft()
+                    try:
+                        active[row] = number, self.speaker(prompts[number], shared)
+                    except GrammarError as error:
+                        end(number, error)
+            if not active:
+                return [results[number] for number in range(len(prompts))]
+            if not waiting and len(active) <= _KEEP * states.rows:
+                states.keep(list(active))
+                active = dict(enumerate(active.values()))
+            failed = self._pass(states, {row: speaker for row, (_, speaker) in active.items()})
+            for row, why in failed.items():
+                end(active.pop(row)[0], why)
+            for row in [row for row, (_, speaker) in active.items() if speaker.finish]:
+                number, speaker = active.pop(row)
+                end(number, speaker.answer())
+
+    def speaker(self, prompt: Prompt, shared: int) -> Speaker:
+        """The row that answers a prompt whose first `shared` tokens are read already."""
+        options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self.ends, "special": self._special}
+        return Speaker(prompt, shared, **options)
+
+    def _pass(self, states: RowStates, speakers: Mapping[int, Speaker]) -> dict[int, Exception]:
+        """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on."""
+        failed: dict[int, Exception] = {}
+        ids: list[int] = []
+        chunks: list[Chunk] = []
+        asks: list[Ask] = []
+        places: list[int] = []
+        full = min(1.0, sum(speaker.unread for speaker in speakers.values()) / PASS)
+        overhead = self.overhead * (1 - full) / len(speakers)  # a pass that is full anyway is not saved by guessing
+        for row, speaker in speakers.items():
+            if speaker.finish:
+                continue
+            with _failing(failed, row):
+                if speaker.idle:
+                    speaker.plan(overhead)
+                start, at = speaker.kept + speaker.fed, len(ids)
+                some, due = speaker.read(PASS - at)
+                chunks += [Chunk(row, start, len(some), at)] if some else []
+                asks += [ask for ask, _ in due]
+                places += [at + place for _, place in due]
+                ids += some
+        if ids:
+            self._choose(self._forward(ids, states, chunks, places), asks)
+        for row, speaker in speakers.items():
+            if row not in failed and speaker.idle and not speaker.finish:
+                with _failing(failed, row):
+                    speaker.resolve()
+        return failed
+
+    def _forward(self, ids: Sequence[int], states: RowStates, chunks: Sequence[Chunk], places: Sequence[int]) -> Tensor:
+        """Hidden states (or logits, see `_Head`) at these places of the packed tokens, shape (places, size)."""
+        step = states.step(chunks)
+        CURRENT.step = step
+        self.passes += 1
+        device = self.model.device
+        try:
+            return self._head.read(
+                torch.tensor(places, dtype=torch.long, device=device),
+                input_ids=torch.tensor([ids], device=device),
+                attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),  # four dimensions: not looked at
+                position_ids=step.positions[None],
+                past_key_values=states.cache,
+                use_cache=True,
+            )
+        finally:
+            CURRENT.step = None
+
+    def _choose(self, hidden: Tensor, asks: Sequence[Ask]) -> None:
+        """Set the choice of each ask: the best allowed token and the logarithm of its probability among those allowed."""
+        bound = [(place, ask, ask.allowed) for place, ask in enumerate(asks) if ask.allowed is not None]
+        if bound:
+            union = np.unique(np.concatenate([allowed for _, _, allowed in bound]))
+            logits = self._head.logits(hidden[[place for place, _, _ in bound]], torch.from_numpy(union)).float().cpu()
+            masked = torch.full_like(logits, float("-inf"))
+            for i, (_, _, allowed) in enumerate(bound):
+                index = torch.from_numpy(np.searchsorted(union, allowed))
+                masked[i, index] = logits[i, index]
+            _set_choices([ask for _, ask, _ in bound], masked, union)
+        free = [(place, ask) for place, ask in enumerate(asks) if ask.allowed is None]
+        if free:
+            logits = self._head.logits(hidden[[place for place, _ in free]], None).float().cpu()
+            _set_choices([ask for _, ask in free], logits, np.arange(logits.shape[-1]))
+
+    @torch.inference_mode()
+    def _read_prefix(self, prefix: Prefix, ids: Ids) -> tuple[LayerStates, ...]:
+        """The states of tokens behind a prefix."""
+        states = RowStates(prefix, rows=1, layers=self._layers, device=self.model.device)
+        self._forward(ids, states, [Chunk(0, 0, len(ids), 0)], [])
+        return states.taken(len(ids))
+
+
+@contextmanager
+def _failing(failed: dict[int, Exception], row: int) -> Iterator[None]:
+    try:
+        yield
+    except GrammarError as error:
+        failed[row] = error
+
+
+def _set_choices(asks: Sequence[Ask], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
+    best, where = logits.max(dim=-1)
+    logprobs = (best - logits.logsumexp(-1)).tolist()
+    for ask, index, logprob in zip(asks, where.tolist(), logprobs, strict=True):
+        ask.chosen = (int(names[index]), float(logprob))
+
+
+class _Head:
+    """From tokens to logits of a few places, and of a few tokens where the model's last layer is plain.
+
+    Args:
+        model: The model, with its own attention still: the shortcut is held against it once.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._base = getattr(model, getattr(model, "base_model_prefix", "") or "-", None)
+        output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+        self._output = output if isinstance(output, torch.nn.Linear) else None
+        self._plain = self._base is not None and self._output is not None and self._agrees()
+
+    @torch.inference_mode()
+    def _agrees(self) -> bool:
+        """Whether the last layer alone gives the model's logits: not so where it caps or scales them."""
+        ids = torch.tensor([[1, 2, 3]], device=self.model.device)
+        whole = self.model(input_ids=ids, use_cache=False).logits
+        assert self._base is not None and self._output is not None
+        short = self._output(self._base(input_ids=ids, use_cache=False)[0])
+        return bool(torch.allclose(whole.float(), short.float(), rtol=1e-3, atol=1e-3))
+
+    def read(self, places: Tensor, **inputs: Any) -> Tensor:
+        """Run the model; gives what `logits` takes, one row a place."""
+        if self._plain:
+            assert self._base is not None
+            hidden: Tensor = self._base(**inputs)[0][0]
+            return hidden[places]
+        logits: Tensor = self.model(**inputs, logits_to_keep=places if len(places) else 1).logits[0]
+        return logits
+
+    def logits(self, rows: Tensor, tokens: Tensor | None) -> Tensor:
+        """Logits of these tokens (None: all), shape (rows, tokens)."""
+        if not self._plain:
+            return rows if tokens is None else rows[:, tokens.to(rows.device)]
+        assert self._output is not None
+        if tokens is None:
+            found: Tensor = self._output(rows)
+            return found
+        index = tokens.to(rows.device)
+        bias = None if self._output.bias is None else self._output.bias[index]
+        return functional.linear(rows, self._output.weight[index], bias)
+
+
+def shared_prefix(prompts: Sequence[Prompt]) -> int:
+    """How many leading tokens all prompts share and none of them owes to its last message; a function of the batch alone."""
+    first = prompts[0].ids
+    length = min(min(p.fixed, len(p.ids) - 1) for p in prompts)
+    for prompt in prompts[1:]:
+        while prompt.ids[:length] != first[:length]:
+            length = next((i for i in range(length) if prompt.ids[i] != first[i]), length)
+    return length
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    listed = ends if isinstance(ends, list) else [ends]
+    return frozenset(int(i) for i in [*listed, tokenizer.eos_token_id] if i is not None)
+
+
+def _token_bytes(model: Any) -> int:
+    """Bytes of one token's keys and values in all layers."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(config.num_hidden_layers * heads * size * 2 * model.dtype.itemsize)

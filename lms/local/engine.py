@@ -1,0 +1,208 @@
+"""The DSPy engine on transformers: one request in, one response out, batched across the threads that call."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dspy import lm15
+
+from clinspan.lms.errors import GrammarError, PromptTooLongError
+from clinspan.lms.local.batching import Batcher
+from clinspan.lms.local.decoding import Decoder, Done, shared_prefix
+from clinspan.lms.local.encoding import Encoder
+from clinspan.lms.local.oom import give_back, is_out_of_memory, OutOfMemoryError
+from clinspan.lms.local.packed_linear import pack
+from clinspan.lms.local.sequence import Answer, Prompt
+from clinspan.lms.specs import LocalModel
+from clinspan.lms.templates import Message, STOPS, template_of
+from clinspan.lms.weights.find import find_weights, Weights
+from clinspan.lms.weights.load import load_model
+
+_MARGIN = 16
+_FALLBACK_BUDGET = 512
+
+
+class TransformersEngine:
+    """A loaded model behind DSPy's engine interface.
+
+    Of `Config.extensions` it reads `grammar`, a Lark grammar that the answer keeps to; `draft`, what the answer
+    probably is, which changes its cost and not its text; `longest`, a text that no honest answer exceeds: the
+    answer's budget is its number of tokens and a margin; and, where there is no grammar, `lines`, a number of lines
+    after which nothing honest comes. Answers are greedy.
+
+    Args:
+        spec: Which model and how.
+    """
+
+    takes_grammar = True
+
+    def __init__(self, spec: LocalModel) -> None:
+        self.spec = spec
+        self.weights: Weights = find_weights(spec)
+        self.model, self.tokenizer = load_model(spec, self.weights)
+        if not spec.quantization:
+            pack(self.model.requires_grad_(False))
+        self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
+        memory = int(spec.states_gib * (1 << 30)) // 2
+        self.decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if spec.share_prefix else 0)
+        template = template_of(spec.template, self.tokenizer)
+        self.encoder = Encoder(self.tokenizer, template, plain=self.decoder.plain, options=spec.chat_options)
+        if template == "chat":
+            self.decoder.ends |= {self.encoder.end}  # a GGUF file names no further ends, and some templates end turns otherwise
+        self._row_bytes = memory
+        self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=lambda p: (-len(p.ids), *p.ids))
+        self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
+
+    def expect(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
+        """See `Batcher.expect`."""
+        return self._batcher.expect(threads)
+
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        """Answer one request.
+
+        Raises:
+            PromptTooLongError: The prompt and its longest answer do not fit the model's context.
+            GrammarError: The grammar cannot be used.
+            OutOfMemoryError: Memory does not hold this request even alone.
+        """
+        prompt = self.prompt(request)
+        answer = self._batcher.submit(prompt)
+        said = len(answer.ids)
+        usage = lm15.Usage(input_tokens=len(prompt.ids), output_tokens=said, total_tokens=len(prompt.ids) + said)
+        text = answer.text.removeprefix(self.encoder.lead) if prompt.matcher else answer.text
+        return lm15.Response(
+            id=None,
+            model=request.model,
+            message=lm15.Message.assistant(text),
+            finish_reason="stop" if answer.finish == "stop" else "length",
+            usage=usage,
+            logprobs=self._logprobs(answer),
+            provider_data={"passes": answer.passes},
+        )
+
+    def prompt(self, request: lm15.Request) -> Prompt:
+        """The request as token ids, with its budget."""
+        messages = request_messages(request)
+        ids = self.encoder.prompt(messages)
+        fixed = self.encoder.fixed(tuple(messages[:-1]), messages[-1][0])
+        shared = next((i for i, (a, b) in enumerate(zip(ids, fixed, strict=False)) if a != b), min(len(ids), len(fixed)))
+        extensions = request.config.extensions or {}
+        budget = self._budget(request.config)
+        if len(ids) + budget > self.context:
+            raise PromptTooLongError(prompt=len(ids), answer=budget, context=self.context)
+        lines = extensions.get("lines")
+        grammar, draft = extensions.get("grammar"), extensions.get("draft")
+        return Prompt(
+            ids,
+            shared,
+            budget,
+            stops=(*STOPS[self.encoder.template], *self.spec.stop, *request.config.stop),
+            lines=lines if isinstance(lines, int) else 0,
+            matcher=self._matcher(grammar) if isinstance(grammar, str) else None,
+            draft=self.decoder.plain(self.encoder.lead + draft) if isinstance(draft, str) else (),
+        )
+
+    def _budget(self, config: lm15.Config) -> int:
+        longest = (config.extensions or {}).get("longest")
+        if isinstance(longest, str):
+            return len(self.decoder.plain(longest)) + _MARGIN
+        return config.max_tokens or _FALLBACK_BUDGET
+
+    def _compile(self, grammar: str) -> Any:
+        """A matcher at the grammar's beginning; only copies of it are moved."""
+        from llguidance import LLMatcher
+
+        lead = self.encoder.lead
+        text = re.sub(r"^start:", f'start: "{lead}" answer\nanswer:', grammar, count=1, flags=re.MULTILINE) if lead else grammar
+        matcher = LLMatcher(self._vocabulary, LLMatcher.grammar_from_lark(text))
+        if matcher.is_error():
+            raise GrammarError(f"llguidance refuses the grammar: {str(matcher.get_error()).splitlines()[0]}")
+        return matcher
+
+    @functools.cached_property
+    def _vocabulary(self) -> Any:
+        import llguidance.hf
+
+        return llguidance.hf.from_tokenizer(self.tokenizer, n_vocab=self.decoder.vocabulary)
+
+    def _logprobs(self, answer: Answer) -> tuple[lm15.TokenLogprob, ...]:
+        """The answer's text in pieces: each token that was chosen among several, and what was certain between them."""
+        pieces: list[lm15.TokenLogprob] = []
+        text = ""
+        cut = len(self.encoder.lead) if answer.text.startswith(self.encoder.lead) else 0
+
+        def add(end: int, logprob: float) -> None:
+            nonlocal text
+            after = self.tokenizer.decode(answer.ids[:end], skip_special_tokens=True)
+            piece = after[max(len(text), cut) :]
+            pieces.extend([lm15.TokenLogprob(token=piece, logprob=logprob)] if piece else [])
+            text = after
+
+        for number, logprob in enumerate(answer.logprobs):
+            if logprob != 0.0:
+                add(number, 0.0)
+                add(number + 1, logprob)
+        add(len(answer.ids), 0.0)
+        return tuple(pieces)
+
+    def _decode(self, prompts: Sequence[Prompt], done: Done) -> None:
+        """Decode a batch with as many rows at once as the memory for states has room for, with fewer where memory runs out."""
+        shared = shared_prefix(prompts) if self.spec.share_prefix else 0
+        row = self.decoder.token_bytes * max(len(p.ids) - shared + p.budget for p in prompts)
+        rows = min(self.spec.batch_size, max(1, self._row_bytes // row))
+        left = dict(enumerate(prompts))
+
+        while left:
+            numbers = list(left)
+
+            def end(place: int, result: Answer | Exception, numbers: list[int] = numbers) -> None:
+                done(numbers[place], result)
+                del left[numbers[place]]
+
+            if self._decoded([left[number] for number in numbers], rows, end):
+                return
+            self.decoder.prefixes.clear()
+            give_back()
+            if rows == 1:
+                number, prompt = next(iter(left.items()))  # the one that was under way: those before it are done
+                done(number, OutOfMemoryError(len(prompt.ids) + prompt.budget))
+                del left[number]
+            rows = max(1, rows // 2)
+            self._row_bytes = rows * row  # the next batch need not find out again
+
+    def _decoded(self, prompts: Sequence[Prompt], rows: int, done: Done) -> bool:
+        """Decode; gives whether memory was enough for all."""
+        try:
+            self.decoder.decode(prompts, rows=rows, done=done)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+    def dump_state(self) -> dict[str, Any]:
+        """What DSPy saves of this engine with a program: the spec, no weights."""
+        return dataclasses.asdict(self.spec)
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> TransformersEngine:
+        return cls(LocalModel(**state))
+
+    def stream(self, request: lm15.Request) -> Any:
+        return lm15.response_to_events(self.complete(request))
+
+    def close(self) -> None:
+        """Nothing to release: weights go with the object."""
+
+
+def request_messages(request: lm15.Request) -> list[Message]:
+    """The request as `(role, content)` pairs, the system text first if there is one."""
+    system = request.system
+    text = system if isinstance(system, str) else "".join(getattr(p, "text", "") for p in system or ())
+    messages: list[Message] = [("system", text)] if text else []
+    return messages + [(message.role, message.text or "") for message in request.messages]

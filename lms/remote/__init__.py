@@ -1,0 +1,1 @@
+"""Models behind HTTP: transport, load balancing, hosts, audit."""

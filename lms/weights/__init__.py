@@ -1,0 +1,1 @@
+"""Finding, loading, converting and adapting weights."""

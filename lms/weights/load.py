@@ -1,0 +1,72 @@
+"""From a folder of weights to a model in memory, for answering and for training alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from clinspan.lms.errors import ModelError
+from clinspan.lms.local.oom import is_out_of_memory
+from clinspan.lms.specs import Loadable, LocalModel
+from clinspan.lms.weights.find import cache_folder, Weights
+from clinspan.lms.weights.lora import apply_adapter
+
+
+def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
+    """The model on its device in evaluation mode, its adapter merged if it has one, and the tokenizer.
+
+    Raises:
+        ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not to be had here.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = device_of(spec)
+    options: dict[str, Any] = {"dtype": getattr(torch, spec.dtype)}
+    if spec.quantization:
+        options["quantization_config"] = _quantization(spec, device)
+        options["device_map"] = device
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(weights.folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, MemoryError, SafetensorError) as error:
+        raise unloadable(weights.folder, error) from None
+    if weights.adapter is not None:
+        model = apply_adapter(model, weights.adapter, merge=not spec.quantization)
+    if not spec.quantization:
+        try:
+            model = model.to(device)
+        except (RuntimeError, MemoryError) as error:
+            raise unloadable(weights.folder, error) from None
+    return model.eval(), tokenizer
+
+
+def unloadable(folder: Path, error: Exception, *, use: str = "") -> ModelError:
+    """What to say of a folder that transformers cannot load for a use, and what to do about it."""
+    if is_out_of_memory(error):
+        return ModelError(f"the model in {folder} does not fit into memory{use}: end other programs, or use a smaller model")
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    ours = cache_folder() in folder.parents
+    remedy = "delete it, and the next run makes it anew" if ours else "its files may be damaged: get them again"
+    return ModelError(f"the model in {folder} cannot be loaded{use} ({first}): {remedy}")
+
+
+def device_of(spec: Loadable) -> str:
+    """The device that a spec means: `auto` is CUDA where there is one."""
+    return spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _quantization(spec: LocalModel, device: str) -> Any:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise ModelError(f"model.quantization={spec.quantization} needs bitsandbytes: pip install bitsandbytes") from None
+    if not device.startswith("cuda"):
+        raise ModelError(f"model.quantization={spec.quantization} needs a CUDA device; here the device is {device}")
+    from transformers import BitsAndBytesConfig
+
+    if spec.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)

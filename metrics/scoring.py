@@ -1,0 +1,83 @@
+"""From a run's predictions to its scores. Reads files, never models."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from clinspan.corpora import check_number, InputError
+from clinspan.metrics import (
+    add_counts,
+    calibration,
+    count_sentence,
+    Counts,
+    document_bootstrap,
+    judge_entities,
+    Mode,
+    Scores,
+    signature,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """
+    Attributes:
+        mode: `conlleval` (seqeval's default, the paper's) or `strict` (seqeval's IOB2 mode).
+        samples: Resamples of the bootstrap.
+    """
+
+    mode: Mode = "conlleval"
+    samples: int = 1000
+
+    def __post_init__(self) -> None:
+        import seqeval.metrics  # noqa: F401  if it cannot be imported, that shows before a model is asked
+
+        if self.mode not in get_args(Mode):
+            raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
+        check_number("metric.samples", self.samples, 1)
+
+
+def score_records(
+    records: Sequence[dict[str, Any]], labels: Sequence[str], metric: Metric, *, alignment: str, seed: int
+) -> dict[str, Any]:
+    """The content of `scores.json` from the lines of `predictions.jsonl`.
+
+    Args:
+        records: One object a sentence, with `document`, `gold`, `pred`, `repairs` and `error`.
+        labels: The corpus' labels: macro is the mean over all of them, found or not.
+        metric: How tags are read, and how often is resampled.
+        alignment: Named in the signature.
+        seed: Of the resampling.
+    """
+    repairs: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    for record in records:
+        repairs.update(record["repairs"])
+        if record["error"] is not None:
+            failures[record["error"]] += 1
+    judged = [pair for r in records for pair in judge_entities(r["gold"], r["pred"], r.get("confidence"))]
+    tables = list(count_documents(records, labels, metric.mode).values())
+    failed = sum(failures.values())
+    intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)
+    return {
+        "signature": signature(mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records)),
+        **Scores(add_counts(tables, labels)).as_dict(),
+        "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
+        "calibration": calibration(judged),
+        "sentences": len(records),
+        "documents": len(tables),
+        "failed": failed,
+        "failures": dict(failures.most_common()),
+        "repairs": dict(repairs.most_common()),
+    }
+
+
+def count_documents(records: Sequence[dict[str, Any]], labels: Sequence[str], mode: Mode) -> dict[str, dict[str, Counts]]:
+    """Counts by document and label from the lines of `predictions.jsonl`."""
+    documents: dict[str, list[dict[str, Counts]]] = defaultdict(list)
+    for record in records:
+        documents[record["document"]].append(count_sentence(record["gold"], record["pred"], labels, mode))
+    return {name: add_counts(rows, labels) for name, rows in documents.items()}

@@ -1,0 +1,172 @@
+"""From a config of `programs.annotate` to an annotator."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from clinspan import lms
+from clinspan.corpora import Corpus, InputError, Label
+from clinspan.corpora.bio import split_tag
+from clinspan.lms.specs import Loadable
+from clinspan.programs.annotation.annotator import Annotator, Facts
+from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.app.build_classifier import classifier_program
+from clinspan.programs.app.build_run import build_program, model_facts, program_settings, Said
+from clinspan.programs.app.classifier_config import PROMPT_KEYS, without_prompt
+from clinspan.programs.app.config import build, compose, folder_path, load_corpus
+from clinspan.programs.app.load_program import read_program
+from clinspan.programs.app.privacy import check_chroma, check_destinations, Leave
+from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.inference.predictor import Asker
+from clinspan.programs.inference.token_classifier import ClassifierAsker
+from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
+
+
+def load_annotator(
+    *, program: str | Path | None, model: str | None, phi: bool, allow_remote: bool, settings: Sequence[str]
+) -> Annotator:
+    """What `Annotator.load` does."""
+    words = [*([] if model is None else [f"model={model}"]), *settings]
+    config, chosen, keys = compose("annotate", words)
+    config.phi, config.allow_remote = phi, allow_remote
+    if program is not None:
+        config.program = str(program)
+    return build_annotator(*annotator_settings(config, Said(chosen, keys)))
+
+
+def annotator_settings(config: DictConfig, said: Said) -> tuple[DictConfig, Said]:
+    """The config with the settings of the program that it names, and what is said with the options that those are.
+
+    Raises:
+        InputError: The program cannot be read, or something that was said concerns prompts and the model has none.
+    """
+    config, chosen = program_settings(config, said)
+    options = {**said.choices, **chosen}
+    if isinstance(build(config.model), lms.ClassifierModel):
+        config = without_prompt(config, said.keys, what=f"model={options['model']}")
+        options = {key: option for key, option in options.items() if key not in PROMPT_KEYS}
+    return config, Said(options, said.keys)
+
+
+def build_annotator(config: DictConfig, said: Said) -> Annotator:
+    """Build what the config describes.
+
+    Raises:
+        InputError, ModelError, RunError: As `Annotator.load`.
+    """
+    spec, cutter = _checked(config)
+    if isinstance(spec, lms.ClassifierModel):
+        return _classifying(config, spec, cutter)
+    return _prompting(config, spec, cutter, said)
+
+
+def check_settings(config: DictConfig, said: Said) -> bool:
+    """Refuse what `build_annotator` refuses before it loads anything, above all that texts go where they may not.
+
+    Returns:
+        Whether the model is on a server.
+
+    Raises:
+        InputError, ModelError, RunError: As `Annotator.load`.
+    """
+    spec, _ = _checked(config)
+    if not isinstance(spec, lms.ClassifierModel):
+        _guarded_corpus(config, spec, said)
+    return not isinstance(spec, Loadable)
+
+
+def _checked(config: DictConfig) -> tuple[Any, Cutter]:
+    cutter = Cutter(config.tokenizer, config.sentences, config.longest)
+    spec = build(config.model)
+    if isinstance(spec, lms.ReplayModel):
+        remedy = "Use it with programs.run, or another model here."
+        raise InputError("model=replay has answers to the sentences of a corpus alone", remedy=remedy)
+    return spec, cutter
+
+
+def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Cutter) -> Annotator:
+    if config.program is not None:
+        classifier_program(config.program, spec)
+    classifier = lms.build_classifier(spec)
+    parts = [split_tag(name) for name in classifier.classes]
+    if None in parts or "O" not in classifier.classes:
+        problem = f"the model tells apart {', '.join(classifier.classes)}, which are no BIO tags"
+        raise InputError(problem, remedy="Tune one with programs.finetune tuning=encoder.")
+    labels = tuple(dict.fromkeys(part[1] for part in parts if part is not None and part[1]))
+    weights = classifier.weights
+    facts: dict[str, Any] = {"model": {"name": spec.name, "id": weights.id, "revision": weights.revision}}
+    content = dump_classifier(spec, Corpus("", {}, tuple(map(Label, labels))))
+    program = fingerprint([weights.revision, classifier.classes])
+    return Annotator(
+        ClassifierAsker(classifier, spec.batch_size),
+        Facts(labels, _model_id(facts), program, fingerprint([facts, program, repr(cutter)]), facts, content),
+        cutter,
+    )
+
+
+def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Cutter, said: Said) -> Annotator:
+    corpus = _guarded_corpus(config, spec, said)
+    facts: dict[str, Any] = {}
+    tagger, adapter, bind = build_program(config, corpus, [], spec, facts, said=said)
+    for member in tagger.members if isinstance(tagger, Ensemble) else [tagger]:
+        _take_turns(member)
+    lm = lms.build(spec)
+    bind(lm)
+    facts["model"] = model_facts(spec, lm)
+    content = dump_program(tagger, corpus)
+    program = fingerprint(content)
+    base = facts.get("retrieval", {})
+    searched = [base.get("content_sha256"), base.get("chunks"), facts.get("embedder"), base.get("embedder")]
+    train = corpus.sha256 if "embedder" in facts else None
+    by = fingerprint([content, facts["model"], lm.model, repr(cutter), config.constrained, searched, train])
+    labels = tuple(label.name for label in corpus.labels)
+    asker = Asker(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
+    return Annotator(asker, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), cutter)
+
+
+def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Said) -> Corpus:
+    """The corpus of labels and demonstrations, once it is sure that neither it nor the input goes where it may not."""
+    leave, texts = Leave.of(config), protected_texts(config)
+    check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
+    build(config.strategy)
+    check_chroma(texts, url=config.retriever.url, leave=leave)  # some member may search there
+    corpus = label_corpus(config, said)
+    check_destinations(protected_texts(config, corpus), what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
+    return corpus
+
+
+def label_corpus(config: DictConfig, said: Said) -> Corpus:
+    """The corpus that labels, definitions and demonstrations come from; see `programs.annotation.annotator` for which that is."""
+    corpus = load_corpus(config)
+    if config.program is None or any(key.split(".")[0] == "corpus" for key in said.keys):
+        return corpus
+    names = list(read_program(folder_path(config.program))["labels"])
+    if sorted(label.name for label in corpus.labels) == sorted(names):
+        return corpus
+    return Corpus("the program's labels", {}, tuple(map(Label, names)), phi=False)
+
+
+def _take_turns(tagger: Tagger) -> None:
+    """Embedders are not made for several threads at once."""
+    turn = threading.Lock()
+
+    def locked(find: Callable[[str], Sequence[Any]]) -> Callable[[str], Sequence[Any]]:
+        def look_up(text: str) -> Sequence[Any]:
+            with turn:
+                return find(text)
+
+        return look_up
+
+    tagger.nearest = tagger.nearest and locked(tagger.nearest)
+    tagger.retrieve = tagger.retrieve and locked(tagger.retrieve)
+
+
+def _model_id(facts: dict[str, Any]) -> str:
+    model = facts["model"]
+    return f"{model['id']}@{model['revision']}" if model["revision"] else str(model["id"])

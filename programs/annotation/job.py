@@ -1,0 +1,210 @@
+"""The work on many notes: what is done already stays, the rest is annotated a few notes at a time and written as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from clinspan.corpora.annotated import Annotated
+from clinspan.corpora.readers.notes import Note, Unreadable
+from clinspan.programs.annotation.annotator import Annotator, Outcome, Tagged, uncut
+from clinspan.programs.annotation.journal import Journal
+from clinspan.programs.annotation.state import digest_of, Entry, Ledger
+from clinspan.programs.annotation.text_spool import TextSpool
+from clinspan.programs.annotation.writers import Delivery
+from clinspan.programs.inference.failures import LASTING
+from clinspan.programs.rundir.errors import RunError, writing
+from clinspan.programs.rundir.run_folder import write_whole
+
+_NOTES, _CHARACTERS = 16, 16_000
+_BATCHED = 10_000, 20_000_000  # where answers take a day to come, in as few goes as memory allows
+Notes = Callable[[], Iterable[Note | Unreadable]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Tally:
+    """What a session has done.
+
+    Attributes:
+        documents: `annotated` now, `kept` from before, `failed`.
+        counts: Of what is annotated, now or before: sentences, cuts, tokens used.
+        entities: By label.
+        repairs: What answers had wrong, by name.
+        used: Tokens used by this session and those before it in the same folder, whether or not they came to an end.
+        failed: The lines of `failed.jsonl`.
+    """
+
+    documents: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    entities: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[str] = field(default_factory=Counter)
+    used: Counter[str] = field(default_factory=Counter)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        self.counts.update(entry.counts)
+        self.repairs.update(entry.repairs)
+        self.entities.update(label for _, _, label, _ in entry.entities)
+
+
+class Session:
+    """Annotates notes into a folder.
+
+    Args:
+        annotator: What finds entities.
+        delivery: What writes them.
+        folder: Holds `state.jsonl` and `failed.jsonl`.
+        stop_after: Notes in a row that fail by the model (content filters and long prompts not counted) and end the session.
+        progress: Called with the number of notes that are dealt with, and of sentences tagged by this session.
+
+    Attributes:
+        in_row: Notes in a row that have failed by the model, up to now.
+    """
+
+    def __init__(self, annotator: Annotator, delivery: Delivery, folder: Path, *, stop_after: int, progress: Progress) -> None:
+        self.annotator, self.delivery, self.folder = annotator, delivery, folder
+        self.stop_after, self.progress = stop_after, progress
+        with writing(folder):
+            self.ledger = Ledger(folder / "state.jsonl")
+            self.journal = Journal(folder, annotator.facts.by)
+            self.spool = TextSpool(folder) if delivery.together else None
+        self.tally = Tally()
+        self.in_row = self.sentences = 0
+
+    def run(self, notes: Notes) -> Tally:
+        """Annotate what is not done yet, then write what has one file for all notes.
+
+        Args:
+            notes: Gives the notes, each time that it is called.
+
+        Raises:
+            RunError: Every further note would fail too, or nothing can be written. What was annotated is on disk.
+        """
+        try:
+            with writing(self.folder):
+                for group in self._groups(notes()):
+                    self._annotate(group)
+                self.delivery.write_together(self._again)
+                self.journal.close()
+        except BaseException:
+            with suppress(OSError):  # what went wrong first is told
+                self._list_failures()
+            raise
+        finally:
+            self.tally.used = Counter(self.journal.spent)
+            if self.spool is not None:
+                with suppress(OSError):
+                    self.spool.close()
+        with writing(self.folder):
+            self._list_failures()
+        return self.tally
+
+    def _groups(self, notes: Iterable[Note | Unreadable]) -> Iterator[list[tuple[Note, str]]]:
+        """Notes to annotate together, each with its digest; the others are dealt with on the way."""
+        group: list[tuple[Note, str]] = []
+        characters = 0
+        notes_together, characters_together = _BATCHED if self.annotator.batches else (_NOTES, _CHARACTERS)
+        for number, note in enumerate(notes):
+            if isinstance(note, Unreadable):
+                self._fail(note.id, note.error, {} if note.at is None else {"at": note.at})
+                continue
+            digest = digest_of(note)
+            if self.spool is not None:
+                self.spool.add(number, note)
+            if entry := self.ledger.find(note.id, digest, self.annotator.facts.by):
+                self._keep(note, entry)
+                continue
+            group.append((note, digest))
+            characters += len(note.text)
+            if len(group) == notes_together or characters >= characters_together:
+                yield group
+                group, characters = [], 0
+        if group:
+            yield group
+
+    def _keep(self, note: Note, entry: Entry) -> None:
+        """Leave a note as it is; formats that it lacks are written from the ledger."""
+        if missing := self.delivery.missing(note.id, entry.to):
+            self.delivery.write(self._restored(note, entry), missing)
+            entry = replace(entry, to=tuple(sorted({*entry.to, *missing})))
+            self.ledger.add(entry)
+        self._done("kept", entry)
+
+    def _annotate(self, group: list[tuple[Note, str]]) -> None:
+        notes = [note for note, _ in group]
+        texts = {note.id: digest for note, digest in group}
+        outcomes = self.annotator.annotate(
+            notes, tag_all=lambda sentences: self._counted(self.journal.tag_all(self.annotator.tagger, sentences, texts))
+        )
+        for outcome, (_, digest) in zip(outcomes, group, strict=True):
+            if outcome.annotated is None:
+                self._fail_by_model(outcome)
+                continue
+            self.in_row = 0
+            to = self.delivery.separate
+            try:
+                self.delivery.write(outcome.annotated, to)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                self._fail(outcome.id, "name_clash", {})
+                continue
+            self.delivery.remove(outcome.id, but=to)
+            about: dict[str, Any] = {"sha256": digest, "by": self.annotator.facts.by, "to": to}
+            entry = Entry.of(outcome.annotated, counts=outcome.counts, repairs=outcome.repairs, **about)
+            self.ledger.add(entry)
+            self._done("annotated", entry)
+        self.journal.clear()
+
+    def _counted(self, tagged: Iterable[Tagged]) -> Iterator[Tagged]:
+        """Tagged sentences as they come, told to whoever watches: a long note takes its time."""
+        for sentence, record in tagged:
+            self.sentences += 1
+            self.progress(self.tally.documents.total(), self.sentences)
+            yield sentence, record
+
+    def _fail_by_model(self, outcome: Outcome) -> None:
+        counts = {key: outcome.counts[key] for key in ("failed_sentences", "sentences")}
+        self._fail(outcome.id, str(outcome.error), counts)
+        self.in_row = 0 if outcome.error in LASTING else self.in_row + 1
+        if self.in_row >= self.stop_after:
+            raise RunError(
+                f"{self.in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "
+                f"output={self.delivery.folder}"
+            )
+
+    def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:
+        if error != "duplicate_id":  # the first of that id is as it should be
+            self.delivery.remove(name)
+        self.tally.failed.append({"id": name, "error": error, **about})
+        self.tally.documents["failed"] += 1
+        self.progress(self.tally.documents.total(), self.sentences)
+
+    def _done(self, what: str, entry: Entry) -> None:
+        self.tally.add(entry)
+        self.tally.documents[what] += 1
+        self.progress(self.tally.documents.total(), self.sentences)
+
+    def _again(self) -> Iterator[Annotated]:
+        """The annotated notes in the order of the input, with the text that was annotated, out of the ledger."""
+        for note in self.spool or ():
+            if entry := self.ledger.find(note.id, digest_of(note), self.annotator.facts.by):
+                yield self._restored(note, entry)
+
+    def _restored(self, note: Note, entry: Entry) -> Annotated:
+        facts = self.annotator.facts
+        sentences = uncut(self.annotator.cutter(note)[0], [(start, end) for start, end, _, _ in entry.entities])
+        return entry.annotated(note.text, sentences, facts.model, facts.program)
+
+    def _list_failures(self) -> None:
+        """Failures of this session, in alphabetic order; no file if there is none."""
+        path = self.folder / "failed.jsonl"
+        rows = sorted(json.dumps(row, ensure_ascii=False) + "\n" for row in self.tally.failed)
+        if rows:
+            write_whole(path, "".join(rows).encode())
+        elif path.exists():
+            path.unlink()

@@ -1,0 +1,1 @@
+"""Annotating by shards with Ray Data: driver, workers, shards."""

@@ -1,0 +1,192 @@
+"""`engine=ray`: shards of the input on disk, and workers of Ray Data that each hold an annotator and take shard after shard.
+
+Through Ray go numbers of shards one way and counts the other; texts, entities and ids go by the disk that all machines see.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clinspan.corpora import InputError
+from clinspan.programs.annotation.annotator import Facts
+from clinspan.programs.annotation.job import Tally
+from clinspan.programs.annotation.ray.shards import Shard
+from clinspan.programs.annotation.ray.worker import COUNTERS, Job, ShardWorker
+from clinspan.programs.annotation.writers import Delivery, join_pieces, TOGETHER
+from clinspan.programs.app.ray_cluster import joined
+from clinspan.programs.rundir.errors import RunError, writing
+from clinspan.programs.rundir.run_folder import replacing
+
+_IN_FLIGHT = 2
+_FILES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How the work is divided.
+
+    Attributes:
+        workers: Processes with an annotator each; None: one a GPU or, where there is none, one a core, and one where the model is
+            on a server.
+        shard: Documents a shard.
+        address: As for `programs.app.ray_cluster.joined`.
+        retries: How often a shard is begun again whose worker was lost.
+    """
+
+    workers: int | None
+    shard: int
+    address: str | None
+    retries: int
+
+    def __post_init__(self) -> None:
+        for key, value, least in (("workers", self.workers, 1), ("shard", self.shard, 1), ("ray.retries", self.retries, 0)):
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise InputError(f"{key}={value} is not possible", remedy=f"Use a whole number from {least} on.")
+
+
+class RayEngine:
+    """Has all shards annotated, and puts what they give together.
+
+    Args:
+        job: What each worker is told.
+        scale: How the work is divided.
+        shards: How many there are, from number 0 on.
+        remote: Whether the model is on a server, so that a worker needs no GPU and one is enough.
+        log: The run's.
+    """
+
+    def __init__(self, job: Job, scale: Scale, *, shards: int, remote: bool, log: logging.Logger) -> None:
+        self.job, self.scale, self.shards, self.remote, self.log = job, scale, shards, remote, log
+        self.tally = Tally()
+        self.facts: Facts | None = None
+
+    def run(self, started: Callable[[Facts, int], None], progress: Callable[[int, int], None]) -> Tally:
+        """Annotate what is not done yet; then write what has one file for all notes.
+
+        Args:
+            started: Called with what the annotators are and how many there are, as soon as that is known.
+            progress: Called with the number of documents that are dealt with, and 0: sentences are not counted here.
+
+        Raises:
+            InputError: There is no such cluster, or not so many workers fit into it.
+            RunError: Every further document would fail too, or Ray cannot go on. What was annotated is on disk.
+        """
+        try:
+            with joined(self.scale.address, cores=self._cores(), home=self.job.home), closing(self._reports()) as reports:
+                for report in reports:
+                    self._take(report, started)
+                    progress(self.tally.documents.total(), 0)
+            self._put_together()
+        finally:
+            home = self.job.home
+            with writing(home):
+                merge_lines([Shard(home, n).folder / "failed.jsonl" for n in range(self.shards)], home / "failed.jsonl")
+                for path in home.glob(f"shards/{self.job.facts_pattern}"):
+                    path.unlink()
+        return self.tally
+
+    def _cores(self) -> int | None:
+        return None if self.scale.workers is None else max(self.scale.workers, os.cpu_count() or 1)
+
+    def _take(self, report: dict[str, Any], started: Callable[[Facts, int], None]) -> None:
+        if "problem" in report:
+            raise RunError(report["problem"])
+        if self.facts is None:
+            self.facts = self.job.read_facts()
+            started(self.facts, self.workers)
+        if report["by"] != self.facts.by:
+            raise RunError("the workers' models differ: see that all machines have the same weights and the same clinspan")
+        for name in COUNTERS:
+            getattr(self.tally, name).update(report[name])
+        if report["lost"]:
+            self.log.info("shard %d was begun %d times: workers were lost", report["shard"], report["lost"] + 1)
+
+    def _reports(self) -> Generator[dict[str, Any]]:
+        """What workers say of each shard, in any order."""
+        import ray
+        import ray.data
+
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        context.execution_no_progress_timeout_s = -1  # a shard takes as long as its model needs
+        self.workers, needs = workers_in(ray.cluster_resources(), self.scale.workers, remote=self.remote)
+        self.workers = min(self.workers, self.shards) or 1
+        self.log.info("%d shards for %d workers", self.shards, self.workers)
+        numbers = [{"shard": number} for number in range(self.shards)]
+        pool = ray.data.ActorPoolStrategy(size=self.workers, max_tasks_in_flight_per_actor=_IN_FLIGHT)
+        rows = ray.data.from_items(numbers, override_num_blocks=max(1, self.shards))
+        told = rows.map_batches(ShardWorker, batch_size=None, compute=pool, fn_constructor_args=[self.job], **needs)
+        try:
+            for row in told.iter_rows():
+                yield json.loads(row["report"])
+        except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
+            raise RunError(
+                f"Ray could not go on ({type(error).__name__}): often memory; what was annotated is on disk, go on with "
+                f"output={self.job.home}"
+            ) from None
+
+    def _put_together(self) -> None:
+        assert self.facts is not None
+        with writing(self.job.home):
+            Delivery(self.job.home, self.job.to, self.facts.labels).open()
+            for form in TOGETHER:
+                if form in self.job.to and form != "parquet":
+                    join_pieces(form, (Shard(self.job.home, n).piece(form) for n in range(self.shards)), self.job.home)
+
+
+def workers_in(cluster: dict[str, float], wanted: int | None, *, remote: bool) -> tuple[int, dict[str, float]]:
+    """How many workers there are to be, and what each takes of a cluster.
+
+    Args:
+        cluster: Ray's `CPU` and `GPU`.
+        wanted: What the user said.
+        remote: Whether the model is on a server.
+
+    Raises:
+        InputError: There is not room for so many.
+
+    >>> workers_in({"CPU": 64.0, "GPU": 4.0}, None, remote=False)
+    (4, {'num_cpus': 1, 'num_gpus': 1})
+    >>> workers_in({"CPU": 64.0}, 8, remote=False), workers_in({"CPU": 64.0}, None, remote=True)
+    ((8, {'num_cpus': 1}), (1, {'num_cpus': 1}))
+    """
+    cores, gpus = math.floor(cluster.get("CPU", 0)), 0 if remote else math.floor(cluster.get("GPU", 0))
+    room = min(gpus, cores) if gpus else cores
+    if room < (wanted or 1):
+        kind = "GPUs" if gpus else "cores"
+        raise InputError(f"workers={wanted or 1}, but the cluster has {room} {kind} for them", remedy="Use fewer workers.")
+    needs: dict[str, float] = {"num_cpus": 1, "num_gpus": 1} if gpus else {"num_cpus": 1}
+    return wanted or (1 if remote else room), needs
+
+
+def merge_lines(paths: Sequence[Path], whole: Path) -> None:
+    """Write the lines of files, each in alphabetic order, in that order into one; no file if there is no line.
+
+    Not more than a few hundred files are open at once, and a line of each is in memory.
+    """
+    there = [path for path in paths if path.is_file()]
+    if not there:
+        whole.unlink(missing_ok=True)
+        return
+    with replacing(whole) as scratch:
+        parts = [scratch.with_suffix(f".{n}") for n in range(0, len(there), _FILES)]
+        for n, part in enumerate(parts):
+            _merge(there[n * _FILES : (n + 1) * _FILES], part)
+        _merge(parts, scratch)
+        for part in parts:
+            part.unlink()
+
+
+def _merge(paths: Sequence[Path], whole: Path) -> None:
+    with ExitStack() as files, whole.open("wb") as file:
+        file.writelines(heapq.merge(*(files.enter_context(path.open("rb")) for path in paths)))

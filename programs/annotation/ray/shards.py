@@ -1,0 +1,183 @@
+"""The input of `engine=ray` in shards, and what becomes of each, on disk.
+
+Shard k holds the documents from k * size on, whatever is done with them: its names are the same in each run. It is worked on in
+a folder of that try's own, and what it gives is put in its place whole, `done.json` last. So a worker that is lost, or one that
+was given up for lost and is not, leaves nothing half done and nothing twice.
+
+    shards/00000/
+        notes.parquet       the slice of the input, until it is done
+        state.jsonl         what has been annotated: a ledger, without text
+        failed.jsonl        documents that failed, if any
+        annotations.jsonl   its piece of `to=jsonl`; annotations.conll likewise
+        done.json           what it was made of and by, and its counts
+        .try-<run>-<random>-<process>/   a try that is under way, or was lost
+    annotations/part-00000.parquet   its piece of `to=parquet`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from clinspan.corpora.readers.notes import Note, Unreadable
+from clinspan.corpora.readers.shards import read_shard, shard_digest, write_shard
+from clinspan.programs.annotation.journal import ANSWERS, SPENT, spent_in
+from clinspan.programs.annotation.state import digest_of
+from clinspan.programs.annotation.writers import TOGETHER
+from clinspan.programs.rundir.run_folder import replacing, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try at a shard.
+
+    Attributes:
+        folder: Its own; `state.jsonl` in it holds what earlier tries have annotated.
+        earlier: The folders of those.
+        recovered: Ids of documents that tries of the same run annotated which were lost.
+        lost: How many these were.
+    """
+
+    folder: Path
+    earlier: tuple[Path, ...]
+    recovered: frozenset[str]
+    lost: int
+
+
+class Shard:
+    """One shard of an output folder.
+
+    Args:
+        home: The output folder.
+        number: From 0.
+    """
+
+    def __init__(self, home: Path, number: int) -> None:
+        self.home, self.number = home, number
+        self.folder = home / "shards" / f"{number:05}"
+
+    def put(self, notes: Sequence[Note | Unreadable]) -> None:
+        """Keep its slice of the input, unless that is there already."""
+        digest = _digest(notes)
+        path = self.folder / "notes.parquet"
+        if shard_digest(path) == digest:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as scratch:
+            write_shard(notes, scratch, digest)
+
+    def notes(self) -> Iterator[Note | Unreadable]:
+        """Its slice of the input."""
+        return read_shard(self.folder / "notes.parquet")
+
+    def digest(self) -> str | None:
+        """What its slice of the input is known by."""
+        return shard_digest(self.folder / "notes.parquet")
+
+    def piece(self, form: str) -> Path:
+        """Where its part of a format is that has one file for all notes, or one a shard."""
+        if form == "parquet":
+            return self.home / "annotations" / f"part-{self.number:05}.parquet"
+        return self.folder / TOGETHER[form][0]
+
+    def done(self) -> dict[str, Any] | None:
+        """What `done.json` says; None if there is none that can be read."""
+        try:
+            content = json.loads((self.folder / "done.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def is_made(self, done: dict[str, Any], *, by: str, together: Sequence[str]) -> bool:
+        """Whether that was made of the slice as it is now by this annotator, none failed, and these formats are there."""
+        same = (done.get("sha256"), done.get("by")) == (self.digest(), by)
+        whole = set(together) <= set(done.get("to", ())) and all(self.piece(form).is_file() for form in together)
+        return same and whole and not (self.folder / "failed.jsonl").exists()
+
+    def begin(self, run: str) -> Try:
+        """A new try, which knows what all earlier ones have annotated."""
+        tries = sorted(self.folder.glob(".try-*"))
+        lost = [path for path in tries if path.name.startswith(f".try-{run}-")]
+        before = [line for place in (self.folder, *tries) if place not in lost for line in _whole_lines(place)]
+        since = [line for place in lost for line in _whole_lines(place)]
+        folder = self.folder / f".try-{run}-{uuid4().hex[:12]}-{os.getpid()}"
+        folder.mkdir()
+        (folder / "state.jsonl").write_bytes(b"".join(dict.fromkeys([*before, *since])))
+        answers = [line for place in tries for line in _whole_lines(place, ANSWERS)]
+        (folder / ANSWERS).write_bytes(b"".join(dict.fromkeys(answers)))
+        spent = max((spent_in(place) for place in (self.folder, *tries)), key=Counter.total)
+        (folder / SPENT).write_bytes(json.dumps(dict(spent)).encode())
+        recovered = frozenset(str(json.loads(line)["id"]) for line in set(since) - set(before))
+        return Try(folder, tuple(tries), recovered, len(lost))
+
+    def publish(self, attempt: Try, done: dict[str, Any] | None) -> None:
+        """Put what a try has made in its place.
+
+        Args:
+            attempt: The try; its folder and those of earlier ones are taken away.
+            done: For `done.json`; None: the try was stopped, so that only its ledger and its failures count.
+        """
+        (self.folder / "failed.jsonl").unlink(missing_ok=True)
+        if done is not None:
+            (self.folder / "done.json").unlink(missing_ok=True)  # it speaks of what now goes
+            for form, (file, *_) in TOGETHER.items():
+                if (attempt.folder / file).is_file():
+                    self.piece(form).parent.mkdir(exist_ok=True)
+                    (attempt.folder / file).replace(self.piece(form))
+        for name in ("state.jsonl", "failed.jsonl", SPENT):
+            if (attempt.folder / name).is_file():
+                (attempt.folder / name).replace(self.folder / name)
+        if done is not None:
+            write_whole(self.folder / "done.json", json.dumps(done).encode())
+            (self.folder / "notes.parquet").unlink(missing_ok=True)
+        for place in (*attempt.earlier, attempt.folder):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def cut_input(notes: Iterable[Note | Unreadable], home: Path, size: int) -> tuple[int, int]:
+    """Put the input into shards, one of them in memory at a time; what a longer input left behind is taken away.
+
+    Args:
+        notes: The input.
+        home: The output folder.
+        size: Documents a shard.
+
+    Returns:
+        How many shards and how many documents there are.
+    """
+    rest, number, total = iter(notes), 0, 0
+    while some := list(islice(rest, size)):
+        Shard(home, number).put(some)
+        number, total = number + 1, total + len(some)
+    for folder in (home / "shards").glob("*"):
+        if folder.name.isdigit() and int(folder.name) >= number:
+            Shard(home, int(folder.name)).piece("parquet").unlink(missing_ok=True)
+            shutil.rmtree(folder)
+    return number, total
+
+
+def _digest(notes: Sequence[Note | Unreadable]) -> str:
+    """Of the ids and what is annotated, or why it cannot be, in their order."""
+    whole = hashlib.sha256()
+    for note in notes:
+        about = [note.id, digest_of(note)] if isinstance(note, Note) else [note.id, note.error, note.at]
+        whole.update(json.dumps(about).encode() + b"\n")
+    return whole.hexdigest()
+
+
+def _whole_lines(folder: Path, name: str = "state.jsonl") -> list[bytes]:
+    """The lines of a file of a try, without a last one that was cut short."""
+    try:
+        with (folder / name).open("rb") as file:
+            return [line for line in file if line.endswith(b"\n")]
+    except OSError:
+        return []

@@ -1,0 +1,184 @@
+"""What a worker of `engine=ray` does: it holds an annotator and takes one shard after the other through a session of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from omegaconf import OmegaConf
+
+from clinspan.corpora import InputError
+from clinspan.corpora.readers.notes import Note
+from clinspan.lms import ModelError
+from clinspan.lms.remote.audit import audit_to
+from clinspan.programs.annotation.annotator import Annotator, Facts, Outcome, TagAll
+from clinspan.programs.annotation.build_annotator import build_annotator
+from clinspan.programs.annotation.job import Session
+from clinspan.programs.annotation.ray.shards import Shard, Try
+from clinspan.programs.annotation.state import Entry
+from clinspan.programs.annotation.writers import Delivery, TOGETHER
+from clinspan.programs.app.build_run import Said
+from clinspan.programs.app.hydra_app import settle
+from clinspan.programs.rundir.errors import RunError, writing
+from clinspan.programs.rundir.run_folder import write_whole
+
+COUNTERS = ("documents", "counts", "entities", "repairs", "used")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What each worker is told.
+
+    Attributes:
+        config: Of the door, with the settings of its program.
+        choices: The option of each group.
+        given: The keys that the user has set.
+        to: The formats.
+        home: The output folder, absolute.
+        here: The folder in which the job was begun: relative paths start there.
+        run: Tells this run's tries from those of earlier ones.
+        retries: How often a shard is begun again whose worker was lost.
+    """
+
+    config: dict[str, Any]
+    choices: dict[str, str]
+    given: frozenset[str]
+    to: tuple[str, ...]
+    home: Path
+    here: Path
+    run: str
+    retries: int
+
+    @property
+    def facts_pattern(self) -> str:
+        """Names below `shards/` of the files in which workers of this run say what their annotator is."""
+        return f".annotator-{self.run}-*.json"
+
+    def write_facts(self, facts: Facts) -> None:
+        """Say what an annotator is."""
+        name = self.facts_pattern.replace("*", uuid4().hex)
+        write_whole(self.home / "shards" / name, json.dumps(asdict(facts)).encode())
+
+    def read_facts(self) -> Facts:
+        """What one of the workers has said."""
+        said = json.loads(next((self.home / "shards").glob(self.facts_pattern)).read_bytes())
+        return Facts(**{**said, "labels": tuple(said["labels"]), "price": said["price"] and tuple(said["price"])})
+
+
+class ShardWorker:
+    """Called by Ray Data with shard numbers. Nothing is raised to Ray, whose logs would then quote it: a report says what went
+    wrong, in our words or by the kind of error alone.
+
+    Args:
+        job: What to do.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.in_row = job, 0
+        self.annotator: Annotator | None = None
+        self.problem = _problem_of(self._load)
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+        """The report on each shard of the column `shard`, as JSON."""
+        return {"report": [json.dumps(self.report(int(number))) for number in batch["shard"]]}
+
+    def report(self, number: int) -> dict[str, Any]:
+        """A shard's counts, or the `problem` that ends the run."""
+        found: dict[str, Any] = {"shard": number}
+        problem = self.problem or _problem_of(lambda: found.update(self._work(Shard(self.job.home, number))))
+        return found if problem is None else {"shard": number, "problem": problem}
+
+    def _load(self) -> None:
+        os.chdir(self.job.here)
+        settle()
+        audit_to(self.job.home)
+        said = Said(self.job.choices, self.job.given)
+        self.annotator = build_annotator(OmegaConf.create(self.job.config), said)
+        with writing(self.job.home):
+            self.job.write_facts(self.annotator.facts)
+
+    def _work(self, shard: Shard) -> dict[str, Any]:
+        assert self.annotator is not None
+        facts = self.annotator.facts
+        with writing(self.job.home):
+            done = shard.done()
+            if done is not None and done.get("run") == self.job.run:  # its worker was lost before it could report
+                return {"by": done["by"], "lost": 0, **done["tally"]}
+            together = [form for form in self.job.to if form in TOGETHER]
+            if done is not None and len(together) == len(self.job.to) and shard.is_made(done, by=facts.by, together=together):
+                return {"by": facts.by, "lost": 0, **_kept(done["tally"])}
+            attempt = shard.begin(self.job.run)
+            tally = self._annotate(shard, attempt)
+            about = {"sha256": shard.digest(), "by": facts.by, "to": self.job.to, "run": self.job.run, "tally": tally}
+            shard.publish(attempt, about)
+        return {"by": facts.by, "lost": attempt.lost, **tally}
+
+    def _annotate(self, shard: Shard, attempt: Try) -> dict[str, dict[str, int]]:
+        assert self.annotator is not None
+        annotator = _Nobody(self.annotator) if attempt.lost > self.job.retries else self.annotator
+        delivery = Delivery(self.job.home, self.job.to, annotator.facts.labels, pieces=attempt.folder)
+        session = ShardSession(annotator, delivery, attempt, stop_after=self.job.config["stop_after"], in_row=self.in_row)
+        try:
+            tally = session.run(shard.notes)
+        except RunError:
+            shard.publish(attempt, None)
+            raise
+        self.in_row = session.in_row
+        return {name: dict(getattr(tally, name)) for name in COUNTERS}
+
+
+class ShardSession(Session):
+    """The work on a shard.
+
+    Args:
+        annotator: What finds entities.
+        delivery: What writes them.
+        attempt: The try; what an earlier one of the same run has annotated counts as annotated now.
+        stop_after: As for `Session`.
+        in_row: Notes in a row that have failed before these.
+    """
+
+    def __init__(self, annotator: Annotator, delivery: Delivery, attempt: Try, *, stop_after: int, in_row: int) -> None:
+        super().__init__(annotator, delivery, attempt.folder, stop_after=stop_after, progress=lambda done, sentences: None)
+        self.in_row, self._recovered = in_row, attempt.recovered
+
+    def _done(self, what: str, entry: Entry) -> None:
+        if what == "kept" and entry.id in self._recovered:
+            what = "annotated"
+        super()._done(what, entry)
+
+
+class _Nobody(Annotator):
+    """Stands in for an annotator at whose work on these notes worker after worker was lost."""
+
+    def __init__(self, other: Annotator) -> None:
+        super().__init__(other.tagger, other.facts, other.cutter)
+
+    def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
+        """All failed."""
+        return [Outcome(note.id, None, "worker_lost") for note in notes]
+
+
+def _kept(tally: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """The counts of a shard that is left as it is."""
+    documents = tally["documents"]
+    kept = {"kept": documents.get("annotated", 0) + documents.get("kept", 0)}
+    return {**{name: dict(tally[name]) for name in COUNTERS}, "documents": kept}
+
+
+def _problem_of(act: Callable[[], None]) -> str | None:
+    """Do something; what ends a run is given back, without a word of any text."""
+    try:
+        act()
+    except (InputError, ModelError, RunError) as error:
+        return str(error)
+    except Exception as error:  # its message could quote a note
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"a worker met {type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a mistake in the program"
+    return None

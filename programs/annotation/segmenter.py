@@ -1,0 +1,56 @@
+"""How notes become sentences that a model can read at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clinspan.corpora.build import Cutting
+from clinspan.corpora.clinical import cut_long, cut_words
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.readers.notes import Note
+from clinspan.corpora.types import Token
+
+MOST_CHARACTERS = 200
+_MARK = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class Cutter:
+    """How notes become sentences.
+
+    Attributes:
+        tokenizer: `punctuation` or `whitespace`.
+        sentences: `clinical`, `punctuation` (the protocol of the RareDis paper) or `lines`.
+        longest: Most tokens of a sentence: longer ones are cut where it hurts least.
+    """
+
+    tokenizer: str = "punctuation"
+    sentences: str = "clinical"
+    longest: int = 128
+
+    def __post_init__(self) -> None:
+        Cutting(self.tokenizer, self.sentences)
+        if self.longest < 1:
+            raise InputError(f"longest={self.longest} leaves no token", remedy="Use a positive number.")
+
+    def __call__(self, note: Note) -> tuple[list[tuple[Token, ...]], int, set[int]]:
+        """The sentences, how many cuts had to be made inside them, and where those begin that stand behind such a cut.
+
+        Tokens and sentences that the note has already stay, but for those that are too long. A byte order mark is in no token.
+        """
+        whole = note.cut if note.cut is not None else self._sentences(note.text)
+        cut: list[tuple[Token, ...]] = []
+        made, seams = 0, set[int]()
+        for tokens in whole:
+            pieces = cut_words(tokens, MOST_CHARACTERS)
+            parts = cut_long(note.text, pieces, self.longest) if pieces else []
+            made += len(pieces) - len(tokens) + max(0, len(parts) - 1)
+            seams.update(part[0].start for part in parts[1:])
+            cut += parts
+        return cut, made, seams
+
+    def _sentences(self, text: str) -> list[tuple[Token, ...]]:
+        cutting = Cutting(self.tokenizer, self.sentences)
+        if not text.startswith(_MARK):
+            return cutting(text)
+        return [tuple(Token(t.text, t.start + 1, t.end + 1) for t in tokens) for tokens in cutting(text[1:])]

@@ -1,0 +1,119 @@
+"""What has been annotated already: one line a document in `state.jsonl`, without its text, the last line of a document counting."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clinspan.corpora.annotated import Annotated, Mention
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.json_text import parse_json
+from clinspan.corpora.readers.notes import Note
+from clinspan.corpora.types import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the ledger.
+
+    Attributes:
+        id: The document's.
+        sha256: Of its text and, where it came with them, its tokens.
+        by: Which annotator; see `programs.annotation.annotator.Facts`.
+        to: The formats in which it was written.
+        entities: Start, end, label and confidence of each.
+        counts: Of the annotation: sentences, cuts, tokens used.
+        repairs: What answers had wrong, by name.
+    """
+
+    id: str
+    sha256: str
+    by: str
+    to: tuple[str, ...]
+    entities: tuple[tuple[int, int, str, float | None], ...]
+    counts: Mapping[str, int]
+    repairs: Mapping[str, int]
+
+    @classmethod
+    def of(cls, note: Annotated, *, sha256: str, by: str, to: Iterable[str], counts: Counter[str], repairs: Counter[str]) -> Entry:
+        """The entry of a document that was just annotated."""
+        entities = tuple((m.start, m.end, m.label, m.confidence) for m in note.mentions)
+        return cls(note.id, sha256, by, tuple(to), entities, dict(+counts), dict(+repairs))
+
+    def annotated(self, text: str, cut: Iterable[tuple[Token, ...]], model: str, program: str) -> Annotated:
+        """The document again, with its text and tokens."""
+        mentions = tuple(Mention(start, end, label, text[start:end], sure) for start, end, label, sure in self.entities)
+        return Annotated(self.id, text, tuple(cut), mentions, model, program)
+
+
+class Ledger:
+    """The file. Keeps in memory where each document's line is, not what it says.
+
+    Args:
+        path: The file; it need not be there.
+
+    Raises:
+        InputError: A line that is no entry, other than a last one that was cut short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._places: dict[str, tuple[str, str, int]] = {}
+        self._end = 0
+        if not path.exists():
+            return
+        with path.open("rb+") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    file.truncate(self._end)
+                    break
+                self._note(line, number)
+                self._end += len(line)
+
+    def _note(self, line: bytes, number: int) -> None:
+        try:
+            entry = _entry(line)
+            self._places[entry.id] = (entry.sha256, entry.by, self._end)
+        except (ValueError, KeyError, TypeError):
+            remedy = "Remove the line: that document is then annotated again."
+            raise InputError("is no entry", path=self.path, line=number, remedy=remedy) from None
+
+    def find(self, name: str, digest: str, by: str) -> Entry | None:
+        """The entry of a document, if it is of the same text and the same annotator."""
+        known = self._places.get(name)
+        if known is None or known[:2] != (digest, by):
+            return None
+        with self.path.open("rb") as file:
+            file.seek(known[2])
+            return _entry(file.readline())
+
+    def add(self, entry: Entry) -> None:
+        """Append an entry and hand it to the operating system."""
+        row = {name: getattr(entry, name) for name in Entry.__slots__}
+        line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+        with self.path.open("ab") as file:
+            file.write(line)
+        self._places[entry.id] = (entry.sha256, entry.by, self._end)
+        self._end += len(line)
+
+
+def _entry(line: bytes) -> Entry:
+    """
+    Raises:
+        KeyError, TypeError, ValueError: The line is no entry.
+    """
+    row = parse_json(line)
+    entities = tuple((int(start), int(end), str(label), sure) for start, end, label, sure in row["entities"])
+    name, sha256, by = (str(row[key]) for key in ("id", "sha256", "by"))
+    counts, repairs = ({str(what): int(n) for what, n in dict(row[key]).items()} for key in ("counts", "repairs"))
+    return Entry(name, sha256, by, tuple(map(str, row["to"])), entities, counts, repairs)
+
+
+def digest_of(note: Note) -> str:
+    """The SHA-256 of what is annotated: the text and, where the note brings them, its tokens."""
+    cut = "" if note.cut is None else json.dumps([[[t.start, t.end] for t in tokens] for tokens in note.cut])
+    return hashlib.sha256(note.text.encode() + b"\0" + cut.encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""How annotated notes are written: as files of their own, which are there whole or not at all, or all in one file, which can be
+put together from pieces.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from clinspan.corpora.annotated import Annotated, brat_configuration, brat_files, conll_rows
+from clinspan.corpora.errors import InputError
+from clinspan.corpora.file_names import file_name
+from clinspan.corpora.parquet import write_parquet
+from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
+from clinspan.programs.rundir.run_folder import replacing, write_whole
+from clinspan.reports.page.note_html import marked_page
+
+Render = Callable[[Annotated, Sequence[str]], dict[str, bytes]]
+SEPARATE: dict[str, tuple[tuple[str, ...], Render]] = {
+    "brat": ((".txt", ".ann"), lambda note, labels: brat_files(note)),
+    "bioc_xml": ((".xml",), lambda note, labels: {".xml": bioc_xml(note)}),
+    "bioc_json": ((".json",), lambda note, labels: {".json": bioc_json(note)}),
+    "html": ((".html",), lambda note, labels: {".html": marked_page(note, list(labels))}),
+}
+
+
+def write_jsonl(notes: Iterable[Annotated], path: Path) -> None:
+    """One note a line; `corpus=jsonl` reads it."""
+    with path.open("wb") as file:
+        for note in notes:
+            file.write((json.dumps(note.record(), ensure_ascii=False) + "\n").encode())
+
+
+def write_conll(notes: Iterable[Annotated], path: Path) -> None:
+    """Tokens and tags, `-DOCSTART-` before each note; `corpus=conll` reads it."""
+    with path.open("wb") as file:
+        for number, note in enumerate(notes):
+            file.write((_BETWEEN["conll"] if number else b"") + conll_rows(note).encode())
+
+
+TOGETHER: dict[str, tuple[str, Callable[[Iterable[Annotated], Path], None]]] = {
+    "jsonl": ("annotations.jsonl", write_jsonl),
+    "parquet": ("annotations.parquet", write_parquet),
+    "conll": ("annotations.conll", write_conll),
+}
+_BETWEEN = {"jsonl": b"", "conll": b"\n"}
+
+
+def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
+    """Make the file for all notes of the files for some of them, byte for byte as if it had been written at once.
+
+    Args:
+        form: `jsonl` or `conll`; Parquet stays in pieces.
+        pieces: In the order of the notes; those of no notes are empty.
+        folder: Where the file goes.
+    """
+    with replacing(folder / TOGETHER[form][0]) as scratch, scratch.open("wb") as whole:
+        for piece in pieces:
+            with piece.open("rb") as part:
+                if whole.tell() and piece.stat().st_size:
+                    whole.write(_BETWEEN[form])
+                shutil.copyfileobj(part, whole)
+
+
+class Delivery:
+    """Writes notes in the formats that were asked for.
+
+    Args:
+        folder: Where to; a format with a file a note has a folder of its name in it.
+        to: The formats.
+        labels: All types, in order.
+        pieces: Where files for all notes go; None: there too.
+
+    Raises:
+        InputError: A format is not known, or none is named.
+    """
+
+    def __init__(self, folder: Path, to: Sequence[str], labels: Sequence[str], *, pieces: Path | None = None) -> None:
+        check_formats(to)
+        self.folder, self.labels, self.pieces = folder, labels, pieces or folder
+        self.separate = [name for name in SEPARATE if name in to]
+        self.together = [name for name in TOGETHER if name in to]
+
+    def open(self) -> None:
+        """Write what stands beside the notes' own files: brat's list of types."""
+        if "brat" in self.separate:
+            (self.folder / "brat").mkdir(exist_ok=True)
+            write_whole(self.folder / "brat" / "annotation.conf", brat_configuration(self.labels).encode())
+
+    def missing(self, name: str, written: Sequence[str]) -> list[str]:
+        """Formats of which a note's files are not there, or were written of an earlier annotation."""
+        paths = {form: self._paths(form, name) for form in self.separate}
+        return [form for form in self.separate if form not in written or not all(path.exists() for path in paths[form])]
+
+    def write(self, note: Annotated, formats: Iterable[str]) -> None:
+        """Write the files of a note.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        for form in formats:
+            suffixes, render = SEPARATE[form]
+            files = render(note, self.labels)
+            for suffix, path in zip(suffixes, self._paths(form, note.id), strict=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, files[suffix])
+
+    def remove(self, name: str, *, but: Sequence[str] = ()) -> None:
+        """Take away files of a note that are no longer true, of whatever format but those."""
+        for form in SEPARATE.keys() - set(but):
+            for path in self._paths(form, name):
+                if path.is_file():
+                    path.unlink()
+
+    def write_together(self, notes: Callable[[], Iterable[Annotated]]) -> None:
+        """Write the formats that have one file for all; `notes` is called for each."""
+        for form in self.together:
+            file, writer = TOGETHER[form]
+            with replacing(self.pieces / file) as scratch:
+                writer(notes(), scratch)
+
+    def _paths(self, form: str, name: str) -> list[Path]:
+        return [self.folder / form / (file_name(name) + suffix) for suffix in SEPARATE[form][0]]
+
+
+def check_formats(to: Sequence[str]) -> None:
+    """
+    Raises:
+        InputError: One is not known, or none is named.
+    """
+    known = [*SEPARATE, *TOGETHER]
+    for name in to or [""]:
+        if name not in known:
+            raise InputError(f"to={name} is not known", remedy=f"Use one of {', '.join(known)}, or a list: to=[brat,html].")

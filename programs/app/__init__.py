@@ -1,0 +1,1 @@
+"""From the command line to objects: Hydra entry, configuration, builders, privacy, observability, sweeps."""

@@ -1,0 +1,249 @@
+"""From a config to what an optimizer works with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dspy
+from omegaconf import DictConfig, OmegaConf
+
+from clinspan import lms
+from clinspan.corpora import Corpus, InputError, Sentence
+from clinspan.metrics.scoring import Metric
+from clinspan.programs.app.build_run import build_program, choose_sentences, model_facts, Said, saved_parts, with_settings
+from clinspan.programs.app.build_tagger import build_member
+from clinspan.programs.app.classifier_config import prompted
+from clinspan.programs.app.config import build, group_option, load_corpus
+from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.formats import Format
+from clinspan.programs.optimizers import Judge, Objective, Workshop
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.candidate_evaluator import Watch
+from clinspan.programs.rundir.run_folder import note_corpus, RunFolder
+from clinspan.programs.tagging.saved_program import GROUPS, member_states, PLAIN
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
+
+_MISSING = object()
+
+
+def without_test(corpus: Corpus) -> Corpus:
+    """The corpus as optimizers see it: train and dev."""
+    return replace(corpus, splits={name: documents for name, documents in corpus.splits.items() if name != "test"})
+
+
+def limited(corpus: Corpus, split: str, limit: int | None) -> Corpus:
+    """The corpus with the first so many sentences of a split."""
+    if limit is None:
+        return corpus
+    kept = {sentence.id for sentence in choose_sentences(corpus, split, limit)[0]}
+    documents = [replace(d, sentences=tuple(s for s in d.sentences if s.id in kept)) for d in corpus.splits[split]]
+    return replace(corpus, splits={**corpus.splits, split: tuple(d for d in documents if d.sentences)})
+
+
+def about_test(whole: Corpus, train: Sequence[Sentence], dev: Sequence[Sentence]) -> str:
+    """What a run's record says of the test split: that it is left out, and how much of it stands in train or dev too."""
+    words = {sentence.words for sentence in (*train, *dev)}
+    test = list(whole.sentences("test"))
+    alike = sum(sentence.words in words for sentence in test)
+    told = "not seen: the test split is left out before anything is built"
+    return f"{told}; {alike} of its {len(test)} sentences have the words of one that was used" if alike else told
+
+
+def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
+    """Refuse to begin with a program whose demonstrations are of the test split: what it is judged on later would be known.
+
+    Raises:
+        InputError: Names the sentence.
+    """
+    ids = {sentence.id for sentence in whole.sentences("test")}
+    train = {sentence.words for sentence in whole.sentences("train")}
+    words = {sentence.words for sentence in whole.sentences("test")} - train
+    for demo in tagger.tag.demos:
+        if demo.get("id") in ids or tuple(demo["tokens"]) in words:
+            problem = f"the program's demonstration {demo.get('id', '')} is a sentence of the test split"
+            raise InputError(problem, remedy="Begin with another program, or name other demonstrations: strategy=few_shot.")
+
+
+def with_pool(config: DictConfig) -> DictConfig:
+    """The config whose programs take demonstrations from where they are compiled, so that later runs take the same."""
+    if config.train_limit is None or config.strategy.get("pool") is not None:
+        return config
+    own = config.copy()
+    own.strategy.pool = config.train_limit
+    return own
+
+
+def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch) -> Workshop:
+    """Load corpus and models, and build the program to begin with."""
+    spec = prompted(build(config.model), "so there is no prompt to optimize")
+    whole = load_corpus(config)
+    config = with_pool(config)
+    corpus = limited(without_test(whole), "train", config.train_limit)
+    train, _ = choose_sentences(corpus, "train", None)
+    dev, _ = choose_sentences(corpus, "dev", config.dev_limit)
+    writer_spec: lms.ModelSpec | None = build(config.reflection_model) if config.reflection_model else None
+    for what, one in (("model", spec), ("reflection_model", writer_spec)):
+        if one is not None:
+            texts = protected_texts(config, corpus)
+            check_destinations(texts, what=f"{what}={one.name}", addresses=one.endpoints, leave=Leave.of(config))
+    note_corpus(record, whole, "dev", folder)
+    about = OmegaConf.to_container(config.optimizer, resolve=True)
+    assert isinstance(about, dict)
+    record["optimizer"] = {
+        "name": record["choices"]["optimizer"],
+        **{key: value for key, value in about.items() if key != "_target_"},
+    }
+    record["trainset"], record["devset"] = [s.id for s in train], [s.id for s in dev]
+    record["test"] = about_test(whole, train, dev)
+    record["model"] = {"name": spec.name}
+    folder.write("run.json", record)
+    facts: dict[str, Any] = {}
+    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, said=Said.of(record))
+    if isinstance(tagger, Ensemble):
+        raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
+    refuse_test_demonstrations(tagger, whole)
+    lm = lms.build(spec)
+    bind(lm)
+    record |= facts | {"model": model_facts(spec, lm)}
+    writer = lms.build(writer_spec) if writer_spec else lm
+    record["reflection_model"] = writer_spec.name if writer_spec else spec.name
+    objective = Objective(
+        tuple(label.name for label in corpus.labels),
+        metric.mode,
+        config.target,
+        {label.name: label.definition for label in corpus.labels},
+        adapter.called,
+    )
+    judge = Judge(
+        dev,
+        objective,
+        lm=lm,
+        concurrency=spec.concurrency,
+        halving=build(config.halving),
+        folder=folder.path / "candidates",
+        seed=config.seed,
+        watch=watch,
+        stop_after=config.stop_after,
+    )
+
+    maker = _Maker(config, corpus, dev, spec, lm, record, trained=tagger.settings.get("adapter"))
+    start = Candidate(_settled(tagger, adapter, lm), adapter, corpus, "start")
+    teacher = None
+    if writer_spec is not None:
+        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, said=Said.of(record))
+        assert isinstance(one, Tagger)
+        teacher = Candidate(_settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
+    return Workshop(
+        corpus=corpus,
+        train=train,
+        start=start,
+        judge=judge,
+        objective=objective,
+        lm=lm,
+        writer=writer,
+        teacher=teacher,
+        seed=config.seed,
+        spec=spec,
+        folder=folder.path,
+        progress=lambda step, steps, loss: watch(f"training, loss {loss:.3f}", step, steps, judge.best_f1),
+        variant=maker.variant,
+        allow=maker.allow,
+        recall=maker.recall,
+    )
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes candidates on the run's model.
+
+    Attributes:
+        config: The run's.
+        corpus: Train and dev.
+        dev: The dev sentences that candidates are measured on.
+        spec: How the model is had.
+        lm: The model.
+        record: The run's.
+        trained: What the program to begin with says of weights of its own, if it has any.
+    """
+
+    config: DictConfig
+    corpus: Corpus
+    dev: Sequence[Sentence]
+    spec: lms.ModelSpec
+    lm: dspy.LM
+    record: Mapping[str, Any]
+    trained: Any
+
+    def variant(self, changes: Mapping[str, Any], by: str) -> Candidate:
+        """See `Workshop.variant`."""
+        own, chosen = self._changed(changes)
+        one, form = self._member(with_pool(own), chosen, None)
+        return Candidate(one, form, self.corpus, by)
+
+    def allow(self, changes: Mapping[str, Any]) -> None:
+        """See `Workshop.allow`."""
+        if self.config.program is not None:
+            raise InputError("settings are searched from the start, without program=", remedy="Leave program= out.")
+        build(self._changed(changes)[0].strategy)
+
+    def recall(self, content: Mapping[str, Any], by: str) -> Candidate | None:
+        """See `Workshop.recall`."""
+        members = []
+        for state in member_states(content):
+            if state["settings"].get("adapter") != self.trained:
+                return None
+            own, chosen = with_settings(self.config, state["settings"], frozenset())
+            one, form = self._member(own, chosen, saved_parts(state, frozenset()))
+            one.settings = dict(state["settings"])
+            members.append((one, form))
+        one, form = members[0]
+        return Candidate(Ensemble([member for member, _ in members]) if "members" in content else one, form, self.corpus, by)
+
+    def _changed(self, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
+        return changed(self.config, changes, self.record["given"])
+
+    def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
+        options = {**self.record["choices"], **chosen}
+        one, form = build_member(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
+        return _settled(one, form, self.lm), form
+
+
+def _settled(one: Tagger, form: Format, model: dspy.LM) -> Tagger:
+    one.setting = lambda: dspy.context(lm=model, adapter=form, disable_history=True)
+    return one
+
+
+def changed(config: DictConfig, changes: Mapping[str, Any], given: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:
+    """The config with other settings, and the options that were chosen: groups first, then keys.
+
+    Args:
+        config: The program's that is compiled.
+        changes: Values by key or group.
+        given: Keys that the user has set: they hold in another option of their group too, unless they are changed.
+
+    Raises:
+        InputError: There is no such key, or it is none that a program keeps.
+    """
+    own = config.copy()
+    chosen: dict[str, str] = {}
+    groups = (*GROUPS, "prompt")
+    for group in (key for key in changes if key in groups):
+        chosen[group] = str(changes[group])
+        OmegaConf.set_struct(own, False)
+        own[group] = group_option(group, chosen[group])
+        for key in given:
+            if key.startswith(f"{group}.") and OmegaConf.select(own, key, default=_MISSING) is not _MISSING:
+                OmegaConf.update(own, key, OmegaConf.select(config, key))
+        OmegaConf.set_struct(own, True)
+    for key, value in changes.items():
+        if key in groups:
+            continue
+        if key not in (*PLAIN, "seed") and key.split(".")[0] not in GROUPS:
+            raise InputError(f"{key} is not searched", remedy=f"Search keys of {', '.join((*groups, *PLAIN, 'seed'))}.")
+        if OmegaConf.select(own, key, default=_MISSING) is _MISSING:
+            raise InputError(f"there is no {key} to search", remedy="See conf/ for the keys.")
+        OmegaConf.update(own, key, value)
+    return own, chosen

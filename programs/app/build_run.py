@@ -1,0 +1,248 @@
+"""From a run's config to the parts that do it: corpus, model, format, program."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dspy
+from omegaconf import DictConfig, OmegaConf
+
+from clinspan import lms
+from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
+from clinspan.metrics.scoring import Metric
+from clinspan.programs.app.build_tagger import build_member
+from clinspan.programs.app.classifier_config import prompted
+from clinspan.programs.app.config import build, choices, folder_path, given, group_option, load_corpus
+from clinspan.programs.app.load_program import adapter_folder, check_labels, check_sources, classifier_model, read_program
+from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.formats import Format
+from clinspan.programs.inference.predictor import Asker
+from clinspan.programs.rundir.origin import read_origin
+from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
+
+
+@dataclass
+class Parts:
+    """What a run is made of. The model is built last, because it takes longest."""
+
+    corpus: Corpus
+    sentences: list[Sentence]
+    split_ids: list[str]
+    spec: lms.ModelSpec
+    adapter: Format
+    metric: Metric
+    tagger: Tagger | Ensemble
+    lm: dspy.LM
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def program(self) -> dict[str, Any]:
+        """The content of `program.json`."""
+        return dump_program(self.tagger, self.corpus)
+
+    @property
+    def asker(self) -> Asker:
+        """What tags the sentences."""
+        return Asker(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.spec.concurrency)
+
+    @property
+    def alignment(self) -> str:
+        """How answers find their tokens."""
+        return self.adapter.alignment
+
+
+def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[list[Sentence], list[str]]:
+    """The run's sentences and the ids of the whole split.
+
+    Raises:
+        InputError: The split is unknown, missing or empty.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split={split} is not known", remedy=f"Use one of {', '.join(SPLITS)}.")
+    sentences = list(corpus.sentences(split))
+    if not sentences:
+        there = [name for name in SPLITS if any(corpus.sentences(name))]
+        remedy = f"It has {', '.join(there)}: choose one of these or add that one." if there else "Check corpus.path."
+        raise InputError(f"the {split} split of {corpus.name} has no sentence", remedy=remedy)
+    return sentences[:limit], [sentence.id for sentence in sentences]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the user has said, of this run or of the one that is resumed.
+
+    Attributes:
+        choices: The option of each group.
+        keys: Keys and groups that were set, which go before a program's own.
+    """
+
+    choices: Mapping[str, str]
+    keys: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Said:
+        """By the command line."""
+        return cls(choices(), frozenset(given()))
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Said:
+        """By a run's record."""
+        return cls(record["choices"], frozenset(record["given"]))
+
+
+def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None], said: Said | None = None) -> Parts:
+    """Build everything that a run needs.
+
+    Args:
+        config: The run's config.
+        started: Called as soon as corpus and model are known, before anything heavy is loaded.
+        said: What the user has said; None: what the command line says.
+    """
+    metric: Metric = build(config.metric)
+    spec = prompted(build(config.model), "and here prompts are compared")
+    corpus = load_corpus(config)
+    sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
+    texts = protected_texts(config, corpus)
+    check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=Leave.of(config))
+    build(config.strategy)
+    started(corpus, spec)
+    outputs = _recorded(spec, split_ids, config.limit)
+    facts: dict[str, Any] = {}
+    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, said=said or Said.now())
+    lm = lms.build(spec, outputs=outputs)
+    bind(lm)
+    facts["model"] = model_facts(spec, lm)
+    return Parts(corpus, sentences, split_ids, spec, adapter, metric, tagger, lm, facts)
+
+
+def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
+    """Which model it is: its name, id and revision."""
+    weights = getattr(lm.engine, "weights", None)
+    return {"name": spec.name, "id": getattr(weights, "id", lm.model), "revision": getattr(weights, "revision", None)}
+
+
+def build_program(
+    config: DictConfig,
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    spec: lms.ModelSpec,
+    facts: dict[str, Any],
+    *,
+    said: Said,
+) -> tuple[Tagger | Ensemble, Format, Callable[[dspy.LM], None]]:
+    """The program that the config describes or that `program=` names, its format, and what tells it its model."""
+    if config.program is None:
+        tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=said.choices)
+        return tagger, adapter, lambda lm: None
+    path = folder_path(config.program)
+    content = read_program(path)
+    if CLASSIFIER in content:
+        problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
+        raise InputError(problem, remedy="Leave model= out: the program brings its own.")
+    check_labels(content, corpus)
+    facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
+    members = []
+    for state in member_states(content):
+        check_sources(path, state["settings"], said.keys)
+        own, chosen = with_settings(config, state["settings"], said.keys)
+        kept = saved_parts(state, said.keys)
+        options = {**said.choices, **chosen}
+        origin = read_origin(content) if kept else None
+        member = build_member(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin)
+        if "adapter" in state["settings"]:
+            trained = {**state["settings"]["adapter"], "folder": str(adapter_folder(path, state["settings"]))}
+            member[0].settings = {**member[0].settings, "adapter": trained}
+        members.append(member)
+    if "members" not in content:
+        return *members[0], lambda lm: None
+
+    def bind(lm: dspy.LM) -> None:
+        for tagger, form in members:
+            tagger.setting = functools.partial(dspy.context, lm=lm, adapter=form)
+
+    return Ensemble([tagger for tagger, _ in members]), members[0][1], bind
+
+
+def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any]:
+    """What is taken of a saved tagger: its demonstrations unless others are asked for, its instructions unless a prompt is."""
+    kept = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
+    if said & {"strategy", "strategy.k", "strategy.pool", "strategy.demonstrations"}:
+        del kept["demos"]
+    if "prompt" in said:
+        del kept["signature"]
+    return kept
+
+
+def program_settings(config: DictConfig, said: Said | None = None) -> tuple[DictConfig, dict[str, str]]:
+    """The config with the settings and trained weights of the program that it names, and the options of its groups.
+
+    What the user has said, by default on the command line, goes before the program's own.
+    """
+    if config.program is None:
+        return config, {}
+    said = said or Said.now()
+    path = folder_path(config.program)
+    content = read_program(path)
+    if CLASSIFIER in content:
+        return with_classifier(config, path, content, said)
+    settings = member_states(content)[0]["settings"]
+    check_sources(path, settings, said.keys)
+    own, chosen = with_settings(config, settings, said.keys)
+    trained = settings.get("adapter", {})
+    use = "path" if trained.get("use") == "path" else "adapter"
+    if trained.get("model") == own.model.name and own.model.get(use, "") is None:
+        own.model[use] = str(adapter_folder(path, settings))
+    return own, chosen
+
+
+def with_classifier(config: DictConfig, path: Path, content: Mapping[str, Any], said: Said) -> tuple[DictConfig, dict[str, str]]:
+    """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
+    allowed = {use: config.model.get(use) if f"model.{use}" in said.keys else None for use in ("path", "adapter")}
+    name, keys = classifier_model(path, content, allowed)
+    if "model" in said.keys and said.choices.get("model") != name:
+        return config, {}
+    own = config.copy()
+    OmegaConf.set_struct(own, False)
+    own.model = group_option("model", name)
+    own.model.update(keys)
+    for key in said.keys:
+        if key.startswith("model."):
+            OmegaConf.update(own, key, OmegaConf.select(config, key))
+    OmegaConf.set_struct(own, True)
+    return own, {"model": name}
+
+
+def with_settings(config: DictConfig, settings: Mapping[str, Any], said: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config with a program's settings, and the options that those are; keys that the user has set go before them."""
+    own = config.copy()
+    OmegaConf.set_struct(own, False)
+    chosen: dict[str, str] = {}
+    for group in (*GROUPS, RETRIEVER):
+        if group not in said and group in settings:
+            keys = dict(settings[group])
+            chosen[group] = str(keys.pop("choice"))
+            own[group] = OmegaConf.merge(group_option(group, chosen[group]), keys)
+            if group == RETRIEVER:
+                own[group].url = config[group].url
+    own.update({key: settings[key] for key in PLAIN if key not in said})
+    for key in said:
+        if "." in key and key.split(".")[0] in chosen:
+            OmegaConf.update(own, key, OmegaConf.select(config, key))
+    OmegaConf.set_struct(own, True)
+    return own, chosen
+
+
+def _recorded(spec: lms.ModelSpec, split_ids: Sequence[str], limit: int | None) -> dict[tuple[str, str], str] | None:
+    if not isinstance(spec, lms.ReplayModel):
+        return None
+    from clinspan.lms.replay import load_outputs
+
+    if not spec.path:
+        raise InputError("model=replay needs recorded outputs", remedy="Add model.path=FILE.jsonl.")
+    return load_outputs(Path(spec.path).expanduser(), split_ids, limit)

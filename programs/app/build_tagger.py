@@ -1,0 +1,128 @@
+"""One tagger and its format, from a config."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from clinspan import lms
+from clinspan.corpora import Corpus, Label, Sentence
+from clinspan.lms.remote.audit import asking
+from clinspan.lms.weights.find import cache_folder
+from clinspan.programs.app.config import build
+from clinspan.programs.app.privacy import check_chroma, Leave
+from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.formats import Format
+from clinspan.programs.rundir.origin import Origin
+from clinspan.programs.tagging.drafts import build_drafter
+from clinspan.programs.tagging.knowledge_search import open_base
+from clinspan.programs.tagging.label_names import present_labels
+from clinspan.programs.tagging.saved_program import settings_of
+from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
+from clinspan.programs.tagging.tagger import Tagger
+from clinspan.programs.telemetry.tracing import traced
+
+if TYPE_CHECKING:
+    from clinspan.retrievers import Embedder, EmbedderSpec
+
+
+def build_member(
+    config: DictConfig,
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    spec: lms.ModelSpec,
+    facts: dict[str, Any],
+    *,
+    chosen: Mapping[str, str],
+    state: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
+) -> tuple[Tagger, Format]:
+    """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations.
+
+    Args:
+        origin: Where the state's come from.
+    """
+    labels, called = present_labels(corpus, config.label_order, config.label_wording)
+    adapter: Format = build(
+        config.format,
+        labels=labels,
+        alignment=config.alignment,
+        constrained=config.get("constrained", True),
+        drafter=build_drafter(config.get("draft", "none"), corpus),
+        wire=getattr(spec, "wire", None),
+        called=called,
+    )
+    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state, origin=origin)
+    tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
+    if state is not None:
+        tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
+        facts["demonstrations"] = [demo.get("id") for demo in tagger.tag.demos]
+    return tagger, adapter
+
+
+def build_tagger(
+    config: DictConfig,
+    labels: Sequence[Label],
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    facts: dict[str, Any],
+    *,
+    saved: bool,
+    origin: Origin | None = None,
+) -> Tagger:
+    """The program; what retrieval found is added to `facts`.
+
+    Args:
+        labels: As prompts have them.
+        saved: Its instructions and fixed demonstrations come from elsewhere.
+        origin: From where.
+    """
+    strategy: Strategy = build(config.strategy)
+    instructions = build(config.prompt, labels=labels)
+    fixed: list[dict[str, Any]] = []
+    nearest = retrieve = None
+    texts = [" ".join(sentence.words) for sentence in sentences]
+    if strategy.demonstrations == "fixed" and not saved:
+        fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
+        facts["demonstrations"] = [demo["id"] for demo in fixed]
+    if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
+        from clinspan.retrievers import NearestSentences, Retriever
+
+        retriever: Retriever = build(config.retriever)
+        embedder = _embedder(retriever.embedder)
+        if strategy.demonstrations == "nearest":
+            cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
+            pool = demonstration_pool(corpus, strategy)
+            found = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
+            nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)], kind="nearest")
+            facts["embedder"] = embedder.id
+        if strategy.context == "retrieved":
+            check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Leave.of(config))
+            find, facts["retrieval"] = open_base(retriever, embedder, sentences)
+            with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
+                retrieve = _lookup(texts, find, kind="context")
+    return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow, origin=origin)
+
+
+@functools.lru_cache(maxsize=1)
+def _embedder(spec: EmbedderSpec) -> Embedder:
+    """The embedder, loaded once for all jobs of a sweep."""
+    from clinspan.retrievers import Embedder
+
+    return Embedder(spec)
+
+
+def _lookup(
+    texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]], *, kind: str
+) -> Callable[[str], Sequence[Any]]:
+    """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come."""
+
+    def search(some: list[str]) -> Sequence[Sequence[Any]]:
+        with traced("retrieval", kind=kind, searches=len(some)):
+            return find(some)
+
+    table = dict(zip(texts, search(list(texts)), strict=True)) if texts else {}
+    return lambda text: table[text] if text in table else search([text])[0]

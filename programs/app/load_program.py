@@ -1,0 +1,184 @@
+"""A program on disk: what it says to the model, and the settings without which it would not be that program.
+
+`program.json` is DSPy's own state of the `Tagger` (instructions and demonstrations) with `settings` beside it: the format,
+strategy, alignment and presentation of labels that it was made with, and the retriever if it asks one. A program of several
+taggers has `members`, each of that shape. No code is stored in it, and none is run when it is loaded: see
+`programs.app.saved_data`. Of a model that classifies tokens, which has no prompt, it says under `classifier` where the weights are.
+`origin` says which corpora its demonstrations and its weights come from, and whether those may hold protected health
+information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.json_text import parse_json
+from clinspan.programs.app.config import group_option
+from clinspan.programs.app.saved_data import checked_option, inside, refuse_code
+from clinspan.programs.rundir.schemas import is_demonstrations, is_signature
+from clinspan.programs.tagging.saved_program import CLASSIFIER, GROUPS, member_states, PLACE_SETTINGS, PLAIN, RETRIEVER, VERSION
+
+_SOURCES = ("path", "package", "hub_id", "revision")
+_REMEDY = "Give a program.json that programs.optimize or programs.run wrote, or the folder it is in."
+
+
+def read_program(path: Path) -> dict[str, Any]:
+    """The content of a `program.json`, or of that in a folder.
+
+    Raises:
+        InputError: It is missing or no program.
+    """
+    file = path / "program.json" if path.is_dir() else path
+    try:
+        content = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({type(error).__name__})", path=file, remedy=_REMEDY) from None
+    if isinstance(content, dict) and _is_classifier(content):
+        return content
+    states = member_states(content) if isinstance(content, dict) else []
+    labelled = isinstance(content, dict) and _names(content.get("labels"))
+    if not states or not labelled or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
+        raise InputError("is no program of this version", path=file, remedy=_REMEDY)
+    for state in states:
+        _check_settings(state["settings"], file)
+    return dict(content)
+
+
+def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
+    """
+    Raises:
+        InputError: A setting is not one of the option that it belongs to.
+    """
+    known = {*GROUPS, RETRIEVER, *PLAIN, "adapter"}
+    refuse_code(settings, path=file)
+    for key, value in settings.items():
+        if key not in known:
+            raise InputError(f"{key!a} is no setting of a program", path=file, remedy=_REMEDY)
+        if key in (*GROUPS, RETRIEVER):
+            own = {name: part for name, part in value.items() if name != "choice"}
+            if stray := sorted(set(own) & set(PLACE_SETTINGS)):
+                raise InputError(f"{key}.{stray[0]} is set, and a program names no server", path=file, remedy=_REMEDY)
+            checked_option(group_option(key, value["choice"]), own, path=file, key=key)
+        elif key in PLAIN and not isinstance(value, str):
+            raise InputError(f"{key} is no text", path=file, remedy=_REMEDY)
+    if "adapter" in settings:
+        _check_weights(settings["adapter"], file)
+
+
+def _check_weights(about: Any, file: Path) -> None:
+    keys = {"folder", "model", "id", "use"}
+    if not isinstance(about, dict) or set(about) != keys or about["use"] not in ("path", "adapter"):
+        raise InputError("says nothing of its weights that can be understood", path=file, remedy=_REMEDY)
+    inside(file.parent, about["folder"], path=file, key="adapter.folder")
+
+
+def classifier_model(path: Path, content: Mapping[str, Any], allowed: Mapping[str, str | None]) -> tuple[str, dict[str, str]]:
+    """What a classifier's program says of its model: the name, and the keys that lead to its weights.
+
+    Args:
+        path: The program.
+        content: Its content.
+        allowed: `path` and `adapter` of the model as the user has set them: weights outside the program's folder are loaded only
+            from where the user names too.
+
+    Raises:
+        InputError: They are not there, or outside the program's folder and not named by the user.
+    """
+    about = content[CLASSIFIER]
+    keys = {"path": _named_weights(path, str(about["base"]), "path", allowed)} if "base" in about else {}
+    if about["folder"] is not None:
+        use, folder = str(about["use"]), str(about["folder"])
+        outside = Path(folder).is_absolute()
+        keys[use] = _named_weights(path, folder, use, allowed) if outside else str(adapter_folder(path, {"adapter": about}))
+    return str(about["model"]), keys
+
+
+def _named_weights(program: Path, place: str, use: str, allowed: Mapping[str, str | None]) -> str:
+    """Weights outside the program's folder, if the user has named them.
+
+    Raises:
+        InputError: The user has not.
+    """
+    file = program / "program.json" if program.is_dir() else program
+    own = allowed.get(use)
+    if own is None and not Path(place).resolve().is_relative_to(Path("runs").resolve()):
+        remedy = f"If you trust them, say so: model.{use}={place}"
+        raise InputError(f"names weights outside of its folder, {place}", path=file, remedy=remedy)
+    return own or place
+
+
+def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
+    """Where the weights of a program are: beside it, or beside the candidates that it is one of.
+
+    Raises:
+        InputError: They are not there, or the program names a place outside of its folder.
+    """
+    folder, name = path if path.is_dir() else path.parent, str(settings["adapter"]["folder"])
+    for place in (folder, folder.parent.parent):
+        found = inside(place, name, path=path, key="adapter.folder")
+        if found.is_dir():
+            return found.resolve()
+    raise InputError(f"has no weights {name} beside it", path=path, remedy="Keep the program in the folder it was compiled in.")
+
+
+def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str]) -> None:
+    """Refuse an embedder or a knowledge base that a program names and neither its option nor the user does.
+
+    Args:
+        path: The program.
+        settings: Its settings.
+        given: Keys that the user has set.
+
+    Raises:
+        InputError: Names the setting and how to allow it.
+    """
+    retriever = settings.get(RETRIEVER)
+    if retriever is None or RETRIEVER in given:
+        return
+    option = group_option(RETRIEVER, retriever["choice"])
+    wanted = {f"embedder.{key}": value for key, value in (retriever.get("embedder") or {}).items() if key in _SOURCES}
+    wanted["knowledge"] = retriever.get("knowledge", option.knowledge)
+    for name, value in wanted.items():
+        public = name == "knowledge" and value in ("bundled", "hpo")
+        key = f"{RETRIEVER}.{name}"
+        if not public and value != OmegaConf.select(option, name) and key not in given:
+            remedy = f"If you trust that place, say so: {key}={value}"
+            raise InputError(f"names {key}={value}, which is not the option's own", path=path, remedy=remedy)
+
+
+def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:
+    """Refuse a program that was made for other labels.
+
+    Raises:
+        InputError: Names both sides' labels.
+    """
+    names = sorted(label.name for label in corpus.labels)
+    if content["labels"] != names:
+        problem = f"the program is made for the labels {', '.join(content['labels'])}; {corpus.name} has {', '.join(names)}"
+        raise InputError(problem, remedy="Compile one for this corpus with programs.optimize.")
+
+
+def _is_classifier(content: Mapping[str, Any]) -> bool:
+    about = content.get(CLASSIFIER)
+    if not isinstance(about, dict) or not _names(content.get("labels")) or content.get("clinspan") != VERSION:
+        return False
+    return isinstance(about.get("model"), str) and about.get("use") in ("path", "adapter") and "folder" in about
+
+
+def _names(labels: Any) -> bool:
+    return isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+
+
+def _is_tagger(state: Any) -> bool:
+    tag = state.get("tag") if isinstance(state, dict) else None
+    known = isinstance(tag, dict) and is_signature(tag.get("signature")) and is_demonstrations(tag.get("demos"))
+    settings = state.get("settings") if isinstance(state, dict) else None
+    if not known or not isinstance(settings, dict) or not {*GROUPS, *PLAIN} <= settings.keys():
+        return False
+    groups = [settings[group] for group in (*GROUPS, RETRIEVER) if group in settings]
+    return all(isinstance(keys, dict) and isinstance(keys.get("choice"), str) for keys in groups)

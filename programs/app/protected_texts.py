@@ -1,0 +1,65 @@
+"""Everything of a run that may hold protected health information: its input, its program, its weights and its knowledge base.
+
+Every way out of the process (models, trackers, traces, Chroma servers) asks about all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from clinspan import lms
+from clinspan.corpora import Corpus
+from clinspan.programs.app.config import build, folder_path
+from clinspan.programs.app.load_program import read_program
+from clinspan.programs.app.privacy import ProtectedText
+from clinspan.programs.rundir.origin import read_origin
+from clinspan.programs.tagging.saved_program import trained_on
+
+
+def protected_texts(config: DictConfig, corpus: Corpus | None = None) -> list[ProtectedText]:
+    """What a command reads, with what its program, weights and knowledge base were made from.
+
+    Args:
+        config: The command's.
+        corpus: The loaded corpus; None: what the config says of it.
+    """
+    return [*_read(config, corpus), *program_texts(config), *weights_texts(config), *knowledge_texts(config)]
+
+
+def _read(config: DictConfig, corpus: Corpus | None) -> Iterator[ProtectedText]:
+    if "input" in config and "phi" in config:
+        yield ProtectedText("the input", "phi", bool(config.phi))
+    if corpus is not None:
+        yield ProtectedText(f"corpus {corpus.name}", "corpus.phi", corpus.phi)
+    elif config.get("corpus") is not None and "input" not in config:
+        name = config.corpus.get("name") or config.corpus.get("path") or "at hand"
+        yield ProtectedText(f"corpus {name}", "corpus.phi", bool(config.corpus.get("phi", True)))
+
+
+def program_texts(config: DictConfig) -> Iterator[ProtectedText]:
+    """The program that `program=` names: its demonstrations and instructions quote what it was compiled from."""
+    if config.get("program") is not None:
+        origin = read_origin(read_program(folder_path(config.program)))
+        yield ProtectedText(f"what program={config.program} was compiled from", "phi in its program.json", origin.phi)
+
+
+def weights_texts(config: DictConfig) -> Iterator[ProtectedText]:
+    """Weights that were trained here: a model can repeat what it was trained on."""
+    for group in ("model", "reflection_model"):
+        if config.get(group) is None:
+            continue
+        spec: Any = build(config[group])
+        if isinstance(spec, lms.LocalModel | lms.ClassifierModel) and (origin := trained_on(spec)) is not None:
+            place = spec.adapter or spec.path
+            yield ProtectedText(f"what {group} was trained on", f"phi in {place}/tuning.json", origin.phi)
+
+
+def knowledge_texts(config: DictConfig) -> Iterator[ProtectedText]:
+    """A knowledge base whose chunks stand in prompts: a folder may hold anything, unless `retriever.phi=false`."""
+    strategy: Mapping[str, Any] = config.get("strategy") or {}
+    retriever = config.get("retriever")
+    if strategy.get("context") == "retrieved" and retriever is not None:
+        yield ProtectedText(f"the knowledge base {retriever.knowledge}", "retriever.phi", build(retriever).holds_phi)

@@ -1,0 +1,117 @@
+"""What a run asked of its model, put together again from its folder: no model, no corpus, no index is loaded.
+
+Instructions, rules of the format and fixed demonstrations are those of every sentence and are in the folder. Nearest
+demonstrations and retrieved chunks are not: where a run had them, the prompt says that they stood there.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from clinspan.corpora import Corpus, Label
+from clinspan.programs.app.config import CONF
+from clinspan.programs.formats import Format
+from clinspan.programs.formats.base import Question
+from clinspan.programs.tagging.label_names import present_labels
+from clinspan.programs.tagging.saved_program import member_states
+
+_SLOT = "\ue000"  # of Unicode's private use: stands for the sentence
+_NEAREST = "Before the sentence stood its {} nearest training sentences as demonstrations; they are not recorded."
+_RETRIEVED = "Before the sentence stood the chunks that were retrieved for it; they are not recorded."
+_FREQUENT = "The order of labels was that of their frequency in the train split; here it is the corpus' own."
+_DROPPED = "Where an answer's repairs say demonstration_dropped, so many of the first demonstrations were left out."
+_UNREAD = "The format of this run cannot be built from its record: only instructions and demonstrations are shown."
+
+
+def recorded_prompt(record: Mapping[str, Any], program: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any] | None:
+    """The prompt of a run without its sentence.
+
+    Args:
+        record: The content of `run.json`.
+        program: The content of `program.json`.
+        labels: The corpus' labels, in order.
+
+    Returns:
+        `questions`, each with `key`, `turns` as `[role, text]`, the last with the slot in it, and `separator`, which joins
+        the sentence's tokens in the slot's place; `slot`; `notes`, what the prompt had besides. None if the program says
+        nothing to a model.
+    """
+    states = [state for state in member_states(program) if isinstance(state, Mapping) and isinstance(state.get("tag"), Mapping)]
+    if not states:
+        return None
+    questions: list[dict[str, Any]] = []
+    notes: dict[str, None] = {}
+    for number, state in enumerate(states):
+        prefix = f"{number}:" if len(states) > 1 else ""
+        found, said = _member(record, state, labels)
+        questions += [{**question, "key": f"{prefix}{question['key']}"} for question in found]
+        notes |= dict.fromkeys(said)
+    return {"questions": questions, "slot": _SLOT, "notes": list(notes)}
+
+
+def _member(record: Mapping[str, Any], state: Mapping[str, Any], labels: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The questions and notes of one tagger."""
+    config = dict(record.get("config") or {})
+    settings = state.get("settings") or {}
+    config |= {key: value for key, value in settings.items() if key not in ("format", "strategy")}
+    strategy = {**(config.get("strategy") or {}), **(settings.get("strategy") or {})}
+    instructions, demos = str(state["tag"].get("signature", {}).get("instructions", "")), list(state["tag"].get("demos", []))
+    notes = []
+    if strategy.get("demonstrations") == "nearest":
+        notes.append(_NEAREST.format(strategy.get("k")))
+        demos = []
+    if strategy.get("context") == "retrieved":
+        notes.append(_RETRIEVED)
+    if config.get("label_order") in ("frequent", "rare"):
+        notes.append(_FREQUENT)
+    if demos and strategy.get("overflow") == "drop":
+        notes.append(_DROPPED)
+    try:
+        return _asked(_format(config, settings, labels), instructions, demos), notes
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):  # the record of another version
+        return [_plain(instructions, demos)], [*notes, _UNREAD]
+
+
+def _format(config: Mapping[str, Any], settings: Mapping[str, Any], names: Sequence[str]) -> Format:
+    """The run's format, from its record alone; of a class that the record names only one that is known here is used."""
+    texts = config["corpus"].get("definitions") or {}
+    labels = tuple(Label(name, texts.get(name, "")) for name in names)
+    order = config.get("label_order", "corpus")
+    known = order if order in ("corpus", "alphabetical") else "corpus"
+    shown, called = present_labels(Corpus("", {}, labels), known, config.get("label_wording", "corpus"))
+    keys = {**config["format"], **(settings.get("format") or {})}
+    form = _formats()[keys.pop("_target_")]
+    keys.pop("choice", None)
+    return form(labels=shown, alignment=config.get("alignment", "tokens"), called=called, **keys)
+
+
+@functools.cache
+def _formats() -> dict[str, type[Format]]:
+    """The classes that `conf/format/` names, which every choice of a format has."""
+    targets = {str(OmegaConf.select(OmegaConf.load(path), "_target_")) for path in sorted((CONF / "format").glob("*.yaml"))}
+    places = {target: target.rpartition(".") for target in targets}
+    return {target: getattr(importlib.import_module(module), name) for target, (module, _, name) in places.items()}
+
+
+def _asked(form: Format, instructions: str, demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every question's turns, as the format writes them."""
+    found = []
+    for question in form.questions([_SLOT], ()):
+        system, turns = form.messages(instructions, demos, Question(question.key, question.turns))
+        separator = form.sentence(["a", "b"])[1:-1]
+        found.append({"key": question.key, "turns": [["system", system], *map(list, turns)], "separator": separator})
+    return found
+
+
+def _plain(instructions: str, demos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Instructions and demonstrations as they are in the program."""
+    turns = [["system", instructions]]
+    for demo in demos:
+        pairs = zip(demo.get("tokens", []), demo.get("tags", []), strict=False)
+        turns.append(["demonstration", " ".join(f"{token}/{tag}" for token, tag in pairs)])
+    return {"key": "", "turns": [*turns, ["user", _SLOT]], "separator": " "}

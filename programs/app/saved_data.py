@@ -1,0 +1,225 @@
+"""Settings that come from a saved file: data, checked against the option of `conf/` that they belong to.
+
+A `program.json` or a `run.json` may come from anybody. Nothing in it names a class, a function or a variable: classes come from
+`conf/` or the user's own `--config-dir`, and a saved value has to fit the parameter that it is for. One message refuses
+everything else, at any depth: keys that begin with `_`, interpolations, unknown keys, values of another type.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from omegaconf import OmegaConf
+from pydantic import TypeAdapter, ValidationError
+
+from clinspan.corpora import InputError
+from clinspan.lms.remote.hosts import hosts_outside
+from clinspan.programs.app.config import compose_here, object_of
+
+_FREE = ("definitions", "parameters", "chat_options")
+"""Mappings whose keys are the user's own."""
+_NUMBERS = (int, float)
+_ADDRESSES = (("model", "api_base"), ("reflection_model", "api_base"), ("tracking", "uri"), ("retriever", "url"))
+"""Settings that say where texts, or their vectors, are sent."""
+
+
+def refuse_code(value: Any, *, path: Path, key: str = "") -> None:
+    """Refuse a saved value with anything in it that a configuration would evaluate.
+
+    Args:
+        value: Parsed JSON.
+        path: The file, for the message.
+        key: Dotted key of the value.
+
+    Raises:
+        InputError: A key begins with `_`, or a text holds an interpolation; names file and key.
+    """
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if not isinstance(name, str) or name.startswith("_"):
+                raise _refused(path, _dotted(key, name), "names code or is no name")
+            refuse_code(inner, path=path, key=_dotted(key, name))
+    elif isinstance(value, (list, tuple)):
+        for number, inner in enumerate(value):
+            refuse_code(inner, path=path, key=f"{key}[{number}]")
+    elif isinstance(value, str) and "${" in value:
+        raise _refused(path, key, "holds an interpolation")
+
+
+def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path, key: str) -> dict[str, Any]:
+    """Saved settings of an option, each checked against the parameter of the option's class; `refuse_code` has passed them.
+
+    Args:
+        option: The option, as `conf/` or the user's configuration has it.
+        saved: Its settings in the file.
+        path: The file.
+        key: The group, or the dotted key of a part of an option.
+
+    Raises:
+        InputError: A setting is unknown or has a value of another type; names file and key.
+    """
+    hints = _parameters(str(option["_target_"]))
+    found: dict[str, Any] = {}
+    for name, value in saved.items():
+        where = _dotted(key, name)
+        if name not in option:
+            raise _refused(path, where, "is no setting of that option")
+        own = option[name]
+        if isinstance(own, Mapping) and "_target_" in own:
+            if not isinstance(value, Mapping):
+                raise _refused(path, where, "has a value of another type")
+            found[name] = checked_option(own, value, path=path, key=where)
+        else:
+            found[name] = _fitting(value, own, hints.get(name), path=path, key=where)
+    return found
+
+
+def restored_config(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path) -> dict[str, Any]:
+    """A saved config over one that Hydra composed of the same options: values are the file's, classes those of `conf/`.
+
+    Settings that the file does not have keep their composed value.
+
+    Raises:
+        InputError: The file has a setting that the composed config does not have, names another class, or holds an interpolation
+            or a value of another type.
+    """
+    return _restored(composed, saved, path=path, key="")
+
+
+def _restored(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path, key: str) -> dict[str, Any]:
+    found = dict(composed)
+    for name, value in saved.items():
+        where = _dotted(key, name)
+        if name not in composed:
+            raise _refused(path, where, "is no setting here")
+        own = composed[name]
+        if name.startswith("_"):
+            if value != own:
+                raise _refused(path, where, "names another class than the option of that name")
+        elif isinstance(own, Mapping) and isinstance(value, Mapping) and name not in _FREE:
+            found[name] = _restored(own, value, path=path, key=where)
+        else:
+            refuse_code(value, path=path, key=where)
+            found[name] = _fitting(value, own, None, path=path, key=where)
+    return found
+
+
+def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, path: Path) -> None:
+    """Refuse to go on with a run whose record names another machine, unless the user names that machine too.
+
+    A record from elsewhere could otherwise send a corpus of this machine to its author.
+
+    Args:
+        config: The record's config.
+        given: Keys and groups that the user has set now.
+        path: The record.
+
+    Raises:
+        InputError: Names the address and how to allow it.
+    """
+    for group, name in _ADDRESSES:
+        value = (config.get(group) or {}).get(name)
+        addresses = [value] if isinstance(value, str) else list(value or ())
+        outside = hosts_outside(map(str, addresses))
+        if outside and not {group, f"{group}.{name}"} & set(given):
+            shown = value if isinstance(value, str) else f"[{','.join(map(str, addresses))}]"
+            remedy = f"If texts may go there, say so: {group}.{name}={shown}"
+            raise InputError(f"sends texts to {outside}", path=path, remedy=remedy)
+
+
+def composed_config(door: str, choices: Mapping[str, str], *, path: Path) -> dict[str, Any]:
+    """The config of a command with the options that a saved record names, as plain values.
+
+    Raises:
+        InputError: A name is not one of an option, or there is no such option.
+    """
+    overrides = []
+    for group, option in choices.items():
+        if not _is_name(group) or not _is_name(option):
+            raise _refused(path, f"choices.{group}"[:80], "is no name of an option")
+        if group != "experiment":
+            overrides.append(f"{group}={option}")
+    composed = compose_here(door, overrides)
+    plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _is_name(text: object) -> bool:
+    """
+    >>> _is_name("entities_by_type"), _is_name("../x"), _is_name("a,b"), _is_name("x y")
+    (True, False, False, False)
+    """
+    return isinstance(text, str) and bool(text) and all(part.replace("-", "_").isidentifier() for part in text.split("/"))
+
+
+def inside(folder: Path, name: object, *, path: Path, key: str) -> Path:
+    """A file or folder that a saved file names, which has to lie within a folder.
+
+    Args:
+        folder: The folder.
+        name: A path relative to it.
+        path: The file that names it.
+        key: Where in that file.
+
+    Raises:
+        InputError: The name is absolute, has `..` in it, or leads out of the folder by a link.
+    """
+    if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise _refused(path, key, "leads out of the folder of the program")
+    found = folder / name
+    if not found.resolve().is_relative_to(folder.resolve()):
+        raise _refused(path, key, "leads out of the folder of the program")
+    return found
+
+
+def _fitting(value: Any, own: Any, hint: Any, *, path: Path, key: str) -> Any:
+    """The value, if it fits the parameter's type or, where that is not known, the type of the option's own value."""
+    if hint is not None:
+        try:
+            return hint.validate_json(json.dumps(value), strict=True)
+        except (ValidationError, TypeError, ValueError):
+            raise _refused(path, key, "has a value of another type") from None
+    if own is None or value is None or isinstance(own, (Mapping, list)) or isinstance(value, (Mapping, list)):
+        kinds_differ = isinstance(own, Mapping) != isinstance(value, Mapping) and own is not None and value is not None
+        if kinds_differ:
+            raise _refused(path, key, "has a value of another type")
+        return value
+    same = type(value) is type(own) or (type(value) in _NUMBERS and type(own) in _NUMBERS)
+    if not same:
+        raise _refused(path, key, "has a value of another type")
+    return value
+
+
+@functools.cache
+def _parameters(target: str) -> dict[str, TypeAdapter[Any]]:
+    """Validators of a class' or function's parameters, as far as their annotations can be evaluated."""
+    called = object_of(target)
+    constructor = called.__init__ if inspect.isclass(called) and "__init__" in vars(called) else called
+    try:
+        hints = get_type_hints(constructor)
+    except (NameError, TypeError):
+        return {}
+    found: dict[str, TypeAdapter[Any]] = {}
+    for name, hint in hints.items():
+        if name != "return":
+            try:
+                found[name] = TypeAdapter(hint)
+            except Exception:  # pydantic has no schema for it, so it is no type of a setting
+                continue
+    return found
+
+
+def _dotted(key: str, name: object) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def _refused(path: Path, key: str, why: str) -> InputError:
+    shown = key.encode("unicode_escape").decode()[:120]
+    remedy = "A saved file holds settings of known options and nothing else: check where it comes from."
+    return InputError(f"{shown} {why}", path=path, remedy=remedy)

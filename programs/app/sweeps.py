@@ -1,0 +1,142 @@
+"""Jobs of a sweep that did not finish: a launcher may run jobs in other processes or on other machines, so their folders are asked.
+
+In an experiment preset, whose cells include models that not everybody has, a cell whose model cannot be had is no failure:
+the sweep goes on, and at its end says which cells ran, which did not, and how to get what they lack.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
+
+from clinspan.corpora import InputError
+from clinspan.lms import UnavailableError
+from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.reports.paper.paper_cells import cell_lines, CellRun
+from clinspan.retrievers.embedders import EmbedderUnavailableError
+
+_MARK = ".failed"
+_UNAVAILABLE = (UnavailableError, EmbedderUnavailableError)
+
+
+class Sweeps(Callback):
+    """Hydra calls it where the sweep was begun, before the first job and after the last.
+
+    Attributes:
+        failed: The jobs that failed, each with the class of its error.
+        absent: The cells of a preset that could not be had.
+        ran: How many cells of a preset have scores.
+    """
+
+    failed: ClassVar[list[str]] = []
+    absent: ClassVar[list[str]] = []
+    ran: ClassVar[int] = 0
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        for mark in _marks(config):
+            mark.unlink()  # of an earlier sweep in this folder
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        reasons = {}
+        for mark in _marks(config):
+            what = json.loads(mark.read_text(encoding="utf-8"))
+            reasons[mark.parent] = what["reason"]
+            (Sweeps.failed if what["reason"] is None else Sweeps.absent).append(f"{mark.parent} ({what['error']})")
+            mark.unlink()
+        if name := config.hydra.runtime.choices.get("experiment"):
+            sweep = Path(config.hydra.sweep.dir)
+            cells = [_cell(path, reasons.get(path)) for path in (job_folders(sweep) if sweep.is_dir() else [])]
+            Sweeps.ran = sum(cell.scores is not None for cell in cells)
+            print("\n".join([*cell_lines(str(name), cells), str(sweep)]))
+
+
+def job_folders(sweep: Path) -> list[Path]:
+    """The folders of a sweep's jobs, which are named by their numbers, in order."""
+    return sorted((path for path in sweep.iterdir() if path.is_dir() and path.name.isdigit()), key=lambda path: int(path.name))
+
+
+def check_experiment() -> None:
+    """
+    Raises:
+        InputError: A preset is run as a single job, which would be one of no model of its cells.
+    """
+    chosen = HydraConfig.get()
+    if (name := chosen.runtime.choices.get("experiment")) and chosen.mode == RunMode.RUN:
+        raise InputError(f"experiment={name} is a sweep over several cells", remedy="Add -m.")
+
+
+def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
+    """Why a cell of a preset cannot be had here and how to get it; None if the error is any other or there is no preset.
+
+    Only messages of errors that say so are told, since others may hold what was read.
+    """
+    name = choices.get("experiment")
+    if not name:
+        return None
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, _UNAVAILABLE):
+            return str(current)
+        if isinstance(current, (InterpolationToMissingValueError, MissingMandatoryValue)):
+            model = choices.get("model")
+            trained = f"python -m programs.finetune model={model}, with the settings that conf/experiment/{name}.yaml names"
+            return f"its fine-tuned model is not given: {trained}, then tuned.{model}=FOLDER/model"
+        current = current.__cause__ or current.__context__
+    return None
+
+
+def note_failure(path: Path, config: DictConfig, choices: dict[str, str], error: BaseException, reason: str | None = None) -> None:
+    """Mark a job as failed for `Sweeps`, and leave a `run.json` that says so if the job stopped before it wrote one.
+
+    Args:
+        path: The job's folder.
+        config: The job's config.
+        choices: The option of each group.
+        error: Only its class is written: a message may hold what was read.
+        reason: What `missing_part` says of it.
+    """
+    folder, name = RunFolder(path), type(error).__name__
+    (path / _MARK).write_text(json.dumps({"error": name, "reason": reason}), encoding="utf-8")
+    why = {} if reason is None else {"reason": reason}
+    if (path / "run.json").exists():
+        record = folder.read("run.json")
+        if why and record.get("status") == "failed":
+            folder.write("run.json", {**record, **why})
+        return
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # which may be why it failed
+        plain = OmegaConf.to_container(config)
+    what = {
+        "status": "failed",
+        "error": name,
+        **why,
+        "ended": now(),
+        "config": plain,
+        "choices": choices,
+        "seed": config.get("seed"),
+    }
+    folder.write("run.json", {**what, **environment()})
+
+
+def _cell(path: Path, reason: str | None) -> CellRun:
+    """A job as the sweep's end tells it; one that left no record has failed."""
+    folder = RunFolder(path)
+    try:
+        record = folder.read("run.json")
+        scores = folder.read("scores.json") if record.get("status") == "finished" else None
+    except InputError:
+        return CellRun(str(path), {}, None, reason)
+    return CellRun(str(path), record, scores, reason)
+
+
+def _marks(config: DictConfig) -> list[Path]:
+    sweep = Path(config.hydra.sweep.dir)
+    return [path / _MARK for path in job_folders(sweep) if (path / _MARK).is_file()] if sweep.is_dir() else []

@@ -1,0 +1,1 @@
+"""Sentences to predictions: the prediction loop, failures, the error report of a run."""

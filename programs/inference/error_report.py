@@ -1,0 +1,97 @@
+"""`errors.json` of a run: made from its files and the corpus, never from models, so it can be made again at any time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clinspan.corpora import check_number, Corpus
+from clinspan.metrics import Mode
+from clinspan.metrics.analysis import analyse, count_mentions
+from clinspan.programs.rundir.run_folder import RunFolder
+
+FILE = "errors.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorAnalysis:
+    """How errors are told.
+
+    Attributes:
+        sentences: Of so many random sentences the kinds of errors are also counted alone; None: of none.
+        mentions: How many of the most frequent missed and invented mentions are listed.
+    """
+
+    sentences: int | None = 50
+    mentions: int = 20
+
+    def __post_init__(self) -> None:
+        if self.sentences is not None:
+            check_number("errors.sentences", self.sentences, 1)
+        check_number("errors.mentions", self.mentions, 0)
+
+
+def train_mentions(corpus: Corpus) -> Counter[str] | None:
+    """How often each text is a mention of the train split; None if the corpus has no train split."""
+    sentences = [(sentence.words, sentence.tags) for sentence in corpus.sentences("train")]
+    return count_mentions(sentences) if sentences else None
+
+
+def write_analysis(
+    folder: RunFolder, corpus: Corpus | None, how: ErrorAnalysis, *, mode: Mode, seed: int, split: str
+) -> dict[str, Any]:
+    """Make `errors.json` from a folder's `predictions.jsonl` and `scores.json`; its text stays in that file.
+
+    Args:
+        folder: A run whose scores are written.
+        corpus: For the mentions of its train split; None leaves rarity out, and a note says so.
+        how: What is told.
+        mode: How tags are read.
+        seed: Of the choice of sentences.
+        split: The split that was tagged.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    rows = list(folder.load_predictions().values())
+    labels = list(folder.read("scores.json")["per_type"])
+    train = None if corpus is None else train_mentions(corpus)
+    told = analyse(rows, labels, mode, train=train, sample=how.sentences, seed=seed, mentions=how.mentions)
+    told["notes"] = _notes(rows, split, corpus, train)
+    folder.write(FILE, told)
+    return told
+
+
+def read_analysis(folder: RunFolder) -> dict[str, Any]:
+    """A finished run's `errors.json`; of a run without one it is computed, without rarity, and not written.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    if (folder.path / FILE).is_file():
+        return folder.read(FILE)
+    record = folder.read("run.json")
+    config = record.get("config") or {}
+    rows, labels = list(folder.load_predictions().values()), list(folder.read("scores.json")["per_type"])
+    mode = (config.get("metric") or {}).get("mode", "conlleval")
+    told = analyse(rows, labels, mode, sample=ErrorAnalysis.sentences, seed=int(record.get("seed") or 0))
+    return {**told, "notes": _notes(rows, str(config.get("split")), None, None)}
+
+
+def _notes(rows: Sequence[Mapping[str, Any]], split: str, corpus: Corpus | None, train: Counter[str] | None) -> list[str]:
+    """What must be known to read the analysis; no text of the corpus."""
+    notes = []
+    if train is None:
+        why = "the corpus was not read" if corpus is None else f"{corpus.name} has no train split"
+        notes.append(f"rarity of mentions is left out: {why}")
+    elif split == "train":
+        notes.append("the tagged sentences are the train split themselves, so no gold mention is unseen")
+    failed = sum(row.get("error") is not None for row in rows)
+    if failed:
+        notes.append(f"{failed} sentences failed: all their mentions count as missed")
+    return notes

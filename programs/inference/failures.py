@@ -1,0 +1,97 @@
+"""How a failed sentence is named, and which failures end the run because every sentence would meet them."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from dspy.utils.exceptions import (
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    LMProviderError,
+    LMUnexpectedError,
+    LMUnsupportedModelError,
+)
+
+from clinspan.lms import BatchError, DeferredError, GrammarError, ModelError, NoAnswerError
+from clinspan.lms.local.oom import is_out_of_memory
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.tagging.tagger import is_overflow
+
+_FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelError)
+_MISTAKES = (TypeError, AttributeError, KeyError, IndexError, NameError, AssertionError)
+
+LASTING = ("content_filter", "prompt_too_long", "worker_lost")
+"""Failures of a sentence that another try would meet again: they say nothing of the next sentence."""
+
+
+def failure_name(error: Exception) -> str:
+    """A short name of why one sentence failed, without any text of prompts or answers.
+
+    Raises:
+        RunError: The same will befall every sentence: a wrong key, a missing deployment, no such model.
+        Exception: The error itself, where it is a mistake in a program and not a failure of a model.
+    """
+    if is_overflow(error):
+        return "prompt_too_long"
+    for cause in _causes(error):
+        if isinstance(cause, (BatchError, NoAnswerError)):
+            return cause.kind
+        if isinstance(cause, GrammarError):
+            return "grammar"
+        if is_out_of_memory(cause):
+            return "out_of_memory"
+        if isinstance(cause, ModelError):
+            raise RunError(str(cause)) from None
+        if isinstance(cause, _MISTAKES):
+            if _is_unreadable_reply(cause):
+                return "unreadable_reply"
+            raise error
+    if isinstance(error, LMUnexpectedError) and any(_is_unreadable_reply(cause) for cause in _causes(error)):
+        return "unreadable_reply"
+    if not isinstance(error, LMError):
+        raise error
+    status = getattr(error, "status", None)
+    told = f"{getattr(error, 'message', '')} {getattr(error, 'provider_code', '')}".lower()
+    if "content_filter" in told or "content management policy" in told:
+        return "content_filter"
+    if isinstance(error, _FATAL) or status in (401, 403, 404):
+        raise RunError(_fatal_message(error, status)) from None
+    return f"{type(error).__name__}{f' {status}' if status else ''}"
+
+
+def _is_unreadable_reply(error: BaseException) -> bool:
+    """Whether DSPy's client met a body that is JSON and no reply: wrong types, null where a number is wanted."""
+    places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return bool(places) and "lm15" in Path(places[-1]).parts
+
+
+def is_deferred(error: BaseException) -> bool:
+    """Whether an answer is only not there yet: it comes with the next batch."""
+    return any(isinstance(cause, DeferredError) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain
+
+
+def _fatal_message(error: LMError, status: object) -> str:
+    if isinstance(error, LMAuthError) or status in (401, 403):
+        return "the server refused the key: check AZURE_OPENAI_API_KEY (model=gpt35, gpt4) or OPENAI_API_KEY (model=openai)"
+    if status == 404:
+        return (
+            "the server knows no such model or deployment, or it was retired: check model.deployment (Azure) or model.id "
+            "(model=openai). Those of model=gpt35 and gpt4 are retired: deploy a current model and give model=azure "
+            "model.deployment=NAME"
+        )
+    if isinstance(error, LMProviderError):  # its words are the server's, which may repeat what it was asked
+        return f"the model cannot be used: the server said {type(error).__name__}{f' {status}' if status else ''}"
+    first = str(getattr(error, "message", error)).strip().splitlines() or [type(error).__name__]
+    return f"the model cannot be used: {first[0]}"

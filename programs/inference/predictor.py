@@ -1,0 +1,260 @@
+"""The loop from sentences to predictions: concurrent, recorded as it goes, repeatable."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import as_completed, ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import dspy
+
+from clinspan.corpora import Sentence
+from clinspan.lms import ModelError
+from clinspan.lms.remote.audit import asking
+from clinspan.metrics import count_sentence, Counts, Mode
+from clinspan.programs.formats import Format
+from clinspan.programs.inference.failures import failure_name, is_deferred, LASTING
+from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.tagging.tagger import Tagger
+
+Progress = Callable[[int, float], None]
+
+
+class SentenceTagger(Protocol):
+    """What tags sentences: `Asker` with prompts, `programs.app.build_classifier.ClassifierAsker` without."""
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Has sentences tagged by a program on a model; keeps nothing.
+
+    Attributes:
+        tagger: The program.
+        lm: The model.
+        adapter: The format.
+        concurrency: Requests under way at once.
+    """
+
+    tagger: Tagger
+    lm: dspy.LM
+    adapter: Format
+    concurrency: int
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, as soon as it is there; what is left is given up when closed.
+
+        Raises:
+            RunError: Every further sentence would fail too.
+        """
+        pool = ThreadPoolExecutor(self.concurrency)
+        try:
+            for group in self._groups(sentences):
+                waiting = yield from self._tag_group(pool, group)
+                while waiting:
+                    self._fetch()
+                    waiting = yield from self._tag_group(pool, waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interruption waits for no server
+
+    def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
+        """What is sent off together: for a local model as many as it takes, alike in length; else all."""
+        if not hasattr(self.lm.engine, "expect"):
+            yield list(sentences)
+            return
+        ordered = sorted(sentences, key=lambda s: len(s.tokens))
+        for start in range(0, len(ordered), self.concurrency):
+            yield ordered[start : start + self.concurrency]
+
+    def _fetch(self) -> None:
+        """Have the next batch answered.
+
+        Raises:
+            RunError: The service cannot be used.
+        """
+        try:
+            self.lm.engine.fetch()
+        except ModelError as error:
+            raise RunError(str(error)) from None
+
+    @property
+    def batches(self) -> bool:
+        """Whether answers come together and late, so that as much as there is should be asked at once."""
+        return bool(getattr(self.lm.engine, "batches", False))
+
+    def _tag_group(
+        self, pool: ThreadPoolExecutor, group: Sequence[Sentence]
+    ) -> Generator[tuple[Sentence, dict[str, Any]], None, list[Sentence]]:
+        """Tag a group; each record is given as soon as it is there, and in the end the sentences that wait for a batch."""
+        waiting: list[Sentence] = []
+        local = hasattr(self.lm.engine, "expect")
+        with self.lm.engine.expect(len(group)) if local else nullcontext() as leave:
+
+            def work(sentence: Sentence) -> dict[str, Any] | None:
+                try:
+                    return self._tag(sentence)
+                finally:
+                    if leave is not None:
+                        leave()
+
+            futures = {pool.submit(work, sentence): sentence for sentence in group}
+            try:
+                for future in as_completed(futures):
+                    record = future.result()
+                    if record is None:
+                        waiting.append(futures[future])
+                    else:
+                        yield futures[future], record
+            finally:
+                for future in futures:
+                    future.cancel()
+        return waiting
+
+    def _tag(self, sentence: Sentence) -> dict[str, Any] | None:
+        """The sentence's record; None if its answers come with a later batch."""
+        record = blank_record(sentence)
+        try:
+            with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None), asking(sentence.document):
+                found = self.tagger(tokens=list(sentence.words), id=sentence.id)
+        except Exception as error:  # named, recorded and counted, or raised again by failure_name
+            if is_deferred(error):
+                return None
+            return failed_record(sentence, failure_name(error))
+        repairs = Counter(found.repairs)
+        repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
+        raw = found.answers.get("", found.answers)
+        refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
+        pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
+        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}
+        said = {"pred": pred, "confidence": None if refused else found.confidence, "raw": raw}
+        served = {"served": list(found.served)} if found.get("served") else {}
+        return {**record, **said, "repairs": dict(+repairs), "usage": usage, **served, "error": refused}
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Has sentences tagged and records each.
+
+    Attributes:
+        asker: What tags them.
+        folder: Where predictions are appended.
+        labels: Label names, for the running score.
+        mode: How tags are read, for the running score.
+        stop_after: Failures in a row, or of all sentences, after which the run stops (content filters and long prompts
+            not counted).
+        home: The folder that can be resumed, where that is not `folder`.
+    """
+
+    asker: SentenceTagger
+    folder: RunFolder
+    labels: Sequence[str]
+    mode: Mode
+    stop_after: int
+    home: Path | None = None
+
+    def run(self, sentences: Sequence[Sentence], progress: Progress) -> None:
+        """Tag what is not recorded yet.
+
+        Args:
+            sentences: All sentences of the run, in corpus order.
+            progress: Called with the number of sentences recorded and the micro F1 so far.
+
+        Raises:
+            RunError: Every further sentence would fail too. What was tagged is on disk.
+        """
+        records = self.folder.load_predictions()
+        done = {key for key, record in records.items() if not may_pass(record)}
+        score = _Running(self.labels, self.mode)
+        for sentence in sentences:
+            if sentence.id in done:
+                score.add(sentence, records[sentence.id]["pred"])
+        progress(score.sentences, score.f1)
+        failures = 0
+        bound = min(self.stop_after, len(sentences))
+        todo = [sentence for sentence in sentences if sentence.id not in done]
+        with closing(self.asker.tag_all(todo)) as tagged:
+            for sentence, record in tagged:
+                self.folder.append(record)
+                score.add(sentence, record["pred"])
+                progress(score.sentences, score.f1)
+                failures = failures + 1 if may_pass(record) else 0
+                if failures >= bound:
+                    raise RunError(
+                        f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
+                        f"with resume={self.home or self.folder.path}"
+                    )
+
+
+def blank_record(sentence: Sentence) -> dict[str, Any]:
+    """What a line of `predictions.jsonl` says of a sentence before it is tagged."""
+    about = {"id": sentence.id, "document": sentence.document}
+    return {**about, "tokens": list(sentence.words), "gold": list(sentence.tags)}
+
+
+def failed_record(sentence: Sentence, error: str) -> dict[str, Any]:
+    """The line of a sentence that failed."""
+    said: dict[str, Any] = {"confidence": None, "raw": None, "repairs": {}, "usage": {}, "error": error}
+    return {**blank_record(sentence), "pred": ["O"] * len(sentence.tokens), **said}
+
+
+def may_pass(record: dict[str, Any]) -> bool:
+    """Whether a sentence failed of something that may have passed by the next try."""
+    return record["error"] is not None and record["error"] not in LASTING
+
+
+class _Running:
+    """The score so far; each sentence counts once."""
+
+    def __init__(self, labels: Sequence[str], mode: Mode) -> None:
+        self.labels, self.mode = labels, mode
+        self.sentences = 0
+        self.counts = Counts()
+
+    def add(self, sentence: Sentence, pred: Sequence[str]) -> None:
+        table = count_sentence(sentence.tags, pred, self.labels, self.mode)
+        self.counts = sum(table.values(), self.counts)
+        self.sentences += 1
+
+    @property
+    def f1(self) -> float:
+        return self.counts.f1
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Progress]:
+    """A bar on standard error with sentences a second and the running micro F1."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("tagging"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} sentences/s"),
+        TextColumn("micro F1 {task.fields[f1]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    lock = threading.Lock()
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("tagging", total=total, rate="0.0", f1=0.0)
+        first: int | None = None
+
+        def show(done: int, f1: float) -> None:
+            nonlocal first
+            with lock:
+                first = done if first is None else first
+                seconds = bar.tasks[0].elapsed or 0.0
+                rate = (done - first) / seconds if seconds else 0.0
+                bar.update(task, completed=done, rate=f"{rate:.1f}", f1=f1)
+
+        yield show

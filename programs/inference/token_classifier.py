@@ -1,0 +1,63 @@
+"""Tagging sentences with a model that classifies tokens: no prompt, no format, no strategy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+
+from clinspan.corpora import Sentence
+from clinspan.corpora.viterbi import Lattice
+from clinspan.lms.local.oom import OutOfMemoryError
+from clinspan.programs.inference.predictor import blank_record, failed_record
+from clinspan.programs.telemetry.tracing import traced
+
+if TYPE_CHECKING:
+    from clinspan.lms.classifiers.classifier import Reading, TokenClassifier
+
+_TOGETHER = 8
+
+
+class ClassifierAsker:
+    """Has sentences tagged by a token classifier; keeps nothing. Threads that share it take turns.
+
+    Args:
+        classifier: The model.
+        batch_size: Sentences that are read together.
+    """
+
+    def __init__(self, classifier: TokenClassifier, batch_size: int) -> None:
+        self.classifier, self._size = classifier, batch_size * _TOGETHER
+        self._lattice = Lattice.of(classifier.classes)
+        self._turn = threading.Lock()
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        """Each sentence with its line of `predictions.jsonl`, those alike in length together."""
+        todo = sorted(sentences, key=lambda s: len(s.tokens))
+        for start in range(0, len(todo), self._size):
+            group = todo[start : start + self._size]
+            with self._turn, traced("classify", sentences=len(group)):
+                readings = self._readings(group)
+            for sentence, reading in zip(group, readings, strict=True):
+                if reading is None:
+                    yield sentence, failed_record(sentence, "out_of_memory")
+                else:
+                    yield sentence, tagged(sentence, reading, self._lattice)
+
+    def _readings(self, group: Sequence[Sentence]) -> list[Reading | None]:
+        """What the model says of each; None of one that memory does not hold even alone."""
+        try:
+            return [*self.classifier.classify([sentence.words for sentence in group])]
+        except OutOfMemoryError:
+            middle = len(group) // 2
+            return [None] if len(group) == 1 else [*self._readings(group[:middle]), *self._readings(group[middle:])]
+
+
+def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:
+    """A sentence's line of `predictions.jsonl`: the likeliest legal tags, and the posterior probability of each."""
+    scores = reading.log_probs.astype(np.float64)
+    pred = lattice.decode(scores)
+    said = {"pred": pred, "confidence": lattice.confidence(scores, pred), "raw": None}
+    return {**blank_record(sentence), **said, "repairs": {}, "usage": {"pieces": reading.pieces}, "error": None}

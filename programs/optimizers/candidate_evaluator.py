@@ -1,0 +1,252 @@
+"""Candidates on dev: measured on a growing sample, dropped where hopeless, ranked by corpus F1.
+
+Everything measured is on disk, a folder a candidate, named by what it is: measuring the same program again, in this
+process or after an interruption, costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from clinspan.corpora import check_number, Sentence
+from clinspan.programs.inference.predictor import Asker, Predictor
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.seqeval_f1 import Objective
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.tagging.saved_program import fingerprint
+
+Watch = Callable[[str, int, int, float], None]
+ABOUT = "candidate.json"
+"""In a candidate's folder: what made it and which model it was for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halving:
+    """Successive halving (Jamieson and Talwalkar 2016).
+
+    Attributes:
+        rungs: How often the sample grows; 1 measures every candidate on all of dev.
+        keep: One in so many candidates goes on to the next sample, which is so many times larger.
+        least: Sentences of the smallest sample: fewer say nothing.
+    """
+
+    rungs: int = 3
+    keep: int = 3
+    least: int = 20
+
+    def __post_init__(self) -> None:
+        for name, least in (("rungs", 1), ("keep", 2), ("least", 1)):
+            check_number(f"halving.{name}", getattr(self, name), least)
+
+    def sizes(self, n: int) -> list[int]:
+        """How many of `n` sentences each rung has.
+
+        >>> Halving(rungs=3, keep=3).sizes(270), Halving().sizes(50), Halving().sizes(9)
+        ([30, 90, 270], [20, 50], [9])
+        """
+        return sorted({min(n, max(self.least, math.ceil(n / self.keep**power))) for power in range(self.rungs)})
+
+
+@dataclass
+class Trial:
+    """What became of a candidate: its F1 on each sample that it was measured on, by number of sentences."""
+
+    candidate: Candidate
+    key: str
+    number: int
+    f1: dict[int, float] = field(default_factory=dict)
+    tokens: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def reached(self) -> int:
+        return max(self.f1, default=0)
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        """Sorts trials: who was measured on more is better, then who scored higher there, then who came first."""
+        return self.reached, self.f1.get(self.reached, 0.0), -self.number
+
+    def as_dict(self) -> dict[str, Any]:
+        f1 = {str(n): value for n, value in self.f1.items()}
+        return {"number": self.number, "key": self.key, "by": self.candidate.by, "f1": f1, "tokens": dict(self.tokens)}
+
+
+class Judge:
+    """Measures candidates.
+
+    Args:
+        sentences: The dev sentences. Their documents are put in a random order, the same for the same seed.
+        objective: What is measured.
+        lm: The model.
+        concurrency: Requests under way at once.
+        halving: How the sample grows.
+        folder: Where candidates are kept, a folder each.
+        seed: Of the order of documents.
+        watch: Told of a candidate's name, sentences done and to do, and the best F1 so far.
+        stop_after: Failures in a row after which nothing more is tried.
+        measured: Called whenever a candidate has been asked.
+    """
+
+    def __init__(
+        self,
+        sentences: Sequence[Sentence],
+        objective: Objective,
+        *,
+        lm: dspy.LM,
+        concurrency: int,
+        halving: Halving,
+        folder: Path,
+        seed: int,
+        watch: Watch,
+        stop_after: int = 10,
+        measured: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.objective, self.lm, self.concurrency, self.folder = objective, lm, concurrency, folder
+        self.halving, self.watch, self.stop_after, self.measured = halving, watch, stop_after, measured
+        self.sentences = _by_document(sentences, seed)
+        self.sizes = halving.sizes(len(self.sentences))
+        self.trials: dict[str, Trial] = {}
+        self._seen: dict[int, list[float]] = defaultdict(list)
+
+    @property
+    def complete(self) -> list[Trial]:
+        """Trials measured on all of dev, the best first."""
+        whole = [trial for trial in self.trials.values() if trial.reached == self.sizes[-1]]
+        return sorted(whole, key=lambda trial: trial.rank, reverse=True)
+
+    @property
+    def best_f1(self) -> float:
+        return max((trial.f1[self.sizes[-1]] for trial in self.complete), default=0.0)
+
+    def rank(self, candidates: Sequence[Candidate], *, finalists: int = 1) -> list[Trial]:
+        """Measure candidates side by side, the best third (by default) of them on each larger sample; the best first.
+
+        Args:
+            candidates: Equal ones count once.
+            finalists: So many at least are measured on all of dev.
+        """
+        trials = list({trial.key: trial for trial in map(self.trial, candidates)}.values())
+        alive = trials
+        for size in self.sizes:
+            for trial in alive:
+                self.measure(trial, size)
+            alive = sorted(alive, key=lambda trial: (-trial.f1[size], trial.number))  # one may have been measured on more
+            if size != self.sizes[-1]:
+                alive = alive[: max(finalists, math.ceil(len(alive) / self.halving.keep))]
+        return sorted(trials, key=lambda trial: trial.rank, reverse=True)
+
+    def score(self, candidate: Candidate, *, whole: bool = False) -> float:
+        """Measure one candidate of a row that is not known beforehand (asynchronous halving, Li et al. 2020).
+
+        Args:
+            candidate: It goes on to a larger sample while it is among the best third (by default) seen on the last one.
+            whole: Measure on all of dev whatever comes out.
+
+        Returns:
+            Its F1 on dev. Where it was dropped, its F1 on the sample, and less than that of the best measured on all.
+        """
+        trial = self.trial(candidate)
+        for size in self.sizes:
+            known = size in trial.f1
+            f1 = self.measure(trial, size)
+            if not known:
+                self._seen[size].append(f1)
+            ahead = sum(other > f1 for other in self._seen[size])
+            if size != self.sizes[-1] and not whole and ahead >= math.ceil(len(self._seen[size]) / self.halving.keep):
+                return min(f1, max(0.0, self.best_f1 - 1e-6))
+        return trial.f1[self.sizes[-1]]
+
+    def measure(self, trial: Trial, size: int) -> float:
+        """F1 of a candidate on the first so many sentences."""
+        if size not in trial.f1:
+            tags = self.predict(trial.candidate, self.sentences[:size], trial=trial)
+            trial.f1[size] = self.objective.corpus_f1([(s.tags, tags[s.id]) for s in self.sentences[:size]])
+        return trial.f1[size]
+
+    def predict(self, candidate: Candidate, sentences: Sequence[Sentence], *, trial: Trial | None = None) -> dict[str, list[str]]:
+        """Predicted tags by sentence id."""
+        trial = trial or self.trial(candidate)
+        folder = RunFolder(self.folder / trial.key)
+        if not (folder.path / "program.json").exists():
+            folder.write(ABOUT, {"by": candidate.by, "model": (candidate.lm or self.lm).model})
+            folder.write("program.json", candidate.dump())
+        asker = Asker(
+            tagger=candidate.tagger,
+            lm=candidate.lm or self.lm,
+            adapter=candidate.adapter,
+            concurrency=candidate.concurrency or self.concurrency,
+        )
+        predictor = Predictor(
+            asker=asker,
+            folder=folder,
+            labels=self.objective.labels,
+            mode=self.objective.mode,
+            home=self.folder.parent,
+            stop_after=self.stop_after,
+        )
+        name = f"candidate {trial.number}, {candidate.by}"
+        predictor.run(sentences, lambda done, f1: self.watch(name, done, len(sentences), self.best_f1))
+        records = folder.load_predictions()
+        trial.tokens = _tokens(list(records.values()))
+        self.measured()
+        return {sentence.id: records[sentence.id]["pred"] for sentence in sentences}
+
+    def records(self, trial: Trial) -> list[dict[str, Any]]:
+        """What a candidate said of the dev sentences, in the order of the sample."""
+        found = RunFolder(self.folder / trial.key).load_predictions()
+        return [found[sentence.id] for sentence in self.sentences if sentence.id in found]
+
+    def recall(self, build: Callable[[Mapping[str, Any], str], Candidate | None]) -> None:
+        """Take what an earlier process measured and this one did not try: an optimizer that is begun again may go other ways.
+
+        Args:
+            build: A candidate, from the content of its `program.json` and what made it; None if it cannot be had again.
+        """
+        for path in sorted(path.parent for path in self.folder.glob("*/program.json")):
+            if path.name in self.trials or not (path / ABOUT).is_file():
+                continue
+            folder = RunFolder(path)
+            about = folder.read(ABOUT)
+            candidate = build(folder.read("program.json"), about["by"]) if about["model"] == self.lm.model else None
+            if candidate is None or _key(candidate) != path.name:
+                continue
+            trial, told = self.trial(candidate), folder.load_predictions()
+            for size in self.sizes:
+                if all(sentence.id in told for sentence in self.sentences[:size]):
+                    self.measure(trial, size)
+            trial.tokens = _tokens(list(told.values()))
+
+    def trial(self, candidate: Candidate) -> Trial:
+        """The record of a candidate; equal programs have one."""
+        key = _key(candidate)
+        if key not in self.trials:
+            self.trials[key] = Trial(candidate, key, len(self.trials))
+        return self.trials[key]
+
+
+def _key(candidate: Candidate) -> str:
+    return fingerprint([candidate.dump(), None if candidate.lm is None else candidate.lm.model])
+
+
+def _by_document(sentences: Sequence[Sentence], seed: int) -> list[Sentence]:
+    documents: dict[str, list[Sentence]] = defaultdict(list)
+    for sentence in sentences:
+        documents[sentence.document].append(sentence)
+    order = sorted(documents)
+    random.Random(seed).shuffle(order)
+    return [sentence for name in order for sentence in documents[name]]
+
+
+def _tokens(records: Sequence[dict[str, Any]]) -> Counter[str]:
+    used: Counter[str] = Counter()
+    for record in records:
+        used.update({key: n for key, n in record["usage"].items() if key.endswith("_tokens")})
+    return used

@@ -1,0 +1,141 @@
+"""What an optimizer works with. It holds train and dev; there is no way from here to test."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dspy
+
+from clinspan import lms
+from clinspan.corpora import check_number, Corpus, InputError, Sentence
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.candidate_evaluator import Judge
+from clinspan.programs.optimizers.renaming_lm import worded
+from clinspan.programs.optimizers.seqeval_f1 import examples, Objective
+from clinspan.programs.tagging.tagger import Tagger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """One way to find a better program.
+
+    Attributes:
+        keeps_start: Whether the program that it began with may be the answer, if nothing better is found.
+        chooses_demos: Whether it chooses demonstrations, so that it cannot begin with nearest ones.
+        least: The least value of each of its settings that is a number.
+
+    Raises:
+        InputError: A setting is no number, or less than it may be.
+    """
+
+    keeps_start: ClassVar[bool]
+    chooses_demos: ClassVar[bool]
+    least: ClassVar[Mapping[str, float]] = {}
+
+    def __post_init__(self) -> None:
+        for name, least in self.least.items():
+            check_number(f"optimizer.{name}", getattr(self, name), least, whole=isinstance(least, int))
+
+    def check(self, shop: Workshop) -> None:
+        """Refuse what could not be compiled, before a model is asked.
+
+        Raises:
+            InputError: Says what to change.
+        """
+        if self.chooses_demos and shop.start.single.nearest is not None:
+            problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
+            raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
+
+    def compile(self, shop: Workshop) -> None:
+        """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """
+    Attributes:
+        corpus: Train and dev; its test split is empty.
+        train: Sentences that demonstrations are taken from.
+        start: The program to begin with.
+        judge: Measures candidates on dev.
+        objective: The metric.
+        lm: The model that the program is for.
+        writer: The model that writes instructions; the same one where none is named.
+        teacher: The program on the writer, where that is another model; gives demonstrations and answers.
+        seed: Of every random choice.
+        spec: How the model is had.
+        folder: The run's folder, for what else an optimizer makes.
+        progress: Told of a training's step, how many there are, and its loss.
+        variant: A candidate with other settings: dotted keys of the config, or options of its groups.
+        allow: Refuses settings that no candidate could have, and any where it begins with a program: that has its own.
+        recall: A candidate from the content of its `program.json`; None if it has weights of its own.
+    """
+
+    corpus: Corpus
+    train: Sequence[Sentence]
+    start: Candidate
+    judge: Judge
+    objective: Objective
+    lm: dspy.LM
+    writer: dspy.LM
+    teacher: Candidate | None
+    seed: int
+    spec: lms.ModelSpec
+    folder: Path
+    progress: Callable[[int, int, float], None]
+    variant: Callable[[Mapping[str, Any], str], Candidate]
+    allow: Callable[[Mapping[str, Any]], None]
+    recall: Callable[[Mapping[str, Any], str], Candidate | None]
+
+    @cached_property
+    def pen(self) -> dspy.LM:
+        """The writer as optimizers ask it."""
+        return worded(self.writer, self.start.adapter.called)
+
+    def train_examples(self, limit: int | None = None) -> list[dspy.Example]:
+        """Train sentences in a random order, for DSPy."""
+        found = examples(self.spoken)
+        random.Random(self.seed).shuffle(found)
+        return found[:limit]
+
+    @property
+    def spoken(self) -> list[Sentence]:
+        """Train sentences that have words."""
+        return [sentence for sentence in self.train if sentence.tokens]
+
+    def teaching(self) -> Tagger | None:
+        """The teacher as DSPy takes it."""
+        return self.teacher.student() if self.teacher is not None else None
+
+    def dev_examples(self) -> list[dspy.Example]:
+        return examples(self.judge.sentences)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has for a local model; for one behind a server, a quarter of its characters."""
+        decoder = getattr(self.lm.engine, "decoder", None)
+        return len(decoder.plain(text)) if decoder is not None else len(text) // 4
+
+    def demo_tokens(self, demo: Mapping[str, Any]) -> int:
+        """How many tokens a demonstration costs each prompt, marks between turns left out."""
+        adapter = self.start.adapter
+        question = adapter.questions(demo["tokens"], ())[0]
+        _, turns = adapter.messages("", [demo], question)
+        return sum(self.tokens(text) for _, text in turns[: -len(question.turns)])
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """DSPy's optimizers print and log what they try, texts included: none of it may reach a terminal or a log."""
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            dspy.context(lm=self.pen, adapter=dspy.ChatAdapter(), disable_history=True),
+        ):
+            yield

@@ -1,0 +1,82 @@
+"""What optimizers maximise.
+
+Programs are ranked by seqeval's F1 over a whole set of sentences, from summed counts. One sentence has no F1 worth the
+name (without gold entities it is 0 or undefined), so where an optimizer looks at single sentences it is given
+`sentence_score` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args, Literal
+
+import dspy
+
+from clinspan.corpora import InputError
+from clinspan.metrics import add_counts, count_sentence, Counts, feedback, Mode, Scores
+from clinspan.programs.formats.base import renamed
+
+Target = Literal["micro", "macro"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that DSPy's optimizers are given.
+
+    Attributes:
+        labels: The corpus' labels.
+        mode: How tags are read.
+        target: Which corpus F1 ranks programs: `micro` or `macro`.
+        definitions: What each label means, for feedback.
+        called: What prompts call a label, for feedback.
+    """
+
+    labels: tuple[str, ...]
+    mode: Mode
+    target: Target
+    definitions: Mapping[str, str]
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.target not in get_args(Target):
+            raise InputError(f"target={self.target} is not known", remedy="Use micro or macro.")
+
+    def counts(self, gold: Sequence[str], pred: Sequence[str]) -> dict[str, Counts]:
+        """Counts of one sentence by label."""
+        return count_sentence(gold, pred, self.labels, self.mode)
+
+    def corpus_f1(self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> float:
+        """F1 over sentences, each a pair of gold and predicted tags, from summed counts."""
+        scores = Scores(add_counts([self.counts(gold, pred) for gold, pred in pairs], self.labels))
+        return float((scores.micro if self.target == "micro" else scores.macro)["f1"])
+
+    def __call__(self, example: Any, prediction: Any, trace: Any = None) -> float:
+        """The score of one sentence; while demonstrations are gathered (a trace is given) one without entities counts nothing."""
+        total = sum(self.counts(example["tags"], prediction["tags"]).values(), Counts())
+        return 0.0 if trace is not None and not total.gold else sentence_score(total)
+
+    def with_feedback(
+        self, example: Any, prediction: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
+    ) -> dspy.Prediction:
+        """The score of one sentence and what was wrong with it, in the form that GEPA takes."""
+        tags = prediction["tags"] if "tags" in prediction else ["O"] * len(example["tags"])
+        total = sum(self.counts(example["tags"], tags).values(), Counts())
+        gold, pred = renamed(example["tags"], self.called), renamed(tags, self.called)
+        definitions = {self.called.get(label, label): text for label, text in self.definitions.items()}
+        told = feedback(example["tokens"], gold, pred, definitions=definitions, mode=self.mode)
+        return dspy.Prediction(score=sentence_score(total), feedback=told)
+
+
+def sentence_score(counts: Counts) -> float:
+    """F1 with one entity more that is right: in 0-1, 1 for a sentence without errors, less for each entity missed or invented.
+
+    >>> sentence_score(Counts(0, 0, 0)), sentence_score(Counts(0, 1, 0)), sentence_score(Counts(1, 2, 1))
+    (1.0, 0.6666666666666666, 0.8)
+    """
+    return (2 * counts.matched + 2) / (counts.pred + counts.gold + 2)
+
+
+def examples(sentences: Sequence[Any]) -> list[dspy.Example]:
+    """Sentences as DSPy takes them: `id` and `tokens` go in, `tags` are to come out."""
+    return [dspy.Example(id=s.id, tokens=list(s.words), tags=list(s.tags)).with_inputs("id", "tokens") for s in sentences]

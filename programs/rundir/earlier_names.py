@@ -1,0 +1,39 @@
+"""Names of classes as run folders of earlier versions have them, where modules have moved since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ROOMS = ("corpora", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
+_MOVED = {
+    "programs.analysis": "clinspan.programs.inference.error_report",
+    "programs.prompts": "clinspan.programs.tagging.instructions",
+    "programs.scoring": "clinspan.metrics.scoring",
+    "programs.strategy": "clinspan.programs.tagging.strategy",
+    "programs.tracing": "clinspan.programs.telemetry.tracing",
+    "programs.tracking": "clinspan.programs.telemetry.tracking",
+}
+
+
+def current_name(target: str) -> str:
+    """A class by the name that it has now; a name that was never one of ours stays as it is.
+
+    >>> current_name("programs.scoring.Metric"), current_name("lms.LocalModel"), current_name("os.system")
+    ('clinspan.metrics.scoring.Metric', 'clinspan.lms.LocalModel', 'os.system')
+    """
+    module, _, name = target.rpartition(".")
+    if module in _MOVED:
+        return f"{_MOVED[module]}.{name}"
+    return f"clinspan.{target}" if module.split(".")[0] in _ROOMS else target
+
+
+def with_current_names(value: Any) -> Any:
+    """A parsed JSON value with each `_target_` in it by its current name.
+
+    >>> with_current_names({"model": {"_target_": "lms.Wire", "k": ["programs.scoring.Metric"]}})
+    {'model': {'_target_': 'clinspan.lms.Wire', 'k': ['programs.scoring.Metric']}}
+    """
+    if isinstance(value, dict):
+        named = {key: current_name(one) if key == "_target_" and isinstance(one, str) else one for key, one in value.items()}
+        return {key: with_current_names(one) for key, one in named.items()}
+    return [with_current_names(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,77 @@
+"""Where the text comes from that a program carries: demonstrations are kept word for word, so their protection travels along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clinspan.corpora import Corpus
+
+
+class Source(BaseModel):
+    """A corpus that something was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    sha256: str
+
+
+class Origin(BaseModel):
+    """What a program, a training or an index was made from.
+
+    Attributes:
+        phi: Whether any of it may hold protected health information.
+        corpora: The corpora.
+        documents: Documents of which a demonstration holds a sentence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    phi: bool
+    corpora: list[Source] = []
+    documents: list[str] = []
+
+
+UNKNOWN = Origin(phi=True)
+"""Of what does not say where it comes from: it may hold anything."""
+
+
+def origin_of(corpus: Corpus, demonstrations: Iterable[Mapping[str, Any]] = ()) -> Origin:
+    """The origin of something that was made from a corpus."""
+    source = Source(name=corpus.name, sha256=corpus.sha256)
+    return Origin(phi=corpus.phi, corpora=[source], documents=documents_of(demonstrations))
+
+
+def documents_of(demonstrations: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The documents of demonstrations, each once: a sentence's id is its document's and a number.
+
+    >>> documents_of([{"id": "note7:3"}, {"id": "note7:4"}, {"tokens": []}])
+    ['note7']
+    """
+    ids = (str(demo.get("id") or "") for demo in demonstrations)
+    return list(dict.fromkeys(filter(None, (name.rpartition(":")[0] for name in ids))))
+
+
+def merged(origins: Iterable[Origin]) -> Origin:
+    """The origin of what was made from several things."""
+    parts = list(origins)
+    return Origin(
+        phi=any(part.phi for part in parts),
+        corpora=list(dict.fromkeys(source for part in parts for source in part.corpora)),
+        documents=list(dict.fromkeys(name for part in parts for name in part.documents)),
+    )
+
+
+def read_origin(content: Mapping[str, Any]) -> Origin:
+    """What a saved file says of its origin; `UNKNOWN` if it says nothing that can be understood.
+
+    >>> read_origin({"origin": {"phi": False}}).phi, read_origin({}).phi, read_origin({"origin": {"phi": "no"}}).phi
+    (False, True, True)
+    """
+    try:
+        return Origin.model_validate(content.get("origin"))
+    except ValidationError:
+        return UNKNOWN

@@ -1,0 +1,23 @@
+"""What a run has used: its price, and the models that a server answered as."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+
+def changed_model(served: Mapping[str, int]) -> str:
+    """What to say where a deployment answered as several models: its scores are not those of one."""
+    found = ", ".join(f"{name} ({n} sentences)" for name, n in served.items())
+    return f"clinspan: the server answered as several models: {found}; pin one version of the model and run again"
+
+
+def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:
+    """US dollars, if the model has prices.
+
+    >>> cost(Counter(prompt_tokens=2_000_000, answer_tokens=1_000_000), (10.0, 30.0))
+    50.0
+    """
+    if price is None:
+        return None
+    return (used["prompt_tokens"] * price[0] + used["answer_tokens"] * price[1]) / 1e6

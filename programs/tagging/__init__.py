@@ -1,0 +1,1 @@
+"""The program itself: signature, `Tagger`, strategy, instructions, demonstrations, label names."""

@@ -1,0 +1,80 @@
+"""Likely tags of a sentence, which a local model checks many at a time: a good guess saves passes, none changes an answer."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.programs.formats.base import Drafter
+from clinspan.programs.rundir.run_folder import load_records
+
+CHOICES = ("none", "outside", "gazetteer")
+
+
+def build_drafter(choice: str, corpus: Corpus) -> Drafter | None:
+    """What `draft=` names: nothing, all O, the mentions of the train split, or a run's `predictions.jsonl`.
+
+    Raises:
+        InputError: The choice is no known word and no file of predictions.
+    """
+    if choice == "none":
+        return None
+    if choice == "outside":
+        return lambda name, tokens: ["O"] * len(tokens)
+    if choice == "gazetteer":
+        return Gazetteer(corpus)
+    path = Path(choice).expanduser()
+    if not path.is_file():
+        remedy = f"Use {', '.join(CHOICES)}, or the path of a run's predictions.jsonl."
+        raise InputError(f"draft={choice} is not known", remedy=remedy)
+    return Recorded(path, corpus)
+
+
+class Gazetteer:
+    """Marks what a train sentence marks, the longest mention first, under the label that it has most often.
+
+    Args:
+        corpus: Its train split is read.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        seen: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        for sentence in corpus.sentences("train"):
+            for start, end, label in tag_spans(sentence.tags):
+                seen[tuple(word.casefold() for word in sentence.words[start:end])][label] += 1
+        self._labels = {words: labels.most_common(1)[0][0] for words, labels in seen.items()}
+        self._longest = max(map(len, self._labels), default=0)
+
+    def __call__(self, name: str, tokens: Sequence[str]) -> list[str]:
+        words = [token.casefold() for token in tokens]
+        spans: list[tuple[int, int, str]] = []
+        at = 0
+        while at < len(words):
+            lengths = range(min(self._longest, len(words) - at), 0, -1)
+            length = next((n for n in lengths if tuple(words[at : at + n]) in self._labels), 0)
+            if length:
+                spans.append((at, at + length, self._labels[tuple(words[at : at + length])]))
+            at += length or 1
+        return span_tags(len(tokens), spans)
+
+
+class Recorded:
+    """The tags that another run gave the same sentences; all O for a sentence that it lacks.
+
+    Args:
+        path: Its `predictions.jsonl`.
+        corpus: For the labels; tags of others are O.
+    """
+
+    def __init__(self, path: Path, corpus: Corpus) -> None:
+        names = {label.name for label in corpus.labels}
+        self._tags: dict[str, list[str]] = {}
+        for key, record in load_records(path, keys=("id", "pred")).items():
+            self._tags[key] = [tag if tag[2:] in names else "O" for tag in record["pred"]]
+
+    def __call__(self, name: str, tokens: Sequence[str]) -> list[str]:
+        found = self._tags.get(name, [])
+        return found if len(found) == len(tokens) else ["O"] * len(tokens)

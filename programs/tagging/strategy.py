@@ -1,0 +1,76 @@
+"""A strategy is two answers: where do demonstrations come from, and what context is added."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, Literal
+
+from clinspan.corpora import check_number, Corpus, InputError, Sentence
+
+Demonstrations = Literal["none", "fixed", "nearest"]
+Context = Literal["none", "retrieved"]
+Overflow = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """
+    Attributes:
+        demonstrations: `none`, the same `fixed` ones for every sentence, or the `nearest` training sentences.
+        context: `none`, or the `retrieved` chunks of the knowledge base.
+        k: Number of demonstrations.
+        pool: They come from the first so many train sentences; None: from all.
+        overflow: A prompt that does not fit the model's context is an `error`, or loses demonstrations
+            (`drop`), the first and so the farthest first, until it fits; each is counted.
+    """
+
+    demonstrations: Demonstrations = "none"
+    context: Context = "none"
+    k: int = 5
+    pool: int | None = None
+    overflow: Overflow = "drop"
+
+    def __post_init__(self) -> None:
+        kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow))
+        for name, kind in kinds:
+            if getattr(self, name) not in get_args(kind):
+                remedy = f"Use one of {', '.join(get_args(kind))}."
+                raise InputError(f"strategy.{name}={getattr(self, name)} is not known", remedy=remedy)
+        if self.pool is not None:
+            check_number("strategy.pool", self.pool, 1)
+        check_number("strategy.k", self.k, 1)
+
+    @property
+    def name(self) -> str:
+        """
+        >>> Strategy(demonstrations="nearest", k=3).name
+        '3 nearest'
+        """
+        parts = [f"{self.k} {self.demonstrations}"] if self.demonstrations != "none" else []
+        return " + ".join(parts + ["context"] * (self.context == "retrieved")) or "zero-shot"
+
+
+def demonstration_pool(corpus: Corpus, strategy: Strategy) -> list[Sentence]:
+    """The training sentences that demonstrations are taken from.
+
+    Raises:
+        InputError: The corpus has fewer than the strategy needs.
+    """
+    pool = list(corpus.sentences("train"))[: strategy.pool]
+    if len(pool) < strategy.k:
+        remedy = "Give a train split, set strategy.k lower or strategy.pool higher, or use strategy=zero_shot."
+        problem = f"the strategy needs {strategy.k} demonstrations, the train split of {corpus.name} gives {len(pool)} sentences"
+        raise InputError(problem, remedy=remedy)
+    return pool
+
+
+def fixed_demonstrations(pool: Sequence[Sentence], k: int, seed: int) -> list[dict[str, Any]]:
+    """`k` random sentences of the pool, the same for the same seed."""
+    return [as_demonstration(sentence) for sentence in random.Random(seed).sample(list(pool), k)]
+
+
+def as_demonstration(sentence: Sentence) -> dict[str, Any]:
+    """A training sentence as DSPy keeps it in a program."""
+    return {"id": sentence.id, "tokens": list(sentence.words), "tags": list(sentence.tags)}

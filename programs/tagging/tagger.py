@@ -1,0 +1,160 @@
+"""The one program: a sentence in, one tag a token out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import ContextWindowExceededError
+
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.lms import PromptTooLongError
+from clinspan.lms.remote.audit import sentence_id
+from clinspan.programs.rundir.origin import Origin
+from clinspan.programs.tagging.signature import build_signature
+from clinspan.programs.tagging.strategy import Overflow
+
+Lookup = Callable[[str], Sequence[Any]]
+Setting = Callable[[], AbstractContextManager[Any]]
+
+
+class Tagger(dspy.Module):
+    """Tags a sentence. The format is the adapter that DSPy is configured with.
+
+    Args:
+        instructions: What the model is told; optimizers may rewrite it.
+        demonstrations: Fixed demonstrations (`tokens` and `tags`); optimizers may replace them.
+        nearest: Gives the demonstrations of a sentence's text, nearest last.
+        retrieve: Gives the chunks of a sentence's text, best first.
+        overflow: What to do with a prompt that does not fit: `error` or `drop`.
+        setting: The model and the format it runs with, where those are not DSPy's current ones: an optimizer has another
+            model and another adapter to write prompts with.
+        settings: What is saved with it, see `programs.app.load_program`.
+        origin: Where its instructions and demonstrations come from, if they were loaded; None: from the corpus at hand.
+    """
+
+    def __init__(
+        self,
+        instructions: str,
+        *,
+        demonstrations: Sequence[dict[str, Any]] = (),
+        nearest: Lookup | None = None,
+        retrieve: Lookup | None = None,
+        overflow: Overflow = "error",
+        setting: Setting = nullcontext,
+        settings: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        super().__init__()
+        self.tag = dspy.Predict(build_signature(instructions))
+        self.tag.demos = list(demonstrations)
+        self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
+        self.settings, self.origin = dict(settings or {}), origin
+
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        """DSPy's state, and the settings."""
+        return {**super().dump_state(json_mode=json_mode), "settings": self.settings}
+
+    def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The demonstrations and the chunks that go with a sentence."""
+        text = " ".join(tokens)
+        demos = list(self.nearest(text)) if self.nearest else list(self.tag.demos)
+        return demos, list(self.retrieve(text)) if self.retrieve else []
+
+    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+        """Tag one sentence.
+
+        Returns:
+            `tags`, `confidence` (the probability of each tag as far as it is known, or None), `repairs` (counts by
+            name), `answers` (raw texts by question) and `usage`.
+
+        Raises:
+            PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
+        """
+        with self.setting():
+            return self._tagged(tokens, id)
+
+    def _tagged(self, tokens: Sequence[str], id: str) -> dspy.Prediction:
+        demos, context = self.surroundings(tokens)
+        dropped = 0
+        while True:
+            try:
+                with sentence_id(id):
+                    found = self.tag(tokens=list(tokens), context=context, demos=demos[dropped:])
+            except Exception as error:
+                if not is_overflow(error):
+                    raise
+                if self.overflow == "error" or dropped == len(demos):
+                    raise
+                dropped += 1
+                continue
+            if dropped:
+                found.repairs = {**found.repairs, "demonstration_dropped": dropped}
+            return found
+
+
+class Ensemble(dspy.Module):
+    """Several taggers that vote: a span stands if more than half of them found it.
+
+    Args:
+        members: The taggers, each with its own `setting`.
+    """
+
+    def __init__(self, members: Sequence[Tagger]) -> None:
+        super().__init__()
+        self.members = list(members)
+
+    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+        """Tag one sentence; `answers` are the members' by their number, `confidence` is each tag's share of the votes."""
+        found = [member(tokens=tokens, id=id) for member in self.members]
+        tags, confidence = vote([list(one.tags) for one in found])
+        repairs: Counter[str] = Counter()
+        usage: Counter[str] = Counter()
+        for one in found:
+            repairs.update(one.repairs)
+            usage.update(one.usage)
+        answers = {f"{n}:{key}" if key else str(n): text for n, one in enumerate(found) for key, text in one.answers.items()}
+        served = sorted({name for one in found for name in one.get("served", ())})
+        return dspy.Prediction(
+            tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage), served=served
+        )
+
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        return {"members": [member.dump_state(json_mode=json_mode) for member in self.members]}
+
+    def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
+        for member, part in zip(self.members, state["members"], strict=True):
+            member.load_state(part, allow_unsafe_lm_state=allow_unsafe_lm_state)
+
+
+def vote(answers: Sequence[Sequence[str]]) -> tuple[list[str], list[float | None]]:
+    """Tags that most answers agree on, and for each token of a found span the share of answers that have the span.
+
+    Of spans that share a token the one with more votes stands, of equal ones the longer, then the first.
+
+    >>> vote([["B-A", "I-A"], ["B-A", "I-A"], ["O", "B-A"]])
+    (['B-A', 'I-A'], [0.6666666666666666, 0.6666666666666666])
+    """
+    votes = Counter(span for tags in answers for span in tag_spans(tags))
+    confidence: list[float | None] = [None] * len(answers[0])
+    kept = []
+    for span, n in sorted(votes.items(), key=lambda item: (-item[1], item[0][0] - item[0][1], item[0])):
+        start, end, _ = span
+        if 2 * n > len(answers) and all(part is None for part in confidence[start:end]):
+            kept.append(span)
+            confidence[start:end] = [n / len(answers)] * (end - start)
+    return span_tags(len(answers[0]), kept), confidence
+
+
+def is_overflow(error: BaseException | None) -> bool:
+    """Whether an error is, or was caused by, a prompt that is too long."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # `raise e from e` is its own cause
+        if isinstance(error, (PromptTooLongError, ContextWindowExceededError)):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,39 @@
+"""From sentences to training records: what the model would be asked about each, and the answer it should give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clinspan.corpora import Sentence
+from clinspan.programs.formats import Format
+from clinspan.programs.formats.base import renamed, shown_tokens
+from clinspan.programs.tagging.tagger import Tagger
+from clinspan.tuning import Record
+
+
+def training_records(tagger: Tagger, adapter: Format, sentences: Iterable[Sentence], *, most: int | None = None) -> list[Record]:
+    """One record for each question about each sentence, its prompt the one that the tagger would send.
+
+    A sentence is never its own demonstration: one with its id or its words is left out of them.
+
+    Args:
+        tagger: Whose instructions and demonstrations are used; it retrieves no context.
+        adapter: The format.
+        sentences: With their gold tags.
+        most: Most demonstrations, the last ones; None: all.
+    """
+    found: list[Record] = []
+    instructions = tagger.tag.signature.instructions
+    for sentence in sentences:
+        tokens = shown_tokens(sentence.words)
+        demos = [demo for demo in tagger.surroundings(sentence.words)[0] if not _same(demo, sentence)]
+        demos = demos[len(demos) - most :] if most is not None and len(demos) > most else demos
+        tags = renamed(sentence.tags, adapter.called)
+        for question in adapter.questions(tokens, ()) if tokens else ():
+            system, turns = adapter.messages(instructions, demos, question)
+            found.append(Record(sentence.id, (("system", system), *turns), adapter.answer(tokens, tags, question.key)))
+    return found
+
+
+def _same(demo: dict[str, object], sentence: Sentence) -> bool:
+    return demo.get("id") == sentence.id or demo["tokens"] == list(sentence.words)

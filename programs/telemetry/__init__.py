@@ -1,0 +1,1 @@
+"""What a run tells others while it goes on: MLflow and OpenTelemetry."""

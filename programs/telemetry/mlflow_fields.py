@@ -1,0 +1,73 @@
+"""What a tracker is told of a run: its settings, figures and tags, out of `run.json` and `scores.json`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from clinspan.reports.settings import flattened
+
+_SECRET = re.compile(r"(password|passwd|secret|token|api_?key)$", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s\"@]+@")
+_UNFIT = re.compile(r"[^\w .:/-]")
+_LONGEST = 500
+
+
+def settings_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """The config of a run as texts by dotted key, and its choices; without what is called a secret."""
+    flat = {key: value for key, value in flattened(record["config"]).items() if not _SECRET.search(key)}
+    flat |= {f"choice.{key}": option for key, option in record["choices"].items()}
+    return {_UNFIT.sub("_", key): without_credentials(str(value))[:_LONGEST] for key, value in flat.items()}
+
+
+def without_credentials(text: str) -> str:
+    """A text without the user names and passwords of addresses in it.
+
+    >>> without_credentials("at http://ann:pw@host/v1")
+    'at http://host/v1'
+    """
+    return _CREDENTIALS.sub("", text)
+
+
+def tags_of(record: Mapping[str, Any], scores: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """What tells runs apart that is no setting: the state of the code, the corpus, how it ended, what its scores mean."""
+    git, corpus = record.get("git") or {}, record.get("corpus") or {}
+    found = {
+        "mlflow.source.git.commit": git.get("commit"),
+        "clinspan.git_dirty": git.get("dirty"),
+        "clinspan.corpus": corpus.get("name"),
+        "clinspan.corpus_sha256": corpus.get("sha256"),
+        "clinspan.corpus_split": corpus.get("split"),
+        "clinspan.model": (record.get("model") or {}).get("id"),
+        "clinspan.status": record.get("status"),
+        "clinspan.error": record.get("error"),
+        "clinspan.signature": (scores or {}).get("signature"),
+    }
+    return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def figures_of(record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a run by name: precision, recall and F1 of each type and average, and what they cost.
+
+    >>> figures_of({"seconds": 2.0, "cost": None, "tokens": {"prompt_tokens": 7}}, {"micro": {"f1": 0.5}})
+    {'micro/f1': 0.5, 'tokens/prompt_tokens': 7.0, 'seconds': 2.0}
+    """
+    parts = {"micro": scores.get("micro"), "macro": scores.get("macro"), **(scores.get("per_type") or {})}
+    found: dict[str, Any] = {
+        f"{name}/{figure}": (part or {}).get(figure) for name, part in parts.items() for figure in ("precision", "recall", "f1")
+    }
+    found |= {key: scores.get(key) for key in ("sentences", "failed")}
+    found |= {f"tokens/{key}": value for key, value in (record.get("tokens") or {}).items()}
+    found |= {key: record.get(key) for key in ("seconds", "cost", "candidates", "steps")}
+    return {_UNFIT.sub("_", key): float(value) for key, value in found.items() if isinstance(value, int | float)}
+
+
+def histories_of(record: Mapping[str, Any]) -> list[tuple[str, float, int]]:
+    """Figures of a training that have one value an epoch: name, value, number of the epoch."""
+    return [
+        (name, float(epoch[name]), int(epoch["number"]))
+        for epoch in record.get("epochs") or []
+        for name in ("train_loss", "dev_loss", "dev_f1")
+        if epoch.get(name) is not None
+    ]

@@ -1,0 +1,189 @@
+"""The figures of a group of runs: F1 and errors as in the paper's Figures 3 and 4, calibration, and F1 against what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clinspan.metrics.errors import KINDS
+from clinspan.reports.page.drawing import axes, COLOURS, drawn, GRID, grid, HATCHES, INK, legend_above, MARKERS, styled
+from clinspan.reports.page.error_tables import KIND_NAMES
+from clinspan.reports.page.summary import errors_of
+from clinspan.reports.run_views import Group, RunView
+from clinspan.reports.terminal.tables import bounds_of, row_of
+
+SHOWN = 8
+"""Runs that one figure can tell apart."""
+_LETTERS = 44
+
+
+def draw_figures(group: Group) -> dict[str, tuple[str, Any]]:
+    """The figures that the group's runs give something to draw for: by name the caption and the matplotlib figure."""
+    runs = group.runs[:SHOWN]
+    rest = f" The first {SHOWN} of {len(group.runs)} runs, as the leaderboard has them." if len(group.runs) > SHOWN else ""
+    found: dict[str, tuple[str, Any]] = {}
+    for name, (caption, wanted, draw) in _FIGURES.items():
+        usable = [run for run in runs if wanted(run)]
+        if usable:
+            with styled():
+                found[name] = (caption + rest, draw(usable))
+    return found
+
+
+def plot_f1(runs: Sequence[RunView]) -> Any:
+    """Grouped bars, a group a type, macro and micro; a bar a run, with its 95 % interval."""
+    names = [*runs[0].labels, "macro", "micro"]
+    figure, panel = axes(width=min(11.0, max(7.0, 0.35 * len(names) * len(runs) + 2)), height=3.4)
+    for n, run in enumerate(runs):
+        values = [_f1(run, name) for name in names]
+        bounds = [_bounds(run, name) for name in names]
+        spread = [[max(0.0, v - b[0]) for v, b in zip(values, bounds, strict=True)]]
+        spread.append([max(0.0, b[1] - v) for v, b in zip(values, bounds, strict=True)])
+        _bars(panel, run, values, n=n, of=len(runs), spread=spread)
+    panel.set_xticks(range(len(names)), [drawn(name) for name in names])
+    panel.axvline(len(runs[0].labels) - 0.5, color=GRID, linewidth=1)
+    panel.set_ylabel("F1")
+    panel.set_ylim(0, 1 if max(_bounds(run, name)[1] for run in runs for name in names) > 0.5 else None)
+    legend_above(figure, panel)
+    return figure
+
+
+def plot_errors(runs: Sequence[RunView]) -> Any:
+    """Grouped bars, a group a kind of error, a bar a run."""
+    figure, panel = axes(width=5.6, height=3.8)
+    for n, run in enumerate(runs):
+        found = errors_of(run)
+        values = [sum(count for (kind, _), count in found.items() if kind == wanted) for wanted in KINDS]
+        _bars(panel, run, values, n=n, of=len(runs))
+    panel.set_xticks(range(len(KINDS)), [KIND_NAMES[kind].replace(" ", "\n", 1) for kind in KINDS])
+    panel.set_ylabel("errors")
+    legend_above(figure, panel)
+    return figure
+
+
+def plot_errors_by_type(runs: Sequence[RunView]) -> Any:
+    """A panel a run: a bar a type, divided by kind."""
+    labels = runs[0].labels
+    columns = min(2, len(runs))
+    lines = -(-len(runs) // columns)
+    height = lines * (0.3 * len(labels) + 0.75) + 0.7
+    figure, panels = grid(width=6.2, height=height, rows=lines, columns=columns)
+    for run, panel in zip(runs, panels.flat, strict=False):
+        found, left = errors_of(run), [0] * len(labels)
+        for n, kind in enumerate(KINDS):
+            values = [found.get((kind, label), 0) for label in labels]
+            look = {"color": COLOURS[n], "hatch": HATCHES[n], "edgecolor": INK, "linewidth": 0.6}
+            panel.barh(range(len(labels)), values, left=left, label=KIND_NAMES[kind], **look)
+            left = [a + b for a, b in zip(left, values, strict=True)]
+        panel.set_yticks(range(len(labels)), [drawn(label) for label in labels])
+        panel.invert_yaxis()
+        panel.set_title(_name(run), loc="left", fontsize=9)
+        panel.grid(axis="x", color=GRID, linewidth=0.6)
+    for panel in list(panels.flat)[len(runs) :]:
+        panel.axis("off")
+    legend_above(figure, panels[0][0])
+    return figure
+
+
+def plot_calibration(runs: Sequence[RunView]) -> Any:
+    """A reliability plot: the share of right entities by confidence, a line a run, points as large as their bins."""
+    figure, panel = axes(width=4.4, height=4.0)
+    panel.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 4)))
+    for n, run in enumerate(runs):
+        known = run.scores["calibration"]
+        full = [one for one in known["bins"] if one["entities"]]
+        x, y = [one["confidence"] for one in full], [one["accuracy"] for one in full]
+        most = max(one["entities"] for one in full)
+        colour, marker = COLOURS[n], MARKERS[n]
+        panel.plot(x, y, color=colour, linewidth=1.4, marker=marker, label=f"{_name(run)} (ECE {known['ece']:.3f})")
+        panel.scatter(x, y, [20 + 100 * one["entities"] / most for one in full], color=colour, marker=marker, alpha=0.6)
+    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of predicted entities", ylabel="share that is right", aspect="equal")
+    legend_above(figure, panel)
+    return figure
+
+
+def plot_tokens(runs: Sequence[RunView]) -> Any:
+    """Micro F1 against prompt and answer tokens a sentence."""
+    return _plot_spent(runs, lambda run: float(run.tokens_per_sentence or 0), "prompt and answer tokens a sentence")
+
+
+def plot_cost(runs: Sequence[RunView]) -> Any:
+    """Micro F1 against US$ a thousand sentences."""
+    return _plot_spent(runs, lambda run: 1000 * _cost(run) / max(1, run.scores["sentences"]), "US$ a thousand sentences")
+
+
+def _plot_spent(runs: Sequence[RunView], spent: Callable[[RunView], float], head: str) -> Any:
+    figure, panel = axes(width=4.4, height=4.0)
+    values = [spent(run) for run in runs]
+    for n, (run, x) in enumerate(zip(runs, values, strict=True)):
+        y, bounds = _f1(run, "micro"), _bounds(run, "micro")
+        spread = [[max(0.0, y - bounds[0])], [max(0.0, bounds[1] - y)]]
+        look = {"color": COLOURS[n], "ecolor": INK, "elinewidth": 0.8, "capsize": 3, "markersize": 8}
+        panel.errorbar([x], [y], spread, fmt=MARKERS[n], label=_name(run), **look)
+        panel.annotate(str(run.number), (x, y), xytext=(8, 5), textcoords="offset points", fontsize=10, fontweight="bold")
+    if max(values) > 8 * min(values) > 0:
+        panel.set_xscale("log")
+    else:
+        panel.set_xlim(0, 1.35 * max(values))
+    panel.set_ylim(bottom=0)
+    panel.set(xlabel=head, ylabel="micro F1")
+    panel.grid(color=GRID, linewidth=0.6)
+    legend_above(figure, panel)
+    return figure
+
+
+def _bars(
+    panel: Any, run: RunView, values: Sequence[float], *, n: int, of: int, spread: Sequence[Sequence[float]] | None = None
+) -> None:
+    """The bars of the n-th of several runs, beside those of the others."""
+    width = 0.8 / of
+    places = [place + (n - (of - 1) / 2) * width for place in range(len(values))]
+    panel.bar(
+        places,
+        values,
+        width=width,
+        color=COLOURS[n],
+        hatch=HATCHES[n],
+        edgecolor=INK,
+        linewidth=0.6,
+        yerr=spread,
+        error_kw={"ecolor": INK, "elinewidth": 1, "capsize": min(3, 10 / of)},
+        label=_name(run),
+    )
+    panel.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def _name(run: RunView) -> str:
+    """A run's number and name."""
+    return drawn(f"{run.number} {run.name}", _LETTERS)
+
+
+def _f1(run: RunView, name: str) -> float:
+    return float(row_of(run.scores, name)["f1"])
+
+
+def _bounds(run: RunView, name: str) -> Sequence[float]:
+    """The interval of an F1; the F1 twice where there is none."""
+    return bounds_of(run.scores, name) or (_f1(run, name), _f1(run, name))
+
+
+def _cost(run: RunView) -> float:
+    return float(run.job.record.get("cost") or 0.0)
+
+
+_FIGURES: dict[str, tuple[str, Callable[[RunView], Any], Callable[[Sequence[RunView]], Any]]] = {
+    "f1": ("F1 by type, with 95 % intervals from resampled documents.", lambda run: True, plot_f1),
+    "errors": ("Errors by kind.", lambda run: run.rows, plot_errors),
+    "errors_by_type": (
+        "Errors by type and kind; a wrong type counts for the gold type.",
+        lambda run: run.rows,
+        plot_errors_by_type,
+    ),
+    "calibration": (
+        "Reliability of confidences: below the diagonal they promise too much. Larger points: more entities.",
+        lambda run: run.scores.get("calibration"),
+        plot_calibration,
+    ),
+    "tokens": ("Micro F1 against tokens.", lambda run: run.tokens_per_sentence, plot_tokens),
+    "cost": ("Micro F1 against cost.", _cost, plot_cost),
+}

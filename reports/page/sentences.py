@@ -1,0 +1,92 @@
+"""Sentences, spans and errors of runs as the page's script reads them: numbers and short lists, since there may be many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clinspan.metrics import classify, entity_confidence, Mode
+from clinspan.metrics.counts import entities, Span
+from clinspan.metrics.errors import KINDS
+from clinspan.reports.page.error_tables import KIND_NAMES
+from clinspan.reports.run_views import Group, RunView
+
+_ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+UNKNOWN = -1
+
+
+def page_data(groups: Sequence[Group]) -> dict[str, Any]:
+    """What the page shows of all sentences.
+
+    Returns:
+        `kinds`, names of the error kinds; `groups`, each with `title`, `labels` and by sentence `ids`, `documents`, `tokens`
+        and `gold`; `runs`, each with `number`, `name`, `group` and by sentence `pred`, `errors`, `failed` and `repairs`.
+        A gold span is three numbers, label, first token, token behind the last; a predicted one has its confidence in
+        thousandths as a fourth, -1 if unknown; an error is its kind and the places of its gold and its predicted span
+        among the sentence's, -1 for none. Spans and errors of a sentence are one flat list.
+    """
+    shown = [group for group in groups if group.sentences]
+    runs = [_run(view, number, group) for number, group in enumerate(shown) for view in group.runs if view.rows]
+    return {"kinds": [KIND_NAMES[kind] for kind in KINDS], "groups": [_group(group) for group in shown], "runs": runs}
+
+
+def raw_answers(view: RunView) -> list[Any]:
+    """What the model said of each sentence: a text, texts by question, or None."""
+    return [row.get("raw") for row in view.rows]
+
+
+def embed(content: Any) -> str:
+    """JSON that can stand in a script element of any HTML page: nothing in it ends the element or begins another.
+
+    >>> embed(["</script>"])
+    '["\\\\u003c/script\\\\u003e"]'
+    """
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPED)
+
+
+def _group(group: Group) -> dict[str, Any]:
+    places = {label: n for n, label in enumerate(group.labels)}
+    gold = [_flat(_spans(row["gold"], group.mode), places) for row in group.sentences]
+    columns = {name: [row[key] for row in group.sentences] for name, key in (("ids", "id"), ("documents", "document"))}
+    tokens = [row["tokens"] for row in group.sentences]
+    return {"title": group.title, "labels": group.labels, **columns, "tokens": tokens, "gold": gold}
+
+
+def _run(view: RunView, number: int, group: Group) -> dict[str, Any]:
+    places = {label: n for n, label in enumerate(group.labels)}
+    failed = {n: row["error"] for n, row in enumerate(view.rows) if row.get("error") is not None}
+    repairs = {n: row["repairs"] for n, row in enumerate(view.rows) if row.get("repairs")}
+    pred, errors = [], []
+    for row in view.rows:
+        spans = _spans(row["pred"], group.mode)
+        pred.append([n for span in spans for n in (*_numbers(span, places), _thousandths(row.get("confidence"), span))])
+        errors.append(_errors(row, spans, group.mode))
+    about = {"number": view.number, "name": view.name, "group": number}
+    return {**about, "pred": pred, "errors": errors, "failed": failed, "repairs": repairs}
+
+
+def _spans(tags: Sequence[str], mode: Mode) -> list[Span]:
+    return sorted(entities(tags, mode), key=lambda span: span[1])
+
+
+def _numbers(span: Span, places: Mapping[str, int]) -> tuple[int, int, int]:
+    return places.get(span[0], UNKNOWN), span[1], span[2] + 1
+
+
+def _flat(spans: Sequence[Span], places: Mapping[str, int]) -> list[int]:
+    return [n for span in spans for n in _numbers(span, places)]
+
+
+def _thousandths(confidence: Sequence[float | None] | None, span: Span) -> int:
+    mean = entity_confidence(confidence, span[1], span[2] + 1)
+    return UNKNOWN if mean is None else round(1000 * mean)
+
+
+def _errors(row: Mapping[str, Any], pred: Sequence[Span], mode: Mode) -> list[int]:
+    gold = _spans(row["gold"], mode)
+    found: list[int] = []
+    for error in classify(row["gold"], row["pred"], mode):
+        sides = (UNKNOWN if span is None else among.index(span) for span, among in ((error.gold, gold), (error.pred, pred)))
+        found += [KINDS.index(error.kind), *sides]
+    return found

@@ -1,0 +1,75 @@
+"""A run's scores as tables for the page, in the shape of the paper's Tables 2 and 3, with its figures beside ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from clinspan.metrics import count_errors
+from clinspan.metrics.errors import ErrorKind
+from clinspan.reports.paper.published import published, Triple
+from clinspan.reports.run_views import Cell, Group, RunView, Table
+from clinspan.reports.terminal.tables import bounds_of, notes, row_of
+
+_AVERAGES = ("macro", "micro")
+
+
+def score_table(view: RunView) -> Table:
+    """Precision, recall, F1 and interval a type, then macro and micro; the paper's and the difference in F1 if it has the cell."""
+    paper = published(dict(view.job.record))
+    more = ("paper P", "paper R", "paper F1", "F1 − paper") if paper else ()
+    columns = ("type", "P", "R", "F1", "95 % interval", "support", *more)
+    scores = view.scores
+    rows: list[list[Cell]] = []
+    for name in (*view.labels, *_AVERAGES):
+        row = row_of(scores, name)
+        cells: list[Cell] = [name, *(float(row[key]) for key in ("precision", "recall", "f1")), _interval(scores, name)]
+        cells.append(row.get("support"))
+        rows.append(cells + (_beside(paper, name, float(row["f1"])) if paper else []))
+    source = ["paper: arXiv 2407.00731, Tables 2 and 3."] if paper else []
+    return Table(title="Scores", columns=columns, rows=rows, notes=source)
+
+
+def facts(view: RunView) -> list[str]:
+    """What must be said beside the scores: the signature first, then failures, repairs, leaks, time, tokens and cost."""
+    return [str(view.scores["signature"]), *notes(view.scores, view.job.record)]
+
+
+def overview(group: Group) -> Table:
+    """All runs of a group: averages, what each type's F1 is, and what was spent."""
+    costs = any(view.job.record.get("cost") is not None for view in group.runs)
+    spent_on = ("tokens a sentence", "seconds", *(["US$"] if costs else []))
+    columns = ("run", "what", "micro F1", "95 % interval", "macro F1", *group.labels, *spent_on)
+    rows: list[list[Cell]] = []
+    for view in group.runs:
+        scores, record = view.scores, view.job.record
+        types: list[Cell] = [float(scores["per_type"][label]["f1"]) for label in group.labels]
+        averages: list[Cell] = [float(scores["micro"]["f1"]), _interval(scores, "micro"), float(scores["macro"]["f1"])]
+        spent: list[Cell] = [_whole(view.tokens_per_sentence), _whole(record.get("seconds"))]
+        spent += [record.get("cost")] if costs else []
+        rows.append([view.number, view.name, *averages, *types, *spent])
+    return Table(title="Runs", columns=columns, rows=rows, notes=["Under each type: its F1."])
+
+
+def errors_of(view: RunView) -> Counter[tuple[ErrorKind, str]]:
+    """How many errors of each kind each label has in a run's predictions."""
+    return count_errors(((row["gold"], row["pred"]) for row in view.rows), view.mode)
+
+
+def _interval(scores: Mapping[str, Any], name: str) -> str:
+    bounds = bounds_of(scores, name)
+    return f"{bounds[0]:.3f} – {bounds[1]:.3f}" if bounds else ""
+
+
+def _beside(paper: Mapping[str, Triple], name: str, f1: float) -> list[Cell]:
+    """The paper's figures and ours minus its; nothing where it gives none.
+
+    >>> _beside({"Sign": (0.5, 0.5, 0.5)}, "Sign", 0.75)
+    [0.5, 0.5, 0.5, '+0.2500']
+    """
+    return [*paper[name], f"{f1 - paper[name][2]:+.4f}"] if name in paper else [None] * 4
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

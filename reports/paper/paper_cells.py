@@ -1,0 +1,78 @@
+"""Cells of the paper's tables: which of them a run is, and what a sweep over them says at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clinspan.reports.paper.published import Cell, FINE_TUNED
+
+_CLASSIFIER = "ClassifierModel"
+_LACKING = "not to be had here (with model=NAME model.path=FOLDER the preset runs one model from a folder):"
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """A run of a cell, or what is left of one that could not run.
+
+    Attributes:
+        path: Its folder.
+        record: The content of its `run.json`, empty if there is none.
+        scores: The content of its `scores.json`, None if it has no scores.
+        reason: What it lacked, and how to get that; None if it failed otherwise or ran.
+    """
+
+    path: str
+    record: Mapping[str, Any]
+    scores: Mapping[str, Any] | None
+    reason: str | None = None
+
+
+def cell_of(record: Mapping[str, Any]) -> Cell:
+    """The model and the strategy of a run; `fine_tuned` stands for the strategy of a model that was trained on the corpus.
+
+    >>> cell_of({"choices": {"model": "gpt4", "strategy": "rag"}, "config": {"model": {"_target_": "clinspan.lms.AzureModel"}}})
+    ('gpt4', 'rag')
+    >>> cell_of({"choices": {"model": "medtuned", "strategy": "zero_shot"}, "config": {"model": {"adapter": "runs/x/model"}}})
+    ('medtuned', 'fine_tuned')
+    """
+    chosen, config = record.get("choices") or {}, (record.get("config") or {}).get("model") or {}
+    tuned = config.get("adapter") is not None or str(config.get("_target_", "")).endswith(_CLASSIFIER)
+    return str(chosen.get("model", "")), FINE_TUNED if tuned else str(chosen.get("strategy", ""))
+
+
+def cell_lines(name: str, cells: Sequence[CellRun]) -> list[str]:
+    """What a sweep's end says: the cells that ran with their scores, those that lack something with the way to get it, the failed.
+
+    Args:
+        name: The preset.
+        cells: Its cells in the order of the sweep.
+    """
+    seeds = {_seed(cell) for cell in cells if cell.record}
+    ran = [cell for cell in cells if cell.scores is not None]
+    lines = [f"{name}: {len(ran)} of {len(cells)} cells ran"]
+    for cell in ran:
+        assert cell.scores is not None
+        micro, macro = (cell.scores[key]["f1"] for key in ("micro", "macro"))
+        lines.append(f"  {_words(cell, seeds)}: micro F1 {micro:.4f}, macro F1 {macro:.4f}, {cell.path}")
+    lacking: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.scores is None and cell.reason is not None:
+            lacking.setdefault(cell.reason, []).append(_words(cell, seeds))
+    lines += [_LACKING] if lacking else []
+    lines += [f"  {'; '.join(words)}: {reason}" for reason, words in lacking.items()]
+    failed = [cell for cell in cells if cell.scores is None and cell.reason is None]
+    lines += ["failed:"] if failed else []
+    lines += [f"  {_words(cell, seeds)} ({cell.record.get('error') or 'left no record'}), {cell.path}" for cell in failed]
+    return lines
+
+
+def _words(cell: CellRun, seeds: set[Any]) -> str:
+    model, strategy = cell_of(cell.record)
+    words = f"{model} {strategy}".strip() or "a cell"
+    return words + (f" seed {_seed(cell)}" if len(seeds) > 1 else "")
+
+
+def _seed(cell: CellRun) -> Any:
+    return (cell.record.get("config") or {}).get("seed")

@@ -1,0 +1,160 @@
+"""A run as the page shows it, and runs over the same sentences as groups."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from clinspan.metrics import Mode
+from clinspan.reports.leaderboard import Job
+from clinspan.reports.settings import differing, said
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Any table that is to stand beside a run's scores.
+
+    Attributes:
+        title: What it is about.
+        columns: The heads.
+        rows: As many cells as there are columns: text, whole numbers, other numbers (shown with four digits) or None.
+        notes: Sentences below it.
+        quotes: Whether cells hold words of the corpus; such a table is left out where the text is.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    quotes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """A scored job with what the page shows of it.
+
+    Attributes:
+        job: Its record and scores.
+        rows: The lines of `predictions.jsonl`, in corpus order; empty if they cannot be shown.
+        prompt: What it was asked, see `programs.app.recorded_prompts`; None if that is not known.
+        trouble: Why something of it cannot be shown.
+        tables: Further tables.
+        number: Its place on the page, from 1.
+        name: What tells it from others of its group, short; `group_runs` gives it.
+    """
+
+    job: Job
+    rows: Sequence[Mapping[str, Any]] = ()
+    prompt: Mapping[str, Any] | None = None
+    trouble: str = ""
+    tables: Sequence[Table] = ()
+    number: int = 0
+    name: str = ""
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        assert self.job.scores is not None
+        return self.job.scores
+
+    @property
+    def labels(self) -> list[str]:
+        return list(self.scores["per_type"])
+
+    @property
+    def mode(self) -> Mode:
+        """How its tags were read, by the signature of its scores."""
+        parts = dict(part.split(":", 1) for part in str(self.scores["signature"]).split("|") if ":" in part)
+        return cast(Mode, parts.get("mode", "conlleval"))
+
+    @property
+    def tokens_per_sentence(self) -> float | None:
+        """Prompt and answer tokens by sentence, if they were counted."""
+        used = self.job.record.get("tokens") or {}
+        total = used.get("prompt_tokens", 0) + used.get("answer_tokens", 0)
+        return total / max(1, self.scores["sentences"]) if total else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Runs over the same sentences with the same gold, labels and reading of tags: they can stand side by side.
+
+    Attributes:
+        title: The corpus, the split and the number of sentences.
+        runs: Its runs in the order of the leaderboard.
+        sentences: The lines of one of its runs, for what they have in common; empty if no run has any.
+    """
+
+    title: str
+    runs: Sequence[RunView]
+    sentences: Sequence[Mapping[str, Any]] = field(repr=False)
+
+    @property
+    def labels(self) -> list[str]:
+        return self.runs[0].labels
+
+    @property
+    def mode(self) -> Mode:
+        return self.runs[0].mode
+
+
+def group_runs(views: Sequence[RunView]) -> list[Group]:
+    """Groups of comparable runs, the largest first, each run with a name that tells it from others of its group."""
+    groups: dict[tuple[str, ...], list[RunView]] = {}
+    for view in views:
+        place = _fingerprint(view.rows) if view.rows else view.job.basis
+        groups.setdefault((place, view.mode, *view.labels), []).append(view)
+    ordered = sorted(groups.values(), key=lambda runs: -len(runs))
+    return [Group(title=_title(runs[0]), runs=_named(runs), sentences=runs[0].rows) for runs in ordered]
+
+
+def _named(views: Sequence[RunView]) -> list[RunView]:
+    names = short_names([view.job for view in views])
+    return [replace(view, name=name) for view, name in zip(views, names, strict=True)]
+
+
+def short_names(jobs: Sequence[Job]) -> list[str]:
+    """A name a job: the values of the settings that differ, or its strategy; where names are equal, its seed or folder."""
+    groups = {"optimizer"}.union(*((job.record.get("choices") or {}).keys() for job in jobs))
+    keys = differing([job.settings for job in jobs], groups)
+    told = [", ".join(_value(key, job.settings[key]) for key in keys if job.settings.get(key) is not None) for job in jobs]
+    names = [name or str(job.settings.get("strategy") or "") for name, job in zip(told, jobs, strict=True)]
+    for more in ([f"seed {job.seed}" for job in jobs], [folder_name(job.path) for job in jobs]):
+        longer = [f"{name}, {word}" if name else word for name, word in zip(names, more, strict=True)]
+        if len(set(longer)) > len(set(names)) or "" in names:
+            names = [long if names.count(name) > 1 or not name else name for name, long in zip(names, longer, strict=True)]
+    return names
+
+
+def folder_name(path: str) -> str:
+    """The last name of a job's path, in a sweep the last two.
+
+    >>> folder_name("runs/run/2026-01-01_10-00-00/3"), folder_name("runs/run/2026-01-01_10-00-00")
+    ('2026-01-01_10-00-00/3', '2026-01-01_10-00-00')
+    """
+    parts = [part for part in path.split("/") if part]
+    return "/".join(parts[-2:] if parts and parts[-1].isdigit() else parts[-1:])
+
+
+def _value(key: str, value: Any) -> str:
+    """A setting's value; of those that are no choice of a group with its key.
+
+    >>> _value("strategy", "knn"), _value("limit", 40)
+    ('knn', 'limit=40')
+    """
+    return value if isinstance(value, str) and "." not in key else f"{key.rpartition('.')[2]}={said(value)}"
+
+
+def _fingerprint(rows: Sequence[Mapping[str, Any]]) -> str:
+    common = [[row[key] for key in ("id", "document", "tokens", "gold")] for row in rows]
+    return hashlib.sha256(json.dumps(common).encode()).hexdigest()
+
+
+def _title(view: RunView) -> str:
+    corpus = view.job.record.get("corpus") or {}
+    place = " ".join(str(corpus[key]) for key in ("name", "split") if corpus.get(key)) or "corpus not recorded"
+    return f"{place}, {view.scores['sentences']:,} sentences"

@@ -1,0 +1,62 @@
+"""What a compilation tried and found, on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.table import Table
+
+from clinspan.reports.terminal.console import PlainConsole
+
+_SHOWN = 10
+
+
+@contextmanager
+def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
+    """A bar on standard error: the candidate that is measured, and the best F1 on all of dev so far."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("best F1 {task.fields[best]:.4f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=PlainConsole(file=sys.stderr)) as bar:
+        task = bar.add_task("loading", total=None, best=0.0)
+
+        def show(name: str, done: int, total: int, best: float) -> None:
+            bar.update(task, description=name, completed=done, total=total, best=best)
+
+        yield show
+
+
+def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> None:
+    """The best candidates, and how the chosen one stands to the program that it began with."""
+    console = PlainConsole()
+    chosen = record["choices"]
+    title = f"{record['corpus']['name']} dev: {record['model']['name']}, optimizer={record['optimizer']['name']}"
+    table = Table(title=f"{title}, begun with {chosen['strategy']}, {chosen['format']}", title_justify="left")
+    for name, side in (("", "left"), ("candidate", "left"), ("sentences", "right"), ("F1 there", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for trial in trials[:_SHOWN]:
+        f1 = trial["f1"].get(str(trial["reached"]), 0.0)
+        table.add_row("*" if trial["best"] else "", f"{trial['number']} {trial['by']}", str(trial["reached"]), f"{f1:.4f}")
+    if len(trials) > _SHOWN:
+        table.add_row("", f"and {len(trials) - _SHOWN} more", "", "")
+    console.print(table)
+    low, high = scores["intervals"]["f1"]["micro"]
+    micro, macro = scores["micro"]["f1"], scores["macro"]["f1"]
+    target = record["target"]
+    console.print(
+        f"start {target} F1 {record['start']['f1']:.4f}; chosen: micro F1 {micro:.4f} ({low:.3f} - {high:.3f}), macro {macro:.4f}"
+    )
+    console.print(scores["signature"], highlight=False)
+    used = record["tokens"]
+    words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
+    console.print(words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else ""))
+    console.print("dev chose it, so dev flatters it: judge it with python -m programs.run program=FOLDER", highlight=False)

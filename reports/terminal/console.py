@@ -1,0 +1,27 @@
+"""The terminal: nothing in a cell, a title or a line is markup, and control characters are shown as escapes."""
+
+from __future__ import annotations
+
+from typing import Any, IO
+
+from rich.console import Console
+from rich.text import Text
+
+from clinspan.corpora.printable import printable
+
+
+class PlainConsole(Console):
+    """A console that prints strings as they are, wherever they stand: labels and ids may look like markup.
+
+    Args:
+        width: Characters of a line.
+        stderr: Print to standard error.
+        file: Print there instead.
+    """
+
+    def __init__(self, *, width: int | None = None, stderr: bool = False, file: IO[str] | None = None) -> None:
+        super().__init__(width=width, stderr=stderr, file=file, markup=False, highlight=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as rich renders it, made printable."""
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})

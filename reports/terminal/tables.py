@@ -1,0 +1,117 @@
+"""Scores and statistics as terminal tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from clinspan.reports.paper.published import published
+from clinspan.reports.terminal.console import PlainConsole
+
+_WIDTH = 110
+
+
+def row_of(scores: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The scores of a type, of `macro` or of `micro`."""
+    found: Mapping[str, Any] = scores[name] if name in ("macro", "micro") else scores["per_type"][name]
+    return found
+
+
+def bounds_of(scores: Mapping[str, Any] | None, name: str) -> tuple[float, float] | None:
+    """The interval of an F1; None where there is none."""
+    found = (((scores or {}).get("intervals") or {}).get("f1") or {}).get(name)
+    return None if found is None else (float(found[0]), float(found[1]))
+
+
+def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: int) -> None:
+    """A row a type, macro and micro, with the paper's F1 beside ours where the run is one of its cells.
+
+    Args:
+        scores: The content of `scores.json`.
+        record: The content of `run.json`.
+        of: Sentences of the whole split, to say so where a limit was set.
+    """
+    paper = published(dict(record))
+    table = Table(title=_title(scores, record, of), title_justify="left", title_style="bold")
+    table.add_column("type")
+    for name in ("precision", "recall", "F1", "95% interval", "support"):
+        table.add_column(name, justify="right")
+    for name in ("P", "R", "F1") if paper else ():
+        table.add_column(f"paper {name}", justify="right")
+    for label, row in scores["per_type"].items():
+        table.add_row(label, *_cells(row, scores, label), str(row["support"]), *_paper(paper, label))
+    table.add_section()
+    for name in ("macro", "micro"):
+        table.add_row(name, *_cells(scores[name], scores, name), "", *_paper(paper, name))
+    console = PlainConsole(width=_WIDTH)
+    console.print(table)
+    console.print(scores["signature"], highlight=False, markup=False, soft_wrap=True)
+    for line in notes(scores, record):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """What must be said beside the scores: failures, repairs, leaks, time and tokens."""
+    lines = []
+    if scores["failed"]:
+        causes = ", ".join(f"{name}: {n}" for name, n in scores["failures"].items())
+        lines.append(f"failed, scored as all O: {scores['failed']} of {scores['sentences']} sentences ({causes})")
+    if scores["repairs"]:
+        lines.append("repaired in answers: " + ", ".join(f"{name} {n}" for name, n in scores["repairs"].items()))
+    if scores.get("calibration"):
+        known = scores["calibration"]
+        lines.append(f"confidence of {known['entities']} predicted entities: expected calibration error {known['ece']:.3f}")
+    retrieval = record.get("retrieval")
+    if retrieval:
+        leaked, excluded = retrieval["leaked_sentences"], retrieval["excluded_chunks"]
+        state = f"{excluded} chunks left out" if excluded else "their chunks stay in; retriever.exclude_leaks=true drops them"
+        lines.append(f"leakage: {leaked} of these sentences stand in the knowledge base" + (f" ({state})" if leaked else ""))
+    tokens = record.get("tokens", {})
+    seconds = record.get("seconds") or 0.0
+    money = f", {record['cost']:.4f} US$" if record.get("cost") is not None else ""
+    spent = f"{tokens.get('prompt_tokens', 0):,} prompt and {tokens.get('answer_tokens', 0):,} answer tokens"
+    spent = f"{tokens['pieces']:,} sub-word pieces, no prompt" if "pieces" in tokens else spent
+    lines.append(f"{seconds:.0f} s, {spent}{money}")
+    return lines
+
+
+def _title(scores: Mapping[str, Any], record: Mapping[str, Any], of: int) -> str:
+    corpus = record["corpus"]
+    part = f"first {scores['sentences']} of {of}" if scores["sentences"] < of else f"all {of}"
+    chosen = record.get("choices", {})
+    words = [str(chosen.get(key)) for key in ("model", "strategy", "format", "prompt") if chosen.get(key)]
+    return f"{corpus['name']} {corpus['split']} ({part} sentences): {', '.join(words)}"
+
+
+def _cells(row: Mapping[str, float], scores: Mapping[str, Any], name: str) -> list[str]:
+    low, high = scores["intervals"]["f1"][name]
+    return [f"{row['precision']:.4f}", f"{row['recall']:.4f}", f"{row['f1']:.4f}", f"{low:.3f} - {high:.3f}"]
+
+
+def _paper(paper: Mapping[str, tuple[float, float, float]] | None, name: str) -> list[str]:
+    if paper is None:
+        return []
+    return [f"{value:.4f}" for value in paper[name]] if name in paper else ["", "", ""]
+
+
+def print_statistics(statistics: Mapping[str, Any], name: str) -> None:
+    """Documents, sentences, tokens, entities and spans by split, and what the conversion had to do."""
+    labels = list(next(iter(statistics.values()))["entities"])
+    table = Table(title=name, title_justify="left", caption="B-: tags that open an entity; spans: as seqeval reads the tags")
+    table.add_column("")
+    for split in statistics:
+        table.add_column(split, justify="right")
+    for row in ("documents", "sentences", "tokens"):
+        table.add_row(row, *[f"{part[row]:,}" for part in statistics.values()])
+    for head, key in (("B-", "entities"), ("spans", "spans")):
+        table.add_section()
+        for label in labels:
+            table.add_row(f"{head} {label}", *[f"{part[key][label]:,}" for part in statistics.values()])
+    acts = sorted({act for part in statistics.values() for act in part["conversion"]})
+    if acts:
+        table.add_section()
+    for act in acts:
+        table.add_row(act, *[f"{part['conversion'].get(act, 0):,}" for part in statistics.values()])
+    PlainConsole(width=_WIDTH).print(table)

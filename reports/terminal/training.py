@@ -1,0 +1,61 @@
+"""What a training shows: a bar while it goes on, losses by epoch when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from clinspan.reports.terminal.console import PlainConsole
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[int, int, float], None]]:
+    """A bar on standard error; it is told a step's number, how many there are, and its loss."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=PlainConsole(stderr=True)) as bar:
+        task = bar.add_task("training", total=None, loss=float("nan"))
+
+        def show(step: int, steps: int, loss: float) -> None:
+            bar.update(task, completed=step, total=steps, loss=loss)
+
+        yield show
+
+
+def print_training(record: Mapping[str, Any], folder: Path) -> None:
+    """Epoch by epoch, the one that was kept marked, what was left out, and how the model in the folder is used."""
+    console = PlainConsole()
+    records, corpus = record["records"], record["corpus"]["name"]
+    console.print(
+        f"{record['model']['name']}, {record['choices']['tuning']}: {records['train']:,} records of {corpus} train, "
+        f"{records['dev']:,} of dev, {record['steps']:,} steps, {record['parameters']:,} trained parameters",
+        soft_wrap=True,
+    )
+    table = Table()
+    scored = any(epoch.get("dev_f1") is not None for epoch in record["epochs"])
+    for column in ("epoch", "train loss", "dev loss", *(["dev F1"] if scored else []), ""):
+        table.add_column(column, justify="right")
+    for epoch in record["epochs"]:
+        kept = "kept" if epoch["number"] == record["best_epoch"] else ""
+        figures = [epoch["train_loss"], epoch["dev_loss"], *([epoch["dev_f1"]] if scored else [])]
+        table.add_row(str(epoch["number"]), *map(_figure, figures), kept)
+    console.print(table)
+    if left_out := sum(records["left_out"].values()):
+        console.print(f"{left_out} records were longer than tuning.max_length and left out")
+    console.print(f"{record['seconds']:.0f} s; to use it:")
+    words = f"python -m programs.run program={folder.parent} model={record['model']['name']} {record['use']}={folder}"
+    console.print(words, soft_wrap=True, markup=False, highlight=False)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

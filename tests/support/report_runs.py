@@ -1,0 +1,68 @@
+"""Run folders with sentences, scored as a run's are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clinspan.metrics.scoring import Metric, score_records
+
+LABELS = ("Disease", "Sign")
+DEMO = {"id": "t:1", "tokens": ["no", "fever"], "tags": ["O", "B-Sign"]}
+
+
+def sentence(n: int, tokens: str, gold: str, pred: str, **more: Any) -> dict[str, Any]:
+    """A line of predictions; tags by letters: D and S begin a Disease and a Sign, d and s go on with it.
+
+    >>> sentence(0, "high fever", "Ss", ".S")["pred"]
+    ['O', 'B-Sign']
+    """
+    words = {".": "O", "D": "B-Disease", "d": "I-Disease", "S": "B-Sign", "s": "I-Sign"}
+    tags = {"gold": [words[c] for c in gold], "pred": [words[c] for c in pred]}
+    name = f"doc{n // 2}"
+    record = {"id": f"{name}:{n % 2}", "document": name, "tokens": tokens.split(" "), **tags, "confidence": None, "repairs": {}}
+    return {**record, "raw": f"answer {n}", "usage": {}, "error": None, **more}
+
+
+def some_sentences() -> list[dict[str, Any]]:
+    """Six sentences in three documents, with one error of each kind, confidences, a repair and a failure."""
+    return [
+        sentence(0, "He has high fever .", "..Ss.", "..Ss.", confidence=[None, None, 0.9, 0.8, None]),
+        sentence(1, "He has high fever .", "..Ss.", "...S.", confidence=[None, None, None, 0.5, None]),
+        sentence(2, "Gaucher disease is rare", "Dd..", "Ss..", confidence=[0.2, 0.2, None, None]),
+        sentence(3, "Gaucher disease is rare", "Dd..", "S...", repairs={"repeated_mention": 2}),
+        sentence(4, "a cough came", ".S.", "...", error="timeout", raw=None),
+        sentence(5, "nothing was found", "...", "..D", raw={"Disease": "found", "Sign": "[]"}),
+    ]
+
+
+def write_run(path: Path, rows: Sequence[dict[str, Any]], *, labels: Sequence[str] = LABELS, **more: Any) -> Path:
+    """A finished run's folder; `more` goes into its record."""
+    path.mkdir(parents=True)
+    strategy = more.get("strategy", "few_shot")
+    demonstrations = {"few_shot": "fixed", "knn": "nearest"}.get(strategy, "none")
+    record = {
+        "status": "finished",
+        "choices": {"model": "smollm2", "strategy": strategy, "format": "entities", "corpus": "raremini"},
+        "config": {
+            "seed": 0,
+            "corpus": {"labels": list(labels), "definitions": {}},
+            "format": {"_target_": "clinspan.programs.formats.Entities", "per_type": False},
+            "strategy": {"demonstrations": demonstrations, "k": 1, "context": "none", "overflow": "drop"},
+        },
+        "seed": 0,
+        "corpus": {"name": "mini", "sha256": "0123456789", "split": "test", "phi": False},
+        "seconds": 12.0,
+        "tokens": {"prompt_tokens": 900, "answer_tokens": 60},
+        "cost": None,
+        **{key: value for key, value in more.items() if key not in ("strategy", "instructions")},
+    }
+    scores = score_records(rows, labels, Metric(samples=50), alignment="tokens", seed=0)
+    demos = [DEMO] if demonstrations == "fixed" else []
+    tag = {"demos": demos, "signature": {"instructions": more.get("instructions", "Find signs.")}}
+    for name, content in (("run", record), ("scores", scores), ("program", {"labels": list(labels), "tag": tag})):
+        (path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    (path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path

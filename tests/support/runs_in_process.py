@@ -1,0 +1,25 @@
+"""Runs of `programs.run` within the test's own process: what a door does, without the seconds that starting one takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from clinspan.programs.app.config import compose
+from clinspan.programs.app.observability import followed
+from clinspan.programs.run import execute
+from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+
+
+def run_here(folder: Path, *words: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Run with these words into a folder; gives the run's record. With the record of an earlier run that one goes on."""
+    config, chosen, given = compose("run", words)
+    plain = OmegaConf.to_container(config, resolve=True)
+    about = {"config": plain, "choices": chosen, "given": sorted(given), "seed": config.seed}
+    record = record or {"status": "started", "started": now(), **about, **environment()}
+    run = RunFolder(folder)
+    with followed(config, run, record, door="run"):
+        execute(run, config, record)
+    return record

@@ -1,0 +1,109 @@
+"""A process that has imported what is slow to import, and forks for each command: pages of commands are run in seconds.
+
+`python warm_shell.py SOCKET` serves; the shims that `shims` writes send it their words, folder, environment and open files, so
+that pipes and redirections of a real shell work. Nothing of clinspan is imported before the fork.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+_SHIM = """#!{python} -SE
+import json, os, socket, sys
+words = sys.argv[1:]
+if {clinspan}:
+    words = ["-m", "clinspan.programs.cli", *words]
+if words[:1] != ["-m"]:
+    os.execv({python!r}, [{python!r}, *words])
+line = socket.socket(socket.AF_UNIX)
+line.connect({address!r})
+asked = json.dumps({{"words": words[1:], "folder": os.getcwd(), "env": dict(os.environ)}}).encode()
+socket.send_fds(line, [len(asked).to_bytes(8, "big")], [0, 1, 2])
+line.sendall(asked)
+sys.exit(int(line.recv(16)))
+"""
+
+
+def shims(folder: Path, address: Path) -> None:
+    """Write `clinspan` and `python`, whose `-m` is answered by the server at this address; other uses of Python are its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("clinspan", "python"):
+        path = folder / name
+        path.write_text(_SHIM.format(python=sys.executable, address=str(address), clinspan=name == "clinspan"), encoding="utf-8")
+        path.chmod(0o755)
+
+
+def preload() -> None:
+    """Import what doors need of others; no thread may be left behind, or forks could hang."""
+    import chromadb
+    import dspy
+    import hydra
+    import matplotlib.pyplot
+    import sentence_transformers
+    import torch
+    import transformers
+
+    assert chromadb and dspy and hydra and matplotlib.pyplot and sentence_transformers and transformers
+    torch.set_num_threads(1)
+
+
+def serve(address: str) -> None:
+    """Answer one command after the other until the process that started this one is gone."""
+    preload()
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(address)
+    door.listen()
+    print("ready", flush=True)
+    while True:
+        line, _ = door.accept()
+        with line:
+            size, files, _, _ = socket.recv_fds(line, 8, 3)
+            asked = b""
+            while len(asked) < int.from_bytes(size, "big"):
+                asked += line.recv(1 << 16)
+            child = os.fork()
+            if not child:
+                door.close()
+                line.close()
+                command(json.loads(asked), files)
+            for file in files:
+                os.close(file)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            line.sendall(str(code if code >= 0 else 128 - code).encode())
+
+
+def command(asked: dict[str, object], files: list[int]) -> None:
+    """Be the command, in the child."""
+    words, env = asked["words"], asked["env"]
+    assert isinstance(words, list) and isinstance(env, dict)
+    for target, file in enumerate(files):
+        os.dup2(file, target)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(str(asked["folder"]))
+    sys.path[:0] = [place for place in env.get("PYTHONPATH", "").split(os.pathsep) if place]
+    sys.argv = [str(words[0]), *map(str, words[1:])]
+    code = 0
+    try:
+        runpy.run_module(str(words[0]), run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+    serve(sys.argv[1])
