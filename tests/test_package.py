@@ -69,14 +69,19 @@ def test_the_wheel_has_the_packages_their_data_and_nothing_else(wheel: Path) -> 
     placed = {name if name.startswith("hydra_plugins/") else f"clinspan/{name}" for name in tracked if name}
     assert not placed - names
     assert {name.split("/")[0] for name in names} == {"clinspan", "hydra_plugins"}
-    assert {name.split("/")[1] for name in names if name.startswith("clinspan/") and name.count("/") > 1} == {*parts} - {"hydra_plugins"}
+    rooms = {name.split("/")[1] for name in names if name.startswith("clinspan/") and name.count("/") > 1}
+    assert rooms == {*parts} - {"hydra_plugins"}
+        "hydra_plugins"
+    }
 
 
 def test_the_command_lists_its_doors_without_loading_any(command: Command, installed: Path) -> None:
     done = command("clinspan", "--help")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert done.returncode == 0 and listed == list(DOORS)
-    heavy = "import sys; from clinspan.programs.cli import main; main(); print(sorted({'dspy', 'hydra', 'torch'} & set(sys.modules)))"
+    heavy = (
+        "import sys; from clinspan.programs.cli import main; main(); print(sorted({'dspy', 'hydra', 'torch'} & set(sys.modules)))"
+    )
     done = command("python", "-c", heavy)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "split: test # train | dev | test" in command("clinspan", "run", "--help").stdout

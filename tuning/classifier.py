@@ -102,7 +102,7 @@ def _base(spec: ClassifierModel | LocalModel, options: Encoder) -> ClassifierMod
     if spec.adapter:
         raise ModelError("what has an adapter already is not tuned further here: leave model.adapter out")
     if options.max_length < LEAST_WINDOW:
-        raise InputError(f"clinspan.tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
+        raise InputError(f"tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
     keys = {field.name for field in dataclasses.fields(ClassifierModel)} - {"batch_size"}
     return ClassifierModel(**{key: getattr(spec, key) for key in keys})
 

@@ -43,13 +43,11 @@ class Options:
     def __post_init__(self) -> None:
         if self.schedule not in get_args(Schedule):
             remedy = f"Use one of {', '.join(get_args(Schedule))}."
-            raise InputError(f"clinspan.tuning.schedule={self.schedule} is not known", remedy=remedy)
+            raise InputError(f"tuning.schedule={self.schedule} is not known", remedy=remedy)
         for key in ("learning_rate", "epochs", "patience", "batch_size", "accumulation", "max_length", "checkpoint_minutes"):
             _at_least(key, getattr(self, key), 0 if isinstance(getattr(self, key), float) else 1)
         if not 0 <= self.warmup < 1 or self.weight_decay < 0:
-            raise InputError(
-                "clinspan.tuning.warmup is a part of all steps, tuning.weight_decay not negative", remedy="Use 0.05 and 0."
-            )
+            raise InputError("tuning.warmup is a part of all steps, tuning.weight_decay not negative", remedy="Use 0.05 and 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +80,7 @@ class Lora(Options):
         super().__post_init__()
         _check_matrices(self.rank, self.alpha, self.dropout)
         if self.quantization not in (None, "4bit"):
-            raise InputError(f"clinspan.tuning.quantization={self.quantization} is not known", remedy="Use 4bit or null.")
+            raise InputError(f"tuning.quantization={self.quantization} is not known", remedy="Use 4bit or null.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +125,7 @@ def _check_matrices(rank: int, alpha: int, dropout: float) -> None:
     _at_least("rank", rank, 1)
     _at_least("alpha", alpha, 1)
     if not 0 <= dropout < 1:
-        raise InputError(f"clinspan.tuning.dropout={dropout} is no part", remedy="Use a number from 0 to below 1.")
+        raise InputError(f"tuning.dropout={dropout} is no part", remedy="Use a number from 0 to below 1.")
 
 
 def _at_least(key: str, value: float, least: int) -> None:

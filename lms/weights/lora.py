@@ -14,7 +14,7 @@ from clinspan.lms.errors import ModelError
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-NOTE = "clinspan.tuning.json"
+NOTE = "tuning.json"
 """Beside weights that were tuned here: which model they come from, and a digest of them."""
 _REMEDY = "give model.adapter=FOLDER/model of a run of programs.finetune with tuning=lora, or a folder that peft saved"
 _DECIDING = ("peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora")

@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name != "README.md")
 _CHECKOUT = "<!-- here: a copy of the checkout -->"
 _AZURE = "<!-- stand-in: a scripted server for Azure OpenAI -->"
-PARTS = ("conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
+PARTS = ("clinspan", "conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
 
 
 class Teacher(Script):
@@ -47,7 +47,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("shell")
     shims(home / "bin", home / "socket")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_"))}
-    words = [sys.executable, str(ROOT / "tests" / "warm_shell.py"), str(home / "socket")]
+    words = [sys.executable, str(ROOT / "tests" / "support" / "shell_fork_server.py"), str(home / "socket")]
     running = subprocess.Popen(words, env={**env, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.PIPE, text=True, cwd=home)
     assert running.stdout is not None and running.stdout.readline() == "ready\n"
     yield home / "bin"
@@ -75,7 +75,7 @@ def test_each_command_of_a_page_does_what_the_page_says(
     if _CHECKOUT in page:
         code = tmp_path
         for part in PARTS:
-            shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, tmp_path / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
     env |= {"PATH": f"{shell}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(code), "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
     env["PYTEST_ADDOPTS"] = "-W ignore::pytest.PytestAssertRewriteWarning"  # of what the warm process has imported already

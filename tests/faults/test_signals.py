@@ -167,8 +167,8 @@ TRAIN = [
     "tuning=encoder",
     "limit=32",
     "dev_limit=8",
-    "clinspan.tuning.epochs=3",
-    "clinspan.tuning.batch_size=8",
+    "tuning.epochs=3",
+    "tuning.batch_size=8",
     "model=bioclinicalbert",
 ]
 

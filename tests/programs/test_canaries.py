@@ -71,7 +71,7 @@ def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: obj
         formats = "to=[brat,conll,jsonl,parquet,bioc_xml,bioc_json,html]"
         run("annotate", source, "output=out", formats, *model, "strategy=zero_shot")
         run("annotate", source, "output=out2", *model, f"program={made}")
-        tuned = run("finetune", *corpus, "model=minilm", "tuning=encoder", "clinspan.tuning.epochs=1", "limit=4", "dev_limit=2")
+        tuned = run("finetune", *corpus, "model=minilm", "tuning=encoder", "tuning.epochs=1", "limit=4", "dev_limit=2")
         run("run", *corpus, f"program={tuned}", *small)
         run("run", *corpus, *model, "limit=1", f"program={first}/nothing", code=2)
     assert not any(canary in text or KEY in text for text in said for canary in CANARIES)

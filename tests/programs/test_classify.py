@@ -29,9 +29,9 @@ SHORT = [
     "tuning=encoder",
     "limit=96",
     "dev_limit=40",
-    "clinspan.tuning.epochs=4",
-    "clinspan.tuning.batch_size=8",
-    "clinspan.tuning.learning_rate=0.001",
+    "tuning.epochs=4",
+    "tuning.batch_size=8",
+    "tuning.learning_rate=0.001",
 ]
 PART = ["split=dev", "limit=40"]
 
@@ -64,7 +64,7 @@ def test_a_training_leaves_a_record_and_a_model_that_is_a_program(tuned: Path) -
     origin = about.pop("origin")
     assert about == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
     assert (origin["phi"], origin["corpora"][0]["name"]) == (False, "raremini")
-    assert load(tuned / "model" / "clinspan.tuning.json")["origin"] == origin
+    assert load(tuned / "model" / "tuning.json")["origin"] == origin
 
 
 def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: tuple[Path, str]) -> None:
@@ -202,7 +202,7 @@ def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Pat
 def test_a_cased_bert_on_disk_is_trained_and_run(door: Door, tmp_path: Path) -> None:
     """The way of Bio_ClinicalBERT: a cased WordPiece vocabulary and a masked language model in a folder (random weights)."""
     base = random_bert(tmp_path / "random-cased-bert")
-    words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "clinspan.tuning.epochs=1"]
+    words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "tuning.epochs=1"]
     folder = folder_of(door("finetune", *words))
     record = load(folder_of(door("run", f"program={folder}", "limit=5")) / "run.json")
     assert record["choices"]["model"] == "bioclinicalbert"

@@ -27,9 +27,9 @@ from conftest import Door, door_in, folder_of, load, records
 SHORT = [
     "limit=8",
     "dev_limit=2",
-    "clinspan.tuning.epochs=1",
-    "clinspan.tuning.batch_size=4",
-    "clinspan.tuning.warmup=0",
+    "tuning.epochs=1",
+    "tuning.batch_size=4",
+    "tuning.warmup=0",
     "format=inline",
     "prompt=bare",
 ]
@@ -147,7 +147,7 @@ def test_a_sentence_is_never_its_own_demonstration() -> None:
     ("words", "message"),
     [
         (["tuning=lara"], "Did you mean tuning=lora?"),
-        (["clinspan.tuning.epochs=0"], "clinspan.tuning.epochs=0 is too small"),
+        (["tuning.epochs=0"], "tuning.epochs=0 is too small"),
         (["model=gpt4"], "model=gpt4 has no weights here to train"),
         (["strategy=rag"], "fine-tuning retrieves no context. Use strategy=zero_shot, few_shot or knn"),
         (["tuning=medtuned_qlora", "limit=2"], "needs a CUDA device and bitsandbytes: use tuning=lora"),

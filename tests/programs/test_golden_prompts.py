@@ -8,8 +8,8 @@ import pytest
 
 from clinspan.corpora import Label
 from clinspan.lms.templates import TEMPLATES
-from clinspan.programs import prompts
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.tagging import instructions as prompts
 from conftest import ROOT
 
 LABELS = [Label("Disease", "a disease that is not rare"), Label("RareDisease", "a disease that affects few people")]

@@ -12,12 +12,12 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from clinspan.corpora.sources import RareMini
-from clinspan.programs import tracing
 from clinspan.programs.annotate import execute as annotate
 from clinspan.programs.app.build_tagger import _lookup
 from clinspan.programs.app.config import compose
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.telemetry import tracing
 from conftest import records
 from support.otlp_collector import collector
 from support.runs_in_process import run_here

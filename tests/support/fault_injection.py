@@ -94,9 +94,10 @@ def full_disk(folder: str, times: int) -> None:
 
 def little_memory(rows: int, kind: str) -> None:
     """A local model that runs out of memory when more than so many rows are under way, and says so in one of three ways."""
-    from clinspan.lms import decoding, heads
+    from clinspan.lms.classifiers import token_classification
+    from clinspan.lms.local import decoding
 
-    whole, score = decoding.Decoder._pass, heads.score_pieces
+    whole, score = decoding.Decoder._pass, token_classification.score_pieces
 
     def narrow(self: Any, states: Any, speakers: Any) -> Any:
         if len(speakers) > rows:
@@ -108,14 +109,15 @@ def little_memory(rows: int, kind: str) -> None:
             raise _exhausted(kind)
         return score(model, ids, seen)
 
-    decoding.Decoder._pass, heads.score_pieces = narrow, few  # type: ignore[method-assign, assignment]
+    decoding.Decoder._pass, token_classification.score_pieces = narrow, few  # type: ignore[method-assign, assignment]
 
 
 def no_memory_for(length: int) -> None:
     """A local model that runs out of memory at any prompt of more than so many tokens, and at such a sentence of pieces."""
-    from clinspan.lms import decoding, heads
+    from clinspan.lms.classifiers import token_classification
+    from clinspan.lms.local import decoding
 
-    speaker, score = decoding.Decoder.speaker, heads.score_pieces
+    speaker, score = decoding.Decoder.speaker, token_classification.score_pieces
 
     def refuse(self: Any, prompt: Any, shared: int) -> Any:
         if len(prompt.ids) > length:
@@ -127,12 +129,12 @@ def no_memory_for(length: int) -> None:
             raise _exhausted("torch")
         return score(model, ids, seen)
 
-    decoding.Decoder.speaker, heads.score_pieces = refuse, few  # type: ignore[method-assign, assignment]
+    decoding.Decoder.speaker, token_classification.score_pieces = refuse, few  # type: ignore[method-assign, assignment]
 
 
 def slow_model(seconds: float) -> None:
     """A local model that takes so long for a pass."""
-    from clinspan.lms import decoding
+    from clinspan.lms.local import decoding
 
     whole = decoding.Decoder._pass
 

@@ -1,7 +1,7 @@
 """A process that has imported what is slow to import, and forks for each command: pages of commands are run in seconds.
 
-`python warm_shell.py SOCKET` serves; the shims that `shims` writes send it their words, folder, environment and open files, so
-that pipes and redirections of a real shell work. Nothing of clinspan is imported before the fork.
+`python shell_fork_server.py SOCKET` serves; the shims that `shims` writes send it their words, folder, environment and open
+files, so that pipes and redirections of a real shell work. Nothing of clinspan is imported before the fork.
 """
 
 from __future__ import annotations

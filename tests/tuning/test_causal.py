@@ -58,7 +58,7 @@ def test_lora_learns_leaves_an_adapter_and_a_record_of_it(tiny: LocalModel, adap
     assert {path.name for path in adapted.folder.iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
-        "clinspan.tuning.json",
+        "tuning.json",
     }
     assert not (adapted.folder.parent / "checkpoints").exists()
     config = json.loads((adapted.folder / "adapter_config.json").read_text())
@@ -151,7 +151,7 @@ def test_folders_that_are_no_adapter_of_the_model_are_refused(tiny: LocalModel, 
     other = shutil.copytree(adapted.folder, tmp_path / "other")
     with pytest.raises(ModelError, match="was tuned on tiny: use it with model=tiny, not small"):
         find(other, name="small")
-    (other / "clinspan.tuning.json").unlink()
+    (other / "tuning.json").unlink()
     (other / "adapter_config.json").write_text('{"peft_type": "IA3"}', encoding="utf-8")
     with pytest.raises(ModelError, match="is of the kind IA3"):
         find(other)
@@ -163,7 +163,7 @@ def test_folders_that_are_no_adapter_of_the_model_are_refused(tiny: LocalModel, 
 @pytest.mark.weights
 def test_an_adapter_of_another_shape_is_refused_when_loaded(smollm2: LocalModel, adapted: Any, tmp_path: Path) -> None:
     other = shutil.copytree(adapted.folder, tmp_path / "other")
-    (other / "clinspan.tuning.json").unlink()
+    (other / "tuning.json").unlink()
     spec = LocalModel(name="smollm2", package=smollm2.package, adapter=str(other))
     with pytest.raises(ModelError, match="does not fit this model"):
         load_model(spec, find_weights(spec))
@@ -172,12 +172,12 @@ def test_an_adapter_of_another_shape_is_refused_when_loaded(smollm2: LocalModel,
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"schedule": "steep"}, "clinspan.tuning.schedule=steep is not known"),
-        ({"epochs": 0}, "clinspan.tuning.epochs=0 is too small. Use at least 1"),
-        ({"learning_rate": 0.0}, "clinspan.tuning.learning_rate=0.0 is too small. Use a positive number"),
-        ({"dropout": 1.0}, "clinspan.tuning.dropout=1.0 is no part"),
-        ({"quantization": "8bit"}, "clinspan.tuning.quantization=8bit is not known"),
-        ({"warmup": 5}, "clinspan.tuning.warmup is a part of all steps"),
+        ({"schedule": "steep"}, "tuning.schedule=steep is not known"),
+        ({"epochs": 0}, "tuning.epochs=0 is too small. Use at least 1"),
+        ({"learning_rate": 0.0}, "tuning.learning_rate=0.0 is too small. Use a positive number"),
+        ({"dropout": 1.0}, "tuning.dropout=1.0 is no part"),
+        ({"quantization": "8bit"}, "tuning.quantization=8bit is not known"),
+        ({"warmup": 5}, "tuning.warmup is a part of all steps"),
     ],
 )
 def test_a_wrong_value_is_refused_at_once(keys: dict[str, Any], message: str) -> None:

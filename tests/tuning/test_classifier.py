@@ -85,11 +85,9 @@ def test_an_encoder_learns_and_leaves_a_whole_model(bert: ClassifierModel, tuned
     assert tuned.epochs[-1].train_loss < tuned.epochs[0].train_loss
     assert tuned.best == max(tuned.epochs, key=lambda epoch: (epoch.dev_f1, -epoch.number)).number
     assert (tuned.steps, tuned.records, tuned.dev_records, tuned.left_out) == (20, 10, 3, ())
-    assert {"config.json", "model.safetensors", "tokenizer.json", "clinspan.tuning.json"} <= {
-        p.name for p in tuned.folder.iterdir()
-    }
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tuning.json"} <= {p.name for p in tuned.folder.iterdir()}
     assert not (tuned.folder.parent / "checkpoints").exists()
-    note = json.loads((tuned.folder / "clinspan.tuning.json").read_text())
+    note = json.loads((tuned.folder / "tuning.json").read_text())
     assert note["classes"] == ["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"]
     assert (note["name"], note["window"]) == ("random-bert", 256)
     assert str(bert.path) not in "".join(path.read_text() for path in tuned.folder.glob("*.json"))
@@ -193,7 +191,7 @@ def test_what_cannot_be_trained_says_why(bert: ClassifierModel, llama: LocalMode
         tune(llama, OPTIONS, tmp_path)
     with pytest.raises(ModelError, match="model=random-bert is an encoder: use tuning=encoder"):
         tune(bert, LabelSupervised(), tmp_path)
-    with pytest.raises(InputError, match="clinspan.tuning.max_length=8 is too small. Use at least 16"):
+    with pytest.raises(InputError, match="tuning.max_length=8 is too small. Use at least 16"):
         tune(bert, Encoder(max_length=8), tmp_path)
     with pytest.raises(InputError, match="none of 1 training sentences has a word"):
         tune_classifier(bert, [sentence(0, "")], (), OPTIONS, labels=LABELS, folder=tmp_path)
@@ -201,7 +199,7 @@ def test_what_cannot_be_trained_says_why(bert: ClassifierModel, llama: LocalMode
         tune(ClassifierModel(name="x", path=bert.path, adapter="some"), OPTIONS, tmp_path)
     with pytest.raises(ModelError, match="model.quantization=4bit is for answering"):
         tune(LocalModel(name="x", path=llama.path, quantization="4bit"), LabelSupervised(), tmp_path)
-    with pytest.raises(InputError, match="clinspan.tuning.rank=0 is too small"):
+    with pytest.raises(InputError, match="tuning.rank=0 is too small"):
         LabelSupervised(rank=0)
 
 
