@@ -71,8 +71,6 @@ def test_the_wheel_has_the_packages_their_data_and_nothing_else(wheel: Path) -> 
     assert {name.split("/")[0] for name in names} == {"clinspan", "hydra_plugins"}
     rooms = {name.split("/")[1] for name in names if name.startswith("clinspan/") and name.count("/") > 1}
     assert rooms == {*parts} - {"hydra_plugins"}
-        "hydra_plugins"
-    }
 
 
 def test_the_command_lists_its_doors_without_loading_any(command: Command, installed: Path) -> None:
