@@ -18,7 +18,7 @@ from clinspan.lms.local.decoding import shared_prefix
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import plain_attention
 from clinspan.lms.local.sequence import Answer, Prompt
-from clinspan.programs.app.build_run import Parts
+from clinspan.programs.app.build_run import RunComponents
 from clinspan.programs.formats.base import shown_tokens
 
 
@@ -26,7 +26,7 @@ from clinspan.programs.formats.base import shown_tokens
 class Task:
     """What is timed: sentences, their prompts in order of length, and the answers that every way has to be as long as."""
 
-    parts: Parts
+    parts: RunComponents
     sentences: Sequence[Sentence]
     prompts: Sequence[Prompt]
     answers: Sequence[Answer]
@@ -42,7 +42,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Baseline:
     """One contender.
 
     Attributes:

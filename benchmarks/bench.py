@@ -15,7 +15,7 @@ import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks import baselines
-from benchmarks.baselines import Task, Way
+from benchmarks.baselines import Baseline, Task
 from benchmarks.plots import plot_bench, plot_growth, print_bench
 from benchmarks.prompts import collect_prompts
 from benchmarks.scaling import growth
@@ -26,10 +26,10 @@ from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sequence import Answer
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import check_address
-from clinspan.programs.app.build_run import build_parts, program_settings
+from clinspan.programs.app.build_run import build_run, program_settings
 from clinspan.programs.app.config import choices, output_folder
-from clinspan.programs.app.hydra_app import open_door
-from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.tagging.tagger import Ensemble
@@ -72,25 +72,25 @@ def curves(task: Task, config: DictConfig) -> None:
     print(folder.path)
 
 
-def choose_ways(config: DictConfig) -> list[Way]:
+def choose_ways(config: DictConfig) -> list[Baseline]:
     """The contenders that the config names.
 
     Raises:
         InputError: One is not known, or a server is asked for without its address.
     """
     known = {
-        "a": Way("a", "generate, one sentence at a time", baselines.one_by_one, every=5, plain=True),
-        "b": Way("b", "generate, batches", baselines.batched, plain=True),
-        "c": Way("c", "continuous batching of transformers", baselines.continuous, every=4, plain=True),
-        "e_grammar": Way("e_grammar", "ours: grammar", baselines.ours(prefix=False, draft=False), every=2),
-        "e_prefix": Way("e_prefix", "ours: grammar, shared prefix", baselines.ours(prefix=True, draft=False)),
-        "e": Way("e", "ours: grammar, shared prefix, draft", baselines.ours(prefix=True, draft=True)),
-        "floor": Way("floor", "one pass over what is new", baselines.floor),
+        "a": Baseline("a", "generate, one sentence at a time", baselines.one_by_one, every=5, plain=True),
+        "b": Baseline("b", "generate, batches", baselines.batched, plain=True),
+        "c": Baseline("c", "continuous batching of transformers", baselines.continuous, every=4, plain=True),
+        "e_grammar": Baseline("e_grammar", "ours: grammar", baselines.ours(prefix=False, draft=False), every=2),
+        "e_prefix": Baseline("e_prefix", "ours: grammar, shared prefix", baselines.ours(prefix=True, draft=False)),
+        "e": Baseline("e", "ours: grammar, shared prefix, draft", baselines.ours(prefix=True, draft=True)),
+        "floor": Baseline("floor", "one pass over what is new", baselines.floor),
     }
     if config.server:
         for name, grammar in (("d", False), ("d_grammar", True)):
             says = f"the server of server={', with our grammar' if grammar else ''}"
-            known[name] = Way(name, says, baselines.served(config.server, config.server_model, grammar=grammar), every=4)
+            known[name] = Baseline(name, says, baselines.served(config.server, config.server_model, grammar=grammar), every=4)
     wanted = list(_QUICK) if config.quick else list(config.ways or known)
     if unknown := [name for name in wanted if name not in known]:
         remedy = "Start it and give its address with server=http://127.0.0.1:PORT/v1." if unknown[0].startswith("d") else ""
@@ -100,10 +100,10 @@ def choose_ways(config: DictConfig) -> list[Way]:
 
 def build_task(config: DictConfig) -> Task:
     """Sentences spread over the split, their prompts by length, and the engine's answers (which also warms it up)."""
-    parts = build_parts(program_settings(config)[0], lambda corpus, spec: None)
+    parts = build_run(program_settings(config)[0], lambda corpus, spec: None)
     if config.server:
         address = check_address(config.server, "server")
-        check_destinations(protected_texts(config, parts.corpus), what="server=", addresses=[address], leave=Leave.of(config))
+        check_destinations(protected_texts(config, parts.corpus), what="server=", addresses=[address], leave=Permission.of(config))
         audit_to(output_folder())
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
@@ -123,7 +123,7 @@ def build_task(config: DictConfig) -> Task:
     return Task(parts, [chosen[i] for i in order], ordered, list(answers))
 
 
-def measure(task: Task, ways: Sequence[Way], repeats: int) -> dict[str, dict[str, Any]]:
+def measure(task: Task, ways: Sequence[Baseline], repeats: int) -> dict[str, dict[str, Any]]:
     """Each way `repeats` times, in turn, so that all meet the same weather; medians."""
     seconds: dict[str, list[float]] = {way.name: [] for way in ways}
     rows: dict[str, dict[str, Any]] = {}
@@ -192,4 +192,4 @@ def _title(config: DictConfig, task: Task) -> str:
 
 
 if __name__ == "__main__":
-    open_door("bench", main)
+    run_app("bench", main)

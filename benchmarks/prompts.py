@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from clinspan.corpora import Sentence
 from clinspan.lms.local.sequence import Prompt
-from clinspan.programs.app.build_run import Parts
+from clinspan.programs.app.build_run import RunComponents
 from clinspan.programs.formats.base import shown_tokens
 
 
-def collect_prompts(parts: Parts, sentences: Sequence[Sentence]) -> list[Prompt]:
+def collect_prompts(parts: RunComponents, sentences: Sequence[Sentence]) -> list[Prompt]:
     """One prompt for each question about each sentence, in order."""
     found: list[Prompt] = []
     instructions = parts.tagger.tag.signature.instructions

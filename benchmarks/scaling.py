@@ -10,7 +10,7 @@ from typing import Any
 
 from clinspan.corpora import Label
 from clinspan.lms.local.sequence import Prompt
-from clinspan.programs.app.build_run import Parts
+from clinspan.programs.app.build_run import RunComponents
 from clinspan.programs.formats import BioLines
 from clinspan.programs.tagging.instructions import handwritten
 
@@ -20,7 +20,7 @@ BATCHES = (1, 4, 16, 64)
 _EACH = 4
 
 
-def growth(parts: Parts, repeats: int) -> dict[str, list[dict[str, Any]]]:
+def growth(parts: RunComponents, repeats: int) -> dict[str, list[dict[str, Any]]]:
     """Median seconds a sentence along each axis, with `bio_lines` and fixed demonstrations, the prefix read beforehand.
 
     Args:
@@ -47,7 +47,7 @@ def growth(parts: Parts, repeats: int) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _prompts(parts: Parts, sentences: Sequence[Sequence[str]], labels: Sequence[Label]) -> list[Prompt]:
+def _prompts(parts: RunComponents, sentences: Sequence[Sequence[str]], labels: Sequence[Label]) -> list[Prompt]:
     form = BioLines(labels=labels, drafter=parts.adapter.drafter)
     names = {label.name for label in labels}
     demos = [{**demo, "tags": [t if t[2:] in names else "O" for t in demo["tags"]]} for demo in parts.tagger.tag.demos]
@@ -58,7 +58,7 @@ def _prompts(parts: Parts, sentences: Sequence[Sequence[str]], labels: Sequence[
     return sorted(prompts, key=lambda prompt: len(prompt.ids))
 
 
-def _row(parts: Parts, at: int, prompts: Sequence[Prompt], size: int, repeats: int) -> dict[str, Any]:
+def _row(parts: RunComponents, at: int, prompts: Sequence[Prompt], size: int, repeats: int) -> dict[str, Any]:
     decoder = parts.lm.engine.decoder
     decoder.decode(prompts[:1])
     took, said = [], 0

@@ -30,7 +30,7 @@ def is_text(value: str) -> bool:
     return _LONE.search(value) is None
 
 
-def mended(text: str) -> str:
+def without_lone_surrogates(text: str) -> str:
     r"""The text with halves of surrogate pairs replaced, character by character.
 
     >>> mended("a\ud83e") == "a\ufffd"

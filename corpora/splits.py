@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clinspan.corpora.errors import InputError
-from clinspan.corpora.json_text import is_text, mended
+from clinspan.corpora.json_text import is_text, without_lone_surrogates
 from clinspan.corpora.types import SPLITS
 
 NAMES = {
@@ -133,7 +133,9 @@ def visible(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=folder, remedy="Check its permissions.") from None
     if strange := [name for name in names if not is_text(name)]:
-        raise InputError("has a name that is not UTF-8", path=mended(str(folder / strange[0])), remedy="Rename the file.")
+        raise InputError(
+            "has a name that is not UTF-8", path=without_lone_surrogates(str(folder / strange[0])), remedy="Rename the file."
+        )
     return [folder / name for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Models through one door: `build(spec) -> dspy.LM`, local, remote or recorded alike; `build_classifier(spec)` without prompts."""
+"""Models by one function: `build(spec) -> dspy.LM`, local, remote or recorded alike; `build_classifier(spec)` has no prompts."""
 
 from __future__ import annotations
 

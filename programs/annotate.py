@@ -18,13 +18,13 @@ from clinspan.corpora.printable import printable
 from clinspan.corpora.readers.notes import check_encoding, passed_over, read_notes
 from clinspan.programs.annotation.annotator import Facts, SERVED
 from clinspan.programs.annotation.build_annotator import annotator_settings, build_annotator
-from clinspan.programs.annotation.job import Notes, Session, Tally
+from clinspan.programs.annotation.job import AnnotationJob, JobStats, Notes
 from clinspan.programs.annotation.ray.driver import annotate_on_ray, scale_of, Work
-from clinspan.programs.annotation.writers import check_formats, Delivery
-from clinspan.programs.app.build_run import Said
+from clinspan.programs.annotation.writers import check_formats, DocumentWriter
+from clinspan.programs.app.build_run import Overrides
 from clinspan.programs.app.config import folder_path
-from clinspan.programs.app.hydra_app import log_to, open_door
-from clinspan.programs.app.observability import followed
+from clinspan.programs.app.hydra_app import log_to, run_app
+from clinspan.programs.app.observability import observed
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.locks import LOCK, one_writer
 from clinspan.programs.rundir.run_folder import environment, now, recorded, RunFolder, write_whole
@@ -44,7 +44,7 @@ def main(config: DictConfig) -> None:
 def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     """Annotate in these formats."""
     source = _kept_input(folder.path) if config.input == "-" else folder_path(config.input)
-    config, said = annotator_settings(config, Said.now())
+    config, said = annotator_settings(config, Overrides.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
     scale = scale_of(config, said.keys, folder)
     record: dict[str, Any] = {
@@ -61,7 +61,7 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         record["input"]["documents"] = sum(1 for _ in notes())
     folder.write("run.json", record)
     log = log_to(folder.path)
-    with followed(config, folder, record, door="annotate"), recorded(folder, record, log):
+    with observed(config, folder, record, command="annotate"), recorded(folder, record, log):
         work = Work(config=config, said=said, to=to, folder=folder, record=record, log=log)
         facts, tally = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
         record |= {"status": "finished", "ended": now(), **_counted(tally)}
@@ -76,15 +76,15 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         raise RunError(f"{failed} of {total} documents failed; {folder.path / 'failed.jsonl'} says which and why")
 
 
-def _here(work: Work, notes: Notes) -> tuple[Facts, Tally]:
+def _here(work: Work, notes: Notes) -> tuple[Facts, JobStats]:
     """Annotate in this process."""
     annotator = build_annotator(work.config, work.said)
     work.started(annotator.facts)
-    delivery = Delivery(work.folder.path, work.to, annotator.facts.labels)
+    delivery = DocumentWriter(work.folder.path, work.to, annotator.facts.labels)
     delivery.open()
     with _progress_bar(work.record["input"]["documents"]) as progress:
         stop_after = work.config.stop_after
-        session = Session(annotator, delivery, work.folder.path, stop_after=stop_after, progress=progress)
+        session = AnnotationJob(annotator, delivery, work.folder.path, stop_after=stop_after, progress=progress)
         return annotator.facts, session.run(notes)
 
 
@@ -129,7 +129,7 @@ def _kept_input(folder: Path) -> Path:
     return path
 
 
-def _counted(tally: Tally) -> dict[str, Any]:
+def _counted(tally: JobStats) -> dict[str, Any]:
     documents = {key: tally.documents[key] for key in ("annotated", "kept", "failed")}
     sizes = {key: tally.counts[key] for key in ("sentences", "cuts")}
     counts = {"documents": documents, **sizes, "entities": dict(sorted(tally.entities.items())), "repairs": dict(tally.repairs)}
@@ -137,12 +137,12 @@ def _counted(tally: Tally) -> dict[str, Any]:
     return {"counts": counts, "tokens": dict(tally.used), **served}
 
 
-def _served(tally: Tally) -> dict[str, int]:
+def _served(tally: JobStats) -> dict[str, int]:
     """Sentences by the model that the server said it answered as."""
     return {name.removeprefix(SERVED): n for name, n in tally.counts.most_common() if name.startswith(SERVED)}
 
 
-def _summary(tally: Tally, labels: tuple[str, ...]) -> str:
+def _summary(tally: JobStats, labels: tuple[str, ...]) -> str:
     """
     >>> from collections import Counter
     >>> print(_summary(Tally(Counter(annotated=2), Counter(sentences=9), Counter(Sign=3)), ("Sign",)))
@@ -185,4 +185,4 @@ def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
 
 
 if __name__ == "__main__":
-    open_door("annotate", main)
+    run_app("annotate", main)

@@ -1,4 +1,4 @@
-"""`clinspan DOOR ...`, the installed command: each door as `python -m programs.DOOR ...`."""
+"""`clinspan COMMAND ...`, the installed command: each command as `python -m programs.COMMAND ...`."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-DOORS = ("run", "optimize", "finetune", "annotate", "compare", "report", "stats", "convert")
+COMMANDS = ("run", "optimize", "finetune", "annotate", "compare", "report", "stats", "convert")
 
 
 def main() -> None:
-    """Open the door that the first word names. Help is given without loading any."""
+    """Open the command that the first word names. Help is given without loading any."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return
-    if words[0] not in DOORS:
+    if words[0] not in COMMANDS:
         print(f"clinspan: {refusal(words)}", file=sys.stderr)
         sys.exit(2)
     if words[1:2] in (["-h"], ["--help"]):
-        print(door_usage(words[0]))
+        print(command_usage(words[0]))
         return
     sys.argv = [f"clinspan {words[0]}", *words[1:]]
     runpy.run_module(f"clinspan.programs.{words[0]}", run_name="__main__", alter_sys=True)
 
 
 def usage() -> str:
-    """All doors, each with what it is for."""
-    width = max(map(len, DOORS)) + 2
-    rows = [f"  {door:{width}}{purpose(door)}" for door in DOORS]
-    return "\n".join(["clinspan DOOR [key=value ...]", "", *rows, "", "clinspan DOOR --help says what a door can be told."])
+    """All commands, each with what it is for."""
+    width = max(map(len, COMMANDS)) + 2
+    rows = [f"  {command:{width}}{purpose(command)}" for command in COMMANDS]
+    return "\n".join(
+        ["clinspan COMMAND [key=value ...]", "", *rows, "", "clinspan COMMAND --help says what a command can be told."]
+    )
 
 
-def door_usage(door: str) -> str:
-    """What a door is for, the choices that it takes, and its own settings as its config explains them."""
+def command_usage(command: str) -> str:
+    """What a command is for, the choices that it takes, and its own settings as its config explains them."""
     conf = Path(__file__).resolve().parents[1] / "conf"
-    lines = (conf / f"{door}.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (conf / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
     first = next(n for n, line in enumerate(lines) if line == "defaults:")
     own = [line for line in lines[first + 1 :] if not line.startswith("  - ")]
     until = next((n for n, line in enumerate(own) if line.startswith("hydra:")), len(own))
@@ -47,13 +49,13 @@ def door_usage(door: str) -> str:
     width = max(map(len, options), default=0) + 1
     chosen = [f"  {group + '=':{width}} {' | '.join(names)}" for group, names in options.items() if names]
     settings = [f"  {line}" for line in own[:until] if line.strip()]
-    head = f"clinspan {door} [key=value ...]: {purpose(door)}"
+    head = f"clinspan {command} [key=value ...]: {purpose(command)}"
     return "\n".join([head, *(["", "choices", *chosen] if chosen else []), *(["", "settings", *settings] if settings else [])])
 
 
-def purpose(door: str) -> str:
-    """What a door is for: the first line of its module's documentation, behind the command."""
-    spec = find_spec(f"clinspan.programs.{door}")
+def purpose(command: str) -> str:
+    """What a command is for: the first line of its module's documentation, behind the command."""
+    spec = find_spec(f"clinspan.programs.{command}")
     assert spec is not None and spec.origin is not None
     said = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
     return said.split("\n", 1)[0].split("`: ", 1)[-1].rstrip(".")
@@ -65,13 +67,13 @@ def refusal(words: list[str]) -> str:
     >>> refusal(["rum", "limit=3"])
     'there is no rum. Did you mean clinspan run?'
     >>> refusal(["seed=1"]).split(", or")[0]
-    'seed=1 names no door. Say clinspan run seed=1'
+    'seed=1 names no command. Say clinspan run seed=1'
     """
     word = words[0]
     if "=" in word or word.startswith("-"):
-        return f"{word} names no door. Say clinspan run {' '.join(words)}, or another of: {', '.join(DOORS[1:])}"
-    near = difflib.get_close_matches(word, DOORS, n=1)
-    return f"there is no {word}. " + (f"Did you mean clinspan {near[0]}?" if near else f"Known: {', '.join(DOORS)}.")
+        return f"{word} names no command. Say clinspan run {' '.join(words)}, or another of: {', '.join(COMMANDS[1:])}"
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    return f"there is no {word}. " + (f"Did you mean clinspan {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}.")
 
 
 if __name__ == "__main__":

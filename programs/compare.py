@@ -1,7 +1,7 @@
 """`python -m programs.compare RUN RUN [RUN ...]`: differences between runs, with intervals and p-values.
 
 A RUN is a run's folder, or settings that are run first: `"strategy=knn limit=40"` in one word, or `strategy=knn`. A single
-setting with a key of this door's own (`runs`, `samples`, `seed`, `hydra`) is the comparison's.
+setting with a key of this command's own (`runs`, `samples`, `seed`, `hydra`) is the comparison's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from clinspan.metrics import compare_systems, Difference, Mode
 from clinspan.metrics.counts import entities
 from clinspan.metrics.scoring import count_documents
 from clinspan.programs.app.config import output_folder
-from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.recorded_prompts import recorded_prompt
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.rundir.schemas import is_finished_run, is_scores
@@ -89,7 +89,7 @@ def load_run(path: Path) -> Run:
 
 
 def is_config(word: str) -> bool:
-    """Whether a word holds settings to run: several, or one whose key is not, nor nearly, one of this door's own.
+    """Whether a word holds settings to run: several, or one whose key is not, nor nearly, one of this command's own.
 
     >>> [is_config(word) for word in ("strategy=knn", "seed=1 limit=40", "seed=1", "sample=500", "hydra.run.dir=x", "runs/1")]
     [True, True, False, False, False, False]
@@ -221,4 +221,4 @@ def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    open_door("compare", main, listed="runs", also=is_config)
+    run_app("compare", main, listed="runs", also=is_config)

@@ -11,7 +11,7 @@ from clinspan.corpora.writers.brat import write_brat
 from clinspan.corpora.writers.conll import write_conll
 from clinspan.corpora.writers.jsonl import write_jsonl
 from clinspan.programs.app.config import folder_path, load_corpus
-from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.hydra_app import run_app
 
 WRITERS = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}
 
@@ -34,4 +34,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    open_door("convert", main)
+    run_app("convert", main)

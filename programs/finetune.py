@@ -16,11 +16,11 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
-from clinspan.programs.app.build_run import build_program, choose_sentences, Said
+from clinspan.programs.app.build_run import build_program, choose_sentences, Overrides
 from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, load_corpus, output_folder
-from clinspan.programs.app.hydra_app import log_to, open_door
-from clinspan.programs.app.observability import followed
+from clinspan.programs.app.hydra_app import log_to, run_app
+from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import prepared
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin
@@ -37,9 +37,9 @@ Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 
 def main(config: DictConfig) -> None:
     """One training: the model in the folder, losses on the terminal, the folder's path last."""
-    with prepared(config, output_folder(), door="finetune") as (folder, own, record):
+    with prepared(config, output_folder(), command="finetune") as (folder, own, record):
         if "epochs" not in record:  # else finished, whether the same job is started again or resumed
-            with followed(own, folder, record, door="finetune"):
+            with observed(own, folder, record, command="finetune"):
                 execute(folder, own, record)
     print(folder.path)
 
@@ -133,10 +133,10 @@ def collect_records(
         raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, folder, record)
-    asked, said = config.copy(), Said.of(record)
+    asked, said = config.copy(), Overrides.of(record)
     if strategy.demonstrations == "nearest":
         OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
-        said = Said(said.choices, said.keys | {"strategy.k"})
+        said = Overrides(said.choices, said.keys | {"strategy.k"})
     tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, said=said)
     if not isinstance(tagger, Tagger):
         raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
@@ -180,4 +180,4 @@ def log_result(log: logging.Logger, result: Result) -> None:
 
 
 if __name__ == "__main__":
-    open_door("finetune", main)
+    run_app("finetune", main)

@@ -16,12 +16,12 @@ from omegaconf import DictConfig
 from clinspan.corpora import InputError
 from clinspan.lms import ModelError
 from clinspan.metrics.scoring import Metric, score_records
-from clinspan.programs.app.build_optimizer import open_shop
+from clinspan.programs.app.build_optimizer import build_optimization
 from clinspan.programs.app.config import build, output_folder
-from clinspan.programs.app.hydra_app import log_to, open_door
-from clinspan.programs.app.observability import followed
+from clinspan.programs.app.hydra_app import log_to, run_app
+from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import finished, prepared
-from clinspan.programs.optimizers import Optimizer, Workshop
+from clinspan.programs.optimizers import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.candidate_evaluator import Trial
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import now, recorded, RunFolder
@@ -33,9 +33,9 @@ _BESIDES = "besides.json"
 
 def main(config: DictConfig) -> None:
     """One compilation: every candidate in the folder, the best as `program.json`, the folder's path last."""
-    with prepared(config, output_folder(), door="optimize") as (folder, own, record):
+    with prepared(config, output_folder(), command="optimize") as (folder, own, record):
         if not finished(record):
-            with followed(own, folder, record, door="optimize"):
+            with observed(own, folder, record, command="optimize"):
                 execute(folder, own, record)
     print(folder.path)
 
@@ -48,7 +48,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         metric: Metric = build(config.metric)
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
-            shop = open_shop(config, folder, record, metric, watch)
+            shop = build_optimization(config, folder, record, metric, watch)
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
             optimizer.check(shop)
@@ -70,7 +70,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
     print_compiled(record, result.table(), scores)
 
 
-def _compile(optimizer: Optimizer, shop: Workshop, config: DictConfig) -> None:
+def _compile(optimizer: Optimizer, shop: OptimizationContext, config: DictConfig) -> None:
     """Compile, and name what goes wrong inside an optimizer without its words: they may hold what was read.
 
     Raises:
@@ -103,13 +103,13 @@ def refuse_batches(config: DictConfig) -> None:
 class Result:
     """What was tried, best first, and what is taken of it."""
 
-    shop: Workshop
+    shop: OptimizationContext
     trials: list[Trial]
     start: Trial
     best: Trial
 
     @classmethod
-    def of(cls, shop: Workshop, optimizer: Optimizer) -> Result:
+    def of(cls, shop: OptimizationContext, optimizer: Optimizer) -> Result:
         """Take the best of what was measured on all of dev; the program it began with only where the optimizer keeps it."""
         trials = sorted(shop.judge.trials.values(), key=lambda trial: trial.rank, reverse=True)
         start = shop.judge.trial(shop.start)
@@ -171,7 +171,7 @@ class Besides:
         self._folder.write(_BESIDES, self.tokens())
 
 
-def _spent(shop: Workshop, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
+def _spent(shop: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
     """Tokens of the model and of the writing one where that is another, and US dollars of both; None where nothing has a price.
 
     Of two models with one name, what was asked beside candidates cannot be told apart: it counts as the first's.
@@ -189,9 +189,9 @@ def _spent(shop: Workshop, config: DictConfig, besides: Mapping[str, Counter[str
     return {"tokens": dict(used), "writer_tokens": dict(written), "cost": sum(known) if known else None}
 
 
-def _taught(shop: Workshop, trial: Trial) -> bool:
+def _taught(shop: OptimizationContext, trial: Trial) -> bool:
     return shop.writer is not shop.lm and trial.candidate.lm is shop.writer
 
 
 if __name__ == "__main__":
-    open_door("optimize", main)
+    run_app("optimize", main)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
 from clinspan.programs.app.config import output_folder
-from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.recorded_prompts import recorded_prompt
 from clinspan.programs.app.sweeps import job_folders
 from clinspan.programs.inference.error_report import read_analysis
@@ -25,7 +25,7 @@ from clinspan.reports.leaderboard import build_leaderboard, Job
 from clinspan.reports.page.error_tables import analysis_tables
 from clinspan.reports.page.page import Report, write_page
 from clinspan.reports.page.redaction import Redactor
-from clinspan.reports.paper.paper_tables import grid_tables
+from clinspan.reports.paper.paper_tables import paper_tables
 from clinspan.reports.run_views import RunView
 from clinspan.reports.terminal.leaderboard_table import markdown, print_leaderboard
 
@@ -40,12 +40,12 @@ def find_jobs(folder: Path) -> list[Path]:
         InputError: It is no folder, or holds no job.
     """
     if not folder.is_dir():
-        raise InputError("is no folder", path=folder, remedy="Give the folder of a sweep, runs/<door>/<date_time>.")
+        raise InputError("is no folder", path=folder, remedy="Give the folder of a sweep, runs/<command>/<date_time>.")
     if (folder / "run.json").is_file():
         return [folder]
     found = job_folders(folder)
     if not found:
-        remedy = "Give the folder of a sweep, runs/<door>/<date_time>, or of one job."
+        remedy = "Give the folder of a sweep, runs/<command>/<date_time>, or of one job."
         raise InputError("holds no run.json and no numbered folders, so it is no sweep and no job", path=folder, remedy=remedy)
     return found
 
@@ -74,16 +74,16 @@ def load_view(job: Job) -> RunView:
     path = Path(job.path)
     assert job.scores is not None
     if "per_type" not in job.scores:
-        return RunView(job=job, trouble="its scores.json has no scores by type")
+        return RunView(job=job, health_error="its scores.json has no scores by type")
     try:
         rows = list(load_records(path / "predictions.jsonl", keys=_SHOWN).values())
     except InputError as error:
-        return RunView(job=job, trouble=f"its sentences cannot be shown: {error}")
+        return RunView(job=job, health_error=f"its sentences cannot be shown: {error}")
     try:
-        tables, trouble = analysis_tables(read_analysis(RunFolder(path))), ""
+        tables, health_error = analysis_tables(read_analysis(RunFolder(path))), ""
     except _DAMAGE:
-        tables, trouble = [], "its errors.json cannot be read"
-    return RunView(job=job, rows=rows, prompt=_prompt(job), tables=tables, trouble=trouble)
+        tables, health_error = [], "its errors.json cannot be read"
+    return RunView(job=job, rows=rows, prompt=_prompt(job), tables=tables, health_error=health_error)
 
 
 def _prompt(job: Job) -> dict[str, Any] | None:
@@ -106,14 +106,14 @@ def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, r
         views = [redactor.redact(replace(view, job=replace(view.job, path=names[view.job.path]))) for view in views]
         board = {**board, "rows": [{**row, "jobs": [names.get(path, "a run") for path in row["jobs"]]} for row in board["rows"]]}
     phi = any((job.record.get("corpus") or {}).get("phi") for job in scored)
-    paper = grid_tables([(job.record, job.scores) for job in jobs])
+    paper = paper_tables([(job.record, job.scores) for job in jobs])
     return Report(views=views, board=board, paper=paper, about=about, phi=phi, redacted=redact)
 
 
 def main(config: DictConfig) -> None:
     """Print the leaderboard; write it, the page and its figures; print the page's path and, last, that of its folder."""
     if not config.folders:
-        raise InputError("there is no sweep to report on", remedy="Give folders of sweeps: runs/<door>/<date_time>.")
+        raise InputError("there is no sweep to report on", remedy="Give folders of sweeps: runs/<command>/<date_time>.")
     if not isinstance(config.redact, bool):
         raise InputError(f"redact={config.redact} is neither true nor false", remedy="Use redact=true for a page without text.")
     folders = [Path(str(path)).expanduser() for path in config.folders]
@@ -132,4 +132,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    open_door("report", main, listed="folders")
+    run_app("report", main, listed="folders")

@@ -12,12 +12,12 @@ from clinspan import lms
 from clinspan.corpora import Corpus
 from clinspan.corpora.printable import printable
 from clinspan.metrics.scoring import score_records
-from clinspan.programs.app.build_classifier import build_classification, Classification
-from clinspan.programs.app.build_run import build_parts, Parts, Said
+from clinspan.programs.app.build_classifier import build_classifier_run, ClassifierComponents
+from clinspan.programs.app.build_run import build_run, Overrides, RunComponents
 from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, output_folder
-from clinspan.programs.app.hydra_app import log_to, open_door
-from clinspan.programs.app.observability import followed
+from clinspan.programs.app.hydra_app import log_to, run_app
+from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import finished, prepared
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
 from clinspan.programs.inference.predictor import may_pass, Predictor, progress_bar
@@ -32,7 +32,7 @@ def main(config: DictConfig) -> None:
     """One run: everything in its folder, the scores on the terminal, the folder's path last."""
     with prepared(config, output_folder()) as (folder, own, record):
         if not finished(record):
-            with followed(own, folder, record, door="run"):
+            with observed(own, folder, record, command="run"):
                 execute(folder, own, record)
     print(folder.path)
 
@@ -49,11 +49,11 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
     with recorded(folder, record, log):
         told: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
         spec: AnySpec = build(config.model)
-        parts: Parts | Classification
+        parts: RunComponents | ClassifierComponents
         if isinstance(spec, lms.ClassifierModel):
-            parts = build_classification(config, spec, started)
+            parts = build_classifier_run(config, spec, started)
         else:
-            parts = build_parts(config, started, Said.of(record))
+            parts = build_run(config, started, Overrides.of(record))
         record |= parts.facts
         folder.write("run.json", record)
         folder.write("program.json", parts.program)
@@ -68,7 +68,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
     log.info("done")
 
 
-def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig) -> None:
+def predict(parts: RunComponents | ClassifierComponents, folder: RunFolder, config: DictConfig) -> None:
     """Tag what the folder does not hold yet."""
     predictor = Predictor(
         asker=parts.asker,
@@ -83,7 +83,7 @@ def predict(parts: Parts | Classification, folder: RunFolder, config: DictConfig
 
 
 def finish(
-    parts: Parts | Classification, folder: RunFolder, config: DictConfig, record: dict[str, Any], told: ErrorAnalysis
+    parts: RunComponents | ClassifierComponents, folder: RunFolder, config: DictConfig, record: dict[str, Any], told: ErrorAnalysis
 ) -> None:
     """Score the predictions, analyse their errors, complete the record, show the table."""
     records = list(folder.load_predictions().values())
@@ -112,4 +112,4 @@ def finish(
 
 
 if __name__ == "__main__":
-    open_door("run", main)
+    run_app("run", main)

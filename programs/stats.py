@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from clinspan.corpora import Corpus, InputError
 from clinspan.metrics.counts import entities
 from clinspan.programs.app.config import load_corpus, output_folder
-from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.reports.terminal.tables import print_statistics
 
@@ -54,4 +54,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    open_door("stats", main)
+    run_app("stats", main)

@@ -47,7 +47,7 @@ def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
 def differing(settings: Sequence[Mapping[str, Any]], groups: Collection[str]) -> list[str]:
     """The keys whose values differ between jobs, of those below a group only what its option does not settle.
 
-    A key that only some have counts among jobs of one door, which have the same groups: what another door's jobs are not
+    A key that only some have counts among jobs of one command, which have the same groups: what another command's jobs are not
     asked is no difference.
 
     Args:
@@ -58,11 +58,11 @@ def differing(settings: Sequence[Mapping[str, Any]], groups: Collection[str]) ->
     >>> differing(jobs, {"model"})
     ['model', 'k']
     """
-    doors = [frozenset(job.keys() & set(groups)) for job in settings]
+    commands = [frozenset(job.keys() & set(groups)) for job in settings]
     found = []
     for key in dict.fromkeys(key for job in settings for key in job):
-        asked = {door for door, job in zip(doors, settings, strict=True) if key in job or key in groups}
-        relevant = [job for door, job in zip(doors, settings, strict=True) if door in asked]
+        asked = {command for command, job in zip(commands, settings, strict=True) if key in job or key in groups}
+        relevant = [job for command, job in zip(commands, settings, strict=True) if command in asked]
         group = key.split(".")[0]
         values: dict[str, set[str]] = {}
         for job in relevant:

@@ -23,7 +23,7 @@ from support.scripted_server import ScriptedServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-Door = Callable[..., subprocess.CompletedProcess[str]]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,7 +86,7 @@ def fork_server() -> ForkServer:
     return _servers[0]
 
 
-def door_in(folder: Path) -> Door:
+def command_in(folder: Path) -> Command:
     """Run commands as a user does, each in a process of its own, below a folder."""
 
     def call(name: str, *words: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
@@ -97,9 +97,9 @@ def door_in(folder: Path) -> Door:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Door:
+def command(tmp_path: Path) -> Command:
     """Commands below a folder of the test's own."""
-    return door_in(tmp_path)
+    return command_in(tmp_path)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def script(server: ScriptedServer) -> Script:
 
 
 def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
-    """The run folder that a door printed last."""
+    """The run folder that a command printed last."""
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip().splitlines()[-1])
 

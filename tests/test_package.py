@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from clinspan.programs.cli import DOORS
+from clinspan.programs.cli import COMMANDS
 from conftest import load, ROOT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,10 +73,10 @@ def test_the_wheel_has_the_packages_their_data_and_nothing_else(wheel: Path) -> 
     assert rooms == {*parts} - {"hydra_plugins"}
 
 
-def test_the_command_lists_its_doors_without_loading_any(command: Command, installed: Path) -> None:
+def test_the_command_lists_its_commands_without_loading_any(command: Command, installed: Path) -> None:
     done = command("clinspan", "--help")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert done.returncode == 0 and listed == list(DOORS)
+    assert done.returncode == 0 and listed == list(COMMANDS)
     heavy = (
         "import sys; from clinspan.programs.cli import main; main(); print(sorted({'dspy', 'hydra', 'torch'} & set(sys.modules)))"
     )
@@ -85,12 +85,12 @@ def test_the_command_lists_its_doors_without_loading_any(command: Command, insta
     assert "split: test # train | dev | test" in command("clinspan", "run", "--help").stdout
 
 
-def test_each_door_is_in_the_command() -> None:
-    doors = {path.stem for path in (ROOT / "programs").glob("*.py") if "\n    open_door(" in path.read_text(encoding="utf-8")}
-    assert set(DOORS) == doors - {"door"}
+def test_each_command_is_in_the_command() -> None:
+    commands = {path.stem for path in (ROOT / "programs").glob("*.py") if "\n    open_command(" in path.read_text(encoding="utf-8")}
+    assert set(COMMANDS) == commands - {"command"}
 
 
-def test_a_door_that_does_not_exist_is_refused(command: Command) -> None:
+def test_a_command_that_does_not_exist_is_refused(command: Command) -> None:
     done = command("clinspan", "rum", "limit=3")
     assert done.returncode == 2 and "Did you mean clinspan run?" in done.stderr
 

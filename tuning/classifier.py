@@ -13,7 +13,7 @@ from typing import Any, TYPE_CHECKING
 from clinspan.corpora import InputError, Sentence
 from clinspan.corpora.bio import bio_classes
 from clinspan.lms import ClassifierModel, LocalModel, ModelError
-from clinspan.lms.classifiers.subwords import LEAST_WINDOW, PieceEncoder
+from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
 from clinspan.lms.weights.find import find_weights
 from clinspan.lms.weights.load import device_of
@@ -74,7 +74,7 @@ def tune_classifier(
     set_seed(seed)
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
-    encoder = PieceEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
+    encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     place = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": place, "seed": seed, "progress": progress}
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)

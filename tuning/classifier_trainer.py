@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from clinspan.corpora import Sentence
 from clinspan.corpora.viterbi import Lattice
-from clinspan.lms.classifiers.subwords import PieceEncoder
+from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, read_windows, score_pieces
 from clinspan.metrics import count_sentence, Counts
 from clinspan.tuning.examples import build_examples, collate, LengthSampler
@@ -49,7 +49,7 @@ class ClassifierTrainer(EpochTrainer):
         train: Sequence[Sentence],
         dev: Sequence[Sentence],
         *,
-        encoder: PieceEncoder,
+        encoder: SubwordEncoder,
         classes: Sequence[str],
         **where: Unpack[Where],
     ) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from clinspan.corpora import Sentence
-from clinspan.lms.classifiers.subwords import PieceEncoder, Window
+from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
 from clinspan.lms.classifiers.token_classification import pad
 
 _POOL = 50
@@ -25,7 +25,7 @@ class Example:
     classes: tuple[int, ...]
 
 
-def build_examples(sentences: Sequence[Sentence], encoder: PieceEncoder, classes: Sequence[str]) -> list[Example]:
+def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, classes: Sequence[str]) -> list[Example]:
     """The windows of all sentences; every word of theirs is in just one example's classes."""
     number = {name: n for n, name in enumerate(classes)}
     return [

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from clinspan.corpora.build import lay_out
 from clinspan.corpora.errors import InputError
-from clinspan.corpora.json_text import is_text, mended, parse_json
+from clinspan.corpora.json_text import is_text, parse_json, without_lone_surrogates
 from clinspan.corpora.parquet import read_rows
 from clinspan.corpora.readers.conll import SUFFIXES, words_of
 from clinspan.corpora.types import Token
@@ -80,7 +80,7 @@ def read_notes(
     first = first or _remembered()
     for found in _reader(path, encoding, leave):
         if not is_text(found.id):
-            yield Unreadable(mended(found.id), "surrogate")
+            yield Unreadable(without_lone_surrogates(found.id), "surrogate")
             continue
         if not first(found.id):
             yield Unreadable(found.id, "duplicate_id")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from clinspan.lms.classifiers.subwords import PieceEncoder
+from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, load_head, LogProbs, longest_window, read_windows
 from clinspan.lms.errors import ModelError
 from clinspan.lms.specs import ClassifierModel
@@ -59,7 +59,7 @@ class TokenClassifier:
             )
         named = self.model.config.id2label
         self.classes = tuple(str(named[n]) for n in range(self.model.config.num_labels))
-        self.encoder = PieceEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
+        self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
         """Read sentences, given as words; each is read by itself, those alike in length together."""

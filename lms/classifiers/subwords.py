@@ -28,7 +28,7 @@ class Window:
     places: tuple[int, ...]
 
 
-class PieceEncoder:
+class SubwordEncoder:
     """Sentences as windows of pieces.
 
     Args:

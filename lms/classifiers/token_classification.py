@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from clinspan.lms.classifiers.subwords import PieceEncoder, Window
-from clinspan.lms.local.oom import give_back, is_out_of_memory, OutOfMemoryError
+from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
+from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMemoryError
 from clinspan.lms.weights.load import unloadable
 
 LogProbs = NDArray[np.float32]
@@ -108,7 +108,7 @@ def read_windows(model: Any, sentences: Sequence[Sequence[Window]], *, batch_siz
         batch = order[start : start + size]
         said = _read(model, [window for _, window in batch], filler)
         if said is None:
-            give_back()
+            free_cached_memory()
             if len(batch) == 1:
                 raise OutOfMemoryError(len(batch[0][1].ids))
             size = len(batch) // 2
@@ -131,6 +131,6 @@ def _read(model: Any, windows: Sequence[Window], filler: int) -> LogProbs | None
     return said
 
 
-def encode_all(encoder: PieceEncoder, sentences: Sequence[Sequence[str]]) -> list[list[Window]]:
+def encode_all(encoder: SubwordEncoder, sentences: Sequence[Sequence[str]]) -> list[list[Window]]:
     """The windows of each sentence."""
     return [encoder.windows(words) for words in sentences]

@@ -21,8 +21,8 @@ from torch.nn import functional
 from clinspan.lms.errors import GrammarError
 from clinspan.lms.local.attention import Chunk, CURRENT, install
 from clinspan.lms.local.encoding import plain_tokens
-from clinspan.lms.local.kv_cache import Ids, LayerStates, Prefix, PrefixStore, RowStates
-from clinspan.lms.local.sequence import Answer, Ask, Prompt, Speaker
+from clinspan.lms.local.kv_cache import BatchKVCache, Ids, LayerStates, Prefix, PrefixStore
+from clinspan.lms.local.sequence import Answer, DecisionPoint, Prompt, SequenceState
 
 Done = Callable[[int, Answer | Exception], None]
 PASS = 256
@@ -67,10 +67,10 @@ class Decoder:
         shared = shared_prefix(prompts) if self.sharing else 0
         prefix = self.prefixes.get(prompts[0].ids[:shared])
         size = min(rows or len(prompts), len(prompts))
-        states = RowStates(prefix, rows=size, layers=self._layers, device=self.model.device)
+        states = BatchKVCache(prefix, rows=size, layers=self._layers, device=self.model.device)
         results: dict[int, Answer | Exception] = {}
         waiting = deque(range(len(prompts)))
-        active: dict[int, tuple[int, Speaker]] = {}
+        active: dict[int, tuple[int, SequenceState]] = {}
 
         def end(number: int, result: Answer | Exception) -> None:
             results[number] = result
@@ -97,17 +97,17 @@ class Decoder:
                 number, speaker = active.pop(row)
                 end(number, speaker.answer())
 
-    def speaker(self, prompt: Prompt, shared: int) -> Speaker:
+    def speaker(self, prompt: Prompt, shared: int) -> SequenceState:
         """The row that answers a prompt whose first `shared` tokens are read already."""
         options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self.ends, "special": self._special}
-        return Speaker(prompt, shared, **options)
+        return SequenceState(prompt, shared, **options)
 
-    def _pass(self, states: RowStates, speakers: Mapping[int, Speaker]) -> dict[int, Exception]:
+    def _pass(self, states: BatchKVCache, speakers: Mapping[int, SequenceState]) -> dict[int, Exception]:
         """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on."""
         failed: dict[int, Exception] = {}
         ids: list[int] = []
         chunks: list[Chunk] = []
-        asks: list[Ask] = []
+        asks: list[DecisionPoint] = []
         places: list[int] = []
         full = min(1.0, sum(speaker.unread for speaker in speakers.values()) / PASS)
         overhead = self.overhead * (1 - full) / len(speakers)  # a pass that is full anyway is not saved by guessing
@@ -131,7 +131,7 @@ class Decoder:
                     speaker.resolve()
         return failed
 
-    def _forward(self, ids: Sequence[int], states: RowStates, chunks: Sequence[Chunk], places: Sequence[int]) -> Tensor:
+    def _forward(self, ids: Sequence[int], states: BatchKVCache, chunks: Sequence[Chunk], places: Sequence[int]) -> Tensor:
         """Hidden states (or logits, see `_Head`) at these places of the packed tokens, shape (places, size)."""
         step = states.step(chunks)
         CURRENT.step = step
@@ -149,7 +149,7 @@ class Decoder:
         finally:
             CURRENT.step = None
 
-    def _choose(self, hidden: Tensor, asks: Sequence[Ask]) -> None:
+    def _choose(self, hidden: Tensor, asks: Sequence[DecisionPoint]) -> None:
         """Set the choice of each ask: the best allowed token and the logarithm of its probability among those allowed."""
         bound = [(place, ask, ask.allowed) for place, ask in enumerate(asks) if ask.allowed is not None]
         if bound:
@@ -168,7 +168,7 @@ class Decoder:
     @torch.inference_mode()
     def _read_prefix(self, prefix: Prefix, ids: Ids) -> tuple[LayerStates, ...]:
         """The states of tokens behind a prefix."""
-        states = RowStates(prefix, rows=1, layers=self._layers, device=self.model.device)
+        states = BatchKVCache(prefix, rows=1, layers=self._layers, device=self.model.device)
         self._forward(ids, states, [Chunk(0, 0, len(ids), 0)], [])
         return states.taken(len(ids))
 
@@ -181,7 +181,7 @@ def _failing(failed: dict[int, Exception], row: int) -> Iterator[None]:
         failed[row] = error
 
 
-def _set_choices(asks: Sequence[Ask], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
+def _set_choices(asks: Sequence[DecisionPoint], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
     best, where = logits.max(dim=-1)
     logprobs = (best - logits.logsumexp(-1)).tolist()
     for ask, index, logprob in zip(asks, where.tolist(), logprobs, strict=True):

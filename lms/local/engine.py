@@ -15,7 +15,7 @@ from clinspan.lms.errors import GrammarError, PromptTooLongError
 from clinspan.lms.local.batching import Batcher
 from clinspan.lms.local.decoding import Decoder, Done, shared_prefix
 from clinspan.lms.local.encoding import Encoder
-from clinspan.lms.local.oom import give_back, is_out_of_memory, OutOfMemoryError
+from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMemoryError
 from clinspan.lms.local.packed_linear import pack
 from clinspan.lms.local.sequence import Answer, Prompt
 from clinspan.lms.specs import LocalModel
@@ -167,7 +167,7 @@ class TransformersEngine:
             if self._decoded([left[number] for number in numbers], rows, end):
                 return
             self.decoder.prefixes.clear()
-            give_back()
+            free_cached_memory()
             if rows == 1:
                 number, prompt = next(iter(left.items()))  # the one that was under way: those before it are done
                 done(number, OutOfMemoryError(len(prompt.ids) + prompt.budget))

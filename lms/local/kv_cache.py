@@ -29,7 +29,7 @@ class Prefix:
 EMPTY = Prefix((), ())
 
 
-class RowStates:
+class BatchKVCache:
     """The states of the rows of a batch behind their shared prefix.
 
     Args:

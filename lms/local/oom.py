@@ -32,7 +32,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _SAYS.search(str(error)) is not None
 
 
-def give_back() -> None:
+def free_cached_memory() -> None:
     """Return to the system what nobody holds any more, so that the next try finds room."""
     import torch
 

@@ -16,7 +16,7 @@ import torch
 
 from clinspan.lms.local.attention import NAME
 from clinspan.lms.local.decoding import Decoder
-from clinspan.lms.local.sequence import Answer, Prompt, Speaker
+from clinspan.lms.local.sequence import Answer, Prompt, SequenceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def departures(decoder: Decoder, prompt: Prompt, answer: Answer) -> list[Departu
         inputs = torch.tensor([ids], device=decoder.model.device)
         out = decoder.model(input_ids=inputs, use_cache=False, logits_to_keep=len(answer.ids) + 1)
     logits = out.logits[0, :-1].float().cpu()
-    speaker: Speaker = decoder.speaker(prompt, 0)
+    speaker: SequenceState = decoder.speaker(prompt, 0)
     found: list[Departure] = []
     while len(speaker.said) < len(answer.ids):
         place = len(speaker.said)

@@ -63,7 +63,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Ask:
+class DecisionPoint:
     """A place where a token has to be chosen: behind token `at` of the feed, among `allowed` (None: all)."""
 
     at: int
@@ -72,7 +72,7 @@ class Ask:
     chosen: tuple[int, float] | None = None
 
 
-class Speaker:
+class SequenceState:
     """One row of a batch. What it says depends on the model's choices alone; a draft only saves passes.
 
     Args:
@@ -105,7 +105,7 @@ class Speaker:
         """Own tokens of this row, from the prompt's first that is not shared, whose states are stored and right."""
         self.passes = self.fed = 0
         self.feed: list[int] = []
-        self.asks: list[Ask] = []
+        self.asks: list[DecisionPoint] = []
         self._fresh = list(prompt.ids[shared:])
         self._place: int | None = 0
         self._right, self._guessed = _PRIOR
@@ -134,7 +134,7 @@ class Speaker:
             overhead: What a pass costs, however few tokens it reads, in tokens and divided among the rows.
         """
         self.feed, self.fed = list(self._fresh), 0
-        self.asks = [Ask(len(self.feed) - 1, self._allowed)]
+        self.asks = [DecisionPoint(len(self.feed) - 1, self._allowed)]
         if self.matcher is None or not self.prompt.draft or not overhead:
             return
         guessed, chance = 0, 1.0
@@ -151,14 +151,14 @@ class Speaker:
                 break
             ask.guess = guess
             self.feed += more
-            self.asks.append(Ask(len(self.feed) - 1, self._allowed))
+            self.asks.append(DecisionPoint(len(self.feed) - 1, self._allowed))
             agreed = self.prompt.draft[place : place + len(more)] == tuple(more)
             place = place + len(more) if agreed else self._search(place, more)
         if guessed:
             self.matcher.rollback(guessed)
         self._allowed = self.asks[0].allowed
 
-    def read(self, most: int) -> tuple[list[int], list[tuple[Ask, int]]]:
+    def read(self, most: int) -> tuple[list[int], list[tuple[DecisionPoint, int]]]:
         """The next tokens of the feed, at most so many, and the asks among them with their places there."""
         begin, self.fed = self.fed, min(len(self.feed), self.fed + most)
         self.passes += self.fed > begin

@@ -12,7 +12,7 @@ from clinspan.lms.remote.endpoint_pool import Endpoint
 from clinspan.lms.remote.entra import EntraTokens
 from clinspan.lms.remote.load_balancer import native_engine, ServedEngine
 from clinspan.lms.remote.request_settings import Route
-from clinspan.lms.remote.transport import Limits, Line, Rewrite
+from clinspan.lms.remote.transport import HttpTransport, Limits, Rewrite
 from clinspan.lms.specs import AzureModel, OpenAIModel, sound_key
 
 
@@ -33,7 +33,7 @@ def build_azure(spec: AzureModel) -> dspy.LM:
     places = []
     for address, key in zip(endpoints, keys, strict=True):
         root = address.rstrip("/").removesuffix("/openai/v1")
-        line = Line(
+        line = HttpTransport(
             f"{root}/openai/v1",
             model=deployed,
             timeout=spec.timeout,
@@ -64,17 +64,19 @@ def build_openai(spec: OpenAIModel) -> dspy.LM:
     places = []
     for address in spec.endpoints:
         about = {"Authorization": f"Bearer {key}"}
-        line = Line(address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about, limits=_limits(spec))
+        line = HttpTransport(
+            address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about, limits=_limits(spec)
+        )
         places.append((line, address.rstrip("/"), key))
     return _built(spec, f"{'openai' if spec.route == 'responses' else 'hosted_vllm'}/{spec.id}", places)
 
 
-def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[Line, str, str]]) -> dspy.LM:
+def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[HttpTransport, str, str]]) -> dspy.LM:
     """The model by its lines, each with the base address that DSPy's client wants and the key."""
     endpoints = []
     for line, address, key in places:
         client = native_engine(model, address, key, line, route=spec.route)
-        endpoints.append(Endpoint(line.address, client, line.trouble))
+        endpoints.append(Endpoint(line.address, client, line.health_error))
     alone = len(endpoints) == 1
     patience = 2.0**spec.retries - 1  # what DSPy's growing pauses come to
     engine = ServedEngine(endpoints, patience=patience, settings=spec.request_settings)

@@ -28,7 +28,7 @@ class Endpoint:
 
     address: str
     engine: Any
-    trouble: Callable[[], str | None]
+    health_error: Callable[[], str | None]
     under_way: int = 0
     failures: int = 0
     rests_until: float = 0.0
@@ -37,7 +37,7 @@ class Endpoint:
     checking: bool = False
 
 
-class Ring:
+class EndpointPool:
     """Chooses among servers; threads may share it.
 
     Args:
@@ -63,15 +63,15 @@ class Ring:
         """
         while (resting := self._due(but)) is not None:
             try:
-                trouble = resting.trouble()
+                health_error = resting.health_error()
             except Exception as error:  # whatever it is, the endpoint is asked again after its pause
-                trouble = type(error).__name__
+                health_error = type(error).__name__
             finally:
                 resting.checking = False
-            if trouble is None:
+            if health_error is None:
                 self._well(resting)
             else:
-                self.failed(resting, trouble, dead=True)
+                self.failed(resting, health_error, dead=True)
         with self._lock:
             well = [one for one in self.endpoints if not one.failures and one not in but]
             if not well:

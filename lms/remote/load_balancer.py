@@ -11,7 +11,7 @@ from dspy.clients.engines import LM15Engine
 from dspy.lm15 import RouterConfig
 
 from clinspan.lms.errors import UnavailableError
-from clinspan.lms.remote.endpoint_pool import Endpoint, Ring
+from clinspan.lms.remote.endpoint_pool import Endpoint, EndpointPool
 from clinspan.lms.remote.request_settings import RequestSettings, Route
 
 _PASSING = (lm15.TransportError, lm15.TimeoutError, lm15.ServerError, lm15.RateLimitError)
@@ -43,14 +43,14 @@ class ServedEngine:
         endpoints: Sequence[Endpoint],
         *,
         patience: float = 0.0,
-        ring: Ring | None = None,
+        ring: EndpointPool | None = None,
         settings: RequestSettings | None = None,
     ) -> None:
-        self.ring, self.patience, self.settings = ring or Ring(endpoints), patience, settings or RequestSettings()
+        self.ring, self.patience, self.settings = ring or EndpointPool(endpoints), patience, settings or RequestSettings()
         if len(endpoints) > 1:
             for one in endpoints:
-                if (trouble := one.trouble()) is not None:
-                    self.ring.failed(one, trouble, dead=True)
+                if (health_error := one.health_error()) is not None:
+                    self.ring.failed(one, health_error, dead=True)
             if all(one.dead for one in endpoints):
                 raise self._nobody()
 

@@ -176,7 +176,7 @@ def _seconds(value: str) -> float:
     return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 
 
-class Line:
+class HttpTransport:
     """One server, as a transport of DSPy's native client.
 
     Args:
@@ -254,22 +254,22 @@ class Line:
         print(f"clinspan: {said}", file=sys.stderr)
         return f"{self.limits.pause:g}"
 
-    def trouble(self) -> str | None:
+    def health_error(self) -> str | None:
         """What is wrong with the server, or None if it answers `/models` or `/health`, whichever it has. Sends no text."""
-        trouble = None
+        health_error = None
         for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
             try:
                 headers = {**self.headers, **(self.tokens.header() if self.tokens else {}), "Connection": "close"}
                 with self.client.stream("GET", url, headers=headers, timeout=self.limits.check) as response:
                     status = response.status_code
             except (httpx.HTTPError, ModelError) as error:
-                trouble = type(error).__name__
+                health_error = type(error).__name__
                 continue
             if status not in (404, *_ILL):
                 return None
             if status in _ILL:  # as of transformers' own server, which lists no models without a network
-                trouble = f"status {status}"
-        return trouble
+                health_error = f"status {status}"
+        return health_error
 
     def close(self) -> None:
         self.client.close()

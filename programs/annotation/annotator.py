@@ -29,7 +29,7 @@ from clinspan.corpora.json_text import is_text
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.types import Token
 from clinspan.metrics.calibration import entity_confidence
-from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.rundir.errors import RunError
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class Annotator:
         cutter: How texts become sentences.
     """
 
-    def __init__(self, tagger: SentenceTagger, facts: Facts, cutter: Cutter | None = None) -> None:
-        self.tagger, self.facts, self.cutter = tagger, facts, cutter or Cutter()
+    def __init__(self, tagger: SentenceTagger, facts: Facts, cutter: Segmenter | None = None) -> None:
+        self.tagger, self.facts, self.cutter = tagger, facts, cutter or Segmenter()
 
     @property
     def batches(self) -> bool:
@@ -113,7 +113,7 @@ class Annotator:
 
         Args:
             program: A compiled program or a run's or training's folder; None: the handwritten prompt.
-            model: As `model=` of the doors; None: the program's own or the default.
+            model: As `model=` of the commands; None: the program's own or the default.
             phi: Whether texts may hold protected health information.
             allow_remote: Let such texts leave this machine.
             settings: Further words as on the command line of `programs.annotate`, such as `strategy=knn`.
@@ -169,10 +169,12 @@ class Annotator:
                 else:
                     found[n].append((sentence, record))
             todo = again
-        cutting = [(cut, made + halved[n], seams) for n, (cut, made, seams) in enumerate(cuts)]
+        cutting = [(cut, made + halved[n], boundaries) for n, (cut, made, boundaries) in enumerate(cuts)]
         return [self._outcome(note, *cutting[n], found[n]) for n, note in enumerate(notes)]
 
-    def _outcome(self, note: Note, cut: list[tuple[Token, ...]], cuts: int, seams: set[int], found: Sequence[Tagged]) -> Outcome:
+    def _outcome(
+        self, note: Note, cut: list[tuple[Token, ...]], cuts: int, boundaries: set[int], found: Sequence[Tagged]
+    ) -> Outcome:
         counts, repairs = Counter(sentences=len(found), cuts=cuts), Counter[str]()
         errors: dict[int, str] = {}
         for sentence, record in found:
@@ -184,8 +186,8 @@ class Annotator:
         if errors:
             counts["failed_sentences"] = len(errors)
             return Outcome(note.id, None, errors[min(errors)], counts, repairs)
-        mentions = [one for tagged in rejoined(found, seams) for one in sentence_mentions(note.text, *tagged)]
-        sentences = uncut(cut, [(mention.start, mention.end) for mention in mentions])
+        mentions = [one for tagged in merge_segments(found, boundaries) for one in sentence_mentions(note.text, *tagged)]
+        sentences = merge_cut_sentences(cut, [(mention.start, mention.end) for mention in mentions])
         annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), self.facts.model, self.facts.program)
         return Outcome(note.id, annotated, None, counts, repairs)
 
@@ -194,7 +196,7 @@ SERVED = "served_by:"
 """Begins the names of counts that say which model a server answered as, in sentences."""
 
 
-def rejoined(found: Sequence[Tagged], seams: set[int]) -> list[Tagged]:
+def merge_segments(found: Sequence[Tagged], boundaries: set[int]) -> list[Tagged]:
     """Tagged sentences in the order of the text, each that was cut whole again.
 
     A model that is shown the second half of a mention can only say that one begins there. So one that begins at a cut of ours
@@ -206,7 +208,7 @@ def rejoined(found: Sequence[Tagged], seams: set[int]) -> list[Tagged]:
     """
     groups: list[list[Tagged]] = []
     for tagged in sorted(found, key=lambda tagged: tagged[0].tokens[0].start):
-        if groups and tagged[0].tokens[0].start in seams:
+        if groups and tagged[0].tokens[0].start in boundaries:
             groups[-1].append(tagged)
         else:
             groups.append([tagged])
@@ -225,7 +227,7 @@ def _joined(parts: Sequence[Tagged]) -> Tagged:
     return sentence, {**parts[0][1], "pred": pred, "confidence": sure}
 
 
-def uncut(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[int, int]]) -> list[tuple[Token, ...]]:
+def merge_cut_sentences(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[int, int]]) -> list[tuple[Token, ...]]:
     """The sentences, those made one that a mention goes across: else its second half would stand in a sentence without a begin.
 
     Args:

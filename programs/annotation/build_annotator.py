@@ -14,16 +14,16 @@ from clinspan.corpora import Corpus, InputError, Label
 from clinspan.corpora.bio import split_tag
 from clinspan.lms.specs import Loadable
 from clinspan.programs.annotation.annotator import Annotator, Facts
-from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.app.build_classifier import classifier_program
-from clinspan.programs.app.build_run import build_program, model_facts, program_settings, Said
+from clinspan.programs.app.build_run import build_program, model_facts, Overrides, program_settings
 from clinspan.programs.app.classifier_config import PROMPT_KEYS, without_prompt
 from clinspan.programs.app.config import build, compose, folder_path, load_corpus
 from clinspan.programs.app.load_program import read_program
-from clinspan.programs.app.privacy import check_chroma, check_destinations, Leave
+from clinspan.programs.app.privacy import check_chroma, check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
-from clinspan.programs.inference.predictor import Asker
-from clinspan.programs.inference.token_classifier import ClassifierAsker
+from clinspan.programs.inference.predictor import PromptTagger
+from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
@@ -37,10 +37,10 @@ def load_annotator(
     config.phi, config.allow_remote = phi, allow_remote
     if program is not None:
         config.program = str(program)
-    return build_annotator(*annotator_settings(config, Said(chosen, keys)))
+    return build_annotator(*annotator_settings(config, Overrides(chosen, keys)))
 
 
-def annotator_settings(config: DictConfig, said: Said) -> tuple[DictConfig, Said]:
+def annotator_settings(config: DictConfig, said: Overrides) -> tuple[DictConfig, Overrides]:
     """The config with the settings of the program that it names, and what is said with the options that those are.
 
     Raises:
@@ -51,10 +51,10 @@ def annotator_settings(config: DictConfig, said: Said) -> tuple[DictConfig, Said
     if isinstance(build(config.model), lms.ClassifierModel):
         config = without_prompt(config, said.keys, what=f"model={options['model']}")
         options = {key: option for key, option in options.items() if key not in PROMPT_KEYS}
-    return config, Said(options, said.keys)
+    return config, Overrides(options, said.keys)
 
 
-def build_annotator(config: DictConfig, said: Said) -> Annotator:
+def build_annotator(config: DictConfig, said: Overrides) -> Annotator:
     """Build what the config describes.
 
     Raises:
@@ -66,7 +66,7 @@ def build_annotator(config: DictConfig, said: Said) -> Annotator:
     return _prompting(config, spec, cutter, said)
 
 
-def check_settings(config: DictConfig, said: Said) -> bool:
+def check_settings(config: DictConfig, said: Overrides) -> bool:
     """Refuse what `build_annotator` refuses before it loads anything, above all that texts go where they may not.
 
     Returns:
@@ -81,8 +81,8 @@ def check_settings(config: DictConfig, said: Said) -> bool:
     return not isinstance(spec, Loadable)
 
 
-def _checked(config: DictConfig) -> tuple[Any, Cutter]:
-    cutter = Cutter(config.tokenizer, config.sentences, config.longest)
+def _checked(config: DictConfig) -> tuple[Any, Segmenter]:
+    cutter = Segmenter(config.tokenizer, config.sentences, config.longest)
     spec = build(config.model)
     if isinstance(spec, lms.ReplayModel):
         remedy = "Use it with programs.run, or another model here."
@@ -90,7 +90,7 @@ def _checked(config: DictConfig) -> tuple[Any, Cutter]:
     return spec, cutter
 
 
-def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Cutter) -> Annotator:
+def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Segmenter) -> Annotator:
     if config.program is not None:
         classifier_program(config.program, spec)
     classifier = lms.build_classifier(spec)
@@ -104,13 +104,13 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Cutter) 
     content = dump_classifier(spec, Corpus("", {}, tuple(map(Label, labels))))
     program = fingerprint([weights.revision, classifier.classes])
     return Annotator(
-        ClassifierAsker(classifier, spec.batch_size),
+        ClassifierTagger(classifier, spec.batch_size),
         Facts(labels, _model_id(facts), program, fingerprint([facts, program, repr(cutter)]), facts, content),
         cutter,
     )
 
 
-def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Cutter, said: Said) -> Annotator:
+def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, said: Overrides) -> Annotator:
     corpus = _guarded_corpus(config, spec, said)
     facts: dict[str, Any] = {}
     tagger, adapter, bind = build_program(config, corpus, [], spec, facts, said=said)
@@ -126,13 +126,13 @@ def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Cutter, said: Sa
     train = corpus.sha256 if "embedder" in facts else None
     by = fingerprint([content, facts["model"], lm.model, repr(cutter), config.constrained, searched, train])
     labels = tuple(label.name for label in corpus.labels)
-    asker = Asker(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
+    asker = PromptTagger(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
     return Annotator(asker, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), cutter)
 
 
-def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Said) -> Corpus:
+def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Overrides) -> Corpus:
     """The corpus of labels and demonstrations, once it is sure that neither it nor the input goes where it may not."""
-    leave, texts = Leave.of(config), protected_texts(config)
+    leave, texts = Permission.of(config), protected_texts(config)
     check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     build(config.strategy)
     check_chroma(texts, url=config.retriever.url, leave=leave)  # some member may search there
@@ -141,7 +141,7 @@ def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Said) -> Corp
     return corpus
 
 
-def label_corpus(config: DictConfig, said: Said) -> Corpus:
+def label_corpus(config: DictConfig, said: Overrides) -> Corpus:
     """The corpus that labels, definitions and demonstrations come from; see `programs.annotation.annotator` for which that is."""
     corpus = load_corpus(config)
     if config.program is None or any(key.split(".")[0] == "corpus" for key in said.keys):

@@ -12,11 +12,11 @@ from typing import Any
 
 from clinspan.corpora.annotated import Annotated
 from clinspan.corpora.readers.notes import Note, Unreadable
-from clinspan.programs.annotation.annotator import Annotator, Outcome, Tagged, uncut
+from clinspan.programs.annotation.annotator import Annotator, merge_cut_sentences, Outcome, Tagged
 from clinspan.programs.annotation.journal import Journal
-from clinspan.programs.annotation.state import digest_of, Entry, Ledger
+from clinspan.programs.annotation.state import digest_of, Entry, ResumeState
 from clinspan.programs.annotation.text_spool import TextSpool
-from clinspan.programs.annotation.writers import Delivery
+from clinspan.programs.annotation.writers import DocumentWriter
 from clinspan.programs.inference.failures import LASTING
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class Tally:
+class JobStats:
     """What a session has done.
 
     Attributes:
@@ -53,7 +53,7 @@ class Tally:
         self.entities.update(label for _, _, label, _ in entry.entities)
 
 
-class Session:
+class AnnotationJob:
     """Annotates notes into a folder.
 
     Args:
@@ -67,17 +67,19 @@ class Session:
         in_row: Notes in a row that have failed by the model, up to now.
     """
 
-    def __init__(self, annotator: Annotator, delivery: Delivery, folder: Path, *, stop_after: int, progress: Progress) -> None:
+    def __init__(
+        self, annotator: Annotator, delivery: DocumentWriter, folder: Path, *, stop_after: int, progress: Progress
+    ) -> None:
         self.annotator, self.delivery, self.folder = annotator, delivery, folder
         self.stop_after, self.progress = stop_after, progress
         with writing(folder):
-            self.ledger = Ledger(folder / "state.jsonl")
+            self.ledger = ResumeState(folder / "state.jsonl")
             self.journal = Journal(folder, annotator.facts.by)
             self.spool = TextSpool(folder) if delivery.together else None
-        self.tally = Tally()
+        self.tally = JobStats()
         self.in_row = self.sentences = 0
 
-    def run(self, notes: Notes) -> Tally:
+    def run(self, notes: Notes) -> JobStats:
         """Annotate what is not done yet, then write what has one file for all notes.
 
         Args:
@@ -197,7 +199,7 @@ class Session:
 
     def _restored(self, note: Note, entry: Entry) -> Annotated:
         facts = self.annotator.facts
-        sentences = uncut(self.annotator.cutter(note)[0], [(start, end) for start, end, _, _ in entry.entities])
+        sentences = merge_cut_sentences(self.annotator.cutter(note)[0], [(start, end) for start, end, _, _ in entry.entities])
         return entry.annotated(note.text, sentences, facts.model, facts.program)
 
     def _list_failures(self) -> None:

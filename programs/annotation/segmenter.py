@@ -15,7 +15,7 @@ _MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
-class Cutter:
+class Segmenter:
     """How notes become sentences.
 
     Attributes:
@@ -40,14 +40,14 @@ class Cutter:
         """
         whole = note.cut if note.cut is not None else self._sentences(note.text)
         cut: list[tuple[Token, ...]] = []
-        made, seams = 0, set[int]()
+        made, boundaries = 0, set[int]()
         for tokens in whole:
             pieces = cut_words(tokens, MOST_CHARACTERS)
             parts = cut_long(note.text, pieces, self.longest) if pieces else []
             made += len(pieces) - len(tokens) + max(0, len(parts) - 1)
-            seams.update(part[0].start for part in parts[1:])
+            boundaries.update(part[0].start for part in parts[1:])
             cut += parts
-        return cut, made, seams
+        return cut, made, boundaries
 
     def _sentences(self, text: str) -> list[tuple[Token, ...]]:
         cutting = Cutting(self.tokenizer, self.sentences)

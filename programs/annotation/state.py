@@ -50,7 +50,7 @@ class Entry:
         return Annotated(self.id, text, tuple(cut), mentions, model, program)
 
 
-class Ledger:
+class ResumeState:
     """The file. Keeps in memory where each document's line is, not what it says.
 
     Args:

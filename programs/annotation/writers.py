@@ -15,14 +15,14 @@ from clinspan.corpora.file_names import file_name
 from clinspan.corpora.parquet import write_parquet
 from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
 from clinspan.programs.rundir.run_folder import replacing, write_whole
-from clinspan.reports.page.note_html import marked_page
+from clinspan.reports.page.note_html import note_page
 
 Render = Callable[[Annotated, Sequence[str]], dict[str, bytes]]
 SEPARATE: dict[str, tuple[tuple[str, ...], Render]] = {
     "brat": ((".txt", ".ann"), lambda note, labels: brat_files(note)),
     "bioc_xml": ((".xml",), lambda note, labels: {".xml": bioc_xml(note)}),
     "bioc_json": ((".json",), lambda note, labels: {".json": bioc_json(note)}),
-    "html": ((".html",), lambda note, labels: {".html": marked_page(note, list(labels))}),
+    "html": ((".html",), lambda note, labels: {".html": note_page(note, list(labels))}),
 }
 
 
@@ -64,7 +64,7 @@ def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
                 shutil.copyfileobj(part, whole)
 
 
-class Delivery:
+class DocumentWriter:
     """Writes notes in the formats that were asked for.
 
     Args:

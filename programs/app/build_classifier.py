@@ -16,7 +16,7 @@ from clinspan.metrics.scoring import Metric
 from clinspan.programs.app.build_run import choose_sentences
 from clinspan.programs.app.config import build, load_corpus
 from clinspan.programs.app.load_program import check_labels, read_program
-from clinspan.programs.inference.token_classifier import ClassifierAsker
+from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_classifier
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Classification:
+class ClassifierComponents:
     """What a run with a token classifier is made of.
 
     Attributes:
@@ -49,14 +49,14 @@ class Classification:
     alignment: ClassVar[str] = "tokens"
 
     @property
-    def asker(self) -> ClassifierAsker:
+    def asker(self) -> ClassifierTagger:
         """What tags the sentences."""
-        return ClassifierAsker(self.classifier, self.spec.batch_size)
+        return ClassifierTagger(self.classifier, self.spec.batch_size)
 
 
-def build_classification(
+def build_classifier_run(
     config: DictConfig, spec: lms.ClassifierModel, started: Callable[[Corpus, lms.ClassifierModel], None]
-) -> Classification:
+) -> ClassifierComponents:
     """Build everything that a run needs.
 
     Args:
@@ -79,7 +79,7 @@ def build_classification(
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)
     facts["model"] = {"name": spec.name, "id": classifier.weights.id, "revision": classifier.weights.revision}
-    return Classification(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
+    return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
 
 
 def classifier_program(program: str, spec: lms.ClassifierModel) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.build_run import build_program, choose_sentences, model_facts, Said, saved_parts, with_settings
-from clinspan.programs.app.build_tagger import build_member
+from clinspan.programs.app.build_run import build_program, choose_sentences, model_facts, Overrides, saved_parts, with_settings
+from clinspan.programs.app.build_tagger import build_tagger
 from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, group_option, load_corpus
-from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.formats import Format
-from clinspan.programs.optimizers import Judge, Objective, Workshop
+from clinspan.programs.optimizers import CandidateEvaluator, OptimizationContext, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import Watch
 from clinspan.programs.rundir.run_folder import note_corpus, RunFolder
@@ -76,7 +76,9 @@ def with_pool(config: DictConfig) -> DictConfig:
     return own
 
 
-def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch) -> Workshop:
+def build_optimization(
+    config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch
+) -> OptimizationContext:
     """Load corpus and models, and build the program to begin with."""
     spec = prompted(build(config.model), "so there is no prompt to optimize")
     whole = load_corpus(config)
@@ -88,7 +90,7 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     for what, one in (("model", spec), ("reflection_model", writer_spec)):
         if one is not None:
             texts = protected_texts(config, corpus)
-            check_destinations(texts, what=f"{what}={one.name}", addresses=one.endpoints, leave=Leave.of(config))
+            check_destinations(texts, what=f"{what}={one.name}", addresses=one.endpoints, leave=Permission.of(config))
     note_corpus(record, whole, "dev", folder)
     about = OmegaConf.to_container(config.optimizer, resolve=True)
     assert isinstance(about, dict)
@@ -101,7 +103,7 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     record["model"] = {"name": spec.name}
     folder.write("run.json", record)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, said=Said.of(record))
+    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, said=Overrides.of(record))
     if isinstance(tagger, Ensemble):
         raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
     refuse_test_demonstrations(tagger, whole)
@@ -110,14 +112,14 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     record |= facts | {"model": model_facts(spec, lm)}
     writer = lms.build(writer_spec) if writer_spec else lm
     record["reflection_model"] = writer_spec.name if writer_spec else spec.name
-    objective = Objective(
+    objective = SeqevalF1(
         tuple(label.name for label in corpus.labels),
         metric.mode,
         config.target,
         {label.name: label.definition for label in corpus.labels},
         adapter.called,
     )
-    judge = Judge(
+    judge = CandidateEvaluator(
         dev,
         objective,
         lm=lm,
@@ -133,10 +135,10 @@ def open_shop(config: DictConfig, folder: RunFolder, record: dict[str, Any], met
     start = Candidate(_settled(tagger, adapter, lm), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
-        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, said=Said.of(record))
+        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, said=Overrides.of(record))
         assert isinstance(one, Tagger)
         teacher = Candidate(_settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
-    return Workshop(
+    return OptimizationContext(
         corpus=corpus,
         train=train,
         start=start,
@@ -178,19 +180,19 @@ class _Maker:
     trained: Any
 
     def variant(self, changes: Mapping[str, Any], by: str) -> Candidate:
-        """See `Workshop.variant`."""
+        """See `OptimizationContext.variant`."""
         own, chosen = self._changed(changes)
         one, form = self._member(with_pool(own), chosen, None)
         return Candidate(one, form, self.corpus, by)
 
     def allow(self, changes: Mapping[str, Any]) -> None:
-        """See `Workshop.allow`."""
+        """See `OptimizationContext.allow`."""
         if self.config.program is not None:
             raise InputError("settings are searched from the start, without program=", remedy="Leave program= out.")
         build(self._changed(changes)[0].strategy)
 
     def recall(self, content: Mapping[str, Any], by: str) -> Candidate | None:
-        """See `Workshop.recall`."""
+        """See `OptimizationContext.recall`."""
         members = []
         for state in member_states(content):
             if state["settings"].get("adapter") != self.trained:
@@ -207,7 +209,7 @@ class _Maker:
 
     def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
         options = {**self.record["choices"], **chosen}
-        one, form = build_member(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
+        one, form = build_tagger(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
         return _settled(one, form, self.lm), form
 
 

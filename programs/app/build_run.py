@@ -14,21 +14,21 @@ from omegaconf import DictConfig, OmegaConf
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.build_tagger import build_member
+from clinspan.programs.app.build_tagger import build_tagger
 from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, choices, folder_path, given, group_option, load_corpus
 from clinspan.programs.app.load_program import adapter_folder, check_labels, check_sources, classifier_model, read_program
-from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.formats import Format
-from clinspan.programs.inference.predictor import Asker
+from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 
 @dataclass
-class Parts:
+class RunComponents:
     """What a run is made of. The model is built last, because it takes longest."""
 
     corpus: Corpus
@@ -47,9 +47,9 @@ class Parts:
         return dump_program(self.tagger, self.corpus)
 
     @property
-    def asker(self) -> Asker:
+    def asker(self) -> PromptTagger:
         """What tags the sentences."""
-        return Asker(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.spec.concurrency)
+        return PromptTagger(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.spec.concurrency)
 
     @property
     def alignment(self) -> str:
@@ -74,7 +74,7 @@ def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[lis
 
 
 @dataclass(frozen=True)
-class Said:
+class Overrides:
     """What the user has said, of this run or of the one that is resumed.
 
     Attributes:
@@ -86,17 +86,17 @@ class Said:
     keys: frozenset[str]
 
     @classmethod
-    def now(cls) -> Said:
+    def now(cls) -> Overrides:
         """By the command line."""
         return cls(choices(), frozenset(given()))
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Said:
+    def of(cls, record: Mapping[str, Any]) -> Overrides:
         """By a run's record."""
         return cls(record["choices"], frozenset(record["given"]))
 
 
-def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None], said: Said | None = None) -> Parts:
+def build_run(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None], said: Overrides | None = None) -> RunComponents:
     """Build everything that a run needs.
 
     Args:
@@ -109,16 +109,16 @@ def build_parts(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], N
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
     texts = protected_texts(config, corpus)
-    check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=Leave.of(config))
+    check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=Permission.of(config))
     build(config.strategy)
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, said=said or Said.now())
+    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, said=said or Overrides.now())
     lm = lms.build(spec, outputs=outputs)
     bind(lm)
     facts["model"] = model_facts(spec, lm)
-    return Parts(corpus, sentences, split_ids, spec, adapter, metric, tagger, lm, facts)
+    return RunComponents(corpus, sentences, split_ids, spec, adapter, metric, tagger, lm, facts)
 
 
 def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
@@ -134,11 +134,11 @@ def build_program(
     spec: lms.ModelSpec,
     facts: dict[str, Any],
     *,
-    said: Said,
+    said: Overrides,
 ) -> tuple[Tagger | Ensemble, Format, Callable[[dspy.LM], None]]:
     """The program that the config describes or that `program=` names, its format, and what tells it its model."""
     if config.program is None:
-        tagger, adapter = build_member(config, corpus, sentences, spec, facts, chosen=said.choices)
+        tagger, adapter = build_tagger(config, corpus, sentences, spec, facts, chosen=said.choices)
         return tagger, adapter, lambda lm: None
     path = folder_path(config.program)
     content = read_program(path)
@@ -154,7 +154,7 @@ def build_program(
         kept = saved_parts(state, said.keys)
         options = {**said.choices, **chosen}
         origin = read_origin(content) if kept else None
-        member = build_member(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin)
+        member = build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin)
         if "adapter" in state["settings"]:
             trained = {**state["settings"]["adapter"], "folder": str(adapter_folder(path, state["settings"]))}
             member[0].settings = {**member[0].settings, "adapter": trained}
@@ -179,14 +179,14 @@ def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any
     return kept
 
 
-def program_settings(config: DictConfig, said: Said | None = None) -> tuple[DictConfig, dict[str, str]]:
+def program_settings(config: DictConfig, said: Overrides | None = None) -> tuple[DictConfig, dict[str, str]]:
     """The config with the settings and trained weights of the program that it names, and the options of its groups.
 
     What the user has said, by default on the command line, goes before the program's own.
     """
     if config.program is None:
         return config, {}
-    said = said or Said.now()
+    said = said or Overrides.now()
     path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
@@ -201,7 +201,9 @@ def program_settings(config: DictConfig, said: Said | None = None) -> tuple[Dict
     return own, chosen
 
 
-def with_classifier(config: DictConfig, path: Path, content: Mapping[str, Any], said: Said) -> tuple[DictConfig, dict[str, str]]:
+def with_classifier(
+    config: DictConfig, path: Path, content: Mapping[str, Any], said: Overrides
+) -> tuple[DictConfig, dict[str, str]]:
     """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
     allowed = {use: config.model.get(use) if f"model.{use}" in said.keys else None for use in ("path", "adapter")}
     name, keys = classifier_model(path, content, allowed)

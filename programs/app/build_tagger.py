@@ -13,12 +13,12 @@ from clinspan.corpora import Corpus, Label, Sentence
 from clinspan.lms.remote.audit import asking
 from clinspan.lms.weights.find import cache_folder
 from clinspan.programs.app.config import build
-from clinspan.programs.app.privacy import check_chroma, Leave
+from clinspan.programs.app.privacy import check_chroma, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.formats import Format
 from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.tagging.drafts import build_drafter
-from clinspan.programs.tagging.knowledge_search import open_base
+from clinspan.programs.tagging.knowledge_search import open_knowledge_base
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.saved_program import settings_of
 from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clinspan.retrievers import Embedder, EmbedderSpec
 
 
-def build_member(
+def build_tagger(
     config: DictConfig,
     corpus: Corpus,
     sentences: Sequence[Sentence],
@@ -55,7 +55,7 @@ def build_member(
         wire=getattr(spec, "wire", None),
         called=called,
     )
-    tagger = build_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state, origin=origin)
+    tagger = make_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state, origin=origin)
     tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
@@ -63,7 +63,7 @@ def build_member(
     return tagger, adapter
 
 
-def build_tagger(
+def make_tagger(
     config: DictConfig,
     labels: Sequence[Label],
     corpus: Corpus,
@@ -100,8 +100,8 @@ def build_tagger(
             nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)], kind="nearest")
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
-            check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Leave.of(config))
-            find, facts["retrieval"] = open_base(retriever, embedder, sentences)
+            check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Permission.of(config))
+            find, facts["retrieval"] = open_knowledge_base(retriever, embedder, sentences)
             with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
                 retrieve = _lookup(texts, find, kind="context")
     return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow, origin=origin)

@@ -147,10 +147,10 @@ def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
 
 
 def compose(config_name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str], frozenset[str]]:
-    """A door's config outside of it, for use as a library: the config, the option of each group, what the words set.
+    """A command's config outside of it, for use as a library: the config, the option of each group, what the words set.
 
     Args:
-        config_name: The door's file in `conf/`, without its suffix.
+        config_name: The command's file in `conf/`, without its suffix.
         words: Overrides as on the command line.
 
     Raises:
@@ -199,7 +199,7 @@ def output_folder() -> Path:
 
 
 def choices() -> dict[str, str]:
-    """Which option of each group was chosen; empty outside a door."""
+    """Which option of each group was chosen; empty outside a command."""
     if not HydraConfig.initialized():
         return {}
     return {key: value for key, value in HydraConfig.get().runtime.choices.items() if not key.startswith("hydra/") and value}

@@ -1,4 +1,4 @@
-"""What all doors share: Hydra with one clear message for a wrong word, files that only their owner can read."""
+"""What all commands share: Hydra with one clear message for a wrong word, files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from clinspan.programs.rundir.errors import writing
 _WORDY = ("chromadb", "dspy", "gepa", "httpcore", "httpx", "LiteLLM", "openai", "sentence_transformers")
 
 
-def open_door(
+def run_app(
     config_name: str, job: Callable[[DictConfig], None], *, listed: str | None = None, also: Callable[[str], bool] | None = None
 ) -> None:
     """Run a job under Hydra and end the process: 0, or 2 after one message that says what to do.
@@ -43,8 +43,8 @@ def open_door(
     failures, unless all do.
 
     Args:
-        config_name: The door's file in `conf/`, without its suffix.
-        job: What the door does with its config.
+        config_name: The command's file in `conf/`, without its suffix.
+        job: What the command does with its config.
         listed: The key that takes the words which are no overrides, as a list.
         also: Which of the words with `=` it takes too.
     """
@@ -53,13 +53,13 @@ def open_door(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
     for plugin in PLUGINS:
         Plugins.instance().register(plugin)  # Hydra's own search does not see into editable installs
-    settle()
-    end_orderly()
+    prepare_process()
+    handle_sigterm()
     failed, task = False, _importable(job)
 
     def guarded(config: DictConfig) -> None:
         nonlocal failed
-        settle()  # a launcher may have made this process
+        prepare_process()  # a launcher may have made this process
         try:
             check_experiment()
             check_numbers(config)
@@ -79,9 +79,9 @@ def open_door(
             note_failure(output_folder(), config, choices(), error)
 
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
-    with orderly_end(config_name):
+    with clean_exit(config_name):
         check_words(config_name, sys.argv[1:])
-        watch_sweeps(sys.argv)
+        add_sweep_callback(sys.argv)
         main()
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
@@ -92,7 +92,7 @@ def open_door(
 
 
 @contextmanager
-def orderly_end(config_name: str) -> Iterator[None]:
+def clean_exit(config_name: str) -> Iterator[None]:
     """Turn what a user can mend, a lost process and an interruption into one message and an exit code."""
     try:
         yield
@@ -103,24 +103,24 @@ def orderly_end(config_name: str) -> Iterator[None]:
     except KeyboardInterrupt as error:
         way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
         print(f"clinspan: interrupted; what was computed is on disk, go on with {way}", file=sys.stderr)
-        end_now(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
+        exit_now(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
     except Exception as error:
-        if not is_lost(error):
+        if not is_lost_process(error):
             raise
         remedy = "Look for the cause, often memory, and start the sweep again with the same hydra.sweep.dir"
         stop(f"the process of a job ended before the job did. {remedy}: finished jobs are not done again")
 
 
-def is_lost(error: BaseException) -> bool:
+def is_lost_process(error: BaseException) -> bool:
     """Whether a launcher says that a job's process died: joblib's pool, or submitit, which need not be installed."""
     return isinstance(error, BrokenExecutor) or type(error).__module__.partition(".")[0] == "submitit"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a cluster sends it before it kills: the door ends as it does when its user interrupts it."""
+    """SIGTERM, as a cluster sends it before it kills: the command ends as it does when its user interrupts it."""
 
 
-def end_orderly() -> None:
+def handle_sigterm() -> None:
     """Have SIGTERM raise `Terminated`, unless somebody else answers it."""
 
     def end(number: int, frame: object) -> None:
@@ -130,7 +130,7 @@ def end_orderly() -> None:
         signal.signal(signal.SIGTERM, end)
 
 
-def end_now(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """End the process; Python would wait for threads whose requests are under way, for as long as a server lets them."""
     if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
         sys.exit(code)
@@ -140,7 +140,7 @@ def end_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def watch_sweeps(words: list[str]) -> None:
+def add_sweep_callback(words: list[str]) -> None:
     """Add the override that has `Sweeps` called, beside the others: argparse takes them only in one piece.
 
     >>> words = ["run", "seed=0,1", "-m"]
@@ -172,14 +172,14 @@ def gather(words: Sequence[str], key: str, also: Callable[[str], bool] | None = 
     return [word for word in words if word not in plain] + ([f"{key}=[{quoted}]"] if plain else [])
 
 
-def settle() -> None:
-    """What holds in every process that does a door's work: files for their owner alone, quiet libraries."""
+def prepare_process() -> None:
+    """What holds in every process that does a command's work: files for their owner alone, quiet libraries."""
     os.umask(0o077)
     forbid_core_dumps()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     ask_directly()
     end_wordless()
-    quieten()
+    silence_libraries()
 
 
 def forbid_core_dumps() -> None:
@@ -192,8 +192,8 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
-def quieten() -> None:
-    """Other libraries' progress bars and notices off: a door prints what its user asked for."""
+def silence_libraries() -> None:
+    """Other libraries' progress bars and notices off: a command prints what its user asked for."""
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     if "transformers" in sys.modules:  # which has read the variables already; importing it takes a second

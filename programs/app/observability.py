@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clinspan.programs.app.config import build
-from clinspan.programs.app.privacy import check_destinations, Leave
+from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.telemetry.tracing import note, NoTracing
@@ -20,37 +20,37 @@ FOLLOWERS = ("tracking", "tracing")
 
 
 @contextmanager
-def followed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, door: str) -> Iterator[None]:
+def observed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, command: str) -> Iterator[None]:
     """Have what is done inside followed.
 
     Args:
         config: The run's.
         folder: The run's.
         record: Its record.
-        door: What kind of run it is.
+        command: What kind of run it is.
 
     Raises:
         RunError: The tracker is on another machine, where the corpus may not go, or it cannot be used.
     """
     tracker = build(config.tracking) if config.get("tracking") else NoTracking()
     tracing = build(config.tracing) if config.get("tracing") else NoTracing()
-    texts, leave = protected_texts(config), Leave.of(config)
+    texts, leave = protected_texts(config), Permission.of(config)
 
     def guard(what: str, address: str) -> None:
         check_destinations(texts, what=what, addresses=[address], leave=leave)
 
-    with tracker.follow(folder, record, door=door, guard=guard), tracing.spans(f"clinspan.{door}", _about(record)):
+    with tracker.follow(folder, record, command=command, guard=guard), tracing.spans(f"clinspan.{command}", _about(record)):
         yield
         note(_outcome(record))
 
 
-def followers(config: DictConfig, given: Collection[str]) -> dict[str, Any]:
+def observers(config: DictConfig, given: Collection[str]) -> dict[str, Any]:
     """The parts of a config about who is told, as far as the user has said something of it."""
     said = {key.split(".")[0] for key in given}
     return {key: config[key] for key in FOLLOWERS if key in said}
 
 
-def without_followers(config: Any) -> Any:
+def without_observers(config: Any) -> Any:
     """A config, as plain values, of what a run does: whoever follows it, it is the same run."""
     return {key: value for key, value in (config or {}).items() if key not in FOLLOWERS}
 

@@ -41,7 +41,7 @@ class ProtectedText:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Permission:
     """What the user allows.
 
     Attributes:
@@ -53,12 +53,12 @@ class Leave:
     http: bool = False
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Leave:
+    def of(cls, config: Mapping[str, Any]) -> Permission:
         """What a config allows."""
         return cls(bool(config.get("allow_remote", False)), bool(config.get("allow_http", False)))
 
 
-def check_destinations(texts: Iterable[ProtectedText], *, what: str, addresses: Iterable[str], leave: Leave) -> None:
+def check_destinations(texts: Iterable[ProtectedText], *, what: str, addresses: Iterable[str], leave: Permission) -> None:
     """Refuse to send texts where they may not go.
 
     Args:
@@ -104,7 +104,7 @@ def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None,
         )
 
 
-def check_chroma(texts: Iterable[ProtectedText], *, url: str | None, leave: Leave) -> None:
+def check_chroma(texts: Iterable[ProtectedText], *, url: str | None, leave: Permission) -> None:
     """Refuse to search for such texts on a Chroma server elsewhere: it is given their vectors, which say what they say.
 
     Args:

@@ -132,7 +132,7 @@ def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, p
             raise InputError(f"sends texts to {outside}", path=path, remedy=remedy)
 
 
-def composed_config(door: str, choices: Mapping[str, str], *, path: Path) -> dict[str, Any]:
+def composed_config(command: str, choices: Mapping[str, str], *, path: Path) -> dict[str, Any]:
     """The config of a command with the options that a saved record names, as plain values.
 
     Raises:
@@ -144,7 +144,7 @@ def composed_config(door: str, choices: Mapping[str, str], *, path: Path) -> dic
             raise _refused(path, f"choices.{group}"[:80], "is no name of an option")
         if group != "experiment":
             overrides.append(f"{group}={option}")
-    composed = compose_here(door, overrides)
+    composed = compose_here(command, overrides)
     plain = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

@@ -14,7 +14,7 @@ from clinspan.corpora import InputError
 from clinspan.programs.app.build_run import program_settings
 from clinspan.programs.app.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from clinspan.programs.app.config import build, choices, folder_path, given
-from clinspan.programs.app.observability import followers, without_followers
+from clinspan.programs.app.observability import observers, without_observers
 from clinspan.programs.app.saved_data import check_recorded_hosts, composed_config, restored_config
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
@@ -22,7 +22,7 @@ from clinspan.reports.settings import flattened
 
 
 @contextmanager
-def prepared(config: DictConfig, output: Path, *, door: str = "run") -> Iterator[tuple[RunFolder, DictConfig, dict[str, Any]]]:
+def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Iterator[tuple[RunFolder, DictConfig, dict[str, Any]]]:
     """What `prepare` gives, while no other process may write into that folder.
 
     Raises:
@@ -30,10 +30,10 @@ def prepared(config: DictConfig, output: Path, *, door: str = "run") -> Iterator
     """
     path = RunFolder(output).path if config.resume is None else folder_path(config.resume)
     with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
-        yield prepare(config, output, door=door)
+        yield prepare(config, output, command=command)
 
 
-def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
+def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
     """The folder, config and record of a new run, or those of the run that is resumed.
 
     Where the folder holds the same job already, as in a sweep that is started again, that one goes on, or is found finished.
@@ -43,8 +43,8 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     """
     if config.resume is None:
         config, chosen = program_settings(config)
-        chosen = without_followers(choices() | chosen)
-        if promptless := _promptless(config, chosen, door):
+        chosen = without_observers(choices() | chosen)
+        if promptless := _promptless(config, chosen, command):
             config = without_prompt(config, given(), what=promptless)
             chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
         record = {
@@ -63,14 +63,14 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
     record = _begun(folder)
-    record["config"] = saved_config(record, door, path / "run.json")
+    record["config"] = saved_config(record, command, path / "run.json")
     _move(record["config"], config)
-    began = OmegaConf.create({**record["config"], "resume": None, **followers(config, given())})
+    began = OmegaConf.create({**record["config"], "resume": None, **observers(config, given())})
     assert isinstance(began, DictConfig)
-    if promptless := _promptless(began, record["choices"], door):
+    if promptless := _promptless(began, record["choices"], command):
         refuse_prompt_keys(given(), what=promptless)
     asked = _settings(config)
-    defaults = _settings(_defaults(door))
+    defaults = _settings(_defaults(command))
     same = {group for group in given() if choices().get(group, "") == record["choices"].get(group)}
     for key, value in _settings(began).items():
         if key.split(".")[0] in same and key not in given():
@@ -83,7 +83,7 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
         raise InputError(
             f"the run began without {more[0]}", path=path, remedy="Leave the setting out: a resumed run keeps its own."
         )
-    if door != "optimize" or not finished(record):  # a run tries failed sentences again; a compilation has its answer
+    if command != "optimize" or not finished(record):  # a run tries failed sentences again; a compilation has its answer
         record["status"] = "started"
         record.pop("error", None)
         record.pop("reason", None)
@@ -91,12 +91,12 @@ def prepare(config: DictConfig, output: Path, *, door: str = "run") -> tuple[Run
     return folder, began, record
 
 
-def saved_config(record: Mapping[str, Any], door: str, path: Path) -> dict[str, Any]:
+def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[str, Any]:
     """The config that a run began with, from its record: the values are the record's, the classes those of `conf/`.
 
     Args:
         record: The content of `run.json`.
-        door: The command.
+        command: The command.
         path: The file, for messages.
 
     Raises:
@@ -105,7 +105,7 @@ def saved_config(record: Mapping[str, Any], door: str, path: Path) -> dict[str, 
     choices, config = record.get("choices"), record.get("config")
     if not isinstance(choices, dict) or not isinstance(config, dict):
         raise InputError("has no config of a run", path=path, remedy="Give a run's folder.")
-    composed = composed_config(door, choices, path=path)
+    composed = composed_config(command, choices, path=path)
     for key in PROMPT_KEYS - config.keys():
         composed.pop(key, None)
     restored = restored_config(composed, config, path=path)
@@ -122,13 +122,13 @@ def _move(began: dict[str, Any], config: DictConfig) -> None:
             began[group]["api_base"] = plain["api_base"]
 
 
-def _promptless(config: DictConfig, chosen: Mapping[str, str], door: str) -> str | None:
+def _promptless(config: DictConfig, chosen: Mapping[str, str], command: str) -> str | None:
     """The choice by which a run or a training classifies tokens, so that nothing that concerns prompts applies to it."""
-    if door == "finetune":
+    if command == "finetune":
         from clinspan.tuning import Encoder
 
         return f"tuning={chosen['tuning']}" if isinstance(build(config.tuning), Encoder) else None
-    if door == "run" and isinstance(build(config.model), lms.ClassifierModel):
+    if command == "run" and isinstance(build(config.model), lms.ClassifierModel):
         return f"model={chosen['model']}"
     return None
 
@@ -149,7 +149,7 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     old = _begun(folder)
     if "given" not in old:  # it failed before it began
         return record
-    if without_followers(old.get("config")) != without_followers(record["config"]):
+    if without_observers(old.get("config")) != without_observers(record["config"]):
         raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
     if not finished(old):
         old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
@@ -171,14 +171,14 @@ def _begun(folder: RunFolder) -> dict[str, Any]:
         raise InputError("is damaged", path=folder.path / "run.json", remedy=remedy) from None
 
 
-def _defaults(door: str) -> DictConfig:
+def _defaults(command: str) -> DictConfig:
     from hydra import compose
 
-    return compose(door)
+    return compose(command)
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
     """The config as one level of dotted keys."""
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
-    return {key: value for key, value in flattened(without_followers(container)).items() if key != "resume"}
+    return {key: value for key, value in flattened(without_observers(container)).items() if key != "resume"}

@@ -13,7 +13,7 @@ import dspy
 from dspy import lm15
 
 from clinspan.corpora import InputError, Label
-from clinspan.corpora.json_text import mended
+from clinspan.corpora.json_text import without_lone_surrogates
 from clinspan.corpora.printable import printable
 from clinspan.lms import Grammar, NoAnswerError, Wire
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
@@ -162,7 +162,7 @@ class Format(dspy.Adapter):
         requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests, name):
-                answers[key] = mended(answer_text(response))
+                answers[key] = without_lone_surrogates(answer_text(response))
                 pieces[key] = _pieces(response.logprobs)
                 used["prompt_tokens"] += response.usage.input_tokens or 0
                 used["answer_tokens"] += max(response.usage.output_tokens or 0, response.usage.reasoning_tokens or 0)

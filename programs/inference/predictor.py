@@ -27,7 +27,7 @@ Progress = Callable[[int, float], None]
 
 
 class SentenceTagger(Protocol):
-    """What tags sentences: `Asker` with prompts, `programs.app.build_classifier.ClassifierAsker` without."""
+    """What tags sentences: `PromptTagger` with prompts, `programs.app.build_classifier.ClassifierAsker` without."""
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
         """Each sentence with its line of `predictions.jsonl`, in any order."""
@@ -35,7 +35,7 @@ class SentenceTagger(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class PromptTagger:
     """Has sentences tagged by a program on a model; keeps nothing.
 
     Attributes:

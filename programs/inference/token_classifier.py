@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TOGETHER = 8
 
 
-class ClassifierAsker:
+class ClassifierTagger:
     """Has sentences tagged by a token classifier; keeps nothing. Threads that share it take turns.
 
     Args:

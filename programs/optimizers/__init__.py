@@ -1,32 +1,32 @@
 """Optimizers: each finds a better program with train and dev, and knows nothing of test."""
 
-from clinspan.programs.optimizers.candidate_evaluator import Halving, Judge
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator, Halving
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.coverage import Coverage
 from clinspan.programs.optimizers.demonstrations import Bootstrap, Labeled, Nearest
 from clinspan.programs.optimizers.ensemble import Voting
 from clinspan.programs.optimizers.finetuned import BootstrapFinetune
 from clinspan.programs.optimizers.instructions import Copro, Gepa, InferRules, Mipro, Simba
 from clinspan.programs.optimizers.search import Grid, Optuna
-from clinspan.programs.optimizers.seqeval_f1 import Objective
+from clinspan.programs.optimizers.seqeval_f1 import SeqevalF1
 
 __all__ = [
     "Bootstrap",
     "BootstrapFinetune",
+    "CandidateEvaluator",
     "Copro",
     "Coverage",
     "Gepa",
     "Grid",
     "Halving",
     "InferRules",
-    "Judge",
     "Labeled",
     "Mipro",
     "Nearest",
-    "Objective",
+    "OptimizationContext",
     "Optimizer",
     "Optuna",
+    "SeqevalF1",
     "Simba",
     "Voting",
-    "Workshop",
 ]

@@ -17,9 +17,9 @@ from typing import Any
 import dspy
 
 from clinspan.corpora import check_number, Sentence
-from clinspan.programs.inference.predictor import Asker, Predictor
+from clinspan.programs.inference.predictor import Predictor, PromptTagger
 from clinspan.programs.optimizers.candidate import Candidate
-from clinspan.programs.optimizers.seqeval_f1 import Objective
+from clinspan.programs.optimizers.seqeval_f1 import SeqevalF1
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.tagging.saved_program import fingerprint
 
@@ -79,7 +79,7 @@ class Trial:
         return {"number": self.number, "key": self.key, "by": self.candidate.by, "f1": f1, "tokens": dict(self.tokens)}
 
 
-class Judge:
+class CandidateEvaluator:
     """Measures candidates.
 
     Args:
@@ -98,7 +98,7 @@ class Judge:
     def __init__(
         self,
         sentences: Sequence[Sentence],
-        objective: Objective,
+        objective: SeqevalF1,
         *,
         lm: dspy.LM,
         concurrency: int,
@@ -178,7 +178,7 @@ class Judge:
         if not (folder.path / "program.json").exists():
             folder.write(ABOUT, {"by": candidate.by, "model": (candidate.lm or self.lm).model})
             folder.write("program.json", candidate.dump())
-        asker = Asker(
+        asker = PromptTagger(
             tagger=candidate.tagger,
             lm=candidate.lm or self.lm,
             adapter=candidate.adapter,

@@ -16,9 +16,9 @@ import dspy
 from clinspan import lms
 from clinspan.corpora import check_number, Corpus, InputError, Sentence
 from clinspan.programs.optimizers.candidate import Candidate
-from clinspan.programs.optimizers.candidate_evaluator import Judge
+from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator
 from clinspan.programs.optimizers.renaming_lm import worded
-from clinspan.programs.optimizers.seqeval_f1 import examples, Objective
+from clinspan.programs.optimizers.seqeval_f1 import examples, SeqevalF1
 from clinspan.programs.tagging.tagger import Tagger
 
 
@@ -43,7 +43,7 @@ class Optimizer:
         for name, least in self.least.items():
             check_number(f"optimizer.{name}", getattr(self, name), least, whole=isinstance(least, int))
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         """Refuse what could not be compiled, before a model is asked.
 
         Raises:
@@ -53,13 +53,13 @@ class Optimizer:
             problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
             raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Workshop:
+class OptimizationContext:
     """
     Attributes:
         corpus: Train and dev; its test split is empty.
@@ -82,8 +82,8 @@ class Workshop:
     corpus: Corpus
     train: Sequence[Sentence]
     start: Candidate
-    judge: Judge
-    objective: Objective
+    judge: CandidateEvaluator
+    objective: SeqevalF1
     lm: dspy.LM
     writer: dspy.LM
     teacher: Candidate | None

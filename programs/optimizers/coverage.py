@@ -14,7 +14,7 @@ from clinspan.metrics import count_errors, ErrorKind
 from clinspan.metrics.errors import INVENTED
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import Trial
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.tagging.strategy import as_demonstration
 
 Errors = Mapping[tuple[ErrorKind, str], int]
@@ -47,7 +47,7 @@ class Coverage(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         search = _Search(self, shop, random.Random(shop.seed))
         begun = [shop.start] if shop.start.single.tag.demos else []
         best = shop.judge.rank(begun + [search.random_set() for _ in range(self.starts)])[0]
@@ -64,7 +64,7 @@ class Coverage(Optimizer):
 class _Search:
     """The moves of the search, over train sentences that cost at most half the budget."""
 
-    def __init__(self, how: Coverage, shop: Workshop, rng: random.Random) -> None:
+    def __init__(self, how: Coverage, shop: OptimizationContext, rng: random.Random) -> None:
         self.how, self.shop, self.rng = how, shop, rng
         costs = {s.id: shop.demo_tokens(as_demonstration(s)) for s in shop.spoken}
         self.pool = [s for s in shop.spoken if costs[s.id] <= how.budget // 2]

@@ -9,7 +9,7 @@ from typing import ClassVar
 import dspy
 
 from clinspan.corpora import check_number, InputError
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.evaluate import ranked_by
 
 
@@ -26,7 +26,7 @@ class Labeled(Optimizer):
     keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with shop.quiet():
             program = dspy.LabeledFewShot(k=self.k).compile(shop.start.student(), trainset=shop.train_examples(), sample=True)
         shop.judge.score(shop.start.with_tagger(program, "labeled"), whole=True)
@@ -51,7 +51,7 @@ class Bootstrap(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with ranked_by(shop, "bootstrap"):
             search = dspy.BootstrapFewShotWithRandomSearch(
                 metric=shop.objective,
@@ -86,11 +86,11 @@ class Nearest(Optimizer):
         for k in self.ks:
             check_number("optimizer.ks", k, 1)
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         for k in self.ks:
             shop.allow({"strategy": "knn", "strategy.k": k})
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         context = shop.start.single.settings["strategy"]["context"]
         same = {"strategy": "knn", "strategy.context": context}
         shop.judge.rank([shop.variant({**same, "strategy.k": k}, f"knn k={k}") for k in self.ks])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from clinspan.corpora import InputError
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.tagging.strategy import fixed_demonstrations
 from clinspan.programs.tagging.tagger import Ensemble
 
@@ -37,13 +37,13 @@ class Voting(Optimizer):
                 "optimizer.size must be odd and at least 3, and optimizer.pool as large", remedy="For instance 3 of 9."
             )
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         super().check(shop)
         if len(shop.spoken) < self.k:
             problem = f"optimizer.k={self.k} demonstrations, and {len(shop.spoken)} train sentences to take them from"
             raise InputError(problem, remedy="Set optimizer.k lower or train_limit higher.")
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         rng = random.Random(shop.seed)
         sets = [fixed_demonstrations(shop.spoken, self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
         candidates = [shop.start, *(shop.start.with_demos(demos, "ensemble member") for demos in sets)]

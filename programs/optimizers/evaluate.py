@@ -16,8 +16,8 @@ import dspy
 from dspy.evaluate.evaluate import EvaluationResult
 
 from clinspan.programs.optimizers.candidate import Candidate
-from clinspan.programs.optimizers.candidate_evaluator import Judge
-from clinspan.programs.optimizers.context import Workshop
+from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator
+from clinspan.programs.optimizers.context import OptimizationContext
 from clinspan.programs.tagging.tagger import Tagger
 
 _PLACES = (
@@ -42,7 +42,14 @@ class CorpusEvaluate:
     """
 
     def __init__(
-        self, shop: Workshop, by: str, failed: list[Exception], *, whole: bool, devset: Sequence[Any] = (), **options: Any
+        self,
+        shop: OptimizationContext,
+        by: str,
+        failed: list[Exception],
+        *,
+        whole: bool,
+        devset: Sequence[Any] = (),
+        **options: Any,
     ) -> None:
         self.shop, self.by, self.failed, self.whole, self.devset = shop, by, failed, whole, devset
 
@@ -68,7 +75,7 @@ class CorpusEvaluate:
         f1 = self.shop.objective.corpus_f1([(s.tags, tags[s.id]) for s in sentences])
         return EvaluationResult(score=100 * f1, results=[self._result(e, tags[e["id"]]) for e in examples])
 
-    def _results(self, judge: Judge, candidate: Candidate, examples: Sequence[Any]) -> list[tuple[Any, Any, float]]:
+    def _results(self, judge: CandidateEvaluator, candidate: Candidate, examples: Sequence[Any]) -> list[tuple[Any, Any, float]]:
         """Single results of the sentences that a candidate was measured on; 0 for those it was not."""
         tags = {record["id"]: record["pred"] for record in judge.records(judge.trial(candidate))}
         return [self._result(e, tags[e["id"]]) if e["id"] in tags else (e, dspy.Prediction(), 0.0) for e in examples]
@@ -79,7 +86,7 @@ class CorpusEvaluate:
 
 
 @contextlib.contextmanager
-def ranked_by(shop: Workshop, by: str, *, whole: bool = False) -> Iterator[None]:
+def ranked_by(shop: OptimizationContext, by: str, *, whole: bool = False) -> Iterator[None]:
     """Let DSPy's optimizers evaluate through a judge meanwhile, and print, log and keep nothing.
 
     Raises:

@@ -11,7 +11,7 @@ import dspy
 from clinspan import lms
 from clinspan.corpora import InputError, Sentence
 from clinspan.programs.optimizers.candidate import Candidate
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.tagging.saved_program import trained_weights
 from clinspan.programs.tagging.training_records import training_records
@@ -40,14 +40,14 @@ class BootstrapFinetune(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         if not isinstance(shop.spec, lms.LocalModel):
             remedy = "Use a local model, such as model=smollm2."
             raise InputError("optimizer=bootstrap_finetune trains weights, and model= has none here", remedy=remedy)
         if shop.start.single.retrieve is not None:
             raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         assert isinstance(shop.spec, lms.LocalModel)
         learner = shop.start.with_demos([], "bootstrap_finetune")
         train = self._answers(shop) if shop.teacher is not None else list(shop.train)
@@ -59,7 +59,7 @@ class BootstrapFinetune(Optimizer):
         )
         shop.judge.score(tuned(shop, learner, result.model), whole=True)
 
-    def _answers(self, shop: Workshop) -> list[Sentence]:
+    def _answers(self, shop: OptimizationContext) -> list[Sentence]:
         """Train sentences with the other model's tags, those that score enough."""
         assert shop.teacher is not None
         tags = shop.judge.predict(shop.teacher, shop.train)
@@ -72,7 +72,7 @@ class BootstrapFinetune(Optimizer):
         return kept
 
 
-def tuned(shop: Workshop, learner: Candidate, spec: lms.LocalModel) -> Candidate:
+def tuned(shop: OptimizationContext, learner: Candidate, spec: lms.LocalModel) -> Candidate:
     """The program on the trained model."""
     lm = lms.build(spec)
     tagger = learner.student()

@@ -9,7 +9,7 @@ from typing import ClassVar
 import dspy
 
 from clinspan.corpora import InputError
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.evaluate import ranked_by
 
 
@@ -30,7 +30,7 @@ class Copro(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with ranked_by(shop, "copro"):
             search = dspy.COPRO(
                 prompt_model=shop.pen,
@@ -63,7 +63,7 @@ class Mipro(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with ranked_by(shop, "mipro"):
             search = dspy.MIPROv2(
                 metric=shop.objective,
@@ -104,7 +104,7 @@ class Gepa(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with ranked_by(shop, "gepa", whole=True):
             search = dspy.GEPA(
                 metric=shop.objective.with_feedback,
@@ -141,13 +141,13 @@ class Simba(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         super().check(shop)
         if len(shop.spoken[: self.train_limit]) < self.batch:
             problem = f"optimizer.batch={self.batch} takes more sentences than there are to train on"
             raise InputError(problem, remedy="Set optimizer.batch lower, or optimizer.train_limit and train_limit higher.")
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with ranked_by(shop, "simba"), dspy.context(lm=shop.lm):  # it tries programs on the current model
             search = dspy.SIMBA(
                 metric=shop.objective,
@@ -193,7 +193,7 @@ class InferRules(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         with ranked_by(shop, "infer_rules"):
             search = dspy.InferRules(
                 metric=shop.objective,

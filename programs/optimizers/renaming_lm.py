@@ -22,7 +22,7 @@ def renamer(called: Mapping[str, str]) -> Callable[[str], str]:
     return lambda text: tag.sub(lambda found: f"{found[1]}-{called[found[2]]}", text)
 
 
-class _Renaming:
+class RenamingLM:
     """An engine that renames labels in what is asked of another.
 
     DSPy's optimizers show examples and traces as they are, and these have the corpus' names: a model that reads them
@@ -50,4 +50,4 @@ def worded(writer: dspy.LM, called: Mapping[str, str]) -> dspy.LM:
         writer: A model on an engine object, as `lms.build` gives it.
         called: The word for each label that has another one in prompts.
     """
-    return writer.copy(engine=_Renaming(writer.engine, renamer(called))) if called else writer
+    return writer.copy(engine=RenamingLM(writer.engine, renamer(called))) if called else writer

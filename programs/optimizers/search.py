@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import yaml
 
 from clinspan.corpora import InputError
-from clinspan.programs.optimizers.context import Optimizer, Workshop
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 
 _PATIENCE = 5
 """Optuna proposes what it has seen again; so many proposals for each combination that is wanted."""
@@ -58,10 +58,10 @@ class Grid(Optimizer):
         super().__post_init__()
         read_space(self.space)
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         _check_space(self.space, shop)
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         space = read_space(self.space)
         points = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
         if len(points) > self.most:
@@ -88,10 +88,10 @@ class Optuna(Optimizer):
         super().__post_init__()
         read_space(self.space)
 
-    def check(self, shop: Workshop) -> None:
+    def check(self, shop: OptimizationContext) -> None:
         _check_space(self.space, shop)
 
-    def compile(self, shop: Workshop) -> None:
+    def compile(self, shop: OptimizationContext) -> None:
         import optuna
 
         space = read_space(self.space)
@@ -107,7 +107,7 @@ class Optuna(Optimizer):
                 return
 
 
-def _check_space(lines: Sequence[str], shop: Workshop) -> None:
+def _check_space(lines: Sequence[str], shop: OptimizationContext) -> None:
     for key, values in read_space(lines).items():
         for value in values:
             shop.allow({key: value})

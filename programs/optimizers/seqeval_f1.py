@@ -21,7 +21,7 @@ Target = Literal["micro", "macro"]
 
 
 @dataclass(frozen=True)
-class Objective:
+class SeqevalF1:
     """The metric that DSPy's optimizers are given.
 
     Attributes:

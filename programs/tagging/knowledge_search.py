@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BYTES = 4  # of a number of a vector
 
 
-def open_base(
+def open_knowledge_base(
     retriever: Retriever, embedder: Embedder, sentences: Sequence[Sentence]
 ) -> tuple[Callable[[list[str]], list[list[str]]], dict[str, object]]:
     """What finds the chunks of texts, and what a run's record says of it.

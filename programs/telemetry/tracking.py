@@ -39,14 +39,14 @@ _FORCED = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}  # a redirection would take a
 class NoTracking:
     """`tracking=none`."""
 
-    def follow(self, folder: RunFolder, record: dict[str, Any], *, door: str, guard: Guard) -> AbstractContextManager[None]:
+    def follow(self, folder: RunFolder, record: dict[str, Any], *, command: str, guard: Guard) -> AbstractContextManager[None]:
         """Nothing."""
         return nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mlflow:
-    """`tracking=mlflow`: a run of MLflow for each run of a door.
+    """`tracking=mlflow`: a run of MLflow for each run of a command.
 
     Attributes:
         uri: Of the store: `sqlite:///FILE` or the address of a server; `MLFLOW_TRACKING_URI` if null, else a store of its own,
@@ -75,13 +75,13 @@ class Mlflow:
         return self.uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_store()
 
     @contextmanager
-    def follow(self, folder: RunFolder, record: dict[str, Any], *, door: str, guard: Guard) -> Iterator[None]:
+    def follow(self, folder: RunFolder, record: dict[str, Any], *, command: str, guard: Guard) -> Iterator[None]:
         """Have MLflow know of what is done inside.
 
         Args:
             folder: The run's.
             record: Its record, which then names MLflow's run. A run that goes on goes on there too.
-            door: What kind of run it is.
+            command: What kind of run it is.
             guard: Refuses an address outside this machine where the texts may not go there.
 
         Raises:
@@ -91,7 +91,7 @@ class Mlflow:
         told: MlflowRun | None = None
         with _lenient(self.place, strict="tracking" not in record):
             run = MlflowRun(self.place, folder, record)
-            run.begin(door, self.experiment, guard)
+            run.begin(command, self.experiment, guard)
             told = run
         status = "FAILED"
         try:
@@ -133,7 +133,7 @@ class MlflowRun:
             Path(_OWN_STORE).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._client = MlflowClient(tracking_uri=place)
 
-    def begin(self, door: str, experiment: str, guard: Guard) -> None:
+    def begin(self, command: str, experiment: str, guard: Guard) -> None:
         """Make the run, or open it again, and tell its settings."""
         store = without_credentials(self._place)
         known = self._record.get("tracking") or {}
@@ -147,7 +147,7 @@ class MlflowRun:
             number = self._client.create_experiment(experiment, artifact_location=_files_of(self._place))
             found = self._client.get_experiment(number)
         guard(_ARTIFACTS, str(found.artifact_location))
-        tags = {**tags_of(self._record), "clinspan.door": door, "clinspan.folder": str(self._folder.path)}
+        tags = {**tags_of(self._record), "clinspan.command": command, "clinspan.folder": str(self._folder.path)}
         made = self._client.create_run(found.experiment_id, tags=tags, run_name=self._folder.path.name)
         self._artifacts = str(made.info.artifact_uri)
         guard(_ARTIFACTS, self._artifacts)  # a server may give a run another place than its experiment

@@ -28,7 +28,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def marked_page(note: Annotated, labels: list[str]) -> bytes:
+def note_page(note: Annotated, labels: list[str]) -> bytes:
     """The page of a note.
 
     Args:

@@ -22,7 +22,7 @@ _COLUMNS = ("model", "strategy", "type", "paper P", "paper R", "paper F1", "P", 
 _DRAWN = "Figure 3 draws fine-tuned models as bars without figures, so none stand beside ours."
 
 
-def grid_tables(runs: Sequence[Run]) -> list[Table]:
+def paper_tables(runs: Sequence[Run]) -> list[Table]:
     """A table for each of the paper's that the runs belong to: by their preset or, without one, as reproductions of its cells.
 
     A difference stands only beside a run that is the paper's cell, see `reports.paper.published.published`: any other is over other

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from clinspan.programs.app.config import CONF
 from clinspan.reports.paper.published import FINE_TUNED, TABLES
-from conftest import Door, load
+from conftest import Command, load
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from support.scripted_server import ScriptedServer
 
@@ -106,9 +106,9 @@ def azure(server: ScriptedServer, key: str = "right") -> dict[str, str]:
 
 
 def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
-    door: Door, server: ScriptedServer, tmp_path: Path
+    command: Command, server: ScriptedServer, tmp_path: Path
 ) -> None:
-    done = door("run", "-m", "experiment=figure3", *TRIAL, env=azure(server))
+    done = command("run", "-m", "experiment=figure3", *TRIAL, env=azure(server))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     told = lines[lines.index("figure3: 2 of 6 cells ran") :]
@@ -129,16 +129,16 @@ def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
     assert not list(sweep.glob("*/.failed"))
 
 
-def test_an_embedder_that_is_not_to_be_had_is_lacking_too(door: Door, server: ScriptedServer) -> None:
-    done = door("run", "-m", "experiment=table3", "model=gpt4", *TRIAL, env=azure(server))
+def test_an_embedder_that_is_not_to_be_had_is_lacking_too(command: Command, server: ScriptedServer) -> None:
+    done = command("run", "-m", "experiment=table3", "model=gpt4", *TRIAL, env=azure(server))
     assert done.returncode == 0, done.stderr
     assert "table3: 2 of 3 cells ran" in done.stdout
     assert "  gpt4 rag: the embedder bge_large cannot be had" in done.stdout
     assert "use retriever=minilm" in done.stdout
 
 
-def test_a_real_failure_ends_the_sweep_with_2_and_is_told_apart(door: Door, server: ScriptedServer) -> None:
-    done = door("run", "-m", "experiment=table2", "model=medtuned,gpt4", *TRIAL, env=azure(server, "wrong"))
+def test_a_real_failure_ends_the_sweep_with_2_and_is_told_apart(command: Command, server: ScriptedServer) -> None:
+    done = command("run", "-m", "experiment=table2", "model=medtuned,gpt4", *TRIAL, env=azure(server, "wrong"))
     assert done.returncode == 2
     lines = done.stdout.splitlines()
     assert "table2: 0 of 2 cells ran" in lines
@@ -148,15 +148,15 @@ def test_a_real_failure_ends_the_sweep_with_2_and_is_told_apart(door: Door, serv
 
 
 def test_a_cell_that_lacked_its_model_runs_when_the_sweep_is_started_again(
-    door: Door, server: ScriptedServer, tmp_path: Path
+    command: Command, server: ScriptedServer, tmp_path: Path
 ) -> None:
     words = ["-m", "experiment=table2", "model=gpt4", *TRIAL, "hydra.sweep.dir=sweep"]
-    done = door("run", *words)
+    done = command("run", *words)
     assert done.returncode == 2
     assert "table2: 0 of 1 cells ran" in done.stdout
     assert done.stderr == "clinspan: none of the cells can run here; what each lacks stands above\n"
     assert "AZURE_OPENAI_ENDPOINT" in load(tmp_path / "sweep" / "0" / "run.json")["reason"]
-    assert door("run", *words, env=azure(server)).returncode == 0
+    assert command("run", *words, env=azure(server)).returncode == 0
     record = load(tmp_path / "sweep" / "0" / "run.json")
     assert record["status"] == "finished"
     assert "reason" not in record
@@ -170,8 +170,8 @@ def test_a_cell_that_lacked_its_model_runs_when_the_sweep_is_started_again(
         (["-m", "experiment=figure3", "tuned.medtune=x"], "Did you mean tuned.medtuned?"),
     ],
 )
-def test_a_wrong_use_of_presets_is_one_message(door: Door, words: list[str], message: str) -> None:
-    done = door("run", *words, *TRIAL)
+def test_a_wrong_use_of_presets_is_one_message(command: Command, words: list[str], message: str) -> None:
+    done = command("run", *words, *TRIAL)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

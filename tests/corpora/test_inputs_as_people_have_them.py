@@ -12,7 +12,7 @@ from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.readers.notes import Note, read_notes
 from clinspan.corpora.sources import BioC, Brat, Conll, I2b2, Jsonl, PubTator
 from clinspan.corpora.tokens import ascii_punctuation_tokens, punctuation_tokens
-from conftest import Door
+from conftest import Command
 
 TEXT = "Has rash and fever."
 
@@ -378,43 +378,43 @@ def test_labels_that_are_no_names_are_refused(tmp_path: Path, labels: Any) -> No
         conll(tmp_path, "x\tO\n", labels=labels)
 
 
-def stats(door: Door, *words: str) -> Any:
-    done = door("stats", "json=true", *words)
+def stats(command: Command, *words: str) -> Any:
+    done = command("stats", "json=true", *words)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_words_of_the_command_line_are_taken_as_they_are_meant(door: Door, tmp_path: Path) -> None:
+def test_words_of_the_command_line_are_taken_as_they_are_meant(command: Command, tmp_path: Path) -> None:
     put(tmp_path, **{f"{folder}__test__a_DOT_{suffix}": content for folder in ("2024", "date=2024", "notes (1)")
                      for suffix, content in (("txt", "No fever today."), ("ann", "T1\t1 3 8\tfever\n"))})  # fmt: skip
-    assert stats(door, "corpus=brat", "corpus.path=2024", "corpus.labels=[1]")["test"]["entities"] == {"1": 1}
-    assert stats(door, "corpus=brat", "corpus.path=2024", "corpus.labels=1")["test"]["entities"] == {"1": 1}
+    assert stats(command, "corpus=brat", "corpus.path=2024", "corpus.labels=[1]")["test"]["entities"] == {"1": 1}
+    assert stats(command, "corpus=brat", "corpus.path=2024", "corpus.labels=1")["test"]["entities"] == {"1": 1}
     for path in ("date=2024", "notes (1)"):
-        done = door("stats", "corpus=brat", f"corpus.path={path}")
+        done = command("stats", "corpus=brat", f"corpus.path={path}")
         assert done.returncode == 2
         assert f"'corpus.path={path}' cannot be read" in done.stderr and f"'corpus.path=\"{path}\"'" in done.stderr
-        assert stats(door, "corpus=brat", f'corpus.path="{path}"')["test"]["documents"] == 1
+        assert stats(command, "corpus=brat", f'corpus.path="{path}"')["test"]["documents"] == 1
 
 
-def test_a_label_with_a_full_stop_can_be_defined(door: Door, tmp_path: Path) -> None:
+def test_a_label_with_a_full_stop_can_be_defined(command: Command, tmp_path: Path) -> None:
     put(tmp_path, d__a_DOT_txt="No fever.", d__a_DOT_ann="T1\tICD.Code 3 8\tfever\n")
     for word in ("+corpus.definitions.ICD.Code=a code", "+corpus.definitions={ICD.Code: a code}"):
-        assert stats(door, "corpus=brat", "corpus.path=d", word)["test"]["entities"] == {"ICD.Code": 1}
-    done = door("stats", "corpus=brat", "corpus.path=d", "+corpus.definitions.ICD.Cod=a code")
+        assert stats(command, "corpus=brat", "corpus.path=d", word)["test"]["entities"] == {"ICD.Code": 1}
+    done = command("stats", "corpus=brat", "corpus.path=d", "+corpus.definitions.ICD.Cod=a code")
     assert done.returncode == 2 and "defines ICD.Cod, which is no label" in done.stderr
 
 
-def test_a_corpus_without_a_label_is_refused_before_a_model_is_asked(door: Door, tmp_path: Path) -> None:
+def test_a_corpus_without_a_label_is_refused_before_a_model_is_asked(command: Command, tmp_path: Path) -> None:
     put(tmp_path, test_DOT_tsv="No\tO\n", out_DOT_jsonl='{"id": "test-0:0", "output": "No : O"}\n')
     words = ("corpus=conll", "corpus.path=.", "model=replay", "model.path=out.jsonl", "strategy=zero_shot", "corpus.phi=false")
-    done = door("run", *words)
+    done = command("run", *words)
     assert done.returncode == 2
     assert "has no entity and corpus.labels names none. Name what is to be found: corpus.labels=[...]" in done.stderr
-    assert door("run", *words, "corpus.labels=[Sign]", "metric.samples=10").returncode == 0
+    assert command("run", *words, "corpus.labels=[Sign]", "metric.samples=10").returncode == 0
 
 
-def test_what_is_not_read_is_said(door: Door, tmp_path: Path) -> None:
+def test_what_is_not_read_is_said(command: Command, tmp_path: Path) -> None:
     put(tmp_path, c__train__a_DOT_txt="a", c__train__a_DOT_json="{}", c__old__b_DOT_txt="b", c__README_DOT_md="x")
-    done = door("stats", "corpus=brat", "corpus.path=c")
+    done = command("stats", "corpus=brat", "corpus.path=c")
     assert done.returncode == 0
     assert "clinspan: corpus c: not read: .json, .md, old/" in done.stderr

@@ -38,7 +38,7 @@ class Bench:
     """A folder, a fork_server and a server, for all faults.
 
     Attributes:
-        root: Where doors run.
+        root: Where commands run.
         fork_server: What runs them.
         server: What they ask.
         told: What became of each fault.
@@ -62,7 +62,7 @@ class Bench:
         return ["model=openai", "model.id=x", base, "strategy=zero_shot", "model.retries=1", "model.concurrency=2", *SMALL, *more]
 
     def words(self, kind: str) -> list[str]:
-        """The words of a door's call, by kind."""
+        """The words of a command's call, by kind."""
         return {"remote": self.remote, "local": self._local, "classifier": self._classifier}[kind]()
 
     def _local(self) -> list[str]:
@@ -96,7 +96,7 @@ class Bench:
         folder = self.root / "annotated"
         if not folder.exists():
             self.server.heal()
-            ended = self.run(*self.notes(), f"output={folder}", door="annotate")
+            ended = self.run(*self.notes(), f"output={folder}", command="annotate")
             assert ended.code == 0, ended.err
         return annotated(folder)
 
@@ -110,9 +110,9 @@ class Bench:
             self._whole[kind] = folder
         return self._whole[kind]
 
-    def run(self, *words: str, harm: Sequence[Any] = (), env: dict[str, str] | None = None, door: str = "run") -> Ended:
-        """Call a door in the bench's folder."""
-        return self.fork_server.call(door, *words, cwd=self.root, harm=harm, env=env)
+    def run(self, *words: str, fault: Sequence[Any] = (), env: dict[str, str] | None = None, command: str = "run") -> Ended:
+        """Call a command in the bench's folder."""
+        return self.fork_server.call(command, *words, cwd=self.root, fault=fault, env=env)
 
     def copied(self, kind: str) -> Path:
         """A copy of an undisturbed run's folder, to be damaged."""

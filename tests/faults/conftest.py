@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         write(f"{told.group:<15} {told.fault:<62} {told.outcome:<42} lost {told.lost}")
     survived, lost = sum(not told.lost for told in bench.told), sum(told.lost for told in bench.told)
     write(f"{len(bench.told)} faults, {survived} survived, {lost} sentences or files lost")
-    write(f"{bench.fork_server.calls} doors in {bench.fork_server.seconds:.0f} s of processor time")
+    write(f"{bench.fork_server.calls} commands in {bench.fork_server.seconds:.0f} s of processor time")
     if file := os.environ.get("CLINSPAN_FAULTS_TABLE"):
         lines = ["| what | fault | what happens | lost |", "|---|---|---|---|"]
         lines += [f"| {told.group} | {told.fault} | {told.outcome} | {told.lost} |" for told in bench.told]

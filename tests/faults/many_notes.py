@@ -36,7 +36,7 @@ def make_notes(folder: Path, sentences: Sequence[str], notes: int, size: int) ->
 
 
 def annotate(words: Sequence[str], done: Path, until: int | None) -> float:
-    """Run the door; kill it once `done` has so many lines. Gives the seconds."""
+    """Run the command; kill it once `done` has so many lines. Gives the seconds."""
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "clinspan.programs.annotate", *words], stdout=subprocess.DEVNULL)
     while process.poll() is None:

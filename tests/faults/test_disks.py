@@ -61,7 +61,7 @@ def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench: Bench)
 @pytest.mark.parametrize("times", [25, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 3, 32))])
 def test_a_run_without_space_from_some_file_on_stops_and_goes_on(bench: Bench, times: int) -> None:
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=["full_disk", str(folder), times])
+    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["full_disk", str(folder), times])
     assert (ended.code, ended.clear) == (2, True), ended.err
     assert "No space left on device" in ended.err
     again = bench.resumed(folder, "remote")
@@ -71,7 +71,7 @@ def test_a_run_without_space_from_some_file_on_stops_and_goes_on(bench: Bench, t
 
 def test_a_file_that_may_not_grow_stops_a_run_which_goes_on(bench: Bench) -> None:
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=["short_files", 8_192])
+    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["short_files", 8_192])
     assert (ended.code, ended.clear) == (2, True), ended.err
     assert "File too large" in ended.err
     again = bench.resumed(folder, "remote")
@@ -79,19 +79,19 @@ def test_a_file_that_may_not_grow_stops_a_run_which_goes_on(bench: Bench) -> Non
     bench.note("run", "files may not grow beyond 8 KiB (quota)", "stops with 2, goes on", bench.lost(folder, "remote"))
 
 
-@pytest.mark.parametrize("door", ["run", "annotate"])
-def test_a_folder_that_cannot_be_written_is_said_to_be(bench: Bench, door: str) -> None:
+@pytest.mark.parametrize("command", ["run", "annotate"])
+def test_a_folder_that_cannot_be_written_is_said_to_be(bench: Bench, command: str) -> None:
     with mounted(bench.fresh("disk"), size="64k") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         words = (
             [*bench.notes(), f"output={disk / 'out'}"]
-            if door == "annotate"
+            if command == "annotate"
             else [*bench.words("remote"), f"hydra.run.dir={disk / 'out'}"]
         )
-        ended = bench.run(*words, door=door)
+        ended = bench.run(*words, command=command)
     assert (ended.code, ended.clear) == (2, True), ended.err
     assert "Read-only file system" in ended.err
-    bench.note(door, "the output folder is read-only", "stops with 2 before it asks", len(bench.server.requests))
+    bench.note(command, "the output folder is read-only", "stops with 2 before it asks", len(bench.server.requests))
 
 
 def test_an_annotation_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench: Bench) -> None:
@@ -100,13 +100,13 @@ def test_an_annotation_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench
     with mounted(bench.fresh("disk"), size="512k") as disk:
         folder = disk / "out"
         bench.server.behaviours = {2 * 17: fills(disk)}  # notes are written in groups of 16
-        ended = bench.run(*bench.notes(), f"output={folder}", door="annotate")
+        ended = bench.run(*bench.notes(), f"output={folder}", command="annotate")
         assert (ended.code, ended.clear) == (2, True), ended.err
         assert "No space left on device" in ended.err
         kept = (folder / "state.jsonl").read_bytes().count(b"\n")
         assert 0 < kept < NOTES
         (disk / "filler").unlink()
-        again = bench.run(*bench.notes(), f"output={folder}", door="annotate")
+        again = bench.run(*bench.notes(), f"output={folder}", command="annotate")
         assert again.code == 0, again.err
         assert f"{NOTES - kept} documents annotated, {kept} kept" in again.out
         ours = annotated(folder)

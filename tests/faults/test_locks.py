@@ -49,7 +49,7 @@ def test_a_second_annotation_into_a_folder_is_refused(bench: Bench) -> None:
     folder = bench.fresh("hurt")
     running = bench.fork_server.begin("annotate", *bench.notes(), f"output={folder}", cwd=bench.root)
     until(lambda: bench.server.requests)
-    second = bench.run(*bench.notes(), f"output={folder}", door="annotate")
+    second = bench.run(*bench.notes(), f"output={folder}", command="annotate")
     assert (second.code, second.clear) == (2, True), second.err
     bench.server.always = None
     gate.set()

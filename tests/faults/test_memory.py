@@ -19,7 +19,7 @@ from faults.bench import Bench, rows
 )
 def test_fewer_rows_give_the_same_answers(bench: Bench, kind: str, most: int, says: str) -> None:
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.words(kind), f"hydra.run.dir={folder}", harm=["little_memory", most, says])
+    ended = bench.run(*bench.words(kind), f"hydra.run.dir={folder}", fault=["little_memory", most, says])
     assert ended.code == 0, ended.err
     bench.note(
         f"run, {kind}", f"out of memory with more than {most} of 4 rows ({says})", "goes on by itself", bench.lost(folder, kind)
@@ -32,7 +32,7 @@ def test_a_sentence_that_is_too_much_alone_fails_and_is_asked_again_by_resume(be
     usage = "prompt_tokens" if kind == "local" else "pieces"
     most = sorted(row["usage"][usage] for row in whole.values())[-3]
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.words(kind), f"hydra.run.dir={folder}", harm=["no_memory_for", most])
+    ended = bench.run(*bench.words(kind), f"hydra.run.dir={folder}", fault=["no_memory_for", most])
     assert ended.code == 0, ended.err
     failed = [row["id"] for row in rows(folder) if row["error"] == "out_of_memory"]
     assert failed == [name for name, row in whole.items() if row["usage"][usage] > most]

@@ -43,7 +43,7 @@ def some(number: int) -> list[pytest.MarkDecorator]:
 def test_a_run_goes_on_after_a_signal(bench: Bench, moment: tuple[str, str, str, int, str, int]) -> None:
     when, *what = moment
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=["at", str(folder), *what])
+    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["at", str(folder), *what])
     assert ended.code == CODES[what[-1]], ended.err
     assert ended.clear or what[-1] == KILL, ended.err
     kept = len(rows(folder)) if what[2] == 8 else 0
@@ -58,12 +58,12 @@ def test_a_run_goes_on_after_a_signal(bench: Bench, moment: tuple[str, str, str,
 @pytest.mark.parametrize("part", range(6))
 def test_a_run_goes_on_after_a_kill_at_any_of_its_file_operations(bench: Bench, part: int) -> None:
     folder, file = bench.fresh("traced"), bench.fresh("trace")
-    assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=["trace", str(folder), str(file)]).code == 0
+    assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["trace", str(folder), str(file)]).code == 0
     count = len(file.read_text().splitlines())
     for number in range(1 + part, count + 1, 6):
         folder = bench.fresh("hurt")
-        harm = ["at", str(folder), "any", "", number, "signal", KILL]
-        assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=harm).code == -KILL
+        fault = ["at", str(folder), "any", "", number, "signal", KILL]
+        assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=fault).code == -KILL
         again = bench.resumed(folder, "remote")
         assert again.code == 0, again.err
         bench.note("run", f"SIGKILL before file operation {number} of {count}", "goes on", bench.lost(folder, "remote"))
@@ -71,9 +71,9 @@ def test_a_run_goes_on_after_a_kill_at_any_of_its_file_operations(bench: Bench, 
 
 def test_two_kills_in_a_row(bench: Bench) -> None:
     folder = bench.fresh("hurt")
-    harm = ["at", str(folder), "open", "predictions.jsonl", 4, "tear", KILL]
-    assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", harm=harm).code == -KILL
-    assert bench.run(f"resume={folder}", harm=harm).code == -KILL
+    fault = ["at", str(folder), "open", "predictions.jsonl", 4, "tear", KILL]
+    assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=fault).code == -KILL
+    assert bench.run(f"resume={folder}", fault=fault).code == -KILL
     assert bench.run(f"resume={folder}").code == 0
     bench.note("run", "SIGKILL twice, a torn line each time", "goes on", bench.lost(folder, "remote"))
 
@@ -114,8 +114,8 @@ def test_an_interruption_does_not_wait_for_a_server(bench: Bench, number: int) -
 @pytest.mark.parametrize("kind", ["local", "classifier"])
 def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
     folder = bench.fresh("hurt")
-    harm = ["at", str(folder), "open", "predictions.jsonl", 6, "tear", KILL]
-    assert bench.run(*bench.words(kind), f"hydra.run.dir={folder}", harm=harm).code == -KILL
+    fault = ["at", str(folder), "open", "predictions.jsonl", 6, "tear", KILL]
+    assert bench.run(*bench.words(kind), f"hydra.run.dir={folder}", fault=fault).code == -KILL
     again = bench.run(f"resume={folder}")
     assert again.code == 0, again.err
     bench.note(f"run, {kind}", "SIGKILL within the line of the 6th sentence", "goes on", bench.lost(folder, kind))
@@ -130,11 +130,11 @@ def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
         pytest.param("before it says what it is", ["os.rename", ".run.json.part", 1, "signal", KILL], marks=pytest.mark.long),
     ],
 )
-def test_an_annotation_goes_on_after_a_signal(bench: Bench, when: str, harm: list[object]) -> None:
+def test_an_annotation_goes_on_after_a_signal(bench: Bench, when: str, fault: list[object]) -> None:
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.notes(), f"output={folder}", door="annotate", harm=["at", str(folder), *harm])
-    assert ended.code == CODES[int(str(harm[-1]))], ended.err
-    again = bench.run(*bench.notes(), f"output={folder}", door="annotate")
+    ended = bench.run(*bench.notes(), f"output={folder}", command="annotate", fault=["at", str(folder), *fault])
+    assert ended.code == CODES[int(str(fault[-1]))], ended.err
+    again = bench.run(*bench.notes(), f"output={folder}", command="annotate")
     assert again.code == 0, again.err
     whole, ours = bench.annotated_whole(), annotated(folder)
     lost = sum(whole[name] != ours.get(name) for name in whole) + len(ours.keys() - whole.keys() - {".lock"})
@@ -152,11 +152,11 @@ def in_order(content: bytes) -> list[bytes]:
 def test_a_compilation_goes_on_after_a_kill(bench: Bench) -> None:
     words = [*COMPILE, *[word for word in bench.remote("strategy=few_shot") if not word.startswith(("limit", "strategy=zero"))]]
     folders = [bench.fresh("compiled") for _ in range(2)]
-    whole = bench.run(*words, f"hydra.run.dir={folders[0]}", door="optimize")
+    whole = bench.run(*words, f"hydra.run.dir={folders[0]}", command="optimize")
     assert whole.code == 0, whole.err
-    harm = ["at", str(folders[1]), "open", "predictions.jsonl", 12, "tear", KILL]
-    assert bench.run(*words, f"hydra.run.dir={folders[1]}", door="optimize", harm=harm).code == -KILL
-    again = bench.run(f"resume={folders[1]}", door="optimize")
+    fault = ["at", str(folders[1]), "open", "predictions.jsonl", 12, "tear", KILL]
+    assert bench.run(*words, f"hydra.run.dir={folders[1]}", command="optimize", fault=fault).code == -KILL
+    again = bench.run(f"resume={folders[1]}", command="optimize")
     assert again.code == 0, again.err
     trees = [tree(folder, lambda path: path.name in ("run.json", "run.log", ".lock")) for folder in folders]
     lost = sum(in_order(content) != in_order(trees[1].get(name, b"")) for name, content in trees[0].items())
@@ -179,14 +179,14 @@ def test_a_training_goes_on_from_a_whole_checkpoint(bench: Bench, damage: str) -
     words = [*TRAIN, "model.path=bert", "seed=1"]
     whole, folder = bench.root / "trained", bench.fresh("hurt")
     if not whole.exists():
-        ended = bench.run(*words, f"hydra.run.dir={whole}", door="finetune")
+        ended = bench.run(*words, f"hydra.run.dir={whole}", command="finetune")
         assert ended.code == 0, ended.err
-    harm = ["at", str(folder), "os.mkdir", "checkpoint-12", 1, "signal", KILL]
-    assert bench.run(*words, f"hydra.run.dir={folder}", door="finetune", harm=harm).code == -KILL
+    fault = ["at", str(folder), "os.mkdir", "checkpoint-12", 1, "signal", KILL]
+    assert bench.run(*words, f"hydra.run.dir={folder}", command="finetune", fault=fault).code == -KILL
     if damage != "none":
         last = folder / "checkpoints" / "checkpoint-8" / "model.safetensors"
         last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
-    again = bench.run(f"resume={folder}", door="finetune")
+    again = bench.run(f"resume={folder}", command="finetune")
     assert again.code == 0, again.err
     lost = int((whole / "model" / "model.safetensors").read_bytes() != (folder / "model" / "model.safetensors").read_bytes())
     epochs = [json.loads((place / "run.json").read_text())["epochs"] for place in (whole, folder)]

@@ -14,9 +14,9 @@ from clinspan.corpora.annotated import Annotated, Mention, note_tags
 from clinspan.corpora.file_names import file_name
 from clinspan.corpora.readers.notes import Note, read_notes, Unreadable
 from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
-from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.annotation.state import digest_of
-from clinspan.reports.page.note_html import marked_page
+from clinspan.reports.page.note_html import note_page
 from fuzz.target import Target, text_of, written
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32-le", *sorted(set(encodings.aliases.aliases.values())))
@@ -43,7 +43,7 @@ def check_note(note: Note) -> None:
     """A note is cut without loss, and written with every second token marked in each format."""
     note.text.encode()
     assert len(digest_of(note)) == 64
-    cut, _, _ = Cutter(longest=5)(note)
+    cut, _, _ = Segmenter(longest=5)(note)
     tokens = [token for sentence in cut for token in sentence]
     assert all(note.text[token.start : token.end] == token.text for token in tokens)
     bare = note.text.removeprefix("\ufeff") if note.cut is None else note.text
@@ -53,7 +53,7 @@ def check_note(note: Note) -> None:
     assert [tag for row in note_tags(done) for tag in row] == [("B-Sign", "O")[n % 2] for n in range(len(tokens))]
     assert bioc_json(done)
     assert bioc_xml(done)
-    assert marked_page(done, ["Sign"])
+    assert note_page(done, ["Sign"])
 
 
 def read_text_file(data: bytes) -> None:

@@ -10,7 +10,7 @@ from clinspan.corpora import Corpus, InputError, Label
 from clinspan.corpora.errors import read_text
 from clinspan.lms import ModelError
 from clinspan.lms.replay import load_outputs
-from clinspan.programs.annotation.state import Ledger
+from clinspan.programs.annotation.state import ResumeState
 from clinspan.programs.app.load_program import check_labels, read_program
 from clinspan.programs.compare import check_alike, compare_runs, flipped, load_run, prompt_difference
 from clinspan.programs.tagging.drafts import Recorded
@@ -93,7 +93,7 @@ def load_program(data: bytes) -> None:
 def read_ledger(data: bytes) -> None:
     path = written("state.jsonl", data)
     try:
-        ledger = Ledger(path)
+        ledger = ResumeState(path)
     except InputError as error:
         assert error.path is not None
         assert error.line is not None

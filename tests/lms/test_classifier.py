@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
-from clinspan.lms.classifiers.subwords import PieceEncoder, Window
+from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window, pad, read_windows, score_pieces
 from clinspan.lms.weights.find import find_weights
 from support.tiny_models import random_bert, random_llama, word_piece
@@ -35,7 +35,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_piece_of_a_word_speaks_for_it(tmp_path: Path) -> None:
     tokenizer = word_piece(tmp_path)
     words = ["Wilson", "diseases", "hepatic", ".", "[SEP]", "\u200d", "", "Rash"]
-    ids, firsts = PieceEncoder(tokenizer, window=64).pieces(words)
+    ids, firsts = SubwordEncoder(tokenizer, window=64).pieces(words)
     shown = [tokenizer.convert_ids_to_tokens(ids[at]) for at in firsts]
     assert shown == ["Wilson", "disease", "h", ".", "[", "[UNK]", "[UNK]", "R"]
     assert tokenizer.sep_token_id not in ids
@@ -45,14 +45,14 @@ def test_a_cased_tokenizer_keeps_case_and_another_does_not(tmp_path: Path) -> No
     for cased in (True, False):
         random_bert(tmp_path / str(cased), cased=cased)
         _, tokenizer = load_head(tmp_path / str(cased), "cpu", CLASSES)
-        encoder = PieceEncoder(tokenizer, window=32)
+        encoder = SubwordEncoder(tokenizer, window=32)
         assert (encoder.pieces(["RARE"])[0] == encoder.pieces(["rare"])[0]) is not cased
         assert tokenizer.convert_ids_to_tokens([*encoder.before, *encoder.after]) == ["[CLS]", "[SEP]"]
 
 
 def test_a_byte_level_tokenizer_speaks_of_words_and_not_of_blanks(llama: Path) -> None:
     _, tokenizer = load_head(llama, "cpu", CLASSES)
-    encoder = PieceEncoder(tokenizer, window=64)
+    encoder = SubwordEncoder(tokenizer, window=64)
     assert (encoder.before, encoder.after) == ((), ())
     ids, firsts = encoder.pieces(["ab", "<|end|>", "", "\u00e9\U0001f600", "z"])
     assert tokenizer.eos_token_id not in ids[: firsts[2]]
@@ -76,14 +76,14 @@ def test_each_word_is_in_just_one_window_at_its_first_piece(words: list[str]) ->
             assert list(behind) == ids[firsts[word] : firsts[word] + len(behind)]
 
 
-_kept: list[PieceEncoder] = []
+_kept: list[SubwordEncoder] = []
 
 
-def _encoder() -> PieceEncoder:
+def _encoder() -> SubwordEncoder:
     if not _kept:
         import tempfile
 
-        _kept.append(PieceEncoder(word_piece(Path(tempfile.mkdtemp())), window=16))
+        _kept.append(SubwordEncoder(word_piece(Path(tempfile.mkdtemp())), window=16))
     return _kept[0]
 
 
@@ -129,7 +129,7 @@ def test_hidden_states_before_a_change_differ_in_every_layer_but_the_first(llama
 @pytest.mark.parametrize("kind", ["bert", "llama"])
 def test_batches_and_padding_change_nothing(kind: str, request: pytest.FixtureRequest) -> None:
     model, tokenizer = load_head(request.getfixturevalue(kind), "cpu", CLASSES)
-    encoder = PieceEncoder(tokenizer, window=min(40, longest_window(model)))
+    encoder = SubwordEncoder(tokenizer, window=min(40, longest_window(model)))
     sentences = [["Wilson", "disease"], ["a"], [], ["no", "rash", "and", "fever"] * 12, ["copper"] * 3]
     windows = [encoder.windows(words) for words in sentences]
     assert len(windows[3]) > 1
@@ -199,4 +199,4 @@ def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="model.batch_size must be at least 1"):
         ClassifierModel(name="x", batch_size=0)
     with pytest.raises(ModelError, match="a window of 4 pieces is too small"):
-        PieceEncoder(word_piece(tmp_path), window=4)
+        SubwordEncoder(word_piece(tmp_path), window=4)

@@ -15,7 +15,7 @@ from dspy import lm15
 
 from clinspan import lms
 from clinspan.lms import AzureModel, OpenAIModel, UnavailableError
-from clinspan.lms.remote.endpoint_pool import Endpoint, Ring
+from clinspan.lms.remote.endpoint_pool import Endpoint, EndpointPool
 from clinspan.lms.remote.load_balancer import ServedEngine
 from support.scripted_server import Handler, ScriptedServer, serving, slow, status
 
@@ -120,7 +120,7 @@ def test_an_answer_that_no_other_server_would_give_is_final(two: tuple[ScriptedS
 def test_pauses_grow_and_only_a_check_ends_them() -> None:
     now, troubles = [0.0], iter(["still ill", "still ill", None])
     one = Endpoint("http://a", None, lambda: next(troubles))
-    ring = Ring([one], first=1.0, clock=lambda: now[0])
+    ring = EndpointPool([one], first=1.0, clock=lambda: now[0])
     ring.failed(one, "TransportError", dead=True)
     pauses = []
     while ring.take([]) is None:

@@ -21,7 +21,7 @@ from clinspan.lms import LocalModel
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sequence import Answer
-from clinspan.programs.app.build_run import build_parts, Parts
+from clinspan.programs.app.build_run import build_run, RunComponents
 from conftest import ROOT
 
 TIE = 1e-3
@@ -35,12 +35,12 @@ DRAFTED = 5
 SMALLER = ["strategy.k=3", "retriever.size=128", "retriever.overlap=16"]  # the same code on shorter prompts, for time
 
 
-def parts_of(*words: str) -> Parts:
+def parts_of(*words: str) -> RunComponents:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build_parts(compose("run", overrides=list(words)), lambda corpus, spec: None)
+        return build_run(compose("run", overrides=list(words)), lambda corpus, spec: None)
 
 
-def sentences_of(parts: Parts, cell: int, few: bool) -> list[Sentence]:
+def sentences_of(parts: RunComponents, cell: int, few: bool) -> list[Sentence]:
     every = [sentence for split in ("test", "dev", "train") for sentence in parts.corpus.sentences(split)]
     short = [sentence for sentence in every if len(sentence.tokens) <= (TINY if few else SHORT)]
     if few:

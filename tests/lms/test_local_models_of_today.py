@@ -15,9 +15,9 @@ from benchmarks.prompts import collect_prompts
 from clinspan.lms import LocalModel, ModelError
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
-from clinspan.programs.app.build_run import build_parts
+from clinspan.programs.app.build_run import build_run
 from clinspan.programs.app.config import build, CONF
-from conftest import Door, folder_of, load, records
+from conftest import Command, folder_of, load, records
 from support.current_models import random_current, random_gguf
 from support.tiny_models import random_llama
 
@@ -42,7 +42,7 @@ def test_each_architecture_answers_as_plain_constrained_greedy_decoding_does(
     weights: dict[str, Path], kind: str, form: str
 ) -> None:
     words = [f"model={kind}", f"model.path={weights[kind]}", "model.dtype=float32", f"format={form}", "strategy.k=1", "limit=4"]
-    parts = build_parts(config_of(*words), lambda corpus, spec: None)
+    parts = build_run(config_of(*words), lambda corpus, spec: None)
     engine: TransformersEngine = parts.lm.engine
     sentences = sorted(parts.corpus.sentences("test"), key=lambda sentence: len(sentence.tokens))[20:24]
     prompts = collect_prompts(parts, sentences)
@@ -55,7 +55,7 @@ def test_each_architecture_answers_as_plain_constrained_greedy_decoding_does(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_preset_goes_from_disk_through_the_command_to_scores(door: Door, weights: dict[str, Path], kind: str) -> None:
+def test_each_preset_goes_from_disk_through_the_command_to_scores(command: Command, weights: dict[str, Path], kind: str) -> None:
     words = (
         "run",
         f"model={kind}",
@@ -65,7 +65,7 @@ def test_each_preset_goes_from_disk_through_the_command_to_scores(door: Door, we
         "limit=2",
         "metric.samples=10",
     )
-    folder = folder_of(door(*words))
+    folder = folder_of(command(*words))
     assert load(folder / "run.json")["model"]["name"] == kind
     for row in records(folder):
         assert row["error"] is None and row["repairs"] == {}
@@ -107,35 +107,35 @@ def test_a_turns_own_end_ends_an_answer(weights: dict[str, Path]) -> None:
     assert ends == {"<eos>", "<end_of_turn>"}
 
 
-def test_any_model_of_the_hub_or_a_folder_is_one_setting(door: Door, weights: dict[str, Path], tmp_path: Path) -> None:
+def test_any_model_of_the_hub_or_a_folder_is_one_setting(command: Command, weights: dict[str, Path], tmp_path: Path) -> None:
     folder = folder_of(
-        door("run", "model=hf", f"model.path={weights['llama31']}", "limit=1", "strategy=zero_shot", "metric.samples=10")
+        command("run", "model=hf", f"model.path={weights['llama31']}", "limit=1", "strategy=zero_shot", "metric.samples=10")
     )
     assert load(folder / "run.json")["model"]["name"] == "llama31"
     plain = random_llama(tmp_path / "base")
     engine = TransformersEngine(build(config_of("model=hf", f"model.path={plain}").model))
     assert engine.encoder.template == "plain", "without a chat template"
     assert build(config_of("model=hf", "model.hub_id=org/some-model").model).name == "some-model"
-    done = door("run", "model=hf", "limit=1")
+    done = command("run", "model=hf", "limit=1")
     assert done.returncode == 2 and "model=hf needs model.hub_id=ORG/NAME" in done.stderr
 
 
-def test_a_gguf_file_is_converted_once_and_kept_by_its_content(door: Door, tmp_path: Path) -> None:
+def test_a_gguf_file_is_converted_once_and_kept_by_its_content(command: Command, tmp_path: Path) -> None:
     file = random_gguf(tmp_path / "tiny.gguf")
     words = ("run", "model=hf", f"model.path={file}", "limit=2", "strategy=zero_shot", "metric.samples=10")
     cache = {"CLINSPAN_CACHE": str(tmp_path / "cache")}
-    first = door(*words, env=cache)
+    first = command(*words, env=cache)
     folder = folder_of(first)
     assert "converting the weights" in first.stderr
     record = load(folder / "run.json")
     assert record["model"]["name"] == "tiny" and record["model"]["revision"].startswith("sha256:")
     assert [row["error"] for row in records(folder)] == [None, None]
-    assert "converting" not in door(*words, env=cache).stderr
+    assert "converting" not in command(*words, env=cache).stderr
     (tmp_path / "other.gguf").write_bytes(b"no model")
-    done = door("run", "model=hf", f"model.path={tmp_path / 'other.gguf'}", "limit=1", env=cache)
+    done = command("run", "model=hf", f"model.path={tmp_path / 'other.gguf'}", "limit=1", env=cache)
     assert done.returncode == 2 and "is no GGUF file" in done.stderr
     (tmp_path / "cut.gguf").write_bytes(file.read_bytes()[:2000])
-    done = door("run", "model=hf", f"model.path={tmp_path / 'cut.gguf'}", "limit=1", env=cache)
+    done = command("run", "model=hf", f"model.path={tmp_path / 'cut.gguf'}", "limit=1", env=cache)
     assert done.returncode == 2 and "transformers cannot read cut.gguf" in done.stderr and "Traceback" not in done.stderr
 
 

@@ -18,7 +18,7 @@ import pytest
 from clinspan.lms import AzureModel, ModelError, OpenAIModel, UnavailableError
 from clinspan.lms.remote.refusals import parameter_refused
 from clinspan.lms.remote.request_settings import RequestSettings
-from conftest import Door, load, records
+from conftest import Command, load, records
 from support.runs_in_process import run_here
 from support.scripted_server import Behaviour, Handler, ScriptedServer, serving, status
 
@@ -398,9 +398,9 @@ def test_what_a_request_says_itself_takes_precedence() -> None:
     assert RequestSettings(route="responses").applied(request).config.store is False
 
 
-def test_a_command_says_a_refusal_on_one_line(door: Door, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_command_says_a_refusal_on_one_line(command: Command, server: ScriptedServer, tmp_path: Path) -> None:
     server.always = refusing("temperature")
-    done = door("run", "model=openai", "model.id=m", f"model.api_base={server.address}/v1", "model.retries=0", "limit=1")
+    done = command("run", "model=openai", "model.id=m", f"model.api_base={server.address}/v1", "model.retries=0", "limit=1")
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == (
         "clinspan: the server refuses temperature=0.0 (unsupported_value): model.temperature=null leaves it out"

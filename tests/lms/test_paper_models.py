@@ -21,11 +21,11 @@ from clinspan.lms.local.encoding import Encoder, plain_tokens
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.templates import STOPS, TEMPLATES
-from clinspan.programs.app.build_run import build_parts
+from clinspan.programs.app.build_run import build_run
 from clinspan.programs.app.config import build, CONF
 from clinspan.programs.formats import BioLines, Entities, Format
 from clinspan.programs.formats.tags import legal
-from conftest import Door, folder_of, load, records
+from conftest import Command, folder_of, load, records
 from support.llama_family import random_llama_family
 
 MODELS = ("llama2", "meditron", "medtuned", "universalner")
@@ -134,7 +134,7 @@ def test_a_prompt_is_read_as_it_is_written_whatever_stands_in_it(tokenizer: Any,
 )
 def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights: Path, model: str, form: str) -> None:
     words = [f"model={model}", f"model.path={weights}", "model.dtype=float32", f"format={form}", "strategy.k=1", "limit=4"]
-    parts = build_parts(config_of(*words), lambda corpus, spec: None)
+    parts = build_run(config_of(*words), lambda corpus, spec: None)
     engine: TransformersEngine = parts.lm.engine
     sentences = sorted(parts.corpus.sentences("test"), key=lambda sentence: len(sentence.tokens))[20:24]
     prompts = collect_prompts(parts, sentences)
@@ -157,8 +157,8 @@ def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights
     ],
     ids=" ".join,
 )
-def test_random_weights_go_from_disk_through_the_door_to_scores(door: Door, weights: Path, words: list[str]) -> None:
-    folder = folder_of(door("run", *words, f"model.path={weights}", "limit=3", "metric.samples=10"))
+def test_random_weights_go_from_disk_through_the_command_to_scores(command: Command, weights: Path, words: list[str]) -> None:
+    folder = folder_of(command("run", *words, f"model.path={weights}", "limit=3", "metric.samples=10"))
     record, scores = load(folder / "run.json"), load(folder / "scores.json")
     assert record["model"]["name"] == words[0].partition("=")[2]
     assert record["model"]["revision"].startswith("folder:")
@@ -174,17 +174,17 @@ def test_random_weights_go_from_disk_through_the_door_to_scores(door: Door, weig
             assert row["repairs"] == {}
 
 
-def test_a_prompt_beyond_the_models_context_loses_demonstrations(door: Door, tmp_path: Path) -> None:
+def test_a_prompt_beyond_the_models_context_loses_demonstrations(command: Command, tmp_path: Path) -> None:
     small = random_llama_family(tmp_path / "small", positions=1400)
-    folder = folder_of(door("run", "model=medtuned", f"model.path={small}", "strategy=few_shot", "limit=2", "metric.samples=10"))
+    folder = folder_of(command("run", "model=medtuned", f"model.path={small}", "strategy=few_shot", "limit=2", "metric.samples=10"))
     assert load(folder / "scores.json")["repairs"]["demonstration_dropped"] > 0
 
 
-def test_a_model_without_a_tokenizer_is_one_message(door: Door, tmp_path: Path) -> None:
+def test_a_model_without_a_tokenizer_is_one_message(command: Command, tmp_path: Path) -> None:
     folder = random_llama_family(tmp_path / "random")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
-    done = door("run", "model=llama2", f"model.path={folder}", "limit=1")
+    done = command("run", "model=llama2", f"model.path={folder}", "limit=1")
     assert done.returncode == 2
     assert "cannot be loaded" in done.stderr
     assert "Traceback" not in done.stderr

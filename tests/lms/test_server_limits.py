@@ -10,7 +10,7 @@ import pytest
 from dspy import lm15
 
 from clinspan.lms import ModelError
-from clinspan.lms.remote.transport import Limits, Line
+from clinspan.lms.remote.transport import HttpTransport, Limits
 from support.raw_server import behaving, BEHAVIOURS
 
 TIMEOUT = 1.5
@@ -27,8 +27,8 @@ class Asked:
         self.url = url
 
 
-def line_to(address: str, pause: float = 60.0) -> Line:
-    return Line(address, model="m", timeout=TIMEOUT, connections=2, limits=Limits(answer_bytes=MOST, pause=pause))
+def line_to(address: str, pause: float = 60.0) -> HttpTransport:
+    return HttpTransport(address, model="m", timeout=TIMEOUT, connections=2, limits=Limits(answer_bytes=MOST, pause=pause))
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
@@ -66,12 +66,12 @@ def test_a_pause_without_measure_is_shortened_and_said(name: str, capsys: pytest
 def test_the_question_whether_a_server_is_there_ends_too(name: str) -> None:
     began = time.monotonic()
     with behaving(name) as server:
-        line = Line(server.address, model="m", timeout=60, connections=2, limits=Limits(check=0.5))
-        line.trouble()
+        line = HttpTransport(server.address, model="m", timeout=60, connections=2, limits=Limits(check=0.5))
+        line.health_error()
     assert time.monotonic() - began < 3
 
 
-def test_a_slow_server_fails_sentences_and_ends_the_run(door: Any) -> None:
+def test_a_slow_server_fails_sentences_and_ends_the_run(command: Any) -> None:
     began = time.monotonic()
     with behaving("a byte now and then") as server:
         words = [
@@ -82,6 +82,6 @@ def test_a_slow_server_fails_sentences_and_ends_the_run(door: Any) -> None:
             "model.retries=0",
             "stop_after=2",
         ]
-        done = door("run", *words, "stop_after=2", "limit=4", "strategy=zero_shot")
+        done = command("run", *words, "stop_after=2", "limit=4", "strategy=zero_shot")
     assert done.returncode == 2 and "failed, the last with" in done.stderr
     assert time.monotonic() - began < 60

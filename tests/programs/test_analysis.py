@@ -13,7 +13,7 @@ from clinspan.corpora import InputError
 from clinspan.corpora.sources import RareMini
 from clinspan.programs.inference.error_report import ErrorAnalysis, read_analysis, train_mentions, write_analysis
 from clinspan.programs.rundir.run_folder import RunFolder
-from conftest import Door, folder_of, load
+from conftest import Command, folder_of, load
 from support.scripted_models import NAMES
 
 CORPUS = RareMini(labels=NAMES, definitions={}).load()
@@ -29,10 +29,10 @@ def record_outputs(path: Path, limit: int) -> None:
     path.write_text("".join(rows), encoding="utf-8")
 
 
-def test_a_run_leaves_its_errors_for_its_owner_and_one_line_of_numbers(door: Door, tmp_path: Path) -> None:
+def test_a_run_leaves_its_errors_for_its_owner_and_one_line_of_numbers(command: Command, tmp_path: Path) -> None:
     record_outputs(tmp_path / "out.jsonl", 60)
     words = ["model=replay", "model.path=out.jsonl", "limit=60", "strategy=zero_shot", "format=bio_lines"]
-    done = door("run", *words, "errors.sentences=10", "errors.mentions=3")
+    done = command("run", *words, "errors.sentences=10", "errors.mentions=3")
     folder = folder_of(done)
     told, scores = load(folder / "errors.json"), load(folder / "scores.json")
     assert stat.S_IMODE((folder / "errors.json").stat().st_mode) == 0o600
@@ -56,14 +56,14 @@ def test_a_run_leaves_its_errors_for_its_owner_and_one_line_of_numbers(door: Doo
     assert without["notes"] == ["rarity of mentions is left out: the corpus was not read"]
 
 
-def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(door: Door, tmp_path: Path) -> None:
+def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(command: Command, tmp_path: Path) -> None:
     record_outputs(tmp_path / "out.jsonl", 4)
-    folder = folder_of(door("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot", "format=bio_lines"))
+    folder = folder_of(command("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot", "format=bio_lines"))
     record = load(folder / "run.json")
     del record["config"]["errors"]
     (folder / "run.json").write_text(json.dumps({**record, "status": "failed"}), encoding="utf-8")
     (folder / "errors.json").unlink()
-    folder_of(door("run", f"resume={folder}"))
+    folder_of(command("run", f"resume={folder}"))
     assert load(folder / "errors.json")["sentences"] == 4
 
 
@@ -75,8 +75,8 @@ def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(door: Door, tmp_
         ("errors.mention=3", "Did you mean errors.mentions?"),
     ],
 )
-def test_a_wrong_setting_is_refused_before_anything_is_tagged(door: Door, word: str, message: str) -> None:
-    done = door("run", word, "model=replay", "model.path=none.jsonl", "strategy=zero_shot")
+def test_a_wrong_setting_is_refused_before_anything_is_tagged(command: Command, word: str, message: str) -> None:
+    done = command("run", word, "model=replay", "model.path=none.jsonl", "strategy=zero_shot")
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

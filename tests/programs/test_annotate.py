@@ -17,7 +17,7 @@ import pytest
 from clinspan.corpora import InputError
 from clinspan.corpora.sources import Brat, Conll, Jsonl
 from clinspan.programs.annotation.annotator import Annotator
-from conftest import Door, folder_of, lines, load, ROOT, tree
+from conftest import Command, folder_of, lines, load, ROOT, tree
 from support.scripted_server import ScriptedServer, slow, status
 from support.tiny_models import tiny_encoder
 
@@ -47,11 +47,11 @@ def fill(folder: Path, texts: dict[str, str] = TEXTS) -> Path:
 
 
 def test_every_format_says_the_same_and_nothing_is_asked_twice(
-    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+    command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     source = fill(tmp_path / "in")
     (source / "a.ann").write_text("not even an annotation")
-    out = folder_of(door("annotate", "input=in", "output=in/out", "to=[brat,jsonl,conll]", *words))
+    out = folder_of(command("annotate", "input=in", "output=in/out", "to=[brat,jsonl,conll]", *words))
     asked = len(server.requests)
     assert (tmp_path / out / "brat" / "ward" / "b.txt").read_bytes() == (source / "ward" / "b.txt").read_bytes()
     spans = {
@@ -69,7 +69,7 @@ def test_every_format_says_the_same_and_nothing_is_asked_twice(
             assert (read.text, read.entities) == (TEXTS[name], documents[name].entities)
     read_back = Conll(path=str(source / "out" / "annotations.conll")).load()
     assert sum(tag == "B-Sign" for s in read_back.sentences("test") for tag in s.tags) == sum(map(len, spans.values()))
-    again = door("annotate", "input=in", "output=in/out", "to=[bioc_xml,bioc_json,html,parquet]", *words)
+    again = command("annotate", "input=in", "output=in/out", "to=[bioc_xml,bioc_json,html,parquet]", *words)
     assert folder_of(again) == out
     assert "0 documents annotated, 3 kept, 0 failed" in again.stdout
     assert len(server.requests) == asked
@@ -83,32 +83,32 @@ def test_every_format_says_the_same_and_nothing_is_asked_twice(
 
 
 def test_what_changed_is_done_again_and_what_did_not_stays(
-    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+    command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     source = fill(tmp_path / "in")
     call = ["annotate", "input=in", "output=out", *words]
-    folder_of(door(*call))
+    folder_of(command(*call))
     checked = tmp_path / "out" / "brat" / "ward" / "c.ann"
     checked.write_text("", encoding="utf-8")  # by somebody who works with the result
     (source / "a.txt").write_text("Ataxia", encoding="utf-8")
     asked = len(server.requests)
-    assert "1 documents annotated, 2 kept" in door(*call).stdout
+    assert "1 documents annotated, 2 kept" in command(*call).stdout
     assert len(server.requests) == asked + 1
     assert (tmp_path / "out" / "brat" / "a.ann").read_text() == "T1\tSign 0 6\tAtaxia\n"
     assert checked.read_text() == ""
-    assert "3 documents annotated, 0 kept" in door(*call, "prompt=bare").stdout
+    assert "3 documents annotated, 0 kept" in command(*call, "prompt=bare").stdout
     assert checked.read_text() != ""
-    assert "3 documents annotated, 0 kept" in door(*call, "prompt=bare", "longest=3").stdout
+    assert "3 documents annotated, 0 kept" in command(*call, "prompt=bare", "longest=3").stdout
 
 
 def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
-    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+    command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     fill(tmp_path / "in", {f"n{n:02}": f"Fever number {n}.\nRash" for n in range(60)})
     (tmp_path / "in" / "n30.txt").write_bytes(b"caf\xe9")
     server.always = slow(0.1)
     call = ["input=in", "to=[brat,jsonl]", "model.concurrency=2", *words]
-    assert door("annotate", "output=whole", *call).returncode == 2
+    assert command("annotate", "output=whole", *call).returncode == 2
     server.requests.clear()
     command = [sys.executable, "-m", "clinspan.programs.annotate", "output=torn", *call]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -123,7 +123,7 @@ def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
     with (tmp_path / "torn" / "state.jsonl").open("a") as file:
         file.write('{"id": "n5')
     server.always = None
-    done = door("annotate", "output=torn", *call)
+    done = command("annotate", "output=torn", *call)
     assert f"{59 - kept} documents annotated, {kept} kept, 1 failed" in done.stdout
     for part in ("brat", "annotations.jsonl", "failed.jsonl"):
         whole, torn = tmp_path / "whole" / part, tmp_path / "torn" / part
@@ -131,15 +131,15 @@ def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
 
 
 def test_documents_that_fail_are_listed_and_the_others_finished(
-    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+    command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     source = fill(tmp_path / "in")
     call = ["annotate", "input=in", "output=out", *words]
-    folder_of(door(*call))
+    folder_of(command(*call))
     (source / "ward" / "b.txt").write_bytes(b"\xff\xfe secret")
     (source / "a.txt").write_bytes(b"Rash")
     server.behaviours = {len(server.requests) + 1: status(400)}
-    done = door(*call)
+    done = command(*call)
     assert done.returncode == 2
     assert "2 of 3 documents failed" in done.stderr
     assert done.stdout.strip().splitlines()[-1] == "out"
@@ -150,7 +150,7 @@ def test_documents_that_fail_are_listed_and_the_others_finished(
     assert (source / "ward" / "b.txt").read_bytes() == b"\xff\xfe secret"
     assert sorted(p.name for p in (tmp_path / "out" / "brat").rglob("*.ann")) == ["c.ann"]
     (source / "ward" / "b.txt").unlink()
-    folder_of(door(*call))
+    folder_of(command(*call))
     assert not (tmp_path / "out" / "failed.jsonl").exists()
 
 
@@ -168,17 +168,17 @@ def test_standard_input_is_kept_before_it_is_read(tmp_path: Path, words: list[st
     assert pipe(b" \n", "empty").returncode == 2
 
 
-def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Path) -> None:
+def test_phi_does_not_leave_this_machine_unless_allowed(command: Command, tmp_path: Path) -> None:
     fill(tmp_path / "in")
     remote = ["input=in", "output=out", "model=openai", "model.id=x", "model.api_base=http://gpu.example/v1"]
-    done = door("annotate", *remote)
+    done = command("annotate", *remote)
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
     assert "the input may hold protected health information (phi=true) and model=openai is at gpu.example: nothing was sent" in said
     local = ["input=in", "output=out2", "model=openai", "model.id=x", "model.api_base=http://127.0.0.1:9/v1", "strategy=rag"]
-    away = door("annotate", *local, "retriever.url=http://chroma.example:8000")
+    away = command("annotate", *local, "retriever.url=http://chroma.example:8000")
     assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
-    allowed = door("annotate", *remote, "phi=false", "allow_http=true", "model.retries=0", "model.timeout=1", "stop_after=1")
+    allowed = command("annotate", *remote, "phi=false", "allow_http=true", "model.retries=0", "model.timeout=1", "stop_after=1")
     assert "nothing was sent" not in allowed.stderr
     assert "1 documents in a row failed" in " ".join(allowed.stderr.split())
 
@@ -198,10 +198,10 @@ def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Pa
         (["input=in", "inptu=x"], "there is no inptu. Did you mean input?"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(door: Door, tmp_path: Path, given: list[str], message: str) -> None:
+def test_bad_words_get_one_message_and_exit_code_2(command: Command, tmp_path: Path, given: list[str], message: str) -> None:
     fill(tmp_path / "in")
     fill(tmp_path / "full")
-    done = door("annotate", *given)
+    done = command("annotate", *given)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -209,22 +209,24 @@ def test_bad_words_get_one_message_and_exit_code_2(door: Door, tmp_path: Path, g
 
 
 def test_labels_come_from_the_program_where_no_corpus_is_named(
-    door: Door, tmp_path: Path, server: ScriptedServer, words: list[str]
+    command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     fill(tmp_path / "in")
     (tmp_path / "gold.tsv").write_text("-DOCSTART- O\n\nFever\tB-Sign\n\nLithium\tB-Drug\n", encoding="utf-8")
-    told = folder_of(door("run", "corpus=conll", "corpus.path=gold.tsv", *words))
+    told = folder_of(command("run", "corpus=conll", "corpus.path=gold.tsv", *words))
     for more in ([], ["corpus=conll", "corpus.path=gold.tsv"]):
-        out = folder_of(door("annotate", "input=in", f"output=out{len(more)}", f"program={told}", *words[:3], *more))
+        out = folder_of(command("annotate", "input=in", f"output=out{len(more)}", f"program={told}", *words[:3], *more))
         assert (tmp_path / out / "brat" / "annotation.conf").read_text().startswith("[entities]\nDrug\nSign\n")
-    refused = door("annotate", "input=in", "output=other", f"program={told}", *words[:3], "corpus=raremini")
+    refused = command("annotate", "input=in", "output=other", f"program={told}", *words[:3], "corpus=raremini")
     assert "the program is made for the labels Drug, Sign; raremini has" in " ".join(refused.stderr.split())
 
 
-def test_an_encoder_annotates_as_a_door_and_as_a_library(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_annotates_as_a_command_and_as_a_library(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tuned = tiny_encoder(tmp_path / "tuned")
     source = fill(tmp_path / "in", {**TEXTS, "long": "the fever, " * 2_000})
-    out = tmp_path / folder_of(door("annotate", "input=in", "output=out", "to=jsonl", f"program={tuned}"))
+    out = tmp_path / folder_of(command("annotate", "input=in", "output=out", "to=jsonl", f"program={tuned}"))
     rows = {row["id"]: row for row in lines(out / "annotations.jsonl")}
     assert load(out / "run.json")["choices"]["model"] == "bioclinicalbert"
     monkeypatch.chdir(tmp_path)

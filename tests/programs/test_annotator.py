@@ -23,11 +23,11 @@ from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.sources import Conll, Jsonl
 from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
 from clinspan.programs.annotation.annotator import Annotator, Facts
-from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.annotation.writers import write_conll, write_jsonl
 from clinspan.programs.inference.predictor import blank_record
 from clinspan.programs.rundir.errors import RunError
-from clinspan.reports.page.note_html import marked_page
+from clinspan.reports.page.note_html import note_page
 
 LABELS = ("Sign", "Disease")
 
@@ -49,7 +49,7 @@ class Scripted:
 
 
 def annotator(holds: int = 1000, **keys: Any) -> Annotator:
-    return Annotator(Scripted(holds), Facts(LABELS, "model@1", "program1", "by1"), Cutter(**keys))
+    return Annotator(Scripted(holds), Facts(LABELS, "model@1", "program1", "by1"), Segmenter(**keys))
 
 
 def annotated(text: str, holds: int = 1000, **keys: Any) -> Annotated:
@@ -134,7 +134,7 @@ def test_bioc_says_where_each_character_is(text: str) -> None:
 @settings(deadline=None, max_examples=100)
 @given(texts)
 def test_html_shows_the_text_and_nothing_of_it_as_markup(text: str) -> None:
-    page = marked_page(annotated(text), list(LABELS)).decode()
+    page = note_page(annotated(text), list(LABELS)).decode()
     body = page.split("<pre>\n")[1].split("</pre>")[0]
     shown = html.unescape(re.sub(r"<small>.*?</small></mark>|<mark [^>]*>", "", body))
     visible = [sign for sign in text if sign >= " " and sign != "\x7f"]
@@ -172,7 +172,7 @@ def test_a_mention_across_a_cut_is_one_mention(tmp_path: Path) -> None:
 
     text = "no fever and SEVERE PAIN IN BOTH ARMS since days"
     for holds, longest in ((1000, 5), (1000, 4), (4, 1000), (2, 5), (1, 1000)):
-        finder = Annotator(Halves(holds), Facts(LABELS, "model@1", "program1", "by1"), Cutter(longest=longest))
+        finder = Annotator(Halves(holds), Facts(LABELS, "model@1", "program1", "by1"), Segmenter(longest=longest))
         note = finder.annotate([Note("d", text)])[0].annotated
         assert note is not None
         assert [mention.text for mention in note.mentions] == ["SEVERE PAIN IN BOTH ARMS"], (holds, longest)

@@ -18,15 +18,16 @@ import pytest
 from clinspan import lms
 from clinspan.corpora import Corpus, Sentence
 from clinspan.corpora.sources import RareMini
-from clinspan.lms import AzureModel, batch_models, ModelError, OpenAIModel
+from clinspan.lms import AzureModel, ModelError, OpenAIModel
 from clinspan.lms.remote.audit import audit_to
+from clinspan.lms.remote.batch import build as batch_models
 from clinspan.programs.formats import BioLines, Entities, Format
-from clinspan.programs.inference.predictor import Asker, Predictor
+from clinspan.programs.inference.predictor import Predictor, PromptTagger
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.rundir.usage import cost
 from clinspan.programs.tagging.tagger import Tagger
-from conftest import Door, folder_of, load, records, ROOT
+from conftest import Command, folder_of, load, records, ROOT
 from support.scripted_batches import EXPIRED, failed, ScriptedBatches
 from support.scripted_models import NAMES
 from support.scripted_server import serving
@@ -57,10 +58,10 @@ def home(tmp_path: Path) -> Iterator[Path]:
     audit_to(None)
 
 
-def asker(server: ScriptedBatches, form: Format, **more: Any) -> Asker:
+def asker(server: ScriptedBatches, form: Format, **more: Any) -> PromptTagger:
     about = {"batch": True, "poll_seconds": 0.01, "retries": 0, **more}
     lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"{server.address}/v1", **about))
-    return Asker(tagger=Tagger("Tag."), lm=lm, adapter=form, concurrency=4)
+    return PromptTagger(tagger=Tagger("Tag."), lm=lm, adapter=form, concurrency=4)
 
 
 def tag(server: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], **more: Any) -> Found:
@@ -224,7 +225,7 @@ def test_azure_by_both_routes_and_one_line_of_audit(
     monkeypatch.setenv("AZURE_OPENAI_API_VERSION", version)
     lm = lms.build(AzureModel(name="gpt4", deployment="d", batch=True, poll_seconds=0.01))
     form = BioLines(labels=corpus.labels)
-    tagged = list(Asker(tagger=Tagger("Tag."), lm=lm, adapter=form, concurrency=2).tag_all(sentences))
+    tagged = list(PromptTagger(tagger=Tagger("Tag."), lm=lm, adapter=form, concurrency=2).tag_all(sentences))
     assert all(record["error"] is None for _, record in tagged)
     line = json.loads((home / "batches" / "0001.requests.jsonl").read_text().splitlines()[0])
     assert (line["url"], line["body"]["model"]) == ("/chat/completions", "d")
@@ -233,7 +234,7 @@ def test_azure_by_both_routes_and_one_line_of_audit(
     assert row["documents"] == list(dict.fromkeys(s.document for s in sentences))
 
 
-def test_a_killed_run_of_the_door_waits_for_the_same_batch(tmp_path: Path, door: Door, batches: ScriptedBatches) -> None:
+def test_a_killed_run_of_the_command_waits_for_the_same_batch(tmp_path: Path, command: Command, batches: ScriptedBatches) -> None:
     batches.polls = 10**9
     words = ["model=openai", "model.id=x", f"model.api_base={batches.address}/v1", "model.batch=true", "model.poll_seconds=0.1"]
     command = [sys.executable, "-m", "clinspan.programs.run", *words, "limit=12", "model.price_input=2", "model.price_output=4"]
@@ -245,7 +246,7 @@ def test_a_killed_run_of_the_door_waits_for_the_same_batch(tmp_path: Path, door:
     process.wait()
     batches.polls = 1
     (killed,) = (tmp_path / "runs" / "run").iterdir()
-    folder = folder_of(door("run", f"resume={killed}"))
+    folder = folder_of(command("run", f"resume={killed}"))
     assert len(batches.batches) == 1
     assert len(batches.answered) == 12
     record = load(folder / "run.json")
@@ -253,11 +254,11 @@ def test_a_killed_run_of_the_door_waits_for_the_same_batch(tmp_path: Path, door:
     assert record["cost"] == pytest.approx(12 * (100 * 2 + 10 * 4) / 2e6)
 
 
-def test_notes_are_annotated_by_one_batch(tmp_path: Path, door: Door, batches: ScriptedBatches) -> None:
+def test_notes_are_annotated_by_one_batch(tmp_path: Path, command: Command, batches: ScriptedBatches) -> None:
     (tmp_path / "in").mkdir()
     for n in range(40):
         (tmp_path / "in" / f"n{n:02}.txt").write_text(f"Fever number {n}.\nRash {n}", encoding="utf-8")
     words = ["model=openai", "model.id=x", f"model.api_base={batches.address}/v1", "model.batch=true", "model.poll_seconds=0.1"]
-    out = folder_of(door("annotate", "input=in", "output=out", "strategy=zero_shot", *words))
+    out = folder_of(command("annotate", "input=in", "output=out", "strategy=zero_shot", *words))
     assert load(tmp_path / out / "run.json")["counts"]["documents"] == {"annotated": 40, "kept": 0, "failed": 0}
     assert len(batches.batches) == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import door_in, folder_of
+from conftest import command_in, folder_of
 from support.scripted_server import ScriptedServer, serving
 
 CANARIES = ("Zebulon Quagmire", "MRN-5550199")
@@ -39,7 +39,7 @@ def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: obj
     for folder in (home, place, tmp_path / "tmp"):
         folder.mkdir()
     patients(tmp_path / "corpus")
-    call = door_in(place)
+    call = command_in(place)
     with serving(ScriptedServer()) as server:
         variables = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "TMPDIR": tmp_path / "tmp", "DSPY_CACHEDIR": home / "dspy"}
         env = {**{key: str(value) for key, value in variables.items()}, "OPENAI_API_KEY": KEY, "OPENAI_LOG": "debug"}

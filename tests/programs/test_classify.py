@@ -21,7 +21,7 @@ from clinspan.programs.app.build_classifier import check_classes
 from clinspan.programs.app.classifier_config import prompted, without_prompt
 from clinspan.programs.app.load_program import read_program
 from clinspan.programs.inference.token_classifier import tagged
-from conftest import Door, door_in, folder_of, load, records
+from conftest import Command, command_in, folder_of, load, records
 from support.tiny_models import random_bert
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
@@ -39,13 +39,13 @@ PART = ["split=dev", "limit=40"]
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MiniLM after 48 steps."""
-    return folder_of(door_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
+    return folder_of(command_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
 
 
 @pytest.fixture(scope="module")
 def ran(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A run with it, and what that printed."""
-    done = door_in(tmp_path_factory.mktemp("ran"))("run", f"program={tuned}", *PART)
+    done = command_in(tmp_path_factory.mktemp("ran"))("run", f"program={tuned}", *PART)
     return folder_of(done), done.stdout
 
 
@@ -89,25 +89,25 @@ def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: t
     assert read_program(folder)["classifier"]["folder"] == str((tuned / "model").resolve())
 
 
-def test_it_runs_by_its_path_and_from_a_runs_folder_alike(tuned: Path, ran: tuple[Path, str], door: Door) -> None:
-    by_path = folder_of(door("run", "model=minilm", f"model.path={tuned / 'model'}", *PART))
-    refused = door("run", f"program={ran[0]}", *PART)
+def test_it_runs_by_its_path_and_from_a_runs_folder_alike(tuned: Path, ran: tuple[Path, str], command: Command) -> None:
+    by_path = folder_of(command("run", "model=minilm", f"model.path={tuned / 'model'}", *PART))
+    refused = command("run", f"program={ran[0]}", *PART)
     assert refused.returncode == 2 and f"If you trust them, say so: model.path={tuned / 'model'}" in refused.stderr
-    by_run = folder_of(door("run", f"program={ran[0]}", f"model.path={tuned / 'model'}", "model.batch_size=3", *PART))
+    by_run = folder_of(command("run", f"program={ran[0]}", f"model.path={tuned / 'model'}", "model.batch_size=3", *PART))
     assert (by_path / "predictions.jsonl").read_bytes() == (ran[0] / "predictions.jsonl").read_bytes()
     assert [row["pred"] for row in records(by_run)] == [row["pred"] for row in records(ran[0])]
     assert load(by_run / "run.json")["config"]["model"]["batch_size"] == 3
 
 
-def test_an_interrupted_run_goes_on_and_ends_alike(ran: tuple[Path, str], door: Door, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_and_ends_alike(ran: tuple[Path, str], command: Command, tmp_path: Path) -> None:
     folder = shutil.copytree(ran[0], tmp_path / "torn")
     lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "predictions.jsonl").write_text("".join(lines[:17]) + lines[17][:30], encoding="utf-8")
     (folder / "scores.json").unlink()
     (folder / "run.json").write_text(json.dumps(load(folder / "run.json") | {"status": "failed"}), encoding="utf-8")
-    refused = door("run", f"resume={folder}", "strategy=knn")
+    refused = command("run", f"resume={folder}", "strategy=knn")
     assert (refused.returncode, "strategy is for models that answer prompts" in refused.stderr) == (2, True)
-    assert folder_of(door("run", f"resume={folder}")) == folder
+    assert folder_of(command("run", f"resume={folder}")) == folder
     torn, whole = (load(path / "scores.json") for path in (folder, ran[0]))
     errors = [scores.pop("calibration")["ece"] for scores in (torn, whole)]  # other batches, another order of additions
     assert torn == whole
@@ -115,10 +115,10 @@ def test_an_interrupted_run_goes_on_and_ends_alike(ran: tuple[Path, str], door: 
     assert [row["pred"] for row in records(folder)] == [row["pred"] for row in records(ran[0])]
 
 
-def test_its_runs_are_compared_and_reported(ran: tuple[Path, str], door: Door) -> None:
-    done = door("compare", str(ran[0]), str(ran[0]), "samples=20")
+def test_its_runs_are_compared_and_reported(ran: tuple[Path, str], command: Command) -> None:
+    done = command("compare", str(ran[0]), str(ran[0]), "samples=20")
     assert load(folder_of(done) / "comparison.json")["micro"]["difference"] == 0
-    rows = load(folder_of(door("report", str(ran[0]))) / "leaderboard.json")["rows"]
+    rows = load(folder_of(command("report", str(ran[0]))) / "leaderboard.json")["rows"]
     assert rows[0]["settings"]["model"] == "minilm"
     assert "strategy" not in rows[0]["settings"]
 
@@ -177,33 +177,35 @@ def test_what_needs_a_prompt_refuses_a_classifier() -> None:
         ("finetune", ["tuning=encoder", "strategy=knn"], "strategy is for models that answer prompts, and tuning=encoder"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(door: Door, tmp_path: Path, name: str, words: list[str], message: str) -> None:
+def test_bad_words_get_one_message_and_exit_code_2(
+    command: Command, tmp_path: Path, name: str, words: list[str], message: str
+) -> None:
     folders = {"base": random_bert(tmp_path / "base"), "head": random_bert(tmp_path / "head", head=True)}
-    done = door(name, *(word.format(**folders) for word in words))
+    done = command(name, *(word.format(**folders) for word in words))
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("clinspan:") == 1
 
 
-def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Path, door: Door, tmp_path: Path) -> None:
-    done = door("run", f"program={tuned}", "model=smollm2", *PART)
+def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Path, command: Command, tmp_path: Path) -> None:
+    done = command("run", f"program={tuned}", "model=smollm2", *PART)
     assert (done.returncode, "is a token classifier, and model=smollm2 answers prompts" in done.stderr) == (2, True)
     lone = tmp_path / "lone"
     lone.mkdir()
     shutil.copy(tuned / "program.json", lone)
-    done = door("run", f"program={lone}", *PART)
+    done = command("run", f"program={lone}", *PART)
     assert (done.returncode, "has no weights model beside it" in done.stderr) == (2, True)
     (lone / "program.json").write_text('{"clinspan": 1, "labels": [], "classifier": {"model": 3}}', encoding="utf-8")
     with pytest.raises(InputError, match="is no program of this version"):
         read_program(lone)
 
 
-def test_a_cased_bert_on_disk_is_trained_and_run(door: Door, tmp_path: Path) -> None:
+def test_a_cased_bert_on_disk_is_trained_and_run(command: Command, tmp_path: Path) -> None:
     """The way of Bio_ClinicalBERT: a cased WordPiece vocabulary and a masked language model in a folder (random weights)."""
     base = random_bert(tmp_path / "random-cased-bert")
     words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "tuning.epochs=1"]
-    folder = folder_of(door("finetune", *words))
-    record = load(folder_of(door("run", f"program={folder}", "limit=5")) / "run.json")
+    folder = folder_of(command("finetune", *words))
+    record = load(folder_of(command("run", f"program={folder}", "limit=5")) / "run.json")
     assert record["choices"]["model"] == "bioclinicalbert"
     assert record["counts"] == {"sentences": 5, "failed": 0, "repairs": {}}

@@ -10,7 +10,7 @@ import pytest
 from clinspan.corpora.sources import RareMini
 from clinspan.programs.app.hydra_app import gather
 from clinspan.programs.compare import flipped, is_config, load_run, prompt_difference
-from conftest import Door, folder_of, load
+from conftest import Command, folder_of, load
 from support.scripted_models import NAMES
 
 
@@ -24,15 +24,15 @@ def outputs(path: Path, limit: int, spoilt: int) -> None:
     path.write_text("".join(rows), encoding="utf-8")
 
 
-def run(door: Door, tmp_path: Path, name: str, spoilt: int, *words: str, limit: int = 40) -> Path:
+def run(command: Command, tmp_path: Path, name: str, spoilt: int, *words: str, limit: int = 40) -> Path:
     outputs(tmp_path / f"{name}.jsonl", limit, spoilt)
     common = ["model=replay", f"model.path={name}.jsonl", f"limit={limit}", "strategy=zero_shot", "format=bio_lines"]
-    return folder_of(door("run", *common, *words))
+    return folder_of(command("run", *common, *words))
 
 
-def test_two_runs_with_a_known_difference(door: Door, tmp_path: Path) -> None:
-    bad, good = run(door, tmp_path, "bad", 40), run(door, tmp_path, "good", 0, "prompt=bare")
-    done = door("compare", str(bad), str(good), "samples=500")
+def test_two_runs_with_a_known_difference(command: Command, tmp_path: Path) -> None:
+    bad, good = run(command, tmp_path, "bad", 40), run(command, tmp_path, "good", 0, "prompt=bare")
+    done = command("compare", str(bad), str(good), "samples=500")
     folder = folder_of(done)
     result = load(folder / "comparison.json")
     assert result["micro"]["difference"] == 1.0
@@ -53,10 +53,12 @@ def test_two_runs_with_a_known_difference(door: Door, tmp_path: Path) -> None:
         assert f"{run_folder.name}: {signature}" in done.stdout and f"{run_folder.name}: `{signature}`" in text
 
 
-def test_prompts_differ_by_format_by_tags_of_demonstrations_and_by_what_was_looked_up(door: Door, tmp_path: Path) -> None:
+def test_prompts_differ_by_format_by_tags_of_demonstrations_and_by_what_was_looked_up(command: Command, tmp_path: Path) -> None:
     """Also where instructions and the demonstrations' words are the same."""
-    first, same, other = (run(door, tmp_path, name, 0, *words) for name, words in (("a", ()), ("b", ()), ("c", ("format=inline",))))
-    told = folder_of(door("compare", str(first), str(same), str(other), "samples=10")) / "comparison.md"
+    first, same, other = (
+        run(command, tmp_path, name, 0, *words) for name, words in (("a", ()), ("b", ()), ("c", ("format=inline",)))
+    )
+    told = folder_of(command("compare", str(first), str(same), str(other), "samples=10")) / "comparison.md"
     text = told.read_text()
     assert text.count("The prompts are the same.") == 1
     assert text.count("```diff") == 1
@@ -70,8 +72,8 @@ def test_prompts_differ_by_format_by_tags_of_demonstrations_and_by_what_was_look
     assert [line for line in prompt_difference(*texts) if line[:1] in "+-"][2:] == ["-Fever : B-Sign", "+Fever : O"]
 
 
-def test_whether_a_sentence_is_wholly_right_depends_on_the_mode(door: Door, tmp_path: Path) -> None:
-    folders = [run(door, tmp_path, name, 0, "metric.mode=strict", limit=3) for name in ("a", "b")]
+def test_whether_a_sentence_is_wholly_right_depends_on_the_mode(command: Command, tmp_path: Path) -> None:
+    folders = [run(command, tmp_path, name, 0, "metric.mode=strict", limit=3) for name in ("a", "b")]
     runs = [load_run(folder) for folder in folders]
     row = next(iter(runs[0].rows.values()))
     row["gold"], row["pred"] = ["O"] * len(row["gold"]), ["I-Sign"] + ["O"] * (len(row["gold"]) - 1)
@@ -79,9 +81,9 @@ def test_whether_a_sentence_is_wholly_right_depends_on_the_mode(door: Door, tmp_
     assert flipped(*runs) == []  # strict reads no entity from an I- that continues nothing
 
 
-def test_three_runs_are_held_against_the_first(door: Door, tmp_path: Path) -> None:
-    runs = [run(door, tmp_path, f"r{n}", n) for n in (0, 5, 10)]
-    result = load(folder_of(door("compare", *map(str, runs), "samples=200")) / "comparison.json")
+def test_three_runs_are_held_against_the_first(command: Command, tmp_path: Path) -> None:
+    runs = [run(command, tmp_path, f"r{n}", n) for n in (0, 5, 10)]
+    result = load(folder_of(command("compare", *map(str, runs), "samples=200")) / "comparison.json")
     assert [pair["second"] for pair in result["pairs"]] == [str(path) for path in runs[1:]]
     assert 0 > result["pairs"][0]["micro"]["difference"] > result["pairs"][1]["micro"]["difference"]
 
@@ -93,22 +95,22 @@ def test_three_runs_are_held_against_the_first(door: Door, tmp_path: Path) -> No
         ({"words": ["metric.mode=strict"]}, "one reads tags in the mode conlleval, the other strict"),
     ],
 )
-def test_runs_that_are_not_alike_are_refused(door: Door, tmp_path: Path, second: dict[str, object], message: str) -> None:
-    first = run(door, tmp_path, "a", 0)
-    other = run(door, tmp_path, "b", 0, *second.get("words", []), limit=int(str(second.get("limit", 40))))  # type: ignore[misc, attr-defined]
-    done = door("compare", str(first), str(other))
+def test_runs_that_are_not_alike_are_refused(command: Command, tmp_path: Path, second: dict[str, object], message: str) -> None:
+    first = run(command, tmp_path, "a", 0)
+    other = run(command, tmp_path, "b", 0, *second.get("words", []), limit=int(str(second.get("limit", 40))))  # type: ignore[misc, attr-defined]
+    done = command("compare", str(first), str(other))
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_finished_run_is_refused(door: Door, tmp_path: Path) -> None:
-    first = run(door, tmp_path, "a", 0)
-    assert "fewer than two runs" in door("compare", str(first)).stderr
-    assert "holds no run.json" in door("compare", str(first), str(tmp_path)).stderr
+def test_what_is_no_finished_run_is_refused(command: Command, tmp_path: Path) -> None:
+    first = run(command, tmp_path, "a", 0)
+    assert "fewer than two runs" in command("compare", str(first)).stderr
+    assert "holds no run.json" in command("compare", str(first), str(tmp_path)).stderr
     record = load(first / "run.json")
     (first / "run.json").write_text(json.dumps({**record, "status": "started"}), encoding="utf-8")
-    done = door("compare", str(first), str(first))
+    done = command("compare", str(first), str(first))
     assert done.returncode == 2
     assert "has not finished. Finish it: python -m programs.run resume=" in done.stderr
 
@@ -125,11 +127,11 @@ def test_what_is_taken_for_settings_to_run(tmp_path: Path, monkeypatch: pytest.M
     assert gather(["runs/a", "limit=4 seed=1", "seed=1"], "runs", is_config) == ["seed=1", 'runs=["runs/a","limit=4 seed=1"]']
 
 
-def test_settings_are_run_and_then_compared(door: Door, tmp_path: Path) -> None:
-    bad = run(door, tmp_path, "bad", 40)
+def test_settings_are_run_and_then_compared(command: Command, tmp_path: Path) -> None:
+    bad = run(command, tmp_path, "bad", 40)
     outputs(tmp_path / "other file.jsonl", 40, 0)
     word = 'model=replay model.path="other file.jsonl" limit=40 strategy=zero_shot format=bio_lines'
-    done = door("compare", str(bad), word, "samples=100")
+    done = command("compare", str(bad), word, "samples=100")
     result = load(folder_of(done) / "comparison.json")
     assert result["micro"]["difference"] == 1.0
     assert result["runs"][0]["path"] == str(bad)
@@ -137,14 +139,14 @@ def test_settings_are_run_and_then_compared(door: Door, tmp_path: Path) -> None:
     assert f"clinspan: running {word}" in done.stderr
 
 
-def test_settings_that_fail_end_the_comparison(door: Door, tmp_path: Path) -> None:
-    done = door("compare", "strategy=zero_shot limit=1 model=replay", "strategy=knn")
+def test_settings_that_fail_end_the_comparison(command: Command, tmp_path: Path) -> None:
+    done = command("compare", "strategy=zero_shot limit=1 model=replay", "strategy=knn")
     assert done.returncode == 2
     assert "model=replay needs recorded outputs" in done.stderr
     assert "the run of 'strategy=zero_shot limit=1 model=replay' failed. Its message stands above." in done.stderr
     assert "running strategy=knn" not in done.stderr
     assert len(list((tmp_path / "runs" / "run").iterdir())) == 1
-    none = door("compare", "strategy=knn", "nowhere")
+    none = command("compare", "strategy=knn", "nowhere")
     assert none.returncode == 2
     assert "nowhere: holds no run.json" in none.stderr
     assert "running" not in none.stderr

@@ -22,7 +22,7 @@ from clinspan.programs.tagging.strategy import as_demonstration
 from clinspan.programs.tagging.tagger import Tagger
 from clinspan.programs.tagging.training_records import training_records
 from clinspan.tuning.records import encode_records
-from conftest import Door, door_in, folder_of, load, records
+from conftest import Command, command_in, folder_of, load, records
 
 SHORT = [
     "limit=8",
@@ -38,7 +38,7 @@ SHORT = [
 @pytest.fixture(scope="module")
 def tuned(smollm2: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training of two steps."""
-    return folder_of(door_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
+    return folder_of(command_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
 
 
 @pytest.mark.weights
@@ -58,22 +58,22 @@ def test_a_training_leaves_a_record_a_log_a_program_and_an_adapter(tuned: Path) 
 
 
 @pytest.mark.weights
-def test_a_run_with_the_adapter_answers_otherwise(door: Door, tuned: Path) -> None:
+def test_a_run_with_the_adapter_answers_otherwise(command: Command, tuned: Path) -> None:
     words = ["limit=2", "split=dev", "strategy=zero_shot", "format=inline", "prompt=bare"]
-    plain = folder_of(door("run", *words))
-    adapted = folder_of(door("run", *words, f"model.adapter={tuned / 'model'}"))
+    plain = folder_of(command("run", *words))
+    adapted = folder_of(command("run", *words, f"model.adapter={tuned / 'model'}"))
     assert load(adapted / "run.json")["model"]["revision"] == load(tuned / "run.json")["model"]["revision"]
     assert load(plain / "run.json")["model"]["revision"] in load(tuned / "run.json")["model"]["revision"]
     said = [[(row["raw"], row["confidence"]) for row in records(folder)] for folder in (plain, adapted)]
     assert said[0] != said[1]
-    loaded = folder_of(door("run", *words[:2], f"program={tuned}"))
+    loaded = folder_of(command("run", *words[:2], f"program={tuned}"))
     assert [(row["raw"], row["confidence"]) for row in records(loaded)] == said[1]
 
 
 @pytest.mark.weights
-def test_a_finished_training_is_not_done_again(door: Door, tuned: Path) -> None:
+def test_a_finished_training_is_not_done_again(command: Command, tuned: Path) -> None:
     before = (tuned / "run.json").read_bytes()
-    assert folder_of(door("finetune", f"resume={tuned}")) == tuned
+    assert folder_of(command("finetune", f"resume={tuned}")) == tuned
     assert (tuned / "run.json").read_bytes() == before
 
 
@@ -154,16 +154,16 @@ def test_a_sentence_is_never_its_own_demonstration() -> None:
         (["resume=nowhere"], "nowhere: holds no run.json"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(door: Door, words: list[str], message: str) -> None:
-    done = door("finetune", *words)
+def test_bad_words_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:
+    done = command("finetune", *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("clinspan:") == 1
 
 
-def test_a_run_with_a_folder_that_is_no_adapter_says_what_to_do(door: Door, tmp_path: Path) -> None:
-    done = door("run", "limit=2", f"model.adapter={tmp_path}", "strategy=zero_shot")
+def test_a_run_with_a_folder_that_is_no_adapter_says_what_to_do(command: Command, tmp_path: Path) -> None:
+    done = command("run", "limit=2", f"model.adapter={tmp_path}", "strategy=zero_shot")
     assert done.returncode == 2
     assert "holds no adapter_config.json: give model.adapter=FOLDER/model of a run of programs.finetune" in done.stderr
     assert "Traceback" not in done.stderr

@@ -16,7 +16,7 @@ from clinspan.metrics import calibration, judge_entities
 from clinspan.programs.formats import BioLines, Entities, Inline
 from clinspan.programs.formats.base import _confidence, _pieces
 from clinspan.programs.tagging.drafts import build_drafter
-from conftest import Door, folder_of, load, records
+from conftest import Command, folder_of, load, records
 from support.scripted_server import ScriptedServer
 
 LABELS = [Label("Disease"), Label("Sign")]
@@ -121,30 +121,30 @@ def test_grammars_hold_their_right_answers_and_nothing_with_an_orphan(engine: An
     assert lines.validate_tokens(ids) < len(ids)
 
 
-def ask(door: Door, server: ScriptedServer, *words: str) -> tuple[dict[str, Any], Path]:
+def ask(command: Command, server: ScriptedServer, *words: str) -> tuple[dict[str, Any], Path]:
     common = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", "limit=1"]
-    folder = folder_of(door("run", *common, *words))
+    folder = folder_of(command("run", *common, *words))
     return server.requests[-1][2], folder
 
 
-def test_each_server_gets_the_grammar_in_its_own_form(door: Door, server: ScriptedServer) -> None:
-    body, _ = ask(door, server, "model.wire.grammar=structured_outputs")
+def test_each_server_gets_the_grammar_in_its_own_form(command: Command, server: ScriptedServer) -> None:
+    body, _ = ask(command, server, "model.wire.grammar=structured_outputs")
     assert body["structured_outputs"]["grammar"].startswith("start: s0")
-    body, _ = ask(door, server, "model.wire.grammar=llama_cpp")
+    body, _ = ask(command, server, "model.wire.grammar=llama_cpp")
     assert body["grammar"].startswith("root ::= s0")
-    body, _ = ask(door, server, "model.wire.grammar=json_schema", "format=entities")
+    body, _ = ask(command, server, "model.wire.grammar=json_schema", "format=entities")
     assert body["response_format"]["json_schema"]["schema"]["required"][0] == "Disease"
-    body, _ = ask(door, server)
+    body, _ = ask(command, server)
     assert not {"grammar", "structured_outputs", "response_format", "prediction", "logprobs"} & set(body)
 
 
-def test_the_draft_becomes_azures_predicted_output_and_takes_the_place_of_a_bound(door: Door, server: ScriptedServer) -> None:
-    body, _ = ask(door, server, "model.wire.prediction=true", "draft=outside")
+def test_the_draft_becomes_azures_predicted_output_and_takes_the_place_of_a_bound(command: Command, server: ScriptedServer) -> None:
+    body, _ = ask(command, server, "model.wire.prediction=true", "draft=outside")
     assert body["prediction"]["content"].endswith(". : O")
     assert "max_tokens" not in body
 
 
-def test_a_servers_probabilities_become_confidences(door: Door, server: ScriptedServer) -> None:
+def test_a_servers_probabilities_become_confidences(command: Command, server: ScriptedServer) -> None:
     def answer(handler: Any, body: dict[str, Any]) -> None:
         text = server.reply(body["messages"])
         lines = text.split("\n")
@@ -160,7 +160,7 @@ def test_a_servers_probabilities_become_confidences(door: Door, server: Scripted
 
     server.always = answer
     server.reply = lambda messages: "\n".join(f"{word} : B-Sign" for word in messages[-1]["content"].rsplit("\n", 1)[-1].split(" "))
-    body, folder = ask(door, server, "model.wire.logprobs=true")
+    body, folder = ask(command, server, "model.wire.logprobs=true")
     assert body["logprobs"] is True
     assert records(folder)[0]["confidence"] == pytest.approx([0.8] * len(records(folder)[0]["tokens"]))
     table = load(folder / "scores.json")["calibration"]

@@ -1,4 +1,4 @@
-"""Notes that want to break the annotator, through the door with models of random weights: offsets stay true and nothing is lost."""
+"""Notes that try to break the annotator, by command and with random weights: offsets stay true and nothing is lost."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from clinspan.corpora import InputError
 from clinspan.corpora.readers.notes import Note
 from clinspan.programs.annotation.annotator import Annotator, Facts
-from clinspan.programs.annotation.segmenter import Cutter
+from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.rundir.errors import RunError
-from conftest import Door
+from conftest import Command
 from support.tiny_models import byte_tokenizer, random_bert, random_llama
 
 NOTES = {
@@ -74,7 +74,7 @@ def random_chat(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["prompt", "classifier"])
-def test_every_note_comes_back_whole_with_true_offsets(door: Door, tmp_path: Path, kind: str) -> None:
+def test_every_note_comes_back_whole_with_true_offsets(command: Command, tmp_path: Path, kind: str) -> None:
     notes = {name: NOTES[name] for name in (FEW if kind == "prompt" else NOTES)}
     fill(tmp_path / "in", notes)
     if kind == "prompt":
@@ -82,7 +82,7 @@ def test_every_note_comes_back_whole_with_true_offsets(door: Door, tmp_path: Pat
         words = [f"model.path={place}", "strategy=zero_shot", "prompt=bare", "format=entities", "longest=12"]
     else:
         words = [f"program={tagger_program(tmp_path / 'tuned', random_bert(tmp_path / 'bert', head=True))}"]
-    done = door("annotate", "input=in", "output=out", "to=[brat,bioc_xml,bioc_json,html,jsonl,conll]", *words)
+    done = command("annotate", "input=in", "output=out", "to=[brat,bioc_xml,bioc_json,html,jsonl,conll]", *words)
     assert done.returncode == 2, done.stderr
     assert f"1 of {len(notes) + 1} documents failed" in " ".join(done.stderr.split())
     out = tmp_path / "out"
@@ -104,7 +104,7 @@ def test_every_note_comes_back_whole_with_true_offsets(door: Door, tmp_path: Pat
 def test_a_megabyte_in_one_line_is_cut_without_loss(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     began = time.process_time()
-    cut = Cutter()(Note("d", text))[0]
+    cut = Segmenter()(Note("d", text))[0]
     assert time.process_time() - began < 30
     assert "".join(token.text for sentence in cut for token in sentence) == "".join(text.split())
     assert max((len(sentence) for sentence in cut), default=0) <= 128

@@ -15,7 +15,7 @@ from clinspan.corpora.sources import Brat, Conll, Jsonl
 from clinspan.corpora.tokens import punctuation_tokens
 from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
 from clinspan.programs.annotation.writers import write_jsonl
-from clinspan.reports.page.note_html import marked_page
+from clinspan.reports.page.note_html import note_page
 
 
 def test_a_hundred_thousand_entities_are_written_in_every_format_and_read_back(tmp_path: Path) -> None:
@@ -43,6 +43,6 @@ def test_a_hundred_thousand_entities_are_written_in_every_format_and_read_back(t
     assert [int(place.get("offset", "")) for place in marks if place is not None] == [start for start, _ in spans]
     (passage,) = json.loads(bioc_json(note))["documents"][0]["passages"]
     assert [a["locations"][0]["offset"] for a in passage["annotations"]] == [start for start, _ in spans]
-    body = marked_page(note, ["Sign"]).decode().split("<pre>\n")[1].split("</pre>")[0]
+    body = note_page(note, ["Sign"]).decode().split("<pre>\n")[1].split("</pre>")[0]
     assert html.unescape(re.sub(r"<small>.*?</small></mark>|<mark [^>]*>", "", body)).replace("\u240c", "\x0c") == text
     assert time.process_time() - began < 60

@@ -1,4 +1,4 @@
-"""Sweeps whose jobs run in other processes: one job of two fails, the other goes on, the door says so."""
+"""Sweeps whose jobs run in other processes: one job of two fails, the other goes on, the command says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.sources import RareMini
-from conftest import Door, folder_of, load, ROOT
+from conftest import Command, folder_of, load, ROOT
 
 JOB = ["model=replay", "limit=2", "strategy=zero_shot", "format=bio_lines", "model.path=good.jsonl,none.jsonl"]
 
@@ -35,13 +35,15 @@ def recorded(tmp_path: Path) -> None:
         ["hydra.sweeper.max_batch_size=1"],
     ],
 )
-def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: Door, tmp_path: Path, words: list[str]) -> None:
+def test_a_failed_job_does_not_stop_the_others_and_the_command_exits_with_2(
+    command: Command, tmp_path: Path, words: list[str]
+) -> None:
     if "joblib" in words[0] or "submitit" in words[0]:
         pytest.importorskip(f"hydra_plugins.hydra_{words[0].partition('=')[2].partition('_')[0]}_launcher")
     if "ray" in words[0]:
         pytest.importorskip("ray")
     # the failing job first: those after it must run none the less
-    done = door("run", "-m", *JOB[:-1], "model.path=none.jsonl,good.jsonl", *words, timeout=240)
+    done = command("run", "-m", *JOB[:-1], "model.path=none.jsonl,good.jsonl", *words, timeout=240)
     assert done.returncode == 2, done.stderr
     (sweep,) = (tmp_path / "runs" / "run").iterdir()
     states = [load(sweep / str(n) / "run.json") for n in range(2)]
@@ -54,7 +56,7 @@ def test_a_failed_job_does_not_stop_the_others_and_the_door_exits_with_2(door: D
 
 FAILS = """
 import os
-from clinspan.programs.app.hydra_app import open_door
+from clinspan.programs.app.hydra_app import open_command
 
 def job(config):
     if config.limit == 1:
@@ -63,7 +65,7 @@ def job(config):
         os._exit(9)
     print("ran")
 
-open_door("run", job)
+open_command("run", job)
 """
 
 
@@ -121,27 +123,27 @@ def test_a_job_whose_process_dies_on_ray_is_begun_again(tmp_path: Path, retries:
     assert tries == {"tries0": "1", "tries1": str(1 + retries)}
 
 
-def test_a_sweep_of_joblib_can_be_reported(door: Door, tmp_path: Path) -> None:
+def test_a_sweep_of_joblib_can_be_reported(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = [*JOB[:-1], "model.path=good.jsonl", "seed=0,1", "corpus=raremini,brat", "hydra/launcher=joblib"]
-    done = door("run", "-m", *words, "hydra.launcher.n_jobs=2", timeout=240)
+    done = command("run", "-m", *words, "hydra.launcher.n_jobs=2", timeout=240)
     assert done.returncode == 2, done.stderr
     (sweep,) = (tmp_path / "runs" / "run").iterdir()
-    result = load(folder_of(door("report", str(sweep))) / "leaderboard.json")
+    result = load(folder_of(command("report", str(sweep))) / "leaderboard.json")
     assert [(row["settings"]["corpus"], sorted(row["seeds"])) for row in result["rows"]] == [("raremini", [0, 1])]
     assert result["rows"][0]["micro"] == {"mean": 0.0, "spread": 0.0}
     # these stopped before the job itself wrote anything
     assert [(row["settings"]["corpus"], row["status"]) for row in result["unscored"]] == [("brat", "failed")] * 2
 
 
-def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(door: Door, tmp_path: Path) -> None:
+def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(command: Command, tmp_path: Path) -> None:
     """In the same folder the same job is found finished; one with other settings fails and spoils nothing."""
     words = [*JOB[:-1], "model.path=good.jsonl", "seed=0", "hydra.sweep.dir=sweep"]
-    assert door("run", "-m", *words).returncode == 0
+    assert command("run", "-m", *words).returncode == 0
     before = load(tmp_path / "sweep" / "0" / "run.json")
     (tmp_path / "sweep" / "0" / ".failed").write_text("of a sweep that was killed", encoding="utf-8")
-    assert door("run", "-m", *words).returncode == 0
-    done = door("run", "-m", *words, "metric.samples=10")
+    assert command("run", "-m", *words).returncode == 0
+    done = command("run", "-m", *words, "metric.samples=10")
     assert done.returncode == 2
     assert "failed jobs of the sweep: sweep/0 (InputError)" in done.stderr
     assert load(tmp_path / "sweep" / "0" / "run.json") == before
@@ -161,7 +163,7 @@ def test_launchers_are_not_refused_as_unknown_words() -> None:
     assert config.hydra.launcher._target_.endswith("SlurmLauncher")
 
 
-def test_a_library_composes_configs_without_a_door() -> None:
+def test_a_library_composes_configs_without_a_command() -> None:
     """As `Annotator.load` does, in a process that has imported nothing else of Hydra's."""
     code = "from programs.composing import compose; print(compose('annotate', ['seed=5'])[0].seed)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clinspan.corpora.readers.notes import Note, note_files, read_notes, Unreadable
-from conftest import Door, fork_server, lines, load
+from conftest import Command, fork_server, lines, load
 from support.fork_server import until
 from support.scripted_server import Handler, ScriptedServer
 
@@ -51,18 +51,20 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
     assert list(note_files(tmp_path, ".txt")) == [tmp_path / "a" / "x.txt", Unreadable("locked", "unreadable")]
 
 
-def test_files_that_are_no_notes_are_counted_and_pipes_are_failures(door: Door, server: ScriptedServer, tmp_path: Path) -> None:
+def test_files_that_are_no_notes_are_counted_and_pipes_are_failures(
+    command: Command, server: ScriptedServer, tmp_path: Path
+) -> None:
     notes(tmp_path / "in", {"a": "Fever."})
     (tmp_path / "in" / "scan.pdf").write_bytes(b"%PDF")
     os.mkfifo(tmp_path / "in" / "pipe.txt")
-    done = door("annotate", "input=in", "output=out", *model(server), timeout=60)
+    done = command("annotate", "input=in", "output=out", *model(server), timeout=60)
     assert done.returncode == 2 and "not read, as they are no notes: 1 .pdf" in done.stdout
     assert lines(tmp_path / "out" / "failed.jsonl") == [{"id": "pipe", "error": "no_regular_file"}]
 
 
 @pytest.mark.parametrize("change", ["rewritten", "removed"])
 def test_a_note_that_changes_meanwhile_is_in_every_format_as_it_was(
-    door: Door, server: ScriptedServer, tmp_path: Path, change: str
+    command: Command, server: ScriptedServer, tmp_path: Path, change: str
 ) -> None:
     texts = {"a": "Fever here.", "b": "Rash there.", "c": "Pain now."}
     notes(tmp_path / "in", texts)
@@ -77,7 +79,7 @@ def test_a_note_that_changes_meanwhile_is_in_every_format_as_it_was(
         return "\n".join(f"{token} : {'O' if n else 'B-Sign'}" for n, token in enumerate(tokens))
 
     server.reply = reply
-    done = door("annotate", "input=in", "output=out", "to=[brat,jsonl,conll,parquet]", *model(server))
+    done = command("annotate", "input=in", "output=out", "to=[brat,jsonl,conll,parquet]", *model(server))
     assert done.returncode == 0, done.stderr
     rows = lines(tmp_path / "out" / "annotations.jsonl")
     assert {row["id"]: row["text"] for row in rows} == texts
@@ -87,7 +89,7 @@ def test_a_note_that_changes_meanwhile_is_in_every_format_as_it_was(
     assert not (tmp_path / "out" / "texts.part").exists()
 
 
-def test_a_kill_within_a_group_costs_no_answer_twice(server: ScriptedServer, door: Door, tmp_path: Path) -> None:
+def test_a_kill_within_a_group_costs_no_answer_twice(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     notes(tmp_path / "in", {"long": " ".join(f"Number {n} is fine." for n in range(40))})
     words = ["input=in", "output=out", *model(server), "model.concurrency=1", "model.retries=0"]
 
@@ -100,7 +102,7 @@ def test_a_kill_within_a_group_costs_no_answer_twice(server: ScriptedServer, doo
     running.wait()
     kept = [line for line in lines(tmp_path / "out" / "answers.jsonl") if line["error"] is None]
     assert len(kept) >= 24 and not any("Number" in json.dumps(line) for line in kept)
-    done = door("annotate", *words)
+    done = command("annotate", *words)
     assert done.returncode == 0, done.stderr
     asked = [body["messages"][-1]["content"] for _, _, body in server.requests]
     assert len(asked) <= 42 and len(set(asked)) == 40
@@ -108,7 +110,7 @@ def test_a_kill_within_a_group_costs_no_answer_twice(server: ScriptedServer, doo
     answered = [server_tokens(body) for number, (_, _, body) in enumerate(server.requests, 1) if number != 26]
     assert sum(answered) - max(answered) <= record["tokens"]["prompt_tokens"] <= sum(answered)
     assert not (tmp_path / "out" / "answers.jsonl").exists()
-    again = door("annotate", *words)
+    again = command("annotate", *words)
     assert again.returncode == 0 and load(tmp_path / "out" / "run.json")["tokens"] == record["tokens"]
 
 
@@ -116,11 +118,11 @@ def server_tokens(body: dict[str, Any]) -> int:
     return sum(len(message["content"].split()) for message in body["messages"])
 
 
-def test_answers_of_another_text_or_annotator_are_not_used(server: ScriptedServer, door: Door, tmp_path: Path) -> None:
+def test_answers_of_another_text_or_annotator_are_not_used(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     notes(tmp_path / "in", {"a": "Fever here."})
     (tmp_path / "out").mkdir()
     row = {"key": "0" * 32, "by": "x", "pred": ["B-Sign"], "confidence": None, "repairs": {}, "usage": {}, "error": None}
     (tmp_path / "out" / "answers.jsonl").write_text(json.dumps(row) + "\n{torn")
     (tmp_path / "out" / "run.json").write_text("{}")
-    assert door("annotate", "input=in", "output=out", *model(server)).returncode == 0
+    assert command("annotate", "input=in", "output=out", *model(server)).returncode == 0
     assert len(server.requests) == 1

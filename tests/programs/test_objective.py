@@ -13,7 +13,7 @@ from clinspan.corpora.build import build_corpus, build_document, Cutting, Polici
 from clinspan.corpora.types import Entity
 from clinspan.metrics import Counts
 from clinspan.programs.formats import BioLines
-from clinspan.programs.optimizers import Halving, Judge, Objective
+from clinspan.programs.optimizers import CandidateEvaluator, Halving, SeqevalF1
 from clinspan.programs.optimizers.coverage import coverage
 from clinspan.programs.optimizers.search import read_space
 from clinspan.programs.optimizers.seqeval_f1 import sentence_score
@@ -31,8 +31,8 @@ def corpus() -> Corpus:
     return build_corpus("tiny", {"train": documents[:3], "dev": documents[3:]})
 
 
-def objective(target: Any = "micro") -> Objective:
-    return Objective(("Disease", "Sign"), "conlleval", target, {})
+def objective(target: Any = "micro") -> SeqevalF1:
+    return SeqevalF1(("Disease", "Sign"), "conlleval", target, {})
 
 
 def test_programs_are_ranked_by_counts_of_all_sentences_and_not_by_their_mean() -> None:
@@ -57,7 +57,7 @@ def test_sentences_without_entities_give_no_demonstration() -> None:
     assert objective()(example, right, trace=[]) == 0.0
 
 
-class Recorded(Judge):
+class Recorded(CandidateEvaluator):
     """A judge whose candidates have F1s by sample size instead of predictions."""
 
     def __init__(self, corpus: Corpus, tmp_path: Path, halving: Halving) -> None:

@@ -1,4 +1,4 @@
-"""Compiling as a user does it: every optimizer through its door, against scripted models, and with real weights."""
+"""Compiling as a user does it: every optimizer through its command, against scripted models, and with real weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from clinspan.corpora.sources import RareMini
 from clinspan.programs.app.build_optimizer import about_test
-from conftest import Door, folder_of, load, records
+from conftest import Command, folder_of, load, records
 from support.compiling import local, program, SMALL, SNAKE, writer, WRITES
 from support.scripted_models import MAGIC, NAMES, Script
 from support.scripted_server import ScriptedServer
@@ -18,9 +18,9 @@ from support.scripted_server import ScriptedServer
 
 @pytest.mark.parametrize("name", SMALL)
 def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
-    door: Door, server: ScriptedServer, script: Script, name: str
+    command: Command, server: ScriptedServer, script: Script, name: str
 ) -> None:
-    done = door("optimize", f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=60", "strategy.k=2")
+    done = command("optimize", f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=60", "strategy.k=2")
     folder = folder_of(done)
     record, found = load(folder / "run.json"), program(folder)
     assert record["status"] == "finished", done.stderr
@@ -43,7 +43,9 @@ def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
 
 
 @pytest.mark.parametrize("name", ["mipro", "gepa", "simba", "infer_rules"])
-def test_a_writer_reads_of_labels_by_the_words_of_prompts(door: Door, server: ScriptedServer, script: Script, name: str) -> None:
+def test_a_writer_reads_of_labels_by_the_words_of_prompts(
+    command: Command, server: ScriptedServer, script: Script, name: str
+) -> None:
     words = [
         f"optimizer={name}",
         *SMALL[name],
@@ -54,29 +56,33 @@ def test_a_writer_reads_of_labels_by_the_words_of_prompts(door: Door, server: Sc
         "label_wording=snake",
     ]
     script.called = {label: word for label, word in zip(NAMES, SNAKE, strict=True) if label != word}
-    assert door("optimize", *words).returncode == 0
+    assert command("optimize", *words).returncode == 0
     read = "\n".join(json.dumps(body["messages"]) for _, _, body in server.requests if body["model"] == "writer")
     assert set(re.findall(r"\b[BI]-(\w+)", read)) & set(SNAKE)
     assert not any(name in read for name in NAMES if name not in SNAKE)
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "mipro"])
-def test_every_token_is_counted_once_whoever_asked(door: Door, server: ScriptedServer, script: Script, name: str) -> None:
+def test_every_token_is_counted_once_whoever_asked(command: Command, server: ScriptedServer, script: Script, name: str) -> None:
     """The judge's requests and those that an optimizer makes by itself."""
     words = [f"optimizer={name}", *SMALL[name], *local(server), "train_limit=20", "strategy.k=2"]
-    record = load(folder_of(door("optimize", *words)) / "run.json")
+    record = load(folder_of(command("optimize", *words)) / "run.json")
     asked = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
     assert record["tokens"]["prompt_tokens"] == asked
 
 
-def test_a_compiled_program_goes_to_another_process_and_another_model(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_a_compiled_program_goes_to_another_process_and_another_model(
+    command: Command, server: ScriptedServer, script: Script
+) -> None:
     made = folder_of(
-        door("optimize", "optimizer=grid", "optimizer.space=['label_wording=snake','strategy.k=8']", "strategy.k=1", *local(server))
+        command(
+            "optimize", "optimizer=grid", "optimizer.space=['label_wording=snake','strategy.k=8']", "strategy.k=1", *local(server)
+        )
     )
     assert program(made)["settings"]["label_wording"] == "snake"
     azure = {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "k"}
     server.requests.clear()
-    ran = folder_of(door("run", f"program={made}", "model=gpt4", "limit=4", env=azure))
+    ran = folder_of(command("run", f"program={made}", "model=gpt4", "limit=4", env=azure))
     assert "rare_disease" in json.dumps(server.requests[0][2])
     assert "RareDisease" not in json.dumps(server.requests[0][2])
     record = load(ran / "run.json")
@@ -85,28 +91,28 @@ def test_a_compiled_program_goes_to_another_process_and_another_model(door: Door
     assert program(ran)["tag"] == program(made)["tag"]
     assert {tag[2:] for row in records(ran) for tag in row["pred"]} <= {"", *NAMES}
     other = ["label_wording=upper", "strategy=zero_shot", "prompt=bare"]
-    said = folder_of(door("run", f"program={made}", *other, "model=gpt4", "limit=1", env=azure))
+    said = folder_of(command("run", f"program={made}", *other, "model=gpt4", "limit=1", env=azure))
     assert load(said / "run.json")["config"]["label_wording"] == "upper"
     assert program(said)["tag"]["demos"] == []
     assert program(said)["tag"]["signature"]["instructions"].startswith("Tag the mentions of")
 
 
-def test_several_programs_vote_after_loading_too(door: Door, server: ScriptedServer, script: Script) -> None:
-    made = folder_of(door("optimize", "optimizer=ensemble", *SMALL["ensemble"], *local(server), "halving.rungs=1"))
+def test_several_programs_vote_after_loading_too(command: Command, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(command("optimize", "optimizer=ensemble", *SMALL["ensemble"], *local(server), "halving.rungs=1"))
     keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
     voting = made / "candidates" / keys["ensemble"]
     assert len(program(voting)["members"]) == 3
-    ran = folder_of(door("run", f"program={voting}", "split=dev", "limit=18", *local(server)[:-1]))
+    ran = folder_of(command("run", f"program={voting}", "split=dev", "limit=18", *local(server)[:-1]))
     told = {row["id"]: row["pred"] for row in records(voting)}
     assert {row["id"]: row["pred"] for row in records(ran)} == told
     assert {c for row in records(ran) for c in row["confidence"] or () if c is not None} <= {2 / 3, 1.0}
 
 
 def test_a_hopeless_start_does_not_vote_though_all_of_dev_was_asked_of_it(
-    door: Door, server: ScriptedServer, script: Script
+    command: Command, server: ScriptedServer, script: Script
 ) -> None:
     words = ["optimizer=ensemble", "optimizer.pool=6", "strategy.k=1", "halving.keep=6", *local(server), "dev_limit=60"]
-    made = folder_of(door("optimize", *words))
+    made = folder_of(command("optimize", *words))
     found = load(made / "candidates.json")
     assert found["sizes"] == [20, 60]
     start = program(made / "candidates" / load(made / "run.json")["start"]["key"])
@@ -116,77 +122,79 @@ def test_a_hopeless_start_does_not_vote_though_all_of_dev_was_asked_of_it(
     assert start["tag"]["demos"] not in members
 
 
-def test_a_writer_that_is_the_model_itself_is_counted_once(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_a_writer_that_is_the_model_itself_is_counted_once(command: Command, server: ScriptedServer, script: Script) -> None:
     same = writer(server, "student")
-    record = load(folder_of(door("optimize", "optimizer=copro", *SMALL["copro"], *local(server), *same)) / "run.json")
+    record = load(folder_of(command("optimize", "optimizer=copro", *SMALL["copro"], *local(server), *same)) / "run.json")
     asked = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
     assert record["tokens"]["prompt_tokens"] + record["writer_tokens"].get("prompt_tokens", 0) == asked
 
 
-def test_nearest_demonstrations_come_from_the_pool_that_the_user_named(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_nearest_demonstrations_come_from_the_pool_that_the_user_named(
+    command: Command, server: ScriptedServer, script: Script
+) -> None:
     words = ["optimizer=knn", "optimizer.ks=[2]", "strategy.pool=30", "strategy.overflow=error", "train_limit=60"]
-    made = folder_of(door("optimize", *words, *local(server)))
+    made = folder_of(command("optimize", *words, *local(server)))
     strategy = program(made)["settings"]["strategy"]
     assert (strategy["choice"], strategy["pool"], strategy["overflow"], strategy["k"]) == ("knn", 30, "error", 2)
 
 
 @pytest.mark.weights
-def test_real_weights_are_compiled_and_their_program_runs(door: Door, smollm2: Any) -> None:
+def test_real_weights_are_compiled_and_their_program_runs(command: Command, smollm2: Any) -> None:
     small = ["optimizer.starts=2", "optimizer.rounds=1", "optimizer.proposals=2", "dev_limit=12", "train_limit=40"]
-    made = folder_of(door("optimize", "optimizer=coverage", *small))
+    made = folder_of(command("optimize", "optimizer=coverage", *small))
     record = load(made / "run.json")
     assert record["candidates"] >= 4
     assert record["best"]["micro"] >= record["start"]["f1"]
-    ran = folder_of(door("run", f"program={made}", "split=dev", "limit=12"))
+    ran = folder_of(command("run", f"program={made}", "split=dev", "limit=12"))
     assert load(ran / "scores.json")["micro"]["f1"] == record["best"]["micro"]
 
 
 @pytest.mark.weights
-def test_nearest_demonstrations_are_compiled_and_saved(door: Door, smollm2: Any) -> None:
+def test_nearest_demonstrations_are_compiled_and_saved(command: Command, smollm2: Any) -> None:
     small = ["optimizer.ks=[1,3]", "dev_limit=8", "train_limit=40", "halving.rungs=1"]
-    made = folder_of(door("optimize", "optimizer=knn", *small))
+    made = folder_of(command("optimize", "optimizer=knn", *small))
     strategy = program(made)["settings"]["strategy"]
     assert (strategy["demonstrations"], strategy["pool"]) == ("nearest", 40)
-    ran = folder_of(door("run", f"program={made}", "split=dev", "limit=8"))
+    ran = folder_of(command("run", f"program={made}", "split=dev", "limit=8"))
     assert load(ran / "scores.json")["micro"]["f1"] == load(made / "run.json")["best"]["micro"]
 
 
 @pytest.mark.weights
-def test_weights_are_trained_and_load_with_their_program(door: Door, smollm2: Any) -> None:
+def test_weights_are_trained_and_load_with_their_program(command: Command, smollm2: Any) -> None:
     small = ["optimizer.dev_records=1", "train_limit=6", "dev_limit=3", "halving.rungs=1"]
-    made = folder_of(door("optimize", "optimizer=bootstrap_finetune", *small))
+    made = folder_of(command("optimize", "optimizer=bootstrap_finetune", *small))
     trials = {trial["by"]: trial for trial in load(made / "candidates.json")["trials"]}
     trained = load(made / "candidates" / trials["bootstrap_finetune"]["key"] / "program.json")
     assert trained["settings"]["strategy"]["choice"] == "zero_shot"
     assert trained["settings"]["adapter"]["folder"] == "model"
     (made / "program.json").write_text(json.dumps(trained))  # so small a training need not be the best
-    ran = folder_of(door("run", f"program={made}", "split=dev", "limit=3"))
+    ran = folder_of(command("run", f"program={made}", "split=dev", "limit=3"))
     assert "+adapter:" in load(ran / "run.json")["model"]["revision"]
     told = {row["id"]: row["pred"] for row in records(made / "candidates" / trials["bootstrap_finetune"]["key"])}
     assert {row["id"]: row["pred"] for row in records(ran)} == told
 
 
-def test_a_program_brings_its_retriever_but_no_server_and_no_code(door: Door, server: ScriptedServer, script: Script) -> None:
-    made = folder_of(door("run", "strategy=rag", "retriever.top_k=1", "retriever.size=128", "limit=2", *local(server)[:-1]))
+def test_a_program_brings_its_retriever_but_no_server_and_no_code(command: Command, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(command("run", "strategy=rag", "retriever.top_k=1", "retriever.size=128", "limit=2", *local(server)[:-1]))
     saved = program(made)
     keys = saved["settings"]["retriever"]
     assert (keys["choice"], keys["top_k"], keys["size"]) == ("minilm", 1, 128)
     assert "url" not in keys and "_target_" not in keys["embedder"]
-    ran = folder_of(door("run", f"program={made}", "retriever.size=64", "limit=2", *local(server)[:-1]))
+    ran = folder_of(command("run", f"program={made}", "retriever.size=64", "limit=2", *local(server)[:-1]))
     used = load(ran / "run.json")["config"]["retriever"]
     assert (used["top_k"], used["size"], used["url"]) == (1, 64, None)
     for place, key in (("retriever", "url"), ("format", "_target_")):
         keys = {**saved["settings"], place: {**saved["settings"][place], key: "os.getcwd"}}
         (made / "program.json").write_text(json.dumps({**saved, "settings": keys}))
-        done = door("run", f"program={made}", "limit=2", *local(server)[:-1])
+        done = command("run", f"program={made}", "limit=2", *local(server)[:-1])
         assert done.returncode == 2 and ("names no server" in done.stderr or "names code" in done.stderr)
 
 
 def test_optuna_tries_different_combinations_and_ends_when_there_are_no_more(
-    door: Door, server: ScriptedServer, script: Script
+    command: Command, server: ScriptedServer, script: Script
 ) -> None:
     words = ["optimizer=optuna", "optimizer.space=['strategy=few_shot,knn','strategy.k=1,2']", "optimizer.trials=9"]
-    made = folder_of(door("optimize", *words, "halving.rungs=1", "strategy.k=3", "train_limit=60", *local(server)))
+    made = folder_of(command("optimize", *words, "halving.rungs=1", "strategy.k=3", "train_limit=60", *local(server)))
     tried = [trial["by"] for trial in load(made / "candidates.json")["trials"]]
     every = {f"strategy={name} strategy.k={k}" for name in ("few_shot", "knn") for k in (1, 2)}
     assert len(tried) == 5

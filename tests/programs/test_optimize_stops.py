@@ -8,41 +8,41 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.sources import RareMini
-from conftest import Door, folder_of, load
+from conftest import Command, folder_of, load
 from support.compiling import local, program, SMALL, writer
 from support.scripted_models import MAGIC, NAMES, Script
 from support.scripted_server import ScriptedServer, status
 
 
-def test_an_interrupted_compilation_measures_nothing_twice(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_an_interrupted_compilation_measures_nothing_twice(command: Command, server: ScriptedServer, script: Script) -> None:
     words = ["optimizer=grid", "optimizer.space=['strategy.k=1,4,6']", "halving.rungs=1", *local(server)]
-    made = folder_of(door("optimize", *words))
+    made = folder_of(command("optimize", *words))
     asked = len(server.requests)
     record = load(made / "run.json")
     (made / "run.json").write_text(json.dumps({**record, "status": "started"}))
     lost = made / "candidates" / record["best"]["key"] / "predictions.jsonl"
     lost.write_bytes(lost.read_bytes()[:-40])
-    again = folder_of(door("optimize", f"resume={made}"))
+    again = folder_of(command("optimize", f"resume={made}"))
     assert again == made
     assert len(server.requests) == asked + 1
     after = load(made / "run.json")
     assert (after["status"], after["best"]) == ("finished", record["best"])
 
 
-def test_a_sweep_that_is_started_again_does_no_finished_job_twice(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_a_sweep_that_is_started_again_does_no_finished_job_twice(command: Command, server: ScriptedServer, script: Script) -> None:
     words = ["-m", "optimizer=labeled", "seed=1,2", "hydra.sweep.dir=sweep", *local(server)]
-    assert door("optimize", *words).returncode == 0
+    assert command("optimize", *words).returncode == 0
     asked = len(server.requests)
-    assert door("optimize", *words).returncode == 0
+    assert command("optimize", *words).returncode == 0
     assert len(server.requests) == asked
-    other = door("optimize", *words, "optimizer.k=3")
+    other = command("optimize", *words, "optimizer.k=3")
     assert other.returncode == 2
     assert "holds a job with other settings" in other.stderr
 
 
-def test_what_cannot_be_compiled_is_said_in_one_line(door: Door, server: ScriptedServer, tmp_path: Path) -> None:
+def test_what_cannot_be_compiled_is_said_in_one_line(command: Command, server: ScriptedServer, tmp_path: Path) -> None:
     def refusal(*words: str, env: dict[str, str] | None = None) -> str:
-        done = door("optimize", *words, env=env)
+        done = command("optimize", *words, env=env)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         return done.stderr
@@ -74,18 +74,18 @@ def test_what_cannot_be_compiled_is_said_in_one_line(door: Door, server: Scripte
     ],
 )
 def test_settings_that_cannot_be_compiled_with_are_refused_before_a_model_is_asked(
-    door: Door, server: ScriptedServer, words: list[str], said: str
+    command: Command, server: ScriptedServer, words: list[str], said: str
 ) -> None:
-    done = door("optimize", *local(server), *words)
+    done = command("optimize", *local(server), *words)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not server.requests
 
 
-def test_an_optimizer_that_stops_is_named_without_its_words(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_an_optimizer_that_stops_is_named_without_its_words(command: Command, server: ScriptedServer, script: Script) -> None:
     server.reply = lambda messages: "" if "[[ ##" in str(messages) else script(messages)
-    done = door("optimize", "optimizer=copro", *SMALL["copro"], *local(server))
+    done = command("optimize", "optimizer=copro", *SMALL["copro"], *local(server))
     assert done.returncode == 2
     assert "the optimizer stopped with AdapterParseError in" in done.stderr
     assert "name a better one with reflection_model=" in done.stderr
@@ -93,7 +93,7 @@ def test_an_optimizer_that_stops_is_named_without_its_words(door: Door, server: 
 
 @pytest.mark.parametrize("name", ["mipro", "copro", "bootstrap"])
 def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
-    door: Door, server: ScriptedServer, script: Script, tmp_path: Path, name: str
+    command: Command, server: ScriptedServer, script: Script, tmp_path: Path, name: str
 ) -> None:
     """MIPRO would take the failure for a score of 0."""
     words = [f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=20", "strategy.k=2", "stop_after=3"]
@@ -108,30 +108,32 @@ def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
 
     server.reply = dies
     folder = tmp_path / "made"
-    done = door("optimize", *words, f"hydra.run.dir={folder}")
+    done = command("optimize", *words, f"hydra.run.dir={folder}")
     assert done.returncode == 2
     assert "resume=" in done.stderr
     server.always, server.reply = None, script
-    assert folder_of(door("optimize", f"resume={folder}")) == folder
+    assert folder_of(command("optimize", f"resume={folder}")) == folder
     assert load(folder / "run.json")["status"] == "finished"
     trials = load(folder / "candidates.json")["trials"]
     assert sum(not trial["f1"] for trial in trials) <= 1  # what was under way, where the writer has said something else since
 
 
-def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(door: Door, server: ScriptedServer, script: Script) -> None:
+def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(
+    command: Command, server: ScriptedServer, script: Script
+) -> None:
     """Instructions differ each time that a writer is asked; the second process has a writer that knows nothing."""
     words = ["optimizer=copro", *SMALL["copro"], *local(server), *writer(server), "strategy.k=2"]
-    made = folder_of(door("optimize", *words))
+    made = folder_of(command("optimize", *words))
     first, chosen = load(made / "run.json"), program(made)
     assert first["best"]["key"] != first["start"]["key"]
     asked = len(server.requests)
-    assert folder_of(door("optimize", f"resume={made}")) == made
+    assert folder_of(command("optimize", f"resume={made}")) == made
     assert (len(server.requests), program(made)) == (asked, chosen)  # it was finished
     (made / "run.json").write_text(json.dumps({**first, "status": "started"}))
     (made / "candidates" / "begun").mkdir()  # killed before it had a program.json
     (made / "candidates" / "begun" / "candidate.json").write_text('{"by": "copro", "model": "openai/student"}')
     server.reply = lambda messages: script(messages).replace(MAGIC, "nothing")
-    made = folder_of(door("optimize", f"resume={made}"))
+    made = folder_of(command("optimize", f"resume={made}"))
     again = load(made / "run.json")
     assert len(server.requests) > asked
     assert again["best"]["key"] == first["best"]["key"]
@@ -141,33 +143,33 @@ def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(door: Doo
         assert again[key]["prompt_tokens"] == sum(len(m["content"].split()) for body in bodies for m in body["messages"])
 
 
-def test_nearest_demonstrations_are_not_chosen_from(door: Door, server: ScriptedServer) -> None:
-    done = door("optimize", "optimizer=coverage", "strategy=knn", *local(server))
+def test_nearest_demonstrations_are_not_chosen_from(command: Command, server: ScriptedServer) -> None:
+    done = command("optimize", "optimizer=coverage", "strategy=knn", *local(server))
     assert done.returncode == 2
     assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
 
 
-def test_settings_are_not_searched_from_a_program_on(door: Door, server: ScriptedServer, script: Script) -> None:
-    made = folder_of(door("optimize", "optimizer=labeled", *local(server)))
+def test_settings_are_not_searched_from_a_program_on(command: Command, server: ScriptedServer, script: Script) -> None:
+    made = folder_of(command("optimize", "optimizer=labeled", *local(server)))
     asked = len(server.requests)
     for name in ("grid", "optuna", "knn"):
-        done = door("optimize", f"program={made}", f"optimizer={name}", *local(server))
+        done = command("optimize", f"program={made}", f"optimizer={name}", *local(server))
         assert done.returncode == 2
         assert "settings are searched from the start, without program=. Leave program= out." in done.stderr
     assert len(server.requests) == asked
 
 
 def test_a_program_with_test_sentences_as_demonstrations_is_no_start(
-    door: Door, server: ScriptedServer, script: Script, tmp_path: Path
+    command: Command, server: ScriptedServer, script: Script, tmp_path: Path
 ) -> None:
-    made = folder_of(door("run", *local(server)[:-1], "limit=2", "strategy.k=2"))
+    made = folder_of(command("run", *local(server)[:-1], "limit=2", "strategy.k=2"))
     assert load(made / "program.json")["tag"]["demos"]
     content = program(made)
     sentence = next(iter(RareMini(labels=NAMES, definitions={}).load().sentences("test")))
     content["tag"]["demos"][0] = {"id": "mine", "tokens": list(sentence.words), "tags": list(sentence.tags)}
     (made / "program.json").write_text(json.dumps(content), encoding="utf-8")
     server.requests.clear()
-    done = door("optimize", f"program={made}", "optimizer=labeled", *local(server))
+    done = command("optimize", f"program={made}", "optimizer=labeled", *local(server))
     assert done.returncode == 2
     assert "the program's demonstration mine is a sentence of the test split" in done.stderr
     assert not server.requests

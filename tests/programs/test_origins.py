@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Door, folder_of, load
+from conftest import Command, folder_of, load
 from support.scripted_server import ScriptedServer
 
 AWAY = "https://evil.test/v1"
@@ -23,12 +23,12 @@ def corpus(folder: Path, name: str, split: str) -> None:
 
 
 @pytest.fixture
-def program(door: Door, server: ScriptedServer, tmp_path: Path) -> Path:
+def program(command: Command, server: ScriptedServer, tmp_path: Path) -> Path:
     """A program with demonstrations of patients."""
     corpus(tmp_path / "patients", "Anna", "test")
     corpus(tmp_path / "public", "pub", "test")
     words = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "strategy=few_shot", "strategy.k=3", "limit=2"]
-    return folder_of(door("run", "corpus=jsonl", "corpus.path=patients", *words))
+    return folder_of(command("run", "corpus=jsonl", "corpus.path=patients", *words))
 
 
 def model(server: str) -> list[str]:
@@ -54,7 +54,7 @@ def test_a_program_says_what_it_was_made_from(program: Path) -> None:
 
 
 @pytest.mark.parametrize("marked", [True, False], ids=["marked", "of an older version"])
-def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path, door: Door, marked: bool) -> None:
+def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path, command: Command, marked: bool) -> None:
     if not marked:
         content = load(program / "program.json")
         del content["origin"]
@@ -73,13 +73,13 @@ def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path
         ],
         ["run", *asked("http://127.0.0.1:9/v1"), f"program={program}", "tracking=mlflow", "tracking.uri=https://evil.test"],
     ):
-        done = door(*command)
+        done = command(*command)
         assert done.returncode == 2 and "phi in its program.json=true" in done.stderr and "nothing was sent" in done.stderr
 
 
-def test_the_audit_names_the_documents_of_demonstrations(program: Path, door: Door, server: ScriptedServer) -> None:
+def test_the_audit_names_the_documents_of_demonstrations(program: Path, command: Command, server: ScriptedServer) -> None:
     away = server.address.replace("127.0.0.1", "0.0.0.0") + "/v1"  # leads here, but counts as elsewhere
-    folder = folder_of(door("run", *asked(away, "allow_remote=true", "allow_http=true"), f"program={program}", "limit=1"))
+    folder = folder_of(command("run", *asked(away, "allow_remote=true", "allow_http=true"), f"program={program}", "limit=1"))
     (line,) = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
     assert line["documents"] == ["pub0"] and line["scheme"] == "http"
     assert line["demonstrations"] == load(program / "program.json")["origin"]["documents"]
@@ -87,14 +87,14 @@ def test_the_audit_names_the_documents_of_demonstrations(program: Path, door: Do
     assert again == load(program / "program.json")["origin"]
 
 
-def test_another_machine_is_asked_by_https_alone_unless_the_user_says_otherwise(program: Path, door: Door) -> None:
-    done = door("run", *asked("http://evil.test/v1", "limit=1", "strategy=zero_shot"))
+def test_another_machine_is_asked_by_https_alone_unless_the_user_says_otherwise(program: Path, command: Command) -> None:
+    done = command("run", *asked("http://evil.test/v1", "limit=1", "strategy=zero_shot"))
     assert done.returncode == 2 and "by plain http" in done.stderr and "allow_http=true" in done.stderr
 
 
-def test_a_knowledge_base_of_ones_own_is_protected(program: Path, door: Door, tmp_path: Path) -> None:
+def test_a_knowledge_base_of_ones_own_is_protected(program: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("Anna Jones has Fever.")
     words = asked(AWAY, "strategy=rag", "retriever.knowledge=notes", "limit=1")
-    assert "the knowledge base notes may hold protected" in door("run", *words).stderr
-    assert "retriever.phi=true" in door("run", *words).stderr
+    assert "the knowledge base notes may hold protected" in command("run", *words).stderr
+    assert "retriever.phi=true" in command("run", *words).stderr

@@ -9,7 +9,7 @@ import dspy
 
 from clinspan.corpora.sources import RareMini
 from clinspan.programs.formats import BioLines
-from clinspan.programs.inference.predictor import Asker, Predictor
+from clinspan.programs.inference.predictor import Predictor, PromptTagger
 from clinspan.programs.rundir.run_folder import RunFolder
 from support.scripted_models import NAMES
 
@@ -37,7 +37,7 @@ def test_no_sentence_is_kept_in_memory_once_it_is_recorded(tmp_path: Path) -> No
     corpus = RareMini(labels=NAMES, definitions={}).load()
     tagger, lm = Noting(), dspy.LM("local/none", engine=Engine(), cache=False)
     form, sentences = BioLines(labels=corpus.labels), list(corpus.sentences("dev"))[:6]
-    asker = Asker(tagger=tagger, lm=lm, adapter=form, concurrency=2)  # type: ignore[arg-type]
+    asker = PromptTagger(tagger=tagger, lm=lm, adapter=form, concurrency=2)  # type: ignore[arg-type]
     predictor = Predictor(asker, RunFolder(tmp_path), NAMES, "conlleval", 1)
     before = len(dspy.settings.trace or [])
     predictor.run(sentences, lambda done, f1: None)

@@ -28,16 +28,16 @@ from clinspan.lms.remote.audit import audit_to, home
 from clinspan.lms.remote.hosts import host_outside
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.annotation.build_annotator import load_annotator
-from clinspan.programs.app.build_optimizer import open_shop
-from clinspan.programs.app.build_run import build_parts, build_program, Said
+from clinspan.programs.app.build_optimizer import build_optimization
+from clinspan.programs.app.build_run import build_program, build_run, Overrides
 from clinspan.programs.app.config import check_words, compose, load_corpus
 from clinspan.programs.app.hydra_app import log_to
-from clinspan.programs.app.privacy import check_chroma, Leave, ProtectedText, wordless
+from clinspan.programs.app.privacy import check_chroma, Permission, ProtectedText, wordless
 from clinspan.programs.inference.failures import failure_name
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.retrievers.chroma import ChromaIndex
-from conftest import Door, load, ROOT
+from conftest import Command, load, ROOT
 from support.scripted_batches import ScriptedBatches
 from support.scripted_server import content_filter, half_json, Handler, ScriptedServer, serving
 
@@ -117,7 +117,7 @@ def ask(address: str | list[str], **more: Any) -> str:
 
 def parts(tmp_path: Path, *words: str) -> Any:
     config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
-    return build_parts(config, lambda corpus, spec: None, Said(chosen, given))
+    return build_run(config, lambda corpus, spec: None, Overrides(chosen, given))
 
 
 # Where an address leads
@@ -142,7 +142,7 @@ def test_addresses_that_libraries_read_differently_are_refused(address: str, mon
     with pytest.raises(ModelError, match="AZURE_OPENAI_ENDPOINT"):
         _ = AzureModel(name="gpt4").remote_host
     with pytest.raises(ModelError, match=r"retriever\.url"):
-        check_chroma([], url=address, leave=Leave(remote=True, http=True))
+        check_chroma([], url=address, leave=Permission(remote=True, http=True))
 
 
 # Texts that may not leave
@@ -175,7 +175,7 @@ def test_no_writing_model_elsewhere_is_told_of_phi(tmp_path: Path, server: Scrip
     config, chosen, given = compose("optimize", words)
     record: dict[str, Any] = {"choices": chosen, "given": sorted(given)}
     with pytest.raises(RunError, match="reflection_model=openai is at"):
-        open_shop(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *told: None)
+        build_optimization(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *told: None)
     assert (server.requests, server.checks) == ([], [])
 
 
@@ -210,7 +210,7 @@ def test_no_chroma_server_elsewhere_is_searched_for_phi(tmp_path: Path, server: 
     config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
     with pytest.raises(RunError, match=r"the Chroma server of retriever\.url is at"):
         corpus = load_corpus(config)
-        build_program(config, corpus, [], lms.ReplayModel(), {}, said=Said(chosen, given))
+        build_program(config, corpus, [], lms.ReplayModel(), {}, said=Overrides(chosen, given))
     assert server.checks == []
 
 
@@ -224,7 +224,7 @@ def test_a_proxy_of_the_environment_gets_nothing_meant_for_this_machine(
     monkeypatch.setenv(name, other.address)
     assert ask(f"{server.address}/v1")
     assert ask([f"{server.address}/v1", f"{server.address}/v1/"])
-    check_chroma([ProtectedText("the input", "phi", True)], url=server.address, leave=Leave())
+    check_chroma([ProtectedText("the input", "phi", True)], url=server.address, leave=Permission())
     with pytest.raises(InputError, match="Chroma server"):
         ChromaIndex(tmp_path, None, url=server.address)._client()  # type: ignore[arg-type]
     assert httpx.get(f"{server.address}/v1/models").status_code == 200
@@ -384,7 +384,7 @@ def test_secrets_in_words_are_refused_before_anything_is_written(word: str) -> N
     assert "hunter2" not in str(refused.value)
 
 
-def test_what_a_session_leaves_holds_text_only_where_it_must(door: Door, tmp_path: Path, server: ScriptedServer) -> None:
+def test_what_a_session_leaves_holds_text_only_where_it_must(command: Command, tmp_path: Path, server: ScriptedServer) -> None:
     """Loose umask, an open folder that is there already, logs at their loudest, a server that repeats what it was asked."""
 
     def echo(code: int) -> Any:
@@ -402,7 +402,7 @@ def test_what_a_session_leaves_holds_text_only_where_it_must(door: Door, tmp_pat
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0", "strategy=zero_shot"]
     before = os.umask(0)
     try:
-        done = door("annotate", "input=in", "output=out", "hydra.verbose=true", *words, env=env)
+        done = command("annotate", "input=in", "output=out", "hydra.verbose=true", *words, env=env)
     finally:
         os.umask(before)
     assert done.returncode == 2  # four documents failed

@@ -14,10 +14,10 @@ from clinspan.lms import OpenAIModel
 from clinspan.lms.remote.audit import audit_to
 from clinspan.programs.annotation.build_annotator import load_annotator
 from clinspan.programs.formats import Entities
-from clinspan.programs.inference.predictor import Asker
+from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.tagging.tagger import Tagger
-from conftest import Door, folder_of, load
+from conftest import Command, folder_of, load
 from support.runs_in_process import run_here
 from support.scripted_models import NAMES
 from support.scripted_server import ScriptedServer, status
@@ -35,7 +35,7 @@ def test_each_question_about_a_sentence_is_in_the_audit_with_its_document(server
     corpus = RareMini(labels=NAMES, definitions={}).load()
     sentences = list(corpus.sentences("dev"))[:12:4]
     lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"http://0.0.0.0:{server.server_address[1]}/v1"))
-    asker = Asker(tagger=Tagger("Tag."), lm=lm, adapter=Entities(labels=corpus.labels, per_type=True), concurrency=3)
+    asker = PromptTagger(tagger=Tagger("Tag."), lm=lm, adapter=Entities(labels=corpus.labels, per_type=True), concurrency=3)
     assert all(record["error"] is None for _, record in asker.tag_all(sentences))
     rows = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert sorted(row["documents"][0] for row in rows) == sorted([s.document for s in sentences] * len(NAMES))
@@ -53,7 +53,7 @@ def test_who_annotated_does_not_depend_on_where(server: ScriptedServer) -> None:
     assert found[0].facts.model == found[1].facts.model
 
 
-def test_a_run_goes_on_at_another_server(server: ScriptedServer, door: Door, tmp_path: Path) -> None:
+def test_a_run_goes_on_at_another_server(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     server.behaviours = {3: status(500)}
     words = [
         "model=openai",
@@ -65,9 +65,9 @@ def test_a_run_goes_on_at_another_server(server: ScriptedServer, door: Door, tmp
     ]
     with pytest.raises(RunError, match="sentences in a row failed"):
         run_here(tmp_path / "run", *words)
-    folder = folder_of(door("run", f"resume={tmp_path / 'run'}", "model=openai", f"model.api_base={server.address}/v1"))
+    folder = folder_of(command("run", f"resume={tmp_path / 'run'}", "model=openai", f"model.api_base={server.address}/v1"))
     record = load(folder / "run.json")
     assert record["config"]["model"]["api_base"] == f"{server.address}/v1"
     assert (record["model"]["id"], record["counts"]["failed"]) == ("hosted_vllm/x", 1)
-    refused = door("run", f"resume={folder}", "model=openai", "model.id=y")
+    refused = command("run", f"resume={folder}", "model=openai", "model.id=y")
     assert "the run began with model.id=x" in refused.stderr

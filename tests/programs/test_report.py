@@ -14,7 +14,7 @@ from clinspan.programs.app.sweeps import note_failure
 from clinspan.programs.report import find_jobs, load_job
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.terminal.leaderboard_table import markdown
-from conftest import Door, folder_of, load
+from conftest import Command, folder_of, load
 
 UNITS = "unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:tokens"
 
@@ -159,10 +159,10 @@ def test_a_failure_is_noted_where_the_job_left_nothing(tmp_path: Path) -> None:
     assert load(tmp_path / "1" / "run.json")["status"] == "finished"
 
 
-def test_the_door_prints_and_writes(door: Door, tmp_path: Path) -> None:
+def test_the_command_prints_and_writes(command: Command, tmp_path: Path) -> None:
     for n, f1 in enumerate((0.2, 0.4)):
         job(tmp_path / "sweep" / str(n), f1=f1, seed=n)
-    folder = folder_of(done := door("report", "sweep", "sweep/1"))
+    folder = folder_of(done := command("report", "sweep", "sweep/1"))
     assert folder.parent == tmp_path / "runs" / "report"
     written = load(folder / "leaderboard.json")
     assert written["folders"] == ["sweep", "sweep/1"]
@@ -170,6 +170,6 @@ def test_the_door_prints_and_writes(door: Door, tmp_path: Path) -> None:
     assert "model=smollm2 strategy=knn format=entities" in (folder / "leaderboard.md").read_text()
     assert "0.3000" in done.stdout
     assert "sample standard deviation over seeds" in done.stdout
-    refused = door("report")
+    refused = command("report")
     assert refused.returncode == 2
     assert "there is no sweep to report on" in refused.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.sources import RareMini
-from conftest import Door, folder_of, load, records, ROOT
+from conftest import Command, folder_of, load, records, ROOT
 from support.scripted_models import NAMES
 from support.scripted_server import content_filter, half_json, ScriptedServer, slow, status
 
@@ -33,10 +33,12 @@ def gold_lines(path: Path, limit: int) -> None:
 
 
 @pytest.mark.parametrize("alignment", ["tokens", "positional"])
-def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(door: Door, tmp_path: Path, alignment: str) -> None:
+def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(
+    command: Command, tmp_path: Path, alignment: str
+) -> None:
     gold_lines(tmp_path / "out.jsonl", 12)
     folder = folder_of(
-        door("run", "model=replay", "model.path=out.jsonl", "limit=12", f"alignment={alignment}", "strategy=zero_shot")
+        command("run", "model=replay", "model.path=out.jsonl", "limit=12", f"alignment={alignment}", "strategy=zero_shot")
     )
     files = ["errors.json", "predictions.jsonl", "program.json", "run.json", "run.log", "scores.json"]
     assert sorted(p.name for p in folder.iterdir()) == files
@@ -51,9 +53,9 @@ def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(door:
     assert len(record["corpus"]["sha256"]) == 64
 
 
-def test_azure_is_asked_by_its_own_route_and_counted(door: Door, server: ScriptedServer) -> None:
+def test_azure_is_asked_by_its_own_route_and_counted(command: Command, server: ScriptedServer) -> None:
     server.key = "right"
-    folder = folder_of(door("run", "model=gpt4", "limit=5", "strategy=few_shot", env=azure(server)))
+    folder = folder_of(command("run", "model=gpt4", "limit=5", "strategy=few_shot", env=azure(server)))
     path, _, body = server.requests[0]
     assert path == "/openai/v1/chat/completions"
     assert body["model"] == "gpt-4-1106-preview"
@@ -64,16 +66,16 @@ def test_azure_is_asked_by_its_own_route_and_counted(door: Door, server: Scripte
     assert "right" not in (folder / "run.json").read_text()
 
 
-def test_azure_with_a_dated_version_uses_the_deployment_route(door: Door, server: ScriptedServer) -> None:
+def test_azure_with_a_dated_version_uses_the_deployment_route(command: Command, server: ScriptedServer) -> None:
     server.key = "right"
-    folder_of(door("run", "model=gpt35", "limit=2", env={**azure(server), "AZURE_OPENAI_API_VERSION": "2024-06-01"}))
+    folder_of(command("run", "model=gpt35", "limit=2", env={**azure(server), "AZURE_OPENAI_API_VERSION": "2024-06-01"}))
     assert server.requests[0][0] == "/openai/deployments/gpt-35-turbo-1106/chat/completions?api-version=2024-06-01"
 
 
-def test_faults_of_a_server_are_retried_or_recorded(door: Door, server: ScriptedServer) -> None:
+def test_faults_of_a_server_are_retried_or_recorded(command: Command, server: ScriptedServer) -> None:
     server.behaviours = {1: status(429, {"Retry-After": "2"}), 2: status(500), 3: half_json, 4: content_filter}
     began = time.monotonic()
-    folder = folder_of(door("run", "model=gpt4", "limit=8", env=azure(server)))
+    folder = folder_of(command("run", "model=gpt4", "limit=8", env=azure(server)))
     assert time.monotonic() - began > 2
     scores = load(folder / "scores.json")
     assert scores["failed"] == 2
@@ -90,33 +92,35 @@ def test_faults_of_a_server_are_retried_or_recorded(door: Door, server: Scripted
         (["model=openai", "model.id=x"], "the server refused the key"),
     ],
 )
-def test_a_wrong_key_ends_the_run_with_one_message(door: Door, server: ScriptedServer, words: list[str], message: str) -> None:
+def test_a_wrong_key_ends_the_run_with_one_message(
+    command: Command, server: ScriptedServer, words: list[str], message: str
+) -> None:
     server.key = "right"
     extra = [f"model.api_base={server.address}/v1"] if "model=openai" in words else []
-    done = door("run", *words, *extra, "limit=3", env=azure(server, "wrong"))
+    done = command("run", *words, *extra, "limit=3", env=azure(server, "wrong"))
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(door: Door, server: ScriptedServer) -> None:
+def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(command: Command, server: ScriptedServer) -> None:
     server.always = slow(3)
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0"]
-    done = door("run", *words, "limit=12", "model.timeout=0.5", "stop_after=3")
+    done = command("run", *words, "limit=12", "model.timeout=0.5", "stop_after=3")
     assert done.returncode == 2
     assert "3 sentences in a row failed" in done.stderr
     folder = done.stderr.split("resume=")[1].split()[0]
     server.always = None
-    folder_of(door("run", f"resume={folder}"))
+    folder_of(command("run", f"resume={folder}"))
     assert load(Path(folder) / "scores.json")["failed"] == 0
 
 
 def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
-    tmp_path: Path, door: Door, server: ScriptedServer
+    tmp_path: Path, command: Command, server: ScriptedServer
 ) -> None:
     server.always = slow(0.15)
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.concurrency=2", "limit=30"]
-    undisturbed = folder_of(door("run", *words))
+    undisturbed = folder_of(command("run", *words))
     server.requests.clear()
     command = [sys.executable, "-m", "clinspan.programs.run", *words]
     running = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
@@ -131,19 +135,19 @@ def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
     with (killed / "predictions.jsonl").open("a") as file:
         file.write('{"id": "torn')
     server.requests.clear()
-    folder_of(door("run", f"resume={killed}"))
+    folder_of(command("run", f"resume={killed}"))
     assert len(server.requests) == 30 - kept
     assert (killed / "predictions.jsonl").read_bytes() == (undisturbed / "predictions.jsonl").read_bytes()
     assert load(killed / "scores.json") == load(undisturbed / "scores.json")
 
 
-def test_resume_refuses_other_settings_and_other_folders(door: Door, tmp_path: Path) -> None:
+def test_resume_refuses_other_settings_and_other_folders(command: Command, tmp_path: Path) -> None:
     gold_lines(tmp_path / "out.jsonl", 4)
-    folder = folder_of(door("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot"))
-    other = door("run", f"resume={folder}", "limit=3")
+    folder = folder_of(command("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot"))
+    other = command("run", f"resume={folder}", "limit=3")
     assert other.returncode == 2
     assert "the run began with limit=4, now limit=3 is given" in other.stderr
-    assert door("run", "resume=nowhere").returncode == 2
+    assert command("run", "resume=nowhere").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -165,15 +169,15 @@ def test_resume_refuses_other_settings_and_other_folders(door: Door, tmp_path: P
         (["rag"], "'rag' is no override"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(door: Door, words: list[str], message: str) -> None:
-    done = door("run", *words)
+def test_bad_words_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:
+    done = command("run", *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("clinspan:") == 1
 
 
-def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Path) -> None:
+def test_phi_does_not_leave_this_machine_unless_allowed(command: Command, tmp_path: Path) -> None:
     (tmp_path / "test.tsv").write_text("Pain\tB-Sign\n", encoding="utf-8")
     words = [
         "corpus=conll",
@@ -183,13 +187,13 @@ def test_phi_does_not_leave_this_machine_unless_allowed(door: Door, tmp_path: Pa
         "model.api_base=http://gpu.example/v1",
         "strategy=zero_shot",
     ]
-    done = door("run", *words)
+    done = command("run", *words)
     assert done.returncode == 2
     assert "nothing was sent" in " ".join(done.stderr.split())
     assert "allow_remote=true" in done.stderr
     replay = ["corpus=conll", "corpus.path=.", "model=replay", "model.path=out.jsonl", "strategy=rag"]
     (tmp_path / "out.jsonl").write_text('{"output": "Pain : O"}\n', encoding="utf-8")
-    away = door("run", *replay, "retriever.url=http://chroma.example:8000")
+    away = command("run", *replay, "retriever.url=http://chroma.example:8000")
     assert away.returncode == 2
     assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
 
@@ -203,8 +207,8 @@ SWEEPS = [
 
 @pytest.mark.weights
 @pytest.mark.parametrize(("sweep", "cells"), SWEEPS)
-def test_real_weights_with_every_strategy_and_format(door: Door, smollm2: object, sweep: list[str], cells: int) -> None:
-    done = door("run", "-m", *sweep, "limit=2", timeout=1200)
+def test_real_weights_with_every_strategy_and_format(command: Command, smollm2: object, sweep: list[str], cells: int) -> None:
+    done = command("run", "-m", *sweep, "limit=2", timeout=1200)
     assert done.returncode == 0, done.stderr
     folders = [Path(line) for line in done.stdout.splitlines() if "/runs/run/" in line]
     assert len(folders) == cells
@@ -215,9 +219,9 @@ def test_real_weights_with_every_strategy_and_format(door: Door, smollm2: object
 
 @pytest.mark.long
 @pytest.mark.weights
-def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_path: Path, door: Door, smollm2: object) -> None:
+def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_path: Path, command: Command, smollm2: object) -> None:
     words = ["limit=30", "model.batch_size=6", "format=inline"]
-    undisturbed = folder_of(door("run", *words))
+    undisturbed = folder_of(command("run", *words))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     running = subprocess.Popen(
         [sys.executable, "-m", "clinspan.programs.run", *words], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL
@@ -232,7 +236,7 @@ def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_pat
     running.wait()
     kept = records_so_far(killed)
     assert 8 <= len(kept) < 30
-    folder_of(door("run", f"resume={killed}"))
+    folder_of(command("run", f"resume={killed}"))
     assert [row for row in records(killed) if row["id"] in {r["id"] for r in kept}] == sorted(kept, key=lambda r: order(r["id"]))
     assert [(r["id"], r["pred"]) for r in records(killed)] == [(r["id"], r["pred"]) for r in records(undisturbed)]
     assert load(killed / "scores.json")["micro"] == load(undisturbed / "scores.json")["micro"]
@@ -249,22 +253,22 @@ def order(name: object) -> int:
 
 
 @pytest.mark.weights
-def test_a_rerun_gives_identical_predictions(door: Door, smollm2: object) -> None:
-    first, second = (folder_of(door("run", "limit=6", "strategy=few_shot")) for _ in range(2))
+def test_a_rerun_gives_identical_predictions(command: Command, smollm2: object) -> None:
+    first, second = (folder_of(command("run", "limit=6", "strategy=few_shot")) for _ in range(2))
     assert (first / "predictions.jsonl").read_bytes() == (second / "predictions.jsonl").read_bytes()
 
 
-def test_stats_json_is_json_alone(door: Door) -> None:
-    done = door("stats", "json=true")
+def test_stats_json_is_json_alone(command: Command) -> None:
+    done = command("stats", "json=true")
     table = json.loads(done.stdout)
     assert table["train"]["documents"] == 72
     assert set(table["test"]["entities"]) == set(NAMES)
     assert table["test"]["spans"] == table["test"]["entities"]
 
 
-def test_convert_writes_what_can_be_read_back(door: Door) -> None:
-    done = door("convert", "to=conll", "output=out")
+def test_convert_writes_what_can_be_read_back(command: Command) -> None:
+    done = command("convert", "to=conll", "output=out")
     assert done.returncode == 0, done.stderr
-    again = json.loads(door("stats", "corpus=conll", "corpus.path=out", "json=true").stdout)
-    assert again["test"]["entities"] == json.loads(door("stats", "json=true").stdout)["test"]["entities"]
-    assert door("convert", "to=conll", "output=out").returncode == 2
+    again = json.loads(command("stats", "corpus=conll", "corpus.path=out", "json=true").stdout)
+    assert again["test"]["entities"] == json.loads(command("stats", "json=true").stdout)["test"]["entities"]
+    assert command("convert", "to=conll", "output=out").returncode == 2

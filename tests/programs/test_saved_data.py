@@ -16,12 +16,12 @@ from hypothesis import given, HealthCheck, settings, strategies
 
 from clinspan.corpora import InputError
 from clinspan.lms import ModelError
-from clinspan.programs.app.build_run import program_settings, Said
+from clinspan.programs.app.build_run import Overrides, program_settings
 from clinspan.programs.app.config import build, compose
 from clinspan.programs.app.saved_data import inside
 from clinspan.programs.app.start_run import saved_config
 from clinspan.programs.rundir.errors import RunError
-from conftest import Door, folder_of, load, ROOT
+from conftest import Command, folder_of, load, ROOT
 from support.scripted_server import ScriptedServer
 
 GROUPS = ("format", "strategy", "retriever")
@@ -55,13 +55,13 @@ VALUES = strategies.recursive(
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A program and a run's record as they are written."""
-    from conftest import door_in
+    from conftest import command_in
     from support.scripted_server import serving
 
     home = tmp_path_factory.mktemp("saved")
     with serving(ScriptedServer()) as server:
         words = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "strategy=rag_few_shot", "limit=2"]
-        folder = folder_of(door_in(home)("run", *words))
+        folder = folder_of(command_in(home)("run", *words))
     return {"program.json": load(folder / "program.json"), "run.json": load(folder / "run.json")}
 
 
@@ -129,7 +129,7 @@ def test_a_mutated_program_imports_opens_and_sends_nothing(
     (tmp_path / "program.json").write_text(json.dumps(changed))
     config, chosen, keys = compose("run", [f"program={tmp_path}"])
     with watch():
-        refused_or(lambda: build(program_settings(config, Said(chosen, keys))[0].strategy))
+        refused_or(lambda: build(program_settings(config, Overrides(chosen, keys))[0].strategy))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -163,7 +163,7 @@ def test_code_in_a_program_is_refused_by_its_place(code: Any, key: str, saved: d
     (tmp_path / "program.json").write_text(json.dumps(put(content, ("settings", *key.split(".")), code)))
     config, chosen, keys = compose("run", [f"program={tmp_path}"])
     with pytest.raises(InputError, match=r"program\.json"):
-        program_settings(config, Said(chosen, keys))
+        program_settings(config, Overrides(chosen, keys))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_code_in_a_program_is_refused_by_its_place(code: Any, key: str, saved: d
     ],
 )
 def test_code_in_a_run_folder_is_refused_when_it_is_resumed(
-    key: str, value: Any, saved: dict[str, Any], tmp_path: Path, door: Door
+    key: str, value: Any, saved: dict[str, Any], tmp_path: Path, command: Command
 ) -> None:
     record = saved["run.json"]
     *path, last = key.split(".")
@@ -186,13 +186,13 @@ def test_code_in_a_run_folder_is_refused_when_it_is_resumed(
     record = put(record, ("config", *path), {**inner, last: value})
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
-    done = door("run", "resume=old")
+    done = command("run", "resume=old")
     assert done.returncode == 2 and f"run.json: {key}" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("group", "name"), [("model", "api_base"), ("retriever", "url"), ("tracking", "uri")])
 def test_a_run_folder_that_names_another_machine_wants_the_users_word(
-    group: str, name: str, saved: dict[str, Any], tmp_path: Path, door: Door
+    group: str, name: str, saved: dict[str, Any], tmp_path: Path, command: Command
 ) -> None:
     record = copy.deepcopy(saved["run.json"])
     if group == "tracking":
@@ -201,7 +201,7 @@ def test_a_run_folder_that_names_another_machine_wants_the_users_word(
     record["config"][group][name] = "https://evil.test/v1"
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
-    done = door("run", "resume=old")
+    done = command("run", "resume=old")
     assert done.returncode == 2
     assert f"sends texts to evil.test. If texts may go there, say so: {group}.{name}=https://evil.test/v1" in done.stderr
 
@@ -217,9 +217,9 @@ def test_an_embedder_or_a_knowledge_base_of_a_program_wants_the_users_word(
     (tmp_path / "program.json").write_text(json.dumps(content))
     config, chosen, keys = compose("run", [f"program={tmp_path}"])
     with pytest.raises(InputError, match=rf"say so: retriever\.{key}={value}"):
-        program_settings(config, Said(chosen, keys))
+        program_settings(config, Overrides(chosen, keys))
     config, chosen, keys = compose("run", [f"program={tmp_path}", f"retriever.{key}={value}"])
-    assert program_settings(config, Said(chosen, keys))[1]["retriever"] == "minilm"
+    assert program_settings(config, Overrides(chosen, keys))[1]["retriever"] == "minilm"
 
 
 @pytest.mark.parametrize("name", ["/etc", "..", "a/../../b", "", 5, None, "a\0b", "link"])
@@ -230,7 +230,7 @@ def test_no_path_of_a_program_leads_out_of_its_folder(name: Any, tmp_path: Path)
         inside(tmp_path / "home", name, path=tmp_path / "program.json", key="adapter.folder")
 
 
-def test_options_of_the_users_own_are_composed_again_when_their_program_is_loaded(door: Door, tmp_path: Path) -> None:
+def test_options_of_the_users_own_are_composed_again_when_their_program_is_loaded(command: Command, tmp_path: Path) -> None:
     """A format and a strategy from `--config-dir` run, and the run's folder is a program for whoever has that folder."""
     own = tmp_path / "own"
     (own / "format").mkdir(parents=True)
@@ -241,10 +241,10 @@ def test_options_of_the_users_own_are_composed_again_when_their_program_is_loade
     answers.write_text("".join(json.dumps({"output": "A : O"}) + "\n" for _ in range(2)))
     place = ("--config-dir", str(own))
     common = ("model=replay", f"model.path={answers}", "limit=2", "metric.samples=10")
-    folder = folder_of(door("run", *place, *common, "format=mine", "strategy=two"))
-    record = load(folder_of(door("run", *place, *common, f"program={folder}")) / "run.json")
+    folder = folder_of(command("run", *place, *common, "format=mine", "strategy=two"))
+    record = load(folder_of(command("run", *place, *common, f"program={folder}")) / "run.json")
     assert (record["choices"]["format"], record["choices"]["strategy"]) == ("mine", "two")
     assert record["config"]["strategy"]["k"] == 2
-    without = door("run", *common, f"program={folder}")
+    without = command("run", *common, f"program={folder}")
     assert without.returncode == 2
     assert "mine" in without.stderr and "Traceback" not in without.stderr

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Door, lines, load, ROOT, tree
+from conftest import Command, lines, load, ROOT, tree
 from support.scripted_server import Handler, ScriptedServer, slow, status
 from support.tiny_models import tiny_encoder
 
@@ -98,7 +98,7 @@ def same(one: Path, other: Path, *names: str) -> None:
 
 
 def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
-    door: Door, tmp_path: Path, cluster: str, rows: Callable[..., None]
+    command: Command, tmp_path: Path, cluster: str, rows: Callable[..., None]
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet")
     tuned = tiny_encoder(tmp_path / "tuned")
@@ -111,7 +111,7 @@ def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
     assert "240 documents annotated, 0 kept, 0 failed" in said
     assert said.strip().splitlines()[-1] == "ray"
     assert "was begun 2 times: workers were lost" in (tmp_path / "ray" / "run.log").read_text()
-    assert door("annotate", *call, "output=local").returncode == 0
+    assert command("annotate", *call, "output=local").returncode == 0
     same(tmp_path / "ray", tmp_path / "local", "annotations.jsonl", "annotations.conll", "program.json")
     parts = sorted((tmp_path / "ray" / "annotations").iterdir())
     assert [part.name for part in parts] == [f"part-{n:05}.parquet" for n in range(6)]
@@ -124,7 +124,7 @@ def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
 
 @pytest.mark.long
 def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
-    door: Door, tmp_path: Path, *, cluster: str, logs: Path, server: ScriptedServer, rows: Callable[..., None]
+    command: Command, tmp_path: Path, *, cluster: str, logs: Path, server: ScriptedServer, rows: Callable[..., None]
 ) -> None:
     """Then a text has changed, one cannot be read, and one fails by the model."""
     server.reply, server.always = tag_fever, slow(0.05)
@@ -142,7 +142,7 @@ def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
     server.requests.clear()
     server.always = refuse_some
     rows(80, **{"w0/n000": "no rash fever", "w1/n001": "a \ud800 half", "w2/n002": "fever unanswered"})
-    done = door("annotate", *call, *ray, env=QUIET)
+    done = command("annotate", *call, *ray, env=QUIET)
     assert done.returncode == 2, done.stderr
     assert "2 of 80 documents failed" in done.stderr
     counts = load(tmp_path / "ray" / "run.json")["counts"]["documents"]
@@ -150,17 +150,17 @@ def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
     assert counts["kept"] >= len(kept) - 3
     assert counts["kept"] + counts["annotated"] == 78
     assert len(server.requests) < 2 * (80 - len(kept)) + 16
-    assert door("annotate", *call, "output=local").returncode == 2
+    assert command("annotate", *call, "output=local").returncode == 2
     same(tmp_path / "ray", tmp_path / "local", "brat", "annotations.jsonl", "failed.jsonl")
     written = [path.read_text(errors="replace") for path in logs.rglob("*") if path.is_file() and not path.is_symlink()]
     assert any("ShardWorker" in content for content in written)
     assert not any("fever" in content or "w1/n001" in content for content in written)
 
 
-def test_a_model_elsewhere_is_refused_before_anything_starts(door: Door, tmp_path: Path, rows: Callable[..., None]) -> None:
+def test_a_model_elsewhere_is_refused_before_anything_starts(command: Command, tmp_path: Path, rows: Callable[..., None]) -> None:
     rows(3)
     remote = ["model=openai", "model.id=x", "model.api_base=http://gpu.example/v1", "ray.address=nowhere.example:1"]
-    done = door("annotate", "input=in.jsonl", "output=out", "engine=ray", *remote)
+    done = command("annotate", "input=in.jsonl", "output=out", "engine=ray", *remote)
     assert done.returncode == 2
     assert "nothing was sent" in " ".join(done.stderr.split())
     assert not (tmp_path / "out" / "shards").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.printable import printable
-from conftest import Door, fork_server
+from conftest import Command, fork_server
 from support.scripted_server import ScriptedServer
 
 LABELS = ["[/NAME]", "[bold]x", "[name]", "a\x1b]0;PWN\x07", "\u202eevil", ":smile:"]
@@ -24,26 +24,28 @@ def corpus(folder: Path, label: str) -> None:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=ascii)
-def test_a_label_is_shown_as_it_is_and_obeyed_by_nobody(label: str, door: Door, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_label_is_shown_as_it_is_and_obeyed_by_nobody(
+    label: str, command: Command, server: ScriptedServer, tmp_path: Path
+) -> None:
     corpus(tmp_path / "c", label)
     words = ["corpus=jsonl", "corpus.path=c", "corpus.phi=false"]
     model = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "strategy=zero_shot", "limit=3"]
     runs = [f"hydra.run.dir=r{n}" for n in range(2)]
     for name, more in (("stats", []), ("run", [*model, runs[0]]), ("run", [*model, runs[1]])):
-        done = door(name, *words, *more)
+        done = command(name, *words, *more)
         if done.returncode == 2:  # some labels fit no format: one message before anything is asked
             assert done.stderr.count("\n") == 1 and not server.requests
             return
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
         assert printable(label)[:12] in done.stdout
         assert "\x1b]0;" not in done.stdout + done.stderr and "\u202e" not in done.stdout
-    done = door("compare", "r0", "r1")
+    done = command("compare", "r0", "r1")
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert "\x1b]0;" not in done.stdout and printable(label)[:12] in done.stdout
 
 
-def test_a_file_name_is_shown_without_control_characters(door: Door, tmp_path: Path) -> None:
-    done = door("stats", "corpus=jsonl", "corpus.path=no\x1b[31msuch")
+def test_a_file_name_is_shown_without_control_characters(command: Command, tmp_path: Path) -> None:
+    done = command("stats", "corpus=jsonl", "corpus.path=no\x1b[31msuch")
     assert done.returncode == 2 and "\x1b[31m" not in done.stderr and "\\x1b[31msuch" in done.stderr
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from clinspan.lms import LocalModel
 from clinspan.lms.weights.find import find_weights
-from conftest import Door, folder_of, load, records
+from conftest import Command, folder_of, load, records
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def served(smollm2: LocalModel) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("form", "servers"), [pytest.param("bio_lines", "{}", marks=pytest.mark.long), ("entities", "[http://127.0.0.1:9/v1,{}]")]
 )
-def test_a_real_server_tags_real_sentences(door: Door, served: tuple[str, str], form: str, servers: str) -> None:
+def test_a_real_server_tags_real_sentences(command: Command, served: tuple[str, str], form: str, servers: str) -> None:
     """Alone, and beside one that is not there."""
     address, name = served
     words = [
@@ -61,7 +61,7 @@ def test_a_real_server_tags_real_sentences(door: Door, served: tuple[str, str], 
         "limit=1",
         "model.timeout=400",
     ]
-    folder = folder_of(door("run", *words, f"format={form}", "limit=1", "model.timeout=400", "strategy=few_shot"))
+    folder = folder_of(command("run", *words, f"format={form}", "limit=1", "model.timeout=400", "strategy=few_shot"))
     record = load(folder / "run.json")
     assert record["counts"]["failed"] == 0
     assert record["tokens"]["prompt_tokens"] > 200

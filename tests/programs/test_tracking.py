@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from clinspan.corpora import InputError
-from clinspan.programs.app.privacy import check_destinations, Leave, ProtectedText
+from clinspan.programs.app.privacy import check_destinations, Permission, ProtectedText
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.telemetry.mlflow_fields import settings_of
@@ -209,9 +209,9 @@ def test_files_of_a_local_server_do_not_go_elsewhere_either(tmp_path: Path, mlfl
     record: dict[str, Any] = {"config": {}, "choices": {}}
 
     def guard(what: str, address: str) -> None:
-        check_destinations([ProtectedText("these", "phi", True)], what=what, addresses=[address], leave=Leave())
+        check_destinations([ProtectedText("these", "phi", True)], what=what, addresses=[address], leave=Permission())
 
-    told = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, door="run", guard=guard)
+    told = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, command="run", guard=guard)
     with pytest.raises(RunError, match="artifact store of tracking=mlflow is at bucket"), told:
         pytest.fail("it began")
     assert "tracking" not in record

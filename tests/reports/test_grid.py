@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clinspan.reports.paper.paper_cells import cell_lines, cell_of, CellRun
-from clinspan.reports.paper.paper_tables import grid_tables
+from clinspan.reports.paper.paper_tables import paper_tables
 from clinspan.reports.paper.published import figures, FINE_TUNED, published, TABLES
 
 LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
@@ -33,7 +33,7 @@ def scores(f1: float) -> dict[str, Any]:
 
 
 def test_a_reproduced_cell_stands_beside_the_papers_with_interval_and_difference() -> None:
-    (table,) = grid_tables([(record("gpt4", "few_shot"), scores(0.4))])
+    (table,) = paper_tables([(record("gpt4", "few_shot"), scores(0.4))])
     rows = {tuple(row[:3]): row[3:] for row in table.rows}
     assert len(table.rows) == 9 * 6
     assert rows["gpt4", "few_shot", "macro"] == [0.2973, 0.4165, 0.3214, 0.4, 0.4, 0.4, "0.350 - 0.450", "+0.0786"]
@@ -48,14 +48,14 @@ def test_what_is_missing_is_named_with_its_reason_and_cells_with_one_reason_shar
     lacking = {"status": "failed", "error": "UnavailableError", "reason": "no weights for model=medtuned: ..."}
     runs: list[Any] = [(record("medtuned", how, **lacking), None) for how in ("zero_shot", "few_shot")]
     runs += [(record("gpt4", "rag", status="failed", error="RunError"), None), (record("gpt35", "rag", status="started"), None)]
-    (table,) = grid_tables(runs)
+    (table,) = paper_tables(runs)
     assert "medtuned zero_shot, medtuned few_shot: no weights for model=medtuned: ..." in table.notes
     assert "gpt4 rag: failed (RunError)" in table.notes
     assert "gpt35 rag: did not finish" in table.notes
 
 
 def test_a_trial_on_another_corpus_or_by_another_model_has_no_difference() -> None:
-    (table,) = grid_tables([(record("gpt4", "rag", corpus="raremini"), scores(0.4)), (record("smollm2", "rag"), scores(0.1))])
+    (table,) = paper_tables([(record("gpt4", "rag", corpus="raremini"), scores(0.4)), (record("smollm2", "rag"), scores(0.1))])
     assert {row[-1] for row in table.rows} == {None}
     assert [row[2] for row in table.rows if row[0] == "smollm2"] == [*LABELS, "macro"]
     assert "gpt4 rag: measured on raremini test, 1,735 sentences, format=bio_lines" in table.notes
@@ -68,18 +68,18 @@ def test_of_several_runs_of_a_cell_the_last_with_scores_is_shown() -> None:
         (record("gpt4", "rag", started="2026-01-01"), scores(0.2)),
         (record("gpt4", "rag", started="2026-01-03", status="failed"), None),
     ]
-    (table,) = grid_tables(runs)
+    (table,) = paper_tables(runs)
     assert [row[8] for row in table.rows if row[:3] == ["gpt4", "rag", "macro"]] == [0.3]
     assert "gpt4 rag: the last of 2 runs" in table.notes
 
 
 def test_runs_without_a_preset_belong_where_they_reproduce_a_cell_and_others_nowhere() -> None:
-    titles = [table.title for table in grid_tables([(record("llama2", "zero_shot", preset=None), scores(0.1))])]
+    titles = [table.title for table in paper_tables([(record("llama2", "zero_shot", preset=None), scores(0.1))])]
     assert titles == ["The paper's Table 2: zero-shot, two types"]
-    both = grid_tables([(record("gpt4", "zero_shot", preset=None), scores(0.1))])
+    both = paper_tables([(record("gpt4", "zero_shot", preset=None), scores(0.1))])
     assert [len(table.rows) for table in both] == [6 * 2, 9 * 6, 4 * 6 + 2]
-    assert grid_tables([(record("smollm2", "knn", preset=None), scores(0.1))]) == []
-    assert grid_tables([({}, None)]) == []
+    assert paper_tables([(record("smollm2", "knn", preset=None), scores(0.1))]) == []
+    assert paper_tables([({}, None)]) == []
 
 
 def test_fine_tuned_models_are_cells_of_their_own_and_never_the_prompted_ones() -> None:
@@ -89,7 +89,7 @@ def test_fine_tuned_models_are_cells_of_their_own_and_never_the_prompted_ones() 
     assert cell_of(tuned) == ("medtuned", FINE_TUNED)
     assert published(tuned) is None
     assert cell_of(record("bioclinicalbert", "few_shot", **encoder)) == ("bioclinicalbert", FINE_TUNED)
-    (table,) = grid_tables([(tuned, scores(0.5))])
+    (table,) = paper_tables([(tuned, scores(0.5))])
     assert [row[8] for row in table.rows if row[:3] == ["medtuned", FINE_TUNED, "macro"]] == [0.5]
     assert table.notes[-1].startswith("Figure 3 draws fine-tuned models as bars without figures")
 

@@ -18,7 +18,7 @@ from clinspan.reports.page.prompt_differences import prompt_differences
 from clinspan.reports.page.sentences import embed, page_data
 from clinspan.reports.page.summary import facts, score_table
 from clinspan.reports.run_views import group_runs, RunView, Table
-from conftest import Door, folder_of
+from conftest import Command, folder_of
 from support.report_runs import DEMO, LABELS, sentence, some_sentences, write_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -83,7 +83,7 @@ def test_lines_that_are_no_predictions_are_not_shown(tmp_path: Path, wrong: dict
     (run / "predictions.jsonl").write_text(json.dumps(row) + "\n")
     view = views_of(run)["run"]
     assert not view.rows
-    assert "is no prediction" in view.trouble
+    assert "is no prediction" in view.health_error
     page_of(tmp_path / "page", report_of(run))
 
 
@@ -140,8 +140,8 @@ def test_a_run_that_cannot_be_shown_whole_is_shown_as_far_as_it_can(tmp_path: Pa
     (tmp_path / "d" / "program.json").write_text("{")
     views = views_of(*(tmp_path / name for name in "abcd"))
     assert [len(view.rows) for view in views.values()] == [6, 0, 0, 6]
-    assert "cannot be read" in views["b"].trouble
-    assert "is no prediction" in views["c"].trouble
+    assert "cannot be read" in views["b"].health_error
+    assert "is no prediction" in views["c"].health_error
     assert views["d"].prompt is None
     page = page_of(tmp_path / "page", report_of(*(tmp_path / name for name in "abcd")))
     assert "its sentences cannot be shown" in page
@@ -249,11 +249,11 @@ def test_tables_that_quote_the_corpus_are_left_out_with_its_text(tmp_path: Path)
     assert [table.title for table in redacted.tables] == ["lengths"]
 
 
-def test_the_door_writes_page_and_figures_and_says_where(door: Door, tmp_path: Path) -> None:
+def test_the_command_writes_page_and_figures_and_says_where(command: Command, tmp_path: Path) -> None:
     write_run(tmp_path / "sweep" / "0", some_sentences())
     write_run(tmp_path / "sweep" / "1", some_sentences(), strategy="knn")
     write_run(tmp_path / "other", some_sentences()[:2])
-    done = door("report", "sweep", "other")
+    done = command("report", "sweep", "other")
     folder = folder_of(done)
     assert done.stdout.strip().splitlines()[-2] == str(folder / "report.html")
     names = {path.name for path in folder.iterdir()}
@@ -261,8 +261,8 @@ def test_the_door_writes_page_and_figures_and_says_where(door: Door, tmp_path: P
     wanted = {f"{name}{end}.{suffix}" for name in figures for end in ("", "_2") for suffix in ("png", "svg")}
     assert names == {"leaderboard.json", "leaderboard.md", "report.html", *wanted}
     assert (folder / "report.html").stat().st_mode & 0o077 == 0
-    redacted = folder_of(door("report", "sweep", "redact=true")) / "report.html"
+    redacted = folder_of(command("report", "sweep", "redact=true")) / "report.html"
     assert "fever" not in redacted.read_text(encoding="utf-8")
-    refused = door("report", "sweep", "redact=maybe")
+    refused = command("report", "sweep", "redact=maybe")
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr

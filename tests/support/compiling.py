@@ -1,4 +1,4 @@
-"""What tests of compiling share: small budgets, and a scripted model in front of a door."""
+"""What tests of compiling share: small budgets, and a scripted model in front of a command."""
 
 from __future__ import annotations
 

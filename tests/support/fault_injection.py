@@ -1,7 +1,7 @@
-"""What befalls a door from within its own process: signals and errors at chosen file operations, limits, memory that runs out.
+"""What befalls a command from within its own process: signals and errors at chosen file operations, limits, memory that runs out.
 
 Python tells an audit hook of each file that is opened, renamed, removed or made, before it is done: so a moment can be named
-("when scores.json is put in its place") and met exactly, with nothing of the door replaced.
+("when scores.json is put in its place") and met exactly, with nothing of the command replaced.
 """
 
 from __future__ import annotations

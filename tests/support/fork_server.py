@@ -113,11 +113,11 @@ class ForkServer:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True
         )
 
-    def begin(self, door: str, *words: str, cwd: Path, harm: Sequence[Any] = (), env: dict[str, str] | None = None) -> Running:
+    def begin(self, command: str, *words: str, cwd: Path, fault: Sequence[Any] = (), env: dict[str, str] | None = None) -> Running:
         """Start a command.
 
         Args:
-            door: Its name.
+            command: Its name.
             words: Its overrides.
             cwd: Its working directory.
             harm: Name and arguments of a function of `fault_injection`, called in the process before the command starts.
@@ -126,17 +126,23 @@ class ForkServer:
         with self._lock:
             self.calls += 1
             files = self.folder / f"{self.calls}.said"
-            job = {"door": door, "words": words, "cwd": str(cwd), "harm": list(harm), "said": str(files)}
+            job = {"command": command, "words": words, "cwd": str(cwd), "harm": list(fault), "said": str(files)}
             job["env"] = {**clean_environment(), **(env or {})}
             assert self.process.stdin is not None and self.process.stdout is not None
             print(json.dumps(job), file=self.process.stdin, flush=True)
             return Running(self, json.loads(self.process.stdout.readline()), files)
 
     def call(
-        self, door: str, *words: str, cwd: Path, harm: Sequence[Any] = (), env: dict[str, str] | None = None, timeout: float = 600
+        self,
+        command: str,
+        *words: str,
+        cwd: Path,
+        fault: Sequence[Any] = (),
+        env: dict[str, str] | None = None,
+        timeout: float = 600,
     ) -> Ended:
         """Run a command to its end."""
-        return self.begin(door, *words, cwd=cwd, harm=harm, env=env).wait(timeout)
+        return self.begin(command, *words, cwd=cwd, fault=fault, env=env).wait(timeout)
 
     def close(self) -> None:
         """End the process."""
@@ -228,7 +234,7 @@ def _run(job: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update({**job["env"], **kept})
     os.chdir(job["cwd"])
-    module = "benchmarks.bench" if job["door"] == "bench" else f"programs.{job['door']}"
+    module = "benchmarks.bench" if job["command"] == "bench" else f"programs.{job['command']}"
     sys.argv = [module, *job["words"]]
     if job["harm"]:
         name, *given = job["harm"]

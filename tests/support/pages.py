@@ -66,7 +66,7 @@ def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
 
 
 def settled(command: str, folder: Path) -> str:
-    """The command with the newest folder of a door in the place of `runs/DOOR/<date_time>`."""
+    """The command with the newest folder of a command in the place of `runs/COMMAND/<date_time>`."""
 
     def newest(match: re.Match[str]) -> str:
         return str(max((folder / "runs" / match[1]).iterdir()).relative_to(folder))
@@ -108,7 +108,7 @@ def _alike(shown: Sequence[str], there: Sequence[str]) -> bool:
 
 def _near(a: str, b: str) -> bool:
     if a.startswith("runs/"):
-        return b.endswith(f"/{a}")  # a door prints the whole path
+        return b.endswith(f"/{a}")  # a command prints the whole path
     try:
         return "." in a and abs(float(a) - float(b)) <= _TOLERANCE
     except ValueError:

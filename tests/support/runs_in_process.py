@@ -1,4 +1,4 @@
-"""Runs of `programs.run` within the test's own process: what a door does, without the seconds that starting one takes."""
+"""Runs of `programs.run` within the test's own process: what a command does, without the seconds that starting one takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from clinspan.programs.app.config import compose
-from clinspan.programs.app.observability import followed
+from clinspan.programs.app.observability import observed
 from clinspan.programs.run import execute
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 
@@ -20,6 +20,6 @@ def run_here(folder: Path, *words: str, record: dict[str, Any] | None = None) ->
     about = {"config": plain, "choices": chosen, "given": sorted(given), "seed": config.seed}
     record = record or {"status": "started", "started": now(), **about, **environment()}
     run = RunFolder(folder)
-    with followed(config, run, record, door="run"):
+    with observed(config, run, record, command="run"):
         execute(run, config, record)
     return record

@@ -41,7 +41,7 @@ def shims(folder: Path, address: Path) -> None:
 
 
 def preload() -> None:
-    """Import what doors need of others; no thread may be left behind, or forks could hang."""
+    """Import what commands need of others; no thread may be left behind, or forks could hang."""
     import chromadb
     import dspy
     import hydra
@@ -57,12 +57,12 @@ def preload() -> None:
 def serve(address: str) -> None:
     """Answer one command after the other until the process that started this one is gone."""
     preload()
-    door = socket.socket(socket.AF_UNIX)
-    door.bind(address)
-    door.listen()
+    command = socket.socket(socket.AF_UNIX)
+    command.bind(address)
+    command.listen()
     print("ready", flush=True)
     while True:
-        line, _ = door.accept()
+        line, _ = command.accept()
         with line:
             size, files, _, _ = socket.recv_fds(line, 8, 3)
             asked = b""
@@ -70,7 +70,7 @@ def serve(address: str) -> None:
                 asked += line.recv(1 << 16)
             child = os.fork()
             if not child:
-                door.close()
+                command.close()
                 line.close()
                 command(json.loads(asked), files)
             for file in files:

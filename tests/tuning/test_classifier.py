@@ -15,7 +15,7 @@ from clinspan.corpora import InputError, Sentence, Token
 from clinspan.corpora.bio import bio_classes
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
-from clinspan.lms.classifiers.subwords import PieceEncoder
+from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import load_head
 from clinspan.lms.weights.find import find_weights
 from clinspan.metrics import count_sentence, Counts
@@ -164,7 +164,7 @@ def test_a_sentence_longer_than_the_window_is_read_whole(bert: ClassifierModel, 
 def test_every_word_is_trained_on_once_however_batches_and_windows_fall(bert: ClassifierModel) -> None:
     model, tokenizer = load_head(Path(str(bert.path)), "cpu", bio_classes(LABELS))
     sentences = [*TRAIN, sentence(50, " ".join(TEXTS))]
-    encoder = PieceEncoder(tokenizer, window=24)
+    encoder = SubwordEncoder(tokenizer, window=24)
     examples = build_examples(sentences, encoder, bio_classes(LABELS))
     assert len(examples) > len(sentences)
     with torch.no_grad():

@@ -9,7 +9,7 @@ import openai
 
 from clinspan.lms.errors import ModelError
 from clinspan.lms.remote.audit import home
-from clinspan.lms.remote.batch.engine import BatchEngine, BatchLine
+from clinspan.lms.remote.batch.engine import BatchEngine, BatchTransport
 from clinspan.lms.remote.batch.files import BatchFiles
 from clinspan.lms.remote.batch.service import BatchService
 from clinspan.lms.remote.load_balancer import native_engine
@@ -63,5 +63,5 @@ def _built(spec: AzureModel | OpenAIModel, model: str, address: str, *, key: str
     files = BatchFiles(folder / "batches", address, requests=most, size=_SIZE)
     asked = model.partition("/")[2]
     service = BatchService(client, model=asked, route=route, poll_seconds=spec.poll_seconds, retries=spec.retries)
-    engine = BatchEngine(native_engine(model, address, key, BatchLine(files, route)), files, service, spec.request_settings)
+    engine = BatchEngine(native_engine(model, address, key, BatchTransport(files, route)), files, service, spec.request_settings)
     return dspy.LM(model, engine=engine, cache=False, num_retries=0)

@@ -26,7 +26,7 @@ from clinspan.lms.remote.request_settings import RequestSettings
 from clinspan.lms.remote.transport import Reply
 
 
-class BatchLine:
+class BatchTransport:
     """In the place of a line to a server: gives answers from files and takes requests into them.
 
     Args:
@@ -59,7 +59,7 @@ class BatchEngine:
     """The engine.
 
     Args:
-        inner: DSPy's client over a `BatchLine`.
+        inner: DSPy's client over a `BatchTransport`.
         files: The run's batches.
         service: Sends and fetches them.
         settings: What every request carries.

@@ -17,11 +17,11 @@ from clinspan.corpora.readers.notes import Note, Unreadable
 from clinspan.corpora.seen_ids import SeenIds
 from clinspan.programs.annotation.annotator import Facts
 from clinspan.programs.annotation.build_annotator import check_settings
-from clinspan.programs.annotation.job import Tally
+from clinspan.programs.annotation.job import JobStats
 from clinspan.programs.annotation.ray.engine import RayEngine, Scale
 from clinspan.programs.annotation.ray.shards import cut_input
 from clinspan.programs.annotation.ray.worker import Job
-from clinspan.programs.app.build_run import Said
+from clinspan.programs.app.build_run import Overrides
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.run_folder import RunFolder
 
@@ -35,7 +35,7 @@ class Work:
     """What a job is, whichever engine does it.
 
     Attributes:
-        config: Of the door, with the settings of its program.
+        config: Of the command, with the settings of its program.
         said: What the user has said.
         to: The formats.
         folder: The output folder.
@@ -44,7 +44,7 @@ class Work:
     """
 
     config: DictConfig
-    said: Said
+    said: Overrides
     to: list[str]
     folder: RunFolder
     record: dict[str, Any]
@@ -89,7 +89,7 @@ def scale_of(config: DictConfig, given: Collection[str], folder: RunFolder) -> S
 
 def annotate_on_ray(
     work: Work, notes: Callable[..., Iterable[Note | Unreadable]], scale: Scale, progress_bar: Progress
-) -> tuple[Facts, Tally]:
+) -> tuple[Facts, JobStats]:
     """Annotate with several processes.
 
     Args:

@@ -18,10 +18,10 @@ from typing import Any
 
 from clinspan.corpora import InputError
 from clinspan.programs.annotation.annotator import Facts
-from clinspan.programs.annotation.job import Tally
+from clinspan.programs.annotation.job import JobStats
 from clinspan.programs.annotation.ray.shards import Shard
 from clinspan.programs.annotation.ray.worker import COUNTERS, Job, ShardWorker
-from clinspan.programs.annotation.writers import Delivery, join_pieces, TOGETHER
+from clinspan.programs.annotation.writers import DocumentWriter, join_pieces, TOGETHER
 from clinspan.programs.app.ray_cluster import joined
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import replacing
@@ -66,10 +66,10 @@ class RayEngine:
 
     def __init__(self, job: Job, scale: Scale, *, shards: int, remote: bool, log: logging.Logger) -> None:
         self.job, self.scale, self.shards, self.remote, self.log = job, scale, shards, remote, log
-        self.tally = Tally()
+        self.tally = JobStats()
         self.facts: Facts | None = None
 
-    def run(self, started: Callable[[Facts, int], None], progress: Callable[[int, int], None]) -> Tally:
+    def run(self, started: Callable[[Facts, int], None], progress: Callable[[int, int], None]) -> JobStats:
         """Annotate what is not done yet; then write what has one file for all notes.
 
         Args:
@@ -138,7 +138,7 @@ class RayEngine:
     def _put_together(self) -> None:
         assert self.facts is not None
         with writing(self.job.home):
-            Delivery(self.job.home, self.job.to, self.facts.labels).open()
+            DocumentWriter(self.job.home, self.job.to, self.facts.labels).open()
             for form in TOGETHER:
                 if form in self.job.to and form != "parquet":
                     join_pieces(form, (Shard(self.job.home, n).piece(form) for n in range(self.shards)), self.job.home)

@@ -37,7 +37,7 @@ from clinspan.programs.rundir.run_folder import replacing, write_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """A try at a shard.
 
     Attributes:
@@ -103,7 +103,7 @@ class Shard:
         whole = set(together) <= set(done.get("to", ())) and all(self.piece(form).is_file() for form in together)
         return same and whole and not (self.folder / "failed.jsonl").exists()
 
-    def begin(self, run: str) -> Try:
+    def begin(self, run: str) -> Attempt:
         """A new try, which knows what all earlier ones have annotated."""
         tries = sorted(self.folder.glob(".try-*"))
         lost = [path for path in tries if path.name.startswith(f".try-{run}-")]
@@ -117,9 +117,9 @@ class Shard:
         spent = max((spent_in(place) for place in (self.folder, *tries)), key=Counter.total)
         (folder / SPENT).write_bytes(json.dumps(dict(spent)).encode())
         recovered = frozenset(str(json.loads(line)["id"]) for line in set(since) - set(before))
-        return Try(folder, tuple(tries), recovered, len(lost))
+        return Attempt(folder, tuple(tries), recovered, len(lost))
 
-    def publish(self, attempt: Try, done: dict[str, Any] | None) -> None:
+    def publish(self, attempt: Attempt, done: dict[str, Any] | None) -> None:
         """Put what a try has made in its place.
 
         Args:

@@ -19,12 +19,12 @@ from clinspan.lms import ModelError
 from clinspan.lms.remote.audit import audit_to
 from clinspan.programs.annotation.annotator import Annotator, Facts, Outcome, TagAll
 from clinspan.programs.annotation.build_annotator import build_annotator
-from clinspan.programs.annotation.job import Session
-from clinspan.programs.annotation.ray.shards import Shard, Try
+from clinspan.programs.annotation.job import AnnotationJob
+from clinspan.programs.annotation.ray.shards import Attempt, Shard
 from clinspan.programs.annotation.state import Entry
-from clinspan.programs.annotation.writers import Delivery, TOGETHER
-from clinspan.programs.app.build_run import Said
-from clinspan.programs.app.hydra_app import settle
+from clinspan.programs.annotation.writers import DocumentWriter, TOGETHER
+from clinspan.programs.app.build_run import Overrides
+from clinspan.programs.app.hydra_app import prepare_process
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
 
@@ -36,7 +36,7 @@ class Job:
     """What each worker is told.
 
     Attributes:
-        config: Of the door, with the settings of its program.
+        config: Of the command, with the settings of its program.
         choices: The option of each group.
         given: The keys that the user has set.
         to: The formats.
@@ -96,9 +96,9 @@ class ShardWorker:
 
     def _load(self) -> None:
         os.chdir(self.job.here)
-        settle()
+        prepare_process()
         audit_to(self.job.home)
-        said = Said(self.job.choices, self.job.given)
+        said = Overrides(self.job.choices, self.job.given)
         self.annotator = build_annotator(OmegaConf.create(self.job.config), said)
         with writing(self.job.home):
             self.job.write_facts(self.annotator.facts)
@@ -119,11 +119,11 @@ class ShardWorker:
             shard.publish(attempt, about)
         return {"by": facts.by, "lost": attempt.lost, **tally}
 
-    def _annotate(self, shard: Shard, attempt: Try) -> dict[str, dict[str, int]]:
+    def _annotate(self, shard: Shard, attempt: Attempt) -> dict[str, dict[str, int]]:
         assert self.annotator is not None
         annotator = _Nobody(self.annotator) if attempt.lost > self.job.retries else self.annotator
-        delivery = Delivery(self.job.home, self.job.to, annotator.facts.labels, pieces=attempt.folder)
-        session = ShardSession(annotator, delivery, attempt, stop_after=self.job.config["stop_after"], in_row=self.in_row)
+        delivery = DocumentWriter(self.job.home, self.job.to, annotator.facts.labels, pieces=attempt.folder)
+        session = ShardJob(annotator, delivery, attempt, stop_after=self.job.config["stop_after"], in_row=self.in_row)
         try:
             tally = session.run(shard.notes)
         except RunError:
@@ -133,18 +133,18 @@ class ShardWorker:
         return {name: dict(getattr(tally, name)) for name in COUNTERS}
 
 
-class ShardSession(Session):
+class ShardJob(AnnotationJob):
     """The work on a shard.
 
     Args:
         annotator: What finds entities.
         delivery: What writes them.
         attempt: The try; what an earlier one of the same run has annotated counts as annotated now.
-        stop_after: As for `Session`.
+        stop_after: As for `AnnotationJob`.
         in_row: Notes in a row that have failed before these.
     """
 
-    def __init__(self, annotator: Annotator, delivery: Delivery, attempt: Try, *, stop_after: int, in_row: int) -> None:
+    def __init__(self, annotator: Annotator, delivery: DocumentWriter, attempt: Attempt, *, stop_after: int, in_row: int) -> None:
         super().__init__(annotator, delivery, attempt.folder, stop_after=stop_after, progress=lambda done, sentences: None)
         self.in_row, self._recovered = in_row, attempt.recovered
 
