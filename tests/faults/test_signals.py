@@ -138,7 +138,7 @@ def test_an_annotation_goes_on_after_a_signal(bench: Bench, when: str, fault: li
     assert again.code == 0, again.err
     whole, ours = bench.annotated_whole(), annotated(folder)
     lost = sum(whole[name] != ours.get(name) for name in whole) + len(ours.keys() - whole.keys() - {".lock"})
-    bench.note("annotate", f"{named(int(str(harm[-1])))} {when}", "goes on", lost)
+    bench.note("annotate", f"{named(int(str(fault[-1])))} {when}", "goes on", lost)
 
 
 COMPILE = ["optimizer=grid", "optimizer.space=['strategy.k=1,2']", "halving.rungs=1", "dev_limit=6", "train_limit=30"]

@@ -59,7 +59,7 @@ def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path
         content = load(program / "program.json")
         del content["origin"]
         (program / "program.json").write_text(json.dumps(content))
-    for command in (
+    for words in (
         ["run", *asked(AWAY), f"program={program}", "limit=1"],
         ["optimize", *asked(AWAY), f"program={program}"],
         [
@@ -73,7 +73,7 @@ def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path
         ],
         ["run", *asked("http://127.0.0.1:9/v1"), f"program={program}", "tracking=mlflow", "tracking.uri=https://evil.test"],
     ):
-        done = command(*command)
+        done = command(*words)
         assert done.returncode == 2 and "phi in its program.json=true" in done.stderr and "nothing was sent" in done.stderr
 
 
