@@ -57,12 +57,12 @@ def preload() -> None:
 def serve(address: str) -> None:
     """Answer one command after the other until the process that started this one is gone."""
     preload()
-    command = socket.socket(socket.AF_UNIX)
-    command.bind(address)
-    command.listen()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
     print("ready", flush=True)
     while True:
-        line, _ = command.accept()
+        line, _ = listener.accept()
         with line:
             size, files, _, _ = socket.recv_fds(line, 8, 3)
             asked = b""
@@ -70,7 +70,7 @@ def serve(address: str) -> None:
                 asked += line.recv(1 << 16)
             child = os.fork()
             if not child:
-                command.close()
+                listener.close()
                 line.close()
                 command(json.loads(asked), files)
             for file in files:
