@@ -110,9 +110,9 @@ def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
     call = ["input=in", "to=[brat,jsonl]", "model.concurrency=2", *words]
     assert command("annotate", "output=whole", *call).returncode == 2
     server.requests.clear()
-    command = [sys.executable, "-m", "clinspan.programs.annotate", "output=torn", *call]
+    process_words = [sys.executable, "-m", "clinspan.programs.annotate", "output=torn", *call]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(process_words, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while len(server.requests) < 50:
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)

@@ -237,8 +237,16 @@ def test_azure_by_both_routes_and_one_line_of_audit(
 def test_a_killed_run_of_the_command_waits_for_the_same_batch(tmp_path: Path, command: Command, batches: ScriptedBatches) -> None:
     batches.polls = 10**9
     words = ["model=openai", "model.id=x", f"model.api_base={batches.address}/v1", "model.batch=true", "model.poll_seconds=0.1"]
-    command = [sys.executable, "-m", "clinspan.programs.run", *words, "limit=12", "model.price_input=2", "model.price_output=4"]
-    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+    process_words = [
+        sys.executable,
+        "-m",
+        "clinspan.programs.run",
+        *words,
+        "limit=12",
+        "model.price_input=2",
+        "model.price_output=4",
+    ]
+    process = subprocess.Popen(process_words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while not batches.looked and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -122,8 +122,8 @@ def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.concurrency=2", "limit=30"]
     undisturbed = folder_of(command("run", *words))
     server.requests.clear()
-    command = [sys.executable, "-m", "clinspan.programs.run", *words]
-    running = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+    process_words = [sys.executable, "-m", "clinspan.programs.run", *words]
+    running = subprocess.Popen(process_words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     while len(server.requests) < 12:
         time.sleep(0.05)
     running.send_signal(signal.SIGKILL)
