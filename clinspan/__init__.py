@@ -10,14 +10,41 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clinspan.metrics.scoring import score
+    from clinspan.metrics.seqeval_f1 import SeqevalF1
+    from clinspan.programs.annotation.annotator import Annotator
+    from clinspan.programs.annotation.build_annotator import load_program
+    from clinspan.programs.app.library import load_corpus, local_lm
+    from clinspan.programs.compare import compare
+    from clinspan.programs.tagging.signature import TagTokens
+    from clinspan.programs.tagging.tagger import Tagger
 
 _PLACES = {
     "Annotator": "clinspan.programs.annotation.annotator",
+    "SeqevalF1": "clinspan.metrics.seqeval_f1",
     "TagTokens": "clinspan.programs.tagging.signature",
     "Tagger": "clinspan.programs.tagging.tagger",
+    "compare": "clinspan.programs.compare",
+    "load_corpus": "clinspan.programs.app.library",
+    "load_program": "clinspan.programs.annotation.build_annotator",
+    "local_lm": "clinspan.programs.app.library",
+    "score": "clinspan.metrics.scoring",
 }
-__all__ = ["Annotator", "TagTokens", "Tagger", "__version__"]
+__all__ = [
+    "Annotator",
+    "SeqevalF1",
+    "TagTokens",
+    "Tagger",
+    "__version__",
+    "compare",
+    "load_corpus",
+    "load_program",
+    "local_lm",
+    "score",
+]
 
 try:
     __version__ = version("clinspan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args, Literal
 
@@ -191,3 +191,12 @@ def span_tags(length: int, spans: Sequence[tuple[int, int, str]]) -> list[str]:
     for start, end, label in spans:
         tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
     return tags
+
+
+def renamed(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Tags whose labels have other names.
+
+    >>> renamed(["B-Sign", "O"], {"Sign": "finding"})
+    ['B-finding', 'O']
+    """
+    return [tag[:2] + names.get(tag[2:], tag[2:]) for tag in tags] if names else list(tags)

@@ -81,3 +81,43 @@ def count_documents(records: Sequence[dict[str, Any]], labels: Sequence[str], mo
     for record in records:
         documents[record["document"]].append(count_sentence(record["gold"], record["pred"], labels, mode))
     return {name: add_counts(rows, labels) for name, rows in documents.items()}
+
+
+def score(
+    gold: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    *,
+    documents: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    mode: Mode = "conlleval",
+    samples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score tags against gold tags, as every run is scored.
+
+    Args:
+        gold: BIO tags by sentence.
+        predicted: As many, of the same lengths.
+        documents: The document of each sentence, the unit of the bootstrap; None: each sentence is one.
+        labels: In this order; None: those of the tags.
+        mode: `conlleval` (seqeval's default) or `strict`.
+        samples: Resamples of the bootstrap.
+        seed: Of the resampling.
+
+    Returns:
+        What `scores.json` of a run holds: `micro`, `macro`, `per_type`, `counts`, `intervals`, `signature` and so on.
+
+    Raises:
+        ValueError: The sentences are not as many, or differ in length.
+
+    >>> score([["B-Sign", "O"]], [["B-Sign", "O"]], samples=10)["micro"]["f1"]
+    1.0
+    """
+    names = list(map(str, range(len(gold)))) if documents is None else documents
+    rows: list[dict[str, Any]] = [
+        {"document": name, "gold": list(truth), "pred": list(guess), "repairs": {}, "error": None}
+        for name, truth, guess in zip(names, gold, predicted, strict=True)
+    ]
+    found = sorted({tag[2:] for tags in (*gold, *predicted) for tag in tags if tag != "O"})
+    metric = Metric(mode=mode, samples=samples)
+    return score_records(rows, list(labels or found), metric, alignment="tokens", seed=seed)

@@ -163,6 +163,23 @@ def compare_runs(first: Run, second: Run, *, samples: int, seed: int) -> dict[st
     return compare_systems(paired[0], paired[1], labels, samples=samples, seed=seed)
 
 
+def compare(first: str | Path, second: str | Path, *, samples: int = 1000, seed: int = 0) -> dict[str, Difference]:
+    """Compare two finished runs over the same sentences: second minus first, by label, `macro` and `micro`.
+
+    Args:
+        first: A run's folder.
+        second: Another's.
+        samples: Resamples by document, for intervals and p-values.
+        seed: Of the resampling.
+
+    Raises:
+        InputError: A folder holds no finished run, or they are not over the same sentences, labels and metric.
+    """
+    before, after = load_run(Path(first)), load_run(Path(second))
+    check_alike(before, after)
+    return compare_runs(before, after, samples=samples, seed=seed)
+
+
 def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
     """Sentences that one run has wholly right and the other has not."""
     found = []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dspy
 from omegaconf import DictConfig
 
 from clinspan import lms
@@ -38,6 +40,27 @@ def load_annotator(
     if program is not None:
         config.program = str(program)
     return build_annotator(*annotator_settings(config, Overrides(chosen, keys)))
+
+
+def load_program(path: str | Path, *, model: str | None = None, settings: Sequence[str] = ()) -> Tagger | Ensemble:
+    """A compiled program with its model and format, as a DSPy module: `program(tokens=["No", "fever"]).tags`.
+
+    Args:
+        path: A `program.json`, or a folder that `programs.run` or `programs.optimize` left.
+        model: As `model=` of the commands; None: the default.
+        settings: Further overrides, such as `model.path=FOLDER`.
+
+    Raises:
+        InputError: It is no program, or one of a token classifier, which `Annotator.load` takes.
+        ModelError: The model cannot be had.
+    """
+    annotator = load_annotator(program=path, model=model, phi=True, allow_remote=False, settings=settings)
+    bound = annotator.tagger
+    if not isinstance(bound, PromptTagger):
+        raise InputError(f"{path} classifies tokens and has no prompt", remedy="Use Annotator.load(program=...).")
+    for member in bound.tagger.members if isinstance(bound.tagger, Ensemble) else [bound.tagger]:
+        member.setting = partial(dspy.context, lm=bound.lm, adapter=bound.adapter)
+    return bound.tagger
 
 
 def annotator_settings(config: DictConfig, said: Overrides) -> tuple[DictConfig, Overrides]:

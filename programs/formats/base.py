@@ -13,6 +13,7 @@ import dspy
 from dspy import lm15
 
 from clinspan.corpora import InputError, Label
+from clinspan.corpora.bio import renamed
 from clinspan.corpora.json_text import without_lone_surrogates
 from clinspan.corpora.printable import printable
 from clinspan.lms import Grammar, NoAnswerError, Wire
@@ -259,15 +260,6 @@ def answer_text(response: lm15.Response) -> str:
     if response.finish_reason == "length":
         raise NoAnswerError("cut_before_answer")
     raise NoAnswerError("thoughts_alone" if any(isinstance(part, lm15.ThinkingPart) for part in parts) else "no_answer")
-
-
-def renamed(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """Tags whose labels have other names.
-
-    >>> renamed(["B-Sign", "O"], {"Sign": "finding"})
-    ['B-finding', 'O']
-    """
-    return [tag[:2] + names.get(tag[2:], tag[2:]) for tag in tags] if names else list(tags)
 
 
 def shown_tokens(tokens: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Optimizers: each finds a better program with train and dev, and knows nothing of test."""
 
+from clinspan.metrics.seqeval_f1 import SeqevalF1
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator, Halving
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.coverage import Coverage
@@ -8,7 +9,6 @@ from clinspan.programs.optimizers.ensemble import Voting
 from clinspan.programs.optimizers.finetuned import BootstrapFinetune
 from clinspan.programs.optimizers.instructions import Copro, Gepa, InferRules, Mipro, Simba
 from clinspan.programs.optimizers.search import Grid, Optuna
-from clinspan.programs.optimizers.seqeval_f1 import SeqevalF1
 
 __all__ = [
     "Bootstrap",

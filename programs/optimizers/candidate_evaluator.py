@@ -17,9 +17,9 @@ from typing import Any
 import dspy
 
 from clinspan.corpora import check_number, Sentence
+from clinspan.metrics.seqeval_f1 import SeqevalF1
 from clinspan.programs.inference.predictor import Predictor, PromptTagger
 from clinspan.programs.optimizers.candidate import Candidate
-from clinspan.programs.optimizers.seqeval_f1 import SeqevalF1
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.tagging.saved_program import fingerprint
 

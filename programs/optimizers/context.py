@@ -15,10 +15,10 @@ import dspy
 
 from clinspan import lms
 from clinspan.corpora import check_number, Corpus, InputError, Sentence
+from clinspan.metrics.seqeval_f1 import examples, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator
 from clinspan.programs.optimizers.renaming_lm import worded
-from clinspan.programs.optimizers.seqeval_f1 import examples, SeqevalF1
 from clinspan.programs.tagging.tagger import Tagger
 
 

@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 
 from benchmarks.prompts import collect_prompts
 from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.bio import renamed
 from clinspan.corpora.sources import RareMini
 from clinspan.lms import LocalModel
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.programs.app.config import check_numbers
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
-from clinspan.programs.formats.base import renamed
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.strategy import as_demonstration
 from clinspan.programs.tagging.tagger import Tagger

@@ -12,11 +12,11 @@ from clinspan.corpora import Corpus, InputError, Label
 from clinspan.corpora.build import build_corpus, build_document, Cutting, Policies
 from clinspan.corpora.types import Entity
 from clinspan.metrics import Counts
+from clinspan.metrics.seqeval_f1 import sentence_score
 from clinspan.programs.formats import BioLines
 from clinspan.programs.optimizers import CandidateEvaluator, Halving, SeqevalF1
 from clinspan.programs.optimizers.coverage import coverage
 from clinspan.programs.optimizers.search import read_space
-from clinspan.programs.optimizers.seqeval_f1 import sentence_score
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.tagger import vote
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clinspan.corpora import Corpus
-from clinspan.programs.formats.base import renamed
+from clinspan.corpora.bio import renamed
 
 NAMES = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 MAGIC = "abracadabra"

@@ -14,8 +14,8 @@ from typing import Any, get_args, Literal
 import dspy
 
 from clinspan.corpora import InputError
+from clinspan.corpora.bio import renamed
 from clinspan.metrics import add_counts, count_sentence, Counts, feedback, Mode, Scores
-from clinspan.programs.formats.base import renamed
 
 Target = Literal["micro", "macro"]
 
@@ -33,9 +33,9 @@ class SeqevalF1:
     """
 
     labels: tuple[str, ...]
-    mode: Mode
-    target: Target
-    definitions: Mapping[str, str]
+    mode: Mode = "conlleval"
+    target: Target = "micro"
+    definitions: Mapping[str, str] = field(default_factory=dict)
     called: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,47 @@
+"""What a script of one's own needs of corpora and models, by the names and settings that the commands have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clinspan import lms
+from clinspan.corpora import Corpus
+from clinspan.programs.app import config
+
+if TYPE_CHECKING:
+    import dspy
+
+
+def load_corpus(name: str = "raremini", *settings: str) -> Corpus:
+    """A corpus, as `corpus=` names it.
+
+    Args:
+        name: An option of `conf/corpus/`: `raremini`, `brat`, `conll`, `jsonl`, `bioc`, ...
+        settings: Its settings as on the command line, such as `path=notes` or `labels=[Drug,Dose]`.
+
+    Returns:
+        Documents by split, with tokens and tags.
+
+    Raises:
+        InputError: There is no such option or setting, or the corpus cannot be read; names file and line.
+
+    >>> load_corpus().name
+    'raremini'
+    """
+    composed, _, _ = config.compose("stats", [f"corpus={name}", *(f"corpus.{setting}" for setting in settings)])
+    return config.load_corpus(composed)
+
+
+def local_lm(name: str = "smollm2", *settings: str) -> dspy.LM:
+    """A language model for `dspy.configure(lm=...)`, as `model=` names it; threads that call it are batched.
+
+    Args:
+        name: An option of `conf/model/`: `smollm2`, `qwen3`, `hf`, ...
+        settings: Its settings as on the command line, such as `path=FOLDER`.
+
+    Raises:
+        InputError: There is no such option or setting.
+        ModelError: The model cannot be had; says what to do.
+    """
+    composed, _, _ = config.compose("run", [f"model={name}", *(f"model.{setting}" for setting in settings)])
+    return lms.build(config.build(composed.model))
