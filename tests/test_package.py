@@ -86,8 +86,8 @@ def test_the_command_lists_its_commands_without_loading_any(command: Command, in
 
 
 def test_each_command_is_in_the_command() -> None:
-    commands = {path.stem for path in (ROOT / "programs").glob("*.py") if "\n    open_command(" in path.read_text(encoding="utf-8")}
-    assert set(COMMANDS) == commands - {"command"}
+    commands = {path.stem for path in (ROOT / "programs").glob("*.py") if "\n    run_app(" in path.read_text(encoding="utf-8")}
+    assert set(COMMANDS) == commands
 
 
 def test_a_command_that_does_not_exist_is_refused(command: Command) -> None:
@@ -104,3 +104,65 @@ def test_an_installed_run_is_as_one_from_a_checkout(command: Command, tmp_path: 
     record = load(tmp_path / folder / "run.json")
     assert record["status"] == "finished" and record["corpus"]["name"] == "raremini"
     assert record["git"] == {"commit": None, "dirty": None}  # the checkout around its environment is not its own
+
+
+OWN = ("metrics.py", "conf/__init__.py", "reports/__init__.py", "programs/__init__.py", "lms/__init__.py", "corpora.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A user's folder with modules of the user's own, called as our top-level folders are."""
+    for name in OWN:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("OWN = True\n", encoding="utf-8")
+    (tmp_path / "outputs.jsonl").write_text('{"output": "x : O"}\n' * 4, encoding="utf-8")
+    return tmp_path
+
+
+REPLAY = ("model=replay", "model.path=outputs.jsonl", "limit=4", "strategy=zero_shot", "metric.samples=10")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clinspan", "run", *REPLAY),
+        ("python", "-m", "clinspan", "run", *REPLAY),
+        ("clinspan", "run", "-m", "hydra/launcher=joblib", "seed=1,2", *REPLAY),
+        pytest.param(("clinspan", "run", "-m", "hydra/launcher=submitit_local", "seed=1", *REPLAY), marks=pytest.mark.long),
+    ],
+    ids=["clinspan", "python -m clinspan", "joblib", "submitit"],
+)
+def test_modules_of_the_users_own_by_any_name_disturb_no_command(command: Command, folder: Path, words: tuple[str, ...]) -> None:
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "runs").rglob("scores.json"))) == (2 if "seed=1,2" in words else 1)
+
+
+def test_a_script_and_a_test_have_their_own_modules_and_ours(command: Command, folder: Path) -> None:
+    script = "import metrics, clinspan\nassert metrics.OWN and clinspan.load_corpus().name == 'raremini'\n"
+    (folder / "script.py").write_text(f"{script}print(clinspan.__version__)\n", encoding="utf-8")
+    done = command("python", "script.py")
+    assert done.returncode == 0 and done.stdout.strip() == "0.1.0", done.stderr
+    (folder / "conftest.py").write_text("import metrics\nfrom clinspan import Tagger, TagTokens\n", encoding="utf-8")
+    indented = script.replace("\n", "\n    ").strip()
+    (folder / "test_mine.py").write_text(f"def test_mine():\n    {indented}\n", encoding="utf-8")
+    done = command("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_foreign_hydra_program_beside_it_runs_and_says_nothing(command: Command, tmp_path: Path) -> None:
+    for name in ("corpora.py", "metrics.py"):
+        (tmp_path / name).write_text("OWN = True\n", encoding="utf-8")
+    program = "import hydra\n@hydra.main(version_base=None)\ndef main(config):\n    print('ran')\nmain()\n"
+    (tmp_path / "app.py").write_text(program, encoding="utf-8")
+    done = command("python", "app.py", "hydra.run.dir=out")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ran\n", "")
+
+
+def test_the_public_api_is_importable_and_typed(command: Command, installed: Path) -> None:
+    done = command("python", "-c", "import clinspan; [getattr(clinspan, name) for name in clinspan.__all__]; print(dir(clinspan))")
+    assert done.returncode == 0, done.stderr
+    assert "load_program" in done.stdout
+    (library,) = installed.glob("lib/python*/site-packages")
+    assert (library / "clinspan" / "py.typed").is_file()
+    assert {path.name for path in library.iterdir() if path.is_dir()} == {"clinspan", "hydra_plugins", "clinspan-0.1.0.dist-info"}
