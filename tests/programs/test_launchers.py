@@ -56,7 +56,7 @@ def test_a_failed_job_does_not_stop_the_others_and_the_command_exits_with_2(
 
 FAILS = """
 import os
-from clinspan.programs.app.hydra_app import open_command
+from clinspan.programs.app.hydra_app import run_app
 
 def job(config):
     if config.limit == 1:
@@ -65,7 +65,7 @@ def job(config):
         os._exit(9)
     print("ran")
 
-open_command("run", job)
+run_app("run", job)
 """
 
 
@@ -165,6 +165,6 @@ def test_launchers_are_not_refused_as_unknown_words() -> None:
 
 def test_a_library_composes_configs_without_a_command() -> None:
     """As `Annotator.load` does, in a process that has imported nothing else of Hydra's."""
-    code = "from programs.composing import compose; print(compose('annotate', ['seed=5'])[0].seed)"
+    code = "from clinspan.programs.app.config import compose; print(compose('annotate', ['seed=5'])[0].seed)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "5", done.stderr
