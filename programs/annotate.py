@@ -145,7 +145,7 @@ def _served(tally: JobStats) -> dict[str, int]:
 def _summary(tally: JobStats, labels: tuple[str, ...]) -> str:
     """
     >>> from collections import Counter
-    >>> print(_summary(Tally(Counter(annotated=2), Counter(sentences=9), Counter(Sign=3)), ("Sign",)))
+    >>> print(_summary(JobStats(Counter(annotated=2), Counter(sentences=9), Counter(Sign=3)), ("Sign",)))
     2 documents annotated, 0 kept, 0 failed; 9 sentences
     3 entities: 3 Sign
     """

@@ -144,7 +144,7 @@ def add_sweep_callback(words: list[str]) -> None:
     """Add the override that has `Sweeps` called, beside the others: argparse takes them only in one piece.
 
     >>> words = ["run", "seed=0,1", "-m"]
-    >>> watch_sweeps(words)
+    >>> add_sweep_callback(words)
     >>> words
     ['run', '+hydra.callbacks.sweeps._target_=clinspan.programs.app.sweeps.Sweeps', 'seed=0,1', '-m']
     """

@@ -188,7 +188,7 @@ def test_the_bench_sends_no_phi_to_a_server_elsewhere(
     class Built:
         corpus = type("Corpus", (), {"name": "conll", "phi": True})
 
-    monkeypatch.setattr("benchmarks.bench.build_parts", lambda *told: Built)
+    monkeypatch.setattr("benchmarks.bench.build_run", lambda *told: Built)
     with pytest.raises(RunError, match="server= is at"):
         build_task(config)
     assert (server.requests, server.checks) == ([], [])
