@@ -27,7 +27,7 @@ from clinspan.lms.local.sequence import Answer
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import check_address
 from clinspan.programs.app.build_run import build_run, program_settings
-from clinspan.programs.app.config import choices, output_folder
+from clinspan.programs.app.config import chosen_options, output_folder
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
@@ -55,7 +55,7 @@ def main(config: DictConfig) -> None:
         print(json.dumps(result))
         return
     folder = RunFolder(output_folder())
-    about = {"config": OmegaConf.to_container(config, resolve=True), "choices": choices(), "ended": now(), **environment()}
+    about = {"config": OmegaConf.to_container(config, resolve=True), "choices": chosen_options(), "ended": now(), **environment()}
     folder.write("bench.json", {**about, **result})
     title = _title(config, task)
     plot_bench(rows, folder.path / "bench.png", title=title)
@@ -67,7 +67,7 @@ def curves(task: Task, config: DictConfig) -> None:
     """Measure how cost grows, as numbers and as a plot."""
     folder = RunFolder(output_folder())
     found = growth(task.parts, config.repeats)
-    folder.write("curves.json", {"choices": choices(), "ended": now(), **environment(), "curves": found})
+    folder.write("curves.json", {"choices": chosen_options(), "ended": now(), **environment(), "curves": found})
     plot_growth(found, folder.path / "curves.png")
     print(folder.path)
 
@@ -185,10 +185,10 @@ def _peak() -> Iterator[list[int]]:
 
 def _title(config: DictConfig, task: Task) -> str:
     mean = sum(len(p.ids) for p in task.prompts) / len(task.prompts)
-    said = sum(len(a.ids) for a in task.answers) / len(task.answers)
-    chosen = choices()
+    overrides = sum(len(a.ids) for a in task.answers) / len(task.answers)
+    chosen = chosen_options()
     words = f"{task.parts.corpus.name}: {chosen['strategy']} (k={config.strategy.k}), {chosen['format']}, {chosen['model']}"
-    return f"{words}; {len(task.prompts)} sentences, {mean:.0f} prompt and {said:.0f} answer tokens each"
+    return f"{words}; {len(task.prompts)} sentences, {mean:.0f} prompt and {overrides:.0f} answer tokens each"
 
 
 if __name__ == "__main__":

@@ -44,15 +44,15 @@ def main(config: DictConfig) -> None:
 def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     """Annotate in these formats."""
     source = _kept_input(folder.path) if config.input == "-" else folder_path(config.input)
-    config, said = annotator_settings(config, Overrides.now())
+    config, overrides = annotator_settings(config, Overrides.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
-    scale = scale_of(config, said.keys, folder)
+    scale = scale_of(config, overrides.keys, folder)
     record: dict[str, Any] = {
         "status": "started",
         "started": now(),
         "config": OmegaConf.to_container(config, resolve=True),
-        "choices": dict(said.choices),
-        "given": sorted(said.keys),
+        "choices": dict(overrides.choices),
+        "given": sorted(overrides.keys),
         **environment(),
         "input": {"path": str(config.input), "documents": None, "encoding": config.encoding, "phi": config.phi},
         "engine": config.engine,
@@ -62,7 +62,7 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     folder.write("run.json", record)
     log = log_to(folder.path)
     with observed(config, folder, record, command="annotate"), recorded(folder, record, log):
-        work = Work(config=config, said=said, to=to, folder=folder, record=record, log=log)
+        work = Work(config=config, overrides=overrides, to=to, folder=folder, record=record, log=log)
         facts, tally = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
         record |= {"status": "finished", "ended": now(), **_counted(tally)}
         record["cost"] = cost(tally.used, facts.price)
@@ -78,7 +78,7 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
 
 def _here(work: Work, notes: Notes) -> tuple[Facts, JobStats]:
     """Annotate in this process."""
-    annotator = build_annotator(work.config, work.said)
+    annotator = build_annotator(work.config, work.overrides)
     work.started(annotator.facts)
     delivery = DocumentWriter(work.folder.path, work.to, annotator.facts.labels)
     delivery.open()

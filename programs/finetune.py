@@ -133,11 +133,11 @@ def collect_records(
         raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, folder, record)
-    asked, said = config.copy(), Overrides.of(record)
+    asked, overrides = config.copy(), Overrides.of(record)
     if strategy.demonstrations == "nearest":
         OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
-        said = Overrides(said.choices, said.keys | {"strategy.k"})
-    tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, said=said)
+        overrides = Overrides(overrides.choices, overrides.keys | {"strategy.k"})
+    tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, overrides=overrides)
     if not isinstance(tagger, Tagger):
         raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
     tagger.settings["strategy"]["k"] = strategy.k

@@ -160,11 +160,11 @@ class Besides:
 
     def tokens(self) -> dict[str, Counter[str]]:
         """`prompt_tokens` and `answer_tokens` of each model."""
-        told = {model: Counter(counts) for model, counts in self._before.items()}
+        usage = {model: Counter(counts) for model, counts in self._before.items()}
         for model, counts in self._usage.get_total_tokens().items():
             now = {"prompt_tokens": counts.get("prompt_tokens"), "answer_tokens": counts.get("completion_tokens")}
-            told.setdefault(model, Counter()).update({key: int(n or 0) for key, n in now.items()})
-        return told
+            usage.setdefault(model, Counter()).update({key: int(n or 0) for key, n in now.items()})
+        return usage
 
     def write(self) -> None:
         """Put it on disk."""

@@ -47,7 +47,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         folder.write("run.json", record)
 
     with recorded(folder, record, log):
-        told: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
+        error_analysis: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
         spec: AnySpec = build(config.model)
         parts: RunComponents | ClassifierComponents
         if isinstance(spec, lms.ClassifierModel):
@@ -62,9 +62,9 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
             predict(parts, folder, config)
         except RunError:
             if len(folder.load_predictions()) == len(parts.sentences):  # nothing is left to do: what failed is in the scores
-                finish(parts, folder, config, record, told)
+                finish(parts, folder, config, record, error_analysis)
             raise
-    finish(parts, folder, config, record, told)
+    finish(parts, folder, config, record, error_analysis)
     log.info("done")
 
 
@@ -83,7 +83,11 @@ def predict(parts: RunComponents | ClassifierComponents, folder: RunFolder, conf
 
 
 def finish(
-    parts: RunComponents | ClassifierComponents, folder: RunFolder, config: DictConfig, record: dict[str, Any], told: ErrorAnalysis
+    parts: RunComponents | ClassifierComponents,
+    folder: RunFolder,
+    config: DictConfig,
+    record: dict[str, Any],
+    error_analysis: ErrorAnalysis,
 ) -> None:
     """Score the predictions, analyse their errors, complete the record, show the table."""
     records = list(folder.load_predictions().values())
@@ -91,7 +95,7 @@ def finish(
     scores = score_records(records, labels, parts.metric, alignment=parts.alignment, seed=config.seed)
     scores["limit"] = config.limit
     folder.write("scores.json", scores)
-    errors = write_analysis(folder, parts.corpus, told, mode=parts.metric.mode, seed=config.seed, split=config.split)
+    errors = write_analysis(folder, parts.corpus, error_analysis, mode=parts.metric.mode, seed=config.seed, split=config.split)
     used: Counter[str] = Counter()
     for row in records:
         used.update(row["usage"])

@@ -82,7 +82,7 @@ class Decoder:
                 while waiting and row not in active:
                     number = waiting.popleft()
                     try:
-                        active[row] = number, self.speaker(prompts[number], shared)
+                        active[row] = number, self.sequence(prompts[number], shared)
                     except GrammarError as error:
                         end(number, error)
             if not active:
@@ -90,45 +90,45 @@ class Decoder:
             if not waiting and len(active) <= _KEEP * states.rows:
                 states.keep(list(active))
                 active = dict(enumerate(active.values()))
-            failed = self._pass(states, {row: speaker for row, (_, speaker) in active.items()})
+            failed = self._pass(states, {row: sequence for row, (_, sequence) in active.items()})
             for row, why in failed.items():
                 end(active.pop(row)[0], why)
-            for row in [row for row, (_, speaker) in active.items() if speaker.finish]:
-                number, speaker = active.pop(row)
-                end(number, speaker.answer())
+            for row in [row for row, (_, sequence) in active.items() if sequence.finish]:
+                number, sequence = active.pop(row)
+                end(number, sequence.answer())
 
-    def speaker(self, prompt: Prompt, shared: int) -> SequenceState:
+    def sequence(self, prompt: Prompt, shared: int) -> SequenceState:
         """The row that answers a prompt whose first `shared` tokens are read already."""
         options = {"tokenizer": self.tokenizer, "vocabulary": self.vocabulary, "ends": self.ends, "special": self._special}
         return SequenceState(prompt, shared, **options)
 
-    def _pass(self, states: BatchKVCache, speakers: Mapping[int, SequenceState]) -> dict[int, Exception]:
+    def _pass(self, states: BatchKVCache, sequences: Mapping[int, SequenceState]) -> dict[int, Exception]:
         """Read the next tokens of the rows and take in what is chosen; gives the errors of rows that cannot go on."""
         failed: dict[int, Exception] = {}
         ids: list[int] = []
         chunks: list[Chunk] = []
-        asks: list[DecisionPoint] = []
+        decision_points: list[DecisionPoint] = []
         places: list[int] = []
-        full = min(1.0, sum(speaker.unread for speaker in speakers.values()) / PASS)
-        overhead = self.overhead * (1 - full) / len(speakers)  # a pass that is full anyway is not saved by guessing
-        for row, speaker in speakers.items():
-            if speaker.finish:
+        full = min(1.0, sum(sequence.unread for sequence in sequences.values()) / PASS)
+        overhead = self.overhead * (1 - full) / len(sequences)  # a pass that is full anyway is not saved by guessing
+        for row, sequence in sequences.items():
+            if sequence.finish:
                 continue
             with _failing(failed, row):
-                if speaker.idle:
-                    speaker.plan(overhead)
-                start, at = speaker.kept + speaker.fed, len(ids)
-                some, due = speaker.read(PASS - at)
+                if sequence.idle:
+                    sequence.plan(overhead)
+                start, at = sequence.kept + sequence.fed, len(ids)
+                some, due = sequence.read(PASS - at)
                 chunks += [Chunk(row, start, len(some), at)] if some else []
-                asks += [ask for ask, _ in due]
+                decision_points += [decision_point for decision_point, _ in due]
                 places += [at + place for _, place in due]
                 ids += some
         if ids:
-            self._choose(self._forward(ids, states, chunks, places), asks)
-        for row, speaker in speakers.items():
-            if row not in failed and speaker.idle and not speaker.finish:
+            self._choose(self._forward(ids, states, chunks, places), decision_points)
+        for row, sequence in sequences.items():
+            if row not in failed and sequence.idle and not sequence.finish:
                 with _failing(failed, row):
-                    speaker.resolve()
+                    sequence.resolve()
         return failed
 
     def _forward(self, ids: Sequence[int], states: BatchKVCache, chunks: Sequence[Chunk], places: Sequence[int]) -> Tensor:
@@ -149,9 +149,13 @@ class Decoder:
         finally:
             CURRENT.step = None
 
-    def _choose(self, hidden: Tensor, asks: Sequence[DecisionPoint]) -> None:
+    def _choose(self, hidden: Tensor, decision_points: Sequence[DecisionPoint]) -> None:
         """Set the choice of each ask: the best allowed token and the logarithm of its probability among those allowed."""
-        bound = [(place, ask, ask.allowed) for place, ask in enumerate(asks) if ask.allowed is not None]
+        bound = [
+            (place, decision_point, decision_point.allowed)
+            for place, decision_point in enumerate(decision_points)
+            if decision_point.allowed is not None
+        ]
         if bound:
             union = np.unique(np.concatenate([allowed for _, _, allowed in bound]))
             logits = self._head.logits(hidden[[place for place, _, _ in bound]], torch.from_numpy(union)).float().cpu()
@@ -159,11 +163,11 @@ class Decoder:
             for i, (_, _, allowed) in enumerate(bound):
                 index = torch.from_numpy(np.searchsorted(union, allowed))
                 masked[i, index] = logits[i, index]
-            _set_choices([ask for _, ask, _ in bound], masked, union)
-        free = [(place, ask) for place, ask in enumerate(asks) if ask.allowed is None]
+            _set_choices([decision_point for _, decision_point, _ in bound], masked, union)
+        free = [(place, decision_point) for place, decision_point in enumerate(decision_points) if decision_point.allowed is None]
         if free:
             logits = self._head.logits(hidden[[place for place, _ in free]], None).float().cpu()
-            _set_choices([ask for _, ask in free], logits, np.arange(logits.shape[-1]))
+            _set_choices([decision_point for _, decision_point in free], logits, np.arange(logits.shape[-1]))
 
     @torch.inference_mode()
     def _read_prefix(self, prefix: Prefix, ids: Ids) -> tuple[LayerStates, ...]:
@@ -181,11 +185,11 @@ def _failing(failed: dict[int, Exception], row: int) -> Iterator[None]:
         failed[row] = error
 
 
-def _set_choices(asks: Sequence[DecisionPoint], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
+def _set_choices(decision_points: Sequence[DecisionPoint], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
     best, where = logits.max(dim=-1)
     logprobs = (best - logits.logsumexp(-1)).tolist()
-    for ask, index, logprob in zip(asks, where.tolist(), logprobs, strict=True):
-        ask.chosen = (int(names[index]), float(logprob))
+    for decision_point, index, logprob in zip(decision_points, where.tolist(), logprobs, strict=True):
+        decision_point.chosen = (int(names[index]), float(logprob))
 
 
 class _Head:

@@ -76,12 +76,12 @@ class Encoder:
 
         It is split as the tokenizer splits it behind the prompt, as far as the prompt's own tokens stay what they are.
         """
-        said = self.lead + text
+        output_ids = self.lead + text
         if self._controlled([*messages, ("assistant", text)]):
-            return (*self._behind(self.plain, said), self.end)
+            return (*self._behind(self.plain, output_ids), self.end)
         before = self.prompt(messages)
-        whole = self._tokens(self._written(messages) + said, first=True)
-        return (*(whole[len(before) :] if whole[: len(before)] == before else self._behind(self.plain, said)), self.end)
+        whole = self._tokens(self._written(messages) + output_ids, first=True)
+        return (*(whole[len(before) :] if whole[: len(before)] == before else self._behind(self.plain, output_ids)), self.end)
 
     @functools.cached_property
     def end(self) -> int:

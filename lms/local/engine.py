@@ -72,8 +72,8 @@ class TransformersEngine:
         """
         prompt = self.prompt(request)
         answer = self._batcher.submit(prompt)
-        said = len(answer.ids)
-        usage = lm15.Usage(input_tokens=len(prompt.ids), output_tokens=said, total_tokens=len(prompt.ids) + said)
+        output_ids = len(answer.ids)
+        usage = lm15.Usage(input_tokens=len(prompt.ids), output_tokens=output_ids, total_tokens=len(prompt.ids) + output_ids)
         text = answer.text.removeprefix(self.encoder.lead) if prompt.matcher else answer.text
         return lm15.Response(
             id=None,

@@ -24,7 +24,7 @@ class Departure:
     """A token of an answer that plain decoding would not have chosen: its place, and by how much another's logit is higher."""
 
     place: int
-    said: int
+    output_ids: int
     best: int
     margin: float
 
@@ -51,20 +51,20 @@ def departures(decoder: Decoder, prompt: Prompt, answer: Answer) -> list[Departu
         inputs = torch.tensor([ids], device=decoder.model.device)
         out = decoder.model(input_ids=inputs, use_cache=False, logits_to_keep=len(answer.ids) + 1)
     logits = out.logits[0, :-1].float().cpu()
-    speaker: SequenceState = decoder.speaker(prompt, 0)
+    sequence: SequenceState = decoder.sequence(prompt, 0)
     found: list[Departure] = []
-    while len(speaker.said) < len(answer.ids):
-        place = len(speaker.said)
-        if tuple(speaker.said) != answer.ids[:place]:
+    while len(sequence.output_ids) < len(answer.ids):
+        place = len(sequence.output_ids)
+        if tuple(sequence.output_ids) != answer.ids[:place]:
             raise ValueError(f"token {place} and those before are not what the grammar forces")
-        speaker.plan()
-        allowed = speaker.asks[0].allowed
+        sequence.plan()
+        allowed = sequence.decision_points[0].allowed
         row = logits[place]
         choices = torch.arange(len(row)) if allowed is None else torch.from_numpy(allowed)
-        best, said = int(choices[row[choices].argmax()]), answer.ids[place]
-        if said not in choices.tolist():
+        best, output_ids = int(choices[row[choices].argmax()]), answer.ids[place]
+        if output_ids not in choices.tolist():
             raise ValueError(f"token {place} is not allowed by the grammar")
-        if best != said:
-            found.append(Departure(place, said, best, float(row[best] - row[said])))
-        speaker.take(said)
+        if best != output_ids:
+            found.append(Departure(place, output_ids, best, float(row[best] - row[output_ids])))
+        sequence.take(output_ids)
     return found

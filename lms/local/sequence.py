@@ -98,14 +98,14 @@ class SequenceState:
         self._vocabulary = vocabulary
         self._bits = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
         self.matcher: Any = None if prompt.matcher is None else prompt.matcher.deep_copy()
-        self.said: list[int] = []
+        self.output_ids: list[int] = []
         self.logprobs: list[float] = []
         self.finish = ""
         self.kept = 0
         """Own tokens of this row, from the prompt's first that is not shared, whose states are stored and right."""
         self.passes = self.fed = 0
         self.feed: list[int] = []
-        self.asks: list[DecisionPoint] = []
+        self.decision_points: list[DecisionPoint] = []
         self._fresh = list(prompt.ids[shared:])
         self._place: int | None = 0
         self._right, self._guessed = _PRIOR
@@ -134,14 +134,14 @@ class SequenceState:
             overhead: What a pass costs, however few tokens it reads, in tokens and divided among the rows.
         """
         self.feed, self.fed = list(self._fresh), 0
-        self.asks = [DecisionPoint(len(self.feed) - 1, self._allowed)]
+        self.decision_points = [DecisionPoint(len(self.feed) - 1, self._allowed)]
         if self.matcher is None or not self.prompt.draft or not overhead:
             return
         guessed, chance = 0, 1.0
         place = self._found_again()
         while place is not None and place < len(self.prompt.draft):
-            ask, guess = self.asks[-1], self.prompt.draft[place]
-            if ask.allowed is None or guess in self.ends or guess not in ask.allowed:
+            decision_point, guess = self.decision_points[-1], self.prompt.draft[place]
+            if decision_point.allowed is None or guess in self.ends or guess not in decision_point.allowed:
                 break
             self._consume([guess])
             more = [guess, *self._certain()]
@@ -149,40 +149,44 @@ class SequenceState:
             chance *= self._right / self._guessed
             if self._allowed is None or chance * overhead < (1 - chance) * len(more) or len(self.feed) > MOST:
                 break
-            ask.guess = guess
+            decision_point.guess = guess
             self.feed += more
-            self.asks.append(DecisionPoint(len(self.feed) - 1, self._allowed))
+            self.decision_points.append(DecisionPoint(len(self.feed) - 1, self._allowed))
             agreed = self.prompt.draft[place : place + len(more)] == tuple(more)
             place = place + len(more) if agreed else self._search(place, more)
         if guessed:
             self.matcher.rollback(guessed)
-        self._allowed = self.asks[0].allowed
+        self._allowed = self.decision_points[0].allowed
 
     def read(self, most: int) -> tuple[list[int], list[tuple[DecisionPoint, int]]]:
         """The next tokens of the feed, at most so many, and the asks among them with their places there."""
         begin, self.fed = self.fed, min(len(self.feed), self.fed + most)
         self.passes += self.fed > begin
-        due = [(ask, ask.at - begin) for ask in self.asks if begin <= ask.at < self.fed]
+        due = [
+            (decision_point, decision_point.at - begin)
+            for decision_point in self.decision_points
+            if begin <= decision_point.at < self.fed
+        ]
         return self.feed[begin : self.fed], due
 
     def resolve(self) -> None:
         """Take in what was chosen at the asks, up to the first choice that was not guessed."""
         base = self.kept
-        for ask in self.asks:
-            assert ask.chosen is not None
-            token, logprob = ask.chosen
-            self.kept = base + ask.at + 1
+        for decision_point in self.decision_points:
+            assert decision_point.chosen is not None
+            token, logprob = decision_point.chosen
+            self.kept = base + decision_point.at + 1
             self._fresh = []
-            self._guessed += ask.guess is not None
-            self._right += token == ask.guess
+            self._guessed += decision_point.guess is not None
+            self._right += token == decision_point.guess
             self.take(token, logprob)
-            if self.finish or token != ask.guess:
+            if self.finish or token != decision_point.guess:
                 return
 
     def take(self, token: int, logprob: float = 0.0) -> None:
         """Go on with this token, and with whatever the grammar forces behind it."""
         if token in self.ends:
-            self.said.append(token)
+            self.output_ids.append(token)
             self.logprobs.append(logprob)
             self.finish = "stop"
             return
@@ -193,25 +197,25 @@ class SequenceState:
 
     def _add(self, tokens: Sequence[int], logprob: float = 0.0) -> None:
         for token in tokens:
-            self.said.append(token)
+            self.output_ids.append(token)
             self.logprobs.append(logprob)
             self._fresh.append(token)
             self._follow(token)
         self.finish = self._ended()
 
     def _ended(self) -> str:
-        prompt, said = self.prompt, self.said
+        prompt, output_ids = self.prompt, self.output_ids
         if self.matcher is not None and self.matcher.is_stopped():
             return "stop"
-        if said and self.matcher is None:
+        if output_ids and self.matcher is None:
             if prompt.stops:
-                tail = self.tokenizer.decode(said[-12:], skip_special_tokens=False)
+                tail = self.tokenizer.decode(output_ids[-12:], skip_special_tokens=False)
                 if any(stop in tail for stop in prompt.stops):
                     return "stop"
-            newline = prompt.lines and "\n" in self.tokenizer.decode(said[-1:])
-            if newline and self.tokenizer.decode(said).count("\n") >= prompt.lines:
+            newline = prompt.lines and "\n" in self.tokenizer.decode(output_ids[-1:])
+            if newline and self.tokenizer.decode(output_ids).count("\n") >= prompt.lines:
                 return "stop"
-        return "length" if len(said) >= prompt.budget else ""
+        return "length" if len(output_ids) >= prompt.budget else ""
 
     # the grammar
 
@@ -261,7 +265,7 @@ class SequenceState:
 
     def _found_again(self) -> int | None:
         if self._place is None:
-            self._place = self._search(self._behind, self.said)
+            self._place = self._search(self._behind, self.output_ids)
         return self._place
 
     def _search(self, start: int, heard: Sequence[int]) -> int | None:
@@ -278,8 +282,8 @@ class SequenceState:
 
     def answer(self) -> Answer:
         """What was said."""
-        body = self.said[:-1] if self.said and self.said[-1] in self.ends else self.said
+        body = self.output_ids[:-1] if self.output_ids and self.output_ids[-1] in self.ends else self.output_ids
         text = self.tokenizer.decode(body, skip_special_tokens=True)
         for stop in self.prompt.stops if self.matcher is None else ():
             text = text.split(stop, 1)[0]
-        return Answer(text, tuple(self.said), tuple(self.logprobs), self.finish, self.passes)
+        return Answer(text, tuple(self.output_ids), tuple(self.logprobs), self.finish, self.passes)

@@ -63,21 +63,21 @@ def load_program(path: str | Path, *, model: str | None = None, settings: Sequen
     return bound.tagger
 
 
-def annotator_settings(config: DictConfig, said: Overrides) -> tuple[DictConfig, Overrides]:
+def annotator_settings(config: DictConfig, overrides: Overrides) -> tuple[DictConfig, Overrides]:
     """The config with the settings of the program that it names, and what is said with the options that those are.
 
     Raises:
         InputError: The program cannot be read, or something that was said concerns prompts and the model has none.
     """
-    config, chosen = program_settings(config, said)
-    options = {**said.choices, **chosen}
+    config, chosen = program_settings(config, overrides)
+    options = {**overrides.choices, **chosen}
     if isinstance(build(config.model), lms.ClassifierModel):
-        config = without_prompt(config, said.keys, what=f"model={options['model']}")
+        config = without_prompt(config, overrides.keys, what=f"model={options['model']}")
         options = {key: option for key, option in options.items() if key not in PROMPT_KEYS}
-    return config, Overrides(options, said.keys)
+    return config, Overrides(options, overrides.keys)
 
 
-def build_annotator(config: DictConfig, said: Overrides) -> Annotator:
+def build_annotator(config: DictConfig, overrides: Overrides) -> Annotator:
     """Build what the config describes.
 
     Raises:
@@ -86,10 +86,10 @@ def build_annotator(config: DictConfig, said: Overrides) -> Annotator:
     spec, cutter = _checked(config)
     if isinstance(spec, lms.ClassifierModel):
         return _classifying(config, spec, cutter)
-    return _prompting(config, spec, cutter, said)
+    return _prompting(config, spec, cutter, overrides)
 
 
-def check_settings(config: DictConfig, said: Overrides) -> bool:
+def check_settings(config: DictConfig, overrides: Overrides) -> bool:
     """Refuse what `build_annotator` refuses before it loads anything, above all that texts go where they may not.
 
     Returns:
@@ -100,7 +100,7 @@ def check_settings(config: DictConfig, said: Overrides) -> bool:
     """
     spec, _ = _checked(config)
     if not isinstance(spec, lms.ClassifierModel):
-        _guarded_corpus(config, spec, said)
+        _guarded_corpus(config, spec, overrides)
     return not isinstance(spec, Loadable)
 
 
@@ -133,10 +133,10 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Segmente
     )
 
 
-def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, said: Overrides) -> Annotator:
-    corpus = _guarded_corpus(config, spec, said)
+def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, overrides: Overrides) -> Annotator:
+    corpus = _guarded_corpus(config, spec, overrides)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, [], spec, facts, said=said)
+    tagger, adapter, bind = build_program(config, corpus, [], spec, facts, overrides=overrides)
     for member in tagger.members if isinstance(tagger, Ensemble) else [tagger]:
         _take_turns(member)
     lm = lms.build(spec)
@@ -153,21 +153,21 @@ def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, said:
     return Annotator(asker, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), cutter)
 
 
-def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, said: Overrides) -> Corpus:
+def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, overrides: Overrides) -> Corpus:
     """The corpus of labels and demonstrations, once it is sure that neither it nor the input goes where it may not."""
     leave, texts = Permission.of(config), protected_texts(config)
     check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     build(config.strategy)
     check_chroma(texts, url=config.retriever.url, leave=leave)  # some member may search there
-    corpus = label_corpus(config, said)
+    corpus = label_corpus(config, overrides)
     check_destinations(protected_texts(config, corpus), what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     return corpus
 
 
-def label_corpus(config: DictConfig, said: Overrides) -> Corpus:
+def label_corpus(config: DictConfig, overrides: Overrides) -> Corpus:
     """The corpus that labels, definitions and demonstrations come from; see `programs.annotation.annotator` for which that is."""
     corpus = load_corpus(config)
-    if config.program is None or any(key.split(".")[0] == "corpus" for key in said.keys):
+    if config.program is None or any(key.split(".")[0] == "corpus" for key in overrides.keys):
         return corpus
     names = list(read_program(folder_path(config.program))["labels"])
     if sorted(label.name for label in corpus.labels) == sorted(names):

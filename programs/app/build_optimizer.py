@@ -103,7 +103,7 @@ def build_optimization(
     record["model"] = {"name": spec.name}
     folder.write("run.json", record)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, said=Overrides.of(record))
+    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, overrides=Overrides.of(record))
     if isinstance(tagger, Ensemble):
         raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
     refuse_test_demonstrations(tagger, whole)
@@ -135,7 +135,7 @@ def build_optimization(
     start = Candidate(_settled(tagger, adapter, lm), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
-        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, said=Overrides.of(record))
+        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, overrides=Overrides.of(record))
         assert isinstance(one, Tagger)
         teacher = Candidate(_settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
     return OptimizationContext(

@@ -16,7 +16,7 @@ from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.app.build_tagger import build_tagger
 from clinspan.programs.app.classifier_config import prompted
-from clinspan.programs.app.config import build, choices, folder_path, given, group_option, load_corpus
+from clinspan.programs.app.config import build, chosen_options, folder_path, group_option, load_corpus, overridden_keys
 from clinspan.programs.app.load_program import adapter_folder, check_labels, check_sources, classifier_model, read_program
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
@@ -88,7 +88,7 @@ class Overrides:
     @classmethod
     def now(cls) -> Overrides:
         """By the command line."""
-        return cls(choices(), frozenset(given()))
+        return cls(chosen_options(), frozenset(overridden_keys()))
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Overrides:
@@ -96,13 +96,15 @@ class Overrides:
         return cls(record["choices"], frozenset(record["given"]))
 
 
-def build_run(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None], said: Overrides | None = None) -> RunComponents:
+def build_run(
+    config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], None], overrides: Overrides | None = None
+) -> RunComponents:
     """Build everything that a run needs.
 
     Args:
         config: The run's config.
         started: Called as soon as corpus and model are known, before anything heavy is loaded.
-        said: What the user has said; None: what the command line says.
+        overrides: What the user has said; None: what the command line says.
     """
     metric: Metric = build(config.metric)
     spec = prompted(build(config.model), "and here prompts are compared")
@@ -114,7 +116,7 @@ def build_run(config: DictConfig, started: Callable[[Corpus, lms.ModelSpec], Non
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, said=said or Overrides.now())
+    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, overrides=overrides or Overrides.now())
     lm = lms.build(spec, outputs=outputs)
     bind(lm)
     facts["model"] = model_facts(spec, lm)
@@ -134,11 +136,11 @@ def build_program(
     spec: lms.ModelSpec,
     facts: dict[str, Any],
     *,
-    said: Overrides,
+    overrides: Overrides,
 ) -> tuple[Tagger | Ensemble, Format, Callable[[dspy.LM], None]]:
     """The program that the config describes or that `program=` names, its format, and what tells it its model."""
     if config.program is None:
-        tagger, adapter = build_tagger(config, corpus, sentences, spec, facts, chosen=said.choices)
+        tagger, adapter = build_tagger(config, corpus, sentences, spec, facts, chosen=overrides.choices)
         return tagger, adapter, lambda lm: None
     path = folder_path(config.program)
     content = read_program(path)
@@ -149,10 +151,10 @@ def build_program(
     facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
     members = []
     for state in member_states(content):
-        check_sources(path, state["settings"], said.keys)
-        own, chosen = with_settings(config, state["settings"], said.keys)
-        kept = saved_parts(state, said.keys)
-        options = {**said.choices, **chosen}
+        check_sources(path, state["settings"], overrides.keys)
+        own, chosen = with_settings(config, state["settings"], overrides.keys)
+        kept = saved_parts(state, overrides.keys)
+        options = {**overrides.choices, **chosen}
         origin = read_origin(content) if kept else None
         member = build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin)
         if "adapter" in state["settings"]:
@@ -169,31 +171,31 @@ def build_program(
     return Ensemble([tagger for tagger, _ in members]), members[0][1], bind
 
 
-def saved_parts(state: Mapping[str, Any], said: frozenset[str]) -> dict[str, Any]:
+def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str, Any]:
     """What is taken of a saved tagger: its demonstrations unless others are asked for, its instructions unless a prompt is."""
     kept = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
-    if said & {"strategy", "strategy.k", "strategy.pool", "strategy.demonstrations"}:
+    if overrides & {"strategy", "strategy.k", "strategy.pool", "strategy.demonstrations"}:
         del kept["demos"]
-    if "prompt" in said:
+    if "prompt" in overrides:
         del kept["signature"]
     return kept
 
 
-def program_settings(config: DictConfig, said: Overrides | None = None) -> tuple[DictConfig, dict[str, str]]:
+def program_settings(config: DictConfig, overrides: Overrides | None = None) -> tuple[DictConfig, dict[str, str]]:
     """The config with the settings and trained weights of the program that it names, and the options of its groups.
 
     What the user has said, by default on the command line, goes before the program's own.
     """
     if config.program is None:
         return config, {}
-    said = said or Overrides.now()
+    overrides = overrides or Overrides.now()
     path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
-        return with_classifier(config, path, content, said)
+        return with_classifier(config, path, content, overrides)
     settings = member_states(content)[0]["settings"]
-    check_sources(path, settings, said.keys)
-    own, chosen = with_settings(config, settings, said.keys)
+    check_sources(path, settings, overrides.keys)
+    own, chosen = with_settings(config, settings, overrides.keys)
     trained = settings.get("adapter", {})
     use = "path" if trained.get("use") == "path" else "adapter"
     if trained.get("model") == own.model.name and own.model.get(use, "") is None:
@@ -202,38 +204,38 @@ def program_settings(config: DictConfig, said: Overrides | None = None) -> tuple
 
 
 def with_classifier(
-    config: DictConfig, path: Path, content: Mapping[str, Any], said: Overrides
+    config: DictConfig, path: Path, content: Mapping[str, Any], overrides: Overrides
 ) -> tuple[DictConfig, dict[str, str]]:
     """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
-    allowed = {use: config.model.get(use) if f"model.{use}" in said.keys else None for use in ("path", "adapter")}
+    allowed = {use: config.model.get(use) if f"model.{use}" in overrides.keys else None for use in ("path", "adapter")}
     name, keys = classifier_model(path, content, allowed)
-    if "model" in said.keys and said.choices.get("model") != name:
+    if "model" in overrides.keys and overrides.choices.get("model") != name:
         return config, {}
     own = config.copy()
     OmegaConf.set_struct(own, False)
     own.model = group_option("model", name)
     own.model.update(keys)
-    for key in said.keys:
+    for key in overrides.keys:
         if key.startswith("model."):
             OmegaConf.update(own, key, OmegaConf.select(config, key))
     OmegaConf.set_struct(own, True)
     return own, {"model": name}
 
 
-def with_settings(config: DictConfig, settings: Mapping[str, Any], said: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
+def with_settings(config: DictConfig, settings: Mapping[str, Any], overrides: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
     """The config with a program's settings, and the options that those are; keys that the user has set go before them."""
     own = config.copy()
     OmegaConf.set_struct(own, False)
     chosen: dict[str, str] = {}
     for group in (*GROUPS, RETRIEVER):
-        if group not in said and group in settings:
+        if group not in overrides and group in settings:
             keys = dict(settings[group])
             chosen[group] = str(keys.pop("choice"))
             own[group] = OmegaConf.merge(group_option(group, chosen[group]), keys)
             if group == RETRIEVER:
                 own[group].url = config[group].url
-    own.update({key: settings[key] for key in PLAIN if key not in said})
-    for key in said:
+    own.update({key: settings[key] for key in PLAIN if key not in overrides})
+    for key in overrides:
         if "." in key and key.split(".")[0] in chosen:
             OmegaConf.update(own, key, OmegaConf.select(config, key))
     OmegaConf.set_struct(own, True)

@@ -15,18 +15,18 @@ PROMPT_KEYS = frozenset((*_GROUPS, "alignment", "label_order", "label_wording", 
 AnySpec = lms.ModelSpec | lms.ClassifierModel
 
 
-def without_prompt(config: DictConfig, said: Iterable[str], *, what: str) -> DictConfig:
+def without_prompt(config: DictConfig, overrides: Iterable[str], *, what: str) -> DictConfig:
     """The config without what concerns prompts.
 
     Args:
         config: A run's or a training's.
-        said: Keys and groups that the user has set.
+        overrides: Keys and groups that the user has set.
         what: The choice that goes without a prompt, for the message.
 
     Raises:
         InputError: One of them concerns prompts.
     """
-    refuse_prompt_keys(said, what=what)
+    refuse_prompt_keys(overrides, what=what)
     own = config.copy()
     OmegaConf.set_struct(own, False)
     for key in PROMPT_KEYS:
@@ -35,12 +35,12 @@ def without_prompt(config: DictConfig, said: Iterable[str], *, what: str) -> Dic
     return own
 
 
-def refuse_prompt_keys(said: Iterable[str], *, what: str) -> None:
+def refuse_prompt_keys(overrides: Iterable[str], *, what: str) -> None:
     """
     Raises:
         InputError: A key that the user has set concerns prompts; names it.
     """
-    if stray := sorted(key for key in said if key.split(".")[0] in PROMPT_KEYS):
+    if stray := sorted(key for key in overrides if key.split(".")[0] in PROMPT_KEYS):
         problem = f"{stray[0]} is for models that answer prompts, and {what} classifies tokens without one"
         raise InputError(problem, remedy=f"Leave {stray[0]} out.")
 

@@ -198,14 +198,14 @@ def output_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def choices() -> dict[str, str]:
+def chosen_options() -> dict[str, str]:
     """Which option of each group was chosen; empty outside a command."""
     if not HydraConfig.initialized():
         return {}
     return {key: value for key, value in HydraConfig.get().runtime.choices.items() if not key.startswith("hydra/") and value}
 
 
-def given() -> set[str]:
+def overridden_keys() -> set[str]:
     """The keys and groups that the user has set."""
     if not HydraConfig.initialized():
         return set()

@@ -26,7 +26,16 @@ from omegaconf.errors import OmegaConfBaseException
 from clinspan.corpora.printable import printable
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import ask_directly
-from clinspan.programs.app.config import check_numbers, check_words, choices, CONF, explain, output_folder, PLUGINS, USER_ERRORS
+from clinspan.programs.app.config import (
+    check_numbers,
+    check_words,
+    chosen_options,
+    CONF,
+    explain,
+    output_folder,
+    PLUGINS,
+    USER_ERRORS,
+)
 from clinspan.programs.app.privacy import end_wordless, wordless
 from clinspan.programs.app.sweeps import check_experiment, missing_part, note_failure, Sweeps
 from clinspan.programs.rundir.errors import writing
@@ -65,18 +74,18 @@ def run_app(
             check_numbers(config)
             task(config)
         except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
-            lacking = missing_part(error, choices())
+            lacking = missing_part(error, chosen_options())
             if lacking is None:  # of a sweep the other jobs go on
                 failed = True
                 print(f"clinspan: {printable(explain(error))}", file=sys.stderr)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                note_failure(output_folder(), config, choices(), error, lacking)
+                note_failure(output_folder(), config, chosen_options(), error, lacking)
         except Exception as error:
             if HydraConfig.get().mode != RunMode.MULTIRUN:
                 raise
             failed = True
             print(wordless(error), file=sys.stderr)
-            note_failure(output_folder(), config, choices(), error)
+            note_failure(output_folder(), config, chosen_options(), error)
 
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
     with clean_exit(config_name):

@@ -46,8 +46,8 @@ def observed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, c
 
 def observers(config: DictConfig, given: Collection[str]) -> dict[str, Any]:
     """The parts of a config about who is told, as far as the user has said something of it."""
-    said = {key.split(".")[0] for key in given}
-    return {key: config[key] for key in FOLLOWERS if key in said}
+    overrides = {key.split(".")[0] for key in given}
+    return {key: config[key] for key in FOLLOWERS if key in overrides}
 
 
 def without_observers(config: Any) -> Any:

@@ -13,7 +13,7 @@ from clinspan import lms
 from clinspan.corpora import InputError
 from clinspan.programs.app.build_run import program_settings
 from clinspan.programs.app.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
-from clinspan.programs.app.config import build, choices, folder_path, given
+from clinspan.programs.app.config import build, chosen_options, folder_path, overridden_keys
 from clinspan.programs.app.observability import observers, without_observers
 from clinspan.programs.app.saved_data import check_recorded_hosts, composed_config, restored_config
 from clinspan.programs.rundir.locks import one_writer
@@ -43,16 +43,16 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     """
     if config.resume is None:
         config, chosen = program_settings(config)
-        chosen = without_observers(choices() | chosen)
+        chosen = without_observers(chosen_options() | chosen)
         if promptless := _promptless(config, chosen, command):
-            config = without_prompt(config, given(), what=promptless)
+            config = without_prompt(config, overridden_keys(), what=promptless)
             chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
         record = {
             "status": "started",
             "started": now(),
             "config": OmegaConf.to_container(config, resolve=True),
             "choices": chosen,
-            "given": sorted(given()),
+            "given": sorted(overridden_keys()),
             "seed": config.seed,
             **environment(),
         }
@@ -65,15 +65,15 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     record = _begun(folder)
     record["config"] = saved_config(record, command, path / "run.json")
     _move(record["config"], config)
-    began = OmegaConf.create({**record["config"], "resume": None, **observers(config, given())})
+    began = OmegaConf.create({**record["config"], "resume": None, **observers(config, overridden_keys())})
     assert isinstance(began, DictConfig)
     if promptless := _promptless(began, record["choices"], command):
-        refuse_prompt_keys(given(), what=promptless)
+        refuse_prompt_keys(overridden_keys(), what=promptless)
     asked = _settings(config)
     defaults = _settings(_defaults(command))
-    same = {group for group in given() if choices().get(group, "") == record["choices"].get(group)}
+    same = {group for group in overridden_keys() if chosen_options().get(group, "") == record["choices"].get(group)}
     for key, value in _settings(began).items():
-        if key.split(".")[0] in same and key not in given():
+        if key.split(".")[0] in same and key not in overridden_keys():
             continue  # the option's own default, where the run has that option
         if asked.get(key) not in (value, defaults.get(key)):
             remedy = "Leave the setting out: a resumed run keeps its own."
@@ -109,14 +109,14 @@ def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[st
     for key in PROMPT_KEYS - config.keys():
         composed.pop(key, None)
     restored = restored_config(composed, config, path=path)
-    check_recorded_hosts(restored, given(), path=path)
+    check_recorded_hosts(restored, overridden_keys(), path=path)
     return restored
 
 
 def _move(began: dict[str, Any], config: DictConfig) -> None:
     """Let a run that is resumed ask the same models at other servers: where a model answers says nothing of what it says."""
     for group in ("model", "reflection_model"):
-        if f"{group}.api_base" in given() and "api_base" in (began.get(group) or {}):
+        if f"{group}.api_base" in overridden_keys() and "api_base" in (began.get(group) or {}):
             plain = OmegaConf.to_container(config[group], resolve=True)
             assert isinstance(plain, dict)
             began[group]["api_base"] = plain["api_base"]

@@ -40,14 +40,14 @@ def train_mentions(corpus: Corpus) -> Counter[str] | None:
 
 
 def write_analysis(
-    folder: RunFolder, corpus: Corpus | None, how: ErrorAnalysis, *, mode: Mode, seed: int, split: str
+    folder: RunFolder, corpus: Corpus | None, settings: ErrorAnalysis, *, mode: Mode, seed: int, split: str
 ) -> dict[str, Any]:
     """Make `errors.json` from a folder's `predictions.jsonl` and `scores.json`; its text stays in that file.
 
     Args:
         folder: A run whose scores are written.
         corpus: For the mentions of its train split; None leaves rarity out, and a note says so.
-        how: What is told.
+        settings: What is told.
         mode: How tags are read.
         seed: Of the choice of sentences.
         split: The split that was tagged.
@@ -61,10 +61,10 @@ def write_analysis(
     rows = list(folder.load_predictions().values())
     labels = list(folder.read("scores.json")["per_type"])
     train = None if corpus is None else train_mentions(corpus)
-    told = analyse(rows, labels, mode, train=train, sample=how.sentences, seed=seed, mentions=how.mentions)
-    told["notes"] = _notes(rows, split, corpus, train)
-    folder.write(FILE, told)
-    return told
+    report = analyse(rows, labels, mode, train=train, sample=settings.sentences, seed=seed, mentions=settings.mentions)
+    report["notes"] = _notes(rows, split, corpus, train)
+    folder.write(FILE, report)
+    return report
 
 
 def read_analysis(folder: RunFolder) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def read_analysis(folder: RunFolder) -> dict[str, Any]:
     config = record.get("config") or {}
     rows, labels = list(folder.load_predictions().values()), list(folder.read("scores.json")["per_type"])
     mode = (config.get("metric") or {}).get("mode", "conlleval")
-    told = analyse(rows, labels, mode, sample=ErrorAnalysis.sentences, seed=int(record.get("seed") or 0))
-    return {**told, "notes": _notes(rows, str(config.get("split")), None, None)}
+    report = analyse(rows, labels, mode, sample=ErrorAnalysis.sentences, seed=int(record.get("seed") or 0))
+    return {**report, "notes": _notes(rows, str(config.get("split")), None, None)}
 
 
 def _notes(rows: Sequence[Mapping[str, Any]], split: str, corpus: Corpus | None, train: Counter[str] | None) -> list[str]:

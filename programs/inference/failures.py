@@ -54,8 +54,8 @@ def failure_name(error: Exception) -> str:
     if not isinstance(error, LMError):
         raise error
     status = getattr(error, "status", None)
-    told = f"{getattr(error, 'message', '')} {getattr(error, 'provider_code', '')}".lower()
-    if "content_filter" in told or "content management policy" in told:
+    message = f"{getattr(error, 'message', '')} {getattr(error, 'provider_code', '')}".lower()
+    if "content_filter" in message or "content management policy" in message:
         return "content_filter"
     if isinstance(error, _FATAL) or status in (401, 403, 404):
         raise RunError(_fatal_message(error, status)) from None

@@ -219,9 +219,9 @@ def _provider(service: str, exporter: Counted) -> tuple[Any, Any]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    told = Resource.create()
-    if str(told.attributes.get("service.name")).startswith("unknown_service"):
-        told = told.merge(Resource({"service.name": service}))
-    provider = TracerProvider(resource=told, shutdown_on_exit=False)
+    resource = Resource.create()
+    if str(resource.attributes.get("service.name")).startswith("unknown_service"):
+        resource = resource.merge(Resource({"service.name": service}))
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider, provider.get_tracer("clinspan")

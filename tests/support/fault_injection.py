@@ -99,10 +99,10 @@ def little_memory(rows: int, kind: str) -> None:
 
     whole, score = decoding.Decoder._pass, token_classification.score_pieces
 
-    def narrow(self: Any, states: Any, speakers: Any) -> Any:
-        if len(speakers) > rows:
+    def narrow(self: Any, states: Any, sequences: Any) -> Any:
+        if len(sequences) > rows:
             raise _exhausted(kind)
-        return whole(self, states, speakers)
+        return whole(self, states, sequences)
 
     def few(model: Any, ids: Any, seen: Any) -> Any:
         if len(ids) > rows:
@@ -117,19 +117,19 @@ def no_memory_for(length: int) -> None:
     from clinspan.lms.classifiers import token_classification
     from clinspan.lms.local import decoding
 
-    speaker, score = decoding.Decoder.speaker, token_classification.score_pieces
+    sequence, score = decoding.Decoder.sequence, token_classification.score_pieces
 
     def refuse(self: Any, prompt: Any, shared: int) -> Any:
         if len(prompt.ids) > length:
             raise _exhausted("torch")
-        return speaker(self, prompt, shared)
+        return sequence(self, prompt, shared)
 
     def few(model: Any, ids: Any, seen: Any) -> Any:
         if ids.shape[1] > length:
             raise _exhausted("torch")
         return score(model, ids, seen)
 
-    decoding.Decoder.speaker, token_classification.score_pieces = refuse, few  # type: ignore[method-assign, assignment]
+    decoding.Decoder.sequence, token_classification.score_pieces = refuse, few  # type: ignore[method-assign, assignment]
 
 
 def slow_model(seconds: float) -> None:
@@ -138,9 +138,9 @@ def slow_model(seconds: float) -> None:
 
     whole = decoding.Decoder._pass
 
-    def wait(self: Any, states: Any, speakers: Any) -> Any:
+    def wait(self: Any, states: Any, sequences: Any) -> Any:
         time.sleep(seconds)
-        return whole(self, states, speakers)
+        return whole(self, states, sequences)
 
     decoding.Decoder._pass = wait  # type: ignore[method-assign]
 

@@ -36,7 +36,7 @@ class Work:
 
     Attributes:
         config: Of the command, with the settings of its program.
-        said: What the user has said.
+        overrides: What the user has said.
         to: The formats.
         folder: The output folder.
         record: The content of its `run.json`.
@@ -44,7 +44,7 @@ class Work:
     """
 
     config: DictConfig
-    said: Overrides
+    overrides: Overrides
     to: list[str]
     folder: RunFolder
     record: dict[str, Any]
@@ -101,7 +101,7 @@ def annotate_on_ray(
     Raises:
         InputError, ModelError, RunError: As with one process, or there is no such cluster.
     """
-    remote = check_settings(work.config, work.said)
+    remote = check_settings(work.config, work.overrides)
     home = work.folder.path.resolve()
     with writing(home), SeenIds() as seen:
         shards, total = cut_input(notes(first=seen.first), home, scale.shard)
@@ -109,8 +109,8 @@ def annotate_on_ray(
     work.record["shards"] = shards
     job = Job(
         config=_plain(work.config),
-        choices=dict(work.said.choices),
-        given=frozenset(work.said.keys),
+        choices=dict(work.overrides.choices),
+        given=frozenset(work.overrides.keys),
         to=tuple(work.to),
         home=home,
         here=Path.cwd(),

@@ -67,8 +67,8 @@ class Job:
 
     def read_facts(self) -> Facts:
         """What one of the workers has said."""
-        said = json.loads(next((self.home / "shards").glob(self.facts_pattern)).read_bytes())
-        return Facts(**{**said, "labels": tuple(said["labels"]), "price": said["price"] and tuple(said["price"])})
+        facts = json.loads(next((self.home / "shards").glob(self.facts_pattern)).read_bytes())
+        return Facts(**{**facts, "labels": tuple(facts["labels"]), "price": facts["price"] and tuple(facts["price"])})
 
 
 class ShardWorker:
@@ -98,8 +98,8 @@ class ShardWorker:
         os.chdir(self.job.here)
         prepare_process()
         audit_to(self.job.home)
-        said = Overrides(self.job.choices, self.job.given)
-        self.annotator = build_annotator(OmegaConf.create(self.job.config), said)
+        overrides = Overrides(self.job.choices, self.job.given)
+        self.annotator = build_annotator(OmegaConf.create(self.job.config), overrides)
         with writing(self.job.home):
             self.job.write_facts(self.annotator.facts)
 
