@@ -90,7 +90,6 @@ def run_app(
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
     with clean_exit(config_name):
         check_words(config_name, sys.argv[1:])
-        add_sweep_callback(sys.argv)
         main()
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
@@ -147,18 +146,6 @@ def exit_now(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def add_sweep_callback(words: list[str]) -> None:
-    """Add the override that has `Sweeps` called, beside the others: argparse takes them only in one piece.
-
-    >>> words = ["run", "seed=0,1", "-m"]
-    >>> add_sweep_callback(words)
-    >>> words
-    ['run', '+hydra.callbacks.sweeps._target_=clinspan.programs.app.sweeps.Sweeps', 'seed=0,1', '-m']
-    """
-    place = (i for i, word in enumerate(words) if i and "=" in word and not word.startswith("-"))
-    words.insert(next(place, len(words)), f"+hydra.callbacks.sweeps._target_={Sweeps.__module__}.{Sweeps.__name__}")
 
 
 def _importable(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +11,11 @@ from typing import BinaryIO
 
 from clinspan.programs.rundir.errors import RunError, writing
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: there a folder is not locked
+    fcntl = None  # type: ignore[assignment]
+
 LOCK = ".lock"
 
 
@@ -20,7 +24,8 @@ def one_writer(folder: Path) -> Iterator[None]:
     """Keep other processes from writing into a folder meanwhile.
 
     The lock is flock's on a file in it, so one that a dead process left behind holds nobody up. Where a file system has no
-    locks there is none.
+    locks there is none. (filelock does the same, but leaves its file behind, and takes a file system without locks for one
+    where the file alone is the lock, which a killed process would never give back.)
 
     Args:
         folder: It is there.
@@ -43,6 +48,8 @@ def _taken(path: Path) -> BinaryIO:
     """The lock's file, open and locked as far as the file system can."""
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+", buffering=0)
+        if fcntl is None:
+            return file
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
