@@ -137,7 +137,8 @@ def collect_records(
     if strategy.demonstrations == "nearest":
         OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
         overrides = Overrides(overrides.choices, overrides.keys | {"strategy.k"})
-    tagger, adapter, _ = build_program(asked, corpus, [*train, *dev], spec, record, overrides=overrides)
+    program = build_program(asked, corpus, [*train, *dev], spec, record, overrides=overrides)
+    tagger, adapter = program.members[0]
     if not isinstance(tagger, Tagger):
         raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
     tagger.settings["strategy"]["k"] = strategy.k

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dspy
 from omegaconf import DictConfig
 
 from clinspan import lms
@@ -58,9 +55,7 @@ def load_program(path: str | Path, *, model: str | None = None, settings: Sequen
     bound = annotator.tagger
     if not isinstance(bound, PromptTagger):
         raise InputError(f"{path} classifies tokens and has no prompt", remedy="Use Annotator.load(program=...).")
-    for member in bound.tagger.members if isinstance(bound.tagger, Ensemble) else [bound.tagger]:
-        member.setting = partial(dspy.context, lm=bound.lm, adapter=bound.adapter)
-    return bound.tagger
+    return bound.tagger if isinstance(bound.tagger, Ensemble) else bound.tagger.on(bound.lm, bound.adapter)
 
 
 def annotator_settings(config: DictConfig, overrides: Overrides) -> tuple[DictConfig, Overrides]:
@@ -136,11 +131,9 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Segmente
 def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, overrides: Overrides) -> Annotator:
     corpus = _guarded_corpus(config, spec, overrides)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, [], spec, facts, overrides=overrides)
-    for member in tagger.members if isinstance(tagger, Ensemble) else [tagger]:
-        _take_turns(member)
+    built = build_program(config, corpus, [], spec, facts, overrides=overrides)
     lm = lms.build(spec)
-    bind(lm)
+    tagger, adapter = built.on(lm), built.adapter
     facts["model"] = model_facts(spec, lm)
     content = dump_program(tagger, corpus)
     program = fingerprint(content)
@@ -173,21 +166,6 @@ def label_corpus(config: DictConfig, overrides: Overrides) -> Corpus:
     if sorted(label.name for label in corpus.labels) == sorted(names):
         return corpus
     return Corpus("the program's labels", {}, tuple(map(Label, names)), phi=False)
-
-
-def _take_turns(tagger: Tagger) -> None:
-    """Embedders are not made for several threads at once."""
-    turn = threading.Lock()
-
-    def locked(find: Callable[[str], Sequence[Any]]) -> Callable[[str], Sequence[Any]]:
-        def look_up(text: str) -> Sequence[Any]:
-            with turn:
-                return find(text)
-
-        return look_up
-
-    tagger.nearest = tagger.nearest and locked(tagger.nearest)
-    tagger.retrieve = tagger.retrieve and locked(tagger.retrieve)
 
 
 def _model_id(facts: dict[str, Any]) -> str:

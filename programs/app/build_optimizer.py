@@ -103,12 +103,12 @@ def build_optimization(
     record["model"] = {"name": spec.name}
     folder.write("run.json", record)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, dev, spec, facts, overrides=Overrides.of(record))
-    if isinstance(tagger, Ensemble):
+    program = build_program(config, corpus, dev, spec, facts, overrides=Overrides.of(record))
+    if program.votes:
         raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
+    tagger, adapter = program.members[0]
     refuse_test_demonstrations(tagger, whole)
     lm = lms.build(spec)
-    bind(lm)
     record |= facts | {"model": model_facts(spec, lm)}
     writer = lms.build(writer_spec) if writer_spec else lm
     record["reflection_model"] = writer_spec.name if writer_spec else spec.name
@@ -132,12 +132,11 @@ def build_optimization(
     )
 
     maker = _Maker(config, corpus, dev, spec, lm, record, trained=tagger.settings.get("adapter"))
-    start = Candidate(_settled(tagger, adapter, lm), adapter, corpus, "start")
+    start = Candidate(tagger.on(lm, adapter, disable_history=True), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
-        one, form, _ = build_program(config, corpus, dev, writer_spec, {}, overrides=Overrides.of(record))
-        assert isinstance(one, Tagger)
-        teacher = Candidate(_settled(one, form, writer), form, corpus, "teacher", writer, writer_spec.concurrency)
+        one, form = build_program(config, corpus, dev, writer_spec, {}, overrides=Overrides.of(record)).members[0]
+        teacher = Candidate(one.on(writer, form, disable_history=True), form, corpus, "teacher", writer, writer_spec.concurrency)
     return OptimizationContext(
         corpus=corpus,
         train=train,
@@ -210,12 +209,7 @@ class _Maker:
     def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
         options = {**self.record["choices"], **chosen}
         one, form = build_tagger(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
-        return _settled(one, form, self.lm), form
-
-
-def _settled(one: Tagger, form: Format, model: dspy.LM) -> Tagger:
-    one.setting = lambda: dspy.context(lm=model, adapter=form, disable_history=True)
-    return one
+        return one.on(self.lm, form, disable_history=True), form
 
 
 def changed(config: DictConfig, changes: Mapping[str, Any], given: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,17 +115,40 @@ def build_run(
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
     facts: dict[str, Any] = {}
-    tagger, adapter, bind = build_program(config, corpus, sentences, spec, facts, overrides=overrides or Overrides.now())
+    program = build_program(config, corpus, sentences, spec, facts, overrides=overrides or Overrides.now())
     lm = lms.build(spec, outputs=outputs)
-    bind(lm)
     facts["model"] = model_facts(spec, lm)
-    return RunComponents(corpus, sentences, split_ids, spec, adapter, metric, tagger, lm, facts)
+    return RunComponents(corpus, sentences, split_ids, spec, program.adapter, metric, program.on(lm), lm, facts)
 
 
 def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
     """Which model it is: its name, id and revision."""
     weights = getattr(lm.engine, "weights", None)
     return {"name": spec.name, "id": getattr(weights, "id", lm.model), "revision": getattr(weights, "revision", None)}
+
+
+@dataclass(frozen=True)
+class BuiltProgram:
+    """A program before its model is loaded.
+
+    Attributes:
+        members: Its taggers, each with its format; more than one vote.
+        votes: Whether it is an ensemble, if only of one.
+    """
+
+    members: tuple[tuple[Tagger, Format], ...]
+    votes: bool = False
+
+    @property
+    def adapter(self) -> Format:
+        """The format, of an ensemble its first member's."""
+        return self.members[0][1]
+
+    def on(self, lm: dspy.LM) -> Tagger | Ensemble:
+        """The program with its model."""
+        if not self.votes:
+            return self.members[0][0]
+        return Ensemble([tagger.on(lm, form) for tagger, form in self.members])
 
 
 def build_program(
@@ -137,11 +159,10 @@ def build_program(
     facts: dict[str, Any],
     *,
     overrides: Overrides,
-) -> tuple[Tagger | Ensemble, Format, Callable[[dspy.LM], None]]:
-    """The program that the config describes or that `program=` names, its format, and what tells it its model."""
+) -> BuiltProgram:
+    """The program that the config describes or that `program=` names."""
     if config.program is None:
-        tagger, adapter = build_tagger(config, corpus, sentences, spec, facts, chosen=overrides.choices)
-        return tagger, adapter, lambda lm: None
+        return BuiltProgram((build_tagger(config, corpus, sentences, spec, facts, chosen=overrides.choices),))
     path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
@@ -156,19 +177,12 @@ def build_program(
         kept = saved_parts(state, overrides.keys)
         options = {**overrides.choices, **chosen}
         origin = read_origin(content) if kept else None
-        member = build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin)
-        if "adapter" in state["settings"]:
-            trained = {**state["settings"]["adapter"], "folder": str(adapter_folder(path, state["settings"]))}
-            member[0].settings = {**member[0].settings, "adapter": trained}
-        members.append(member)
-    if "members" not in content:
-        return *members[0], lambda lm: None
-
-    def bind(lm: dspy.LM) -> None:
-        for tagger, form in members:
-            tagger.setting = functools.partial(dspy.context, lm=lm, adapter=form)
-
-    return Ensemble([tagger for tagger, _ in members]), members[0][1], bind
+        trained = state["settings"].get("adapter")
+        trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
+        members.append(
+            build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin, trained=trained)
+        )
+    return BuiltProgram(tuple(members), votes="members" in content)
 
 
 def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
@@ -39,11 +40,13 @@ def build_tagger(
     chosen: Mapping[str, str],
     state: Mapping[str, Any] | None = None,
     origin: Origin | None = None,
+    trained: Mapping[str, Any] | None = None,
 ) -> tuple[Tagger, Format]:
     """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations.
 
     Args:
         origin: Where the state's come from.
+        trained: What its settings say of weights that were trained for it.
     """
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
@@ -55,8 +58,10 @@ def build_tagger(
         wire=getattr(spec, "wire", None),
         called=called,
     )
-    tagger = make_tagger(config, labels, corpus, sentences, facts, saved=state is not None and "demos" in state, origin=origin)
-    tagger.settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
+    settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
+    settings |= {} if trained is None else {"adapter": dict(trained)}
+    saved = state is not None and "demos" in state
+    tagger = make_tagger(config, labels, corpus, sentences, facts, saved=saved, settings=settings, origin=origin)
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
         facts["demonstrations"] = [demo.get("id") for demo in tagger.tag.demos]
@@ -71,6 +76,7 @@ def make_tagger(
     facts: dict[str, Any],
     *,
     saved: bool,
+    settings: Mapping[str, Any],
     origin: Origin | None = None,
 ) -> Tagger:
     """The program; what retrieval found is added to `facts`.
@@ -78,6 +84,7 @@ def make_tagger(
     Args:
         labels: As prompts have them.
         saved: Its instructions and fixed demonstrations come from elsewhere.
+        settings: What is saved with it.
         origin: From where.
     """
     strategy: Strategy = build(config.strategy)
@@ -104,7 +111,15 @@ def make_tagger(
             find, facts["retrieval"] = open_knowledge_base(retriever, embedder, sentences)
             with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
                 retrieve = _lookup(texts, find, kind="context")
-    return Tagger(instructions, demonstrations=fixed, nearest=nearest, retrieve=retrieve, overflow=strategy.overflow, origin=origin)
+    return Tagger(
+        instructions,
+        demonstrations=fixed,
+        nearest=nearest,
+        retrieve=retrieve,
+        overflow=strategy.overflow,
+        settings=settings,
+        origin=origin,
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -118,10 +133,14 @@ def _embedder(spec: EmbedderSpec) -> Embedder:
 def _lookup(
     texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]], *, kind: str
 ) -> Callable[[str], Sequence[Any]]:
-    """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come."""
+    """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come.
+
+    Threads take turns: embedders are not made for several at once.
+    """
+    turn = threading.Lock()
 
     def search(some: list[str]) -> Sequence[Sequence[Any]]:
-        with traced("retrieval", kind=kind, searches=len(some)):
+        with turn, traced("retrieval", kind=kind, searches=len(some)):
             return find(some)
 
     table = dict(zip(texts, search(list(texts)), strict=True)) if texts else {}

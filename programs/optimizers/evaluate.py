@@ -1,16 +1,18 @@
 """DSPy's optimizers, made to rank by corpus F1.
 
-They score candidates by `dspy.Evaluate`, which averages a metric over sentences. While `ranked_by` holds they find this
-evaluator in its place.
+They score candidates by `dspy.Evaluate`, which averages a metric over sentences, and take no evaluator as an argument. In the
+modules of those optimizers the name `Evaluate` is therefore a function that asks a context variable: within `ranked_by` it makes
+our evaluator, elsewhere, in other threads too, DSPy's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
-from unittest import mock
 
 import dspy
 from dspy.evaluate.evaluate import EvaluationResult
@@ -27,6 +29,27 @@ _PLACES = (
     "dspy.teleprompt.infer_rules",
     "dspy.teleprompt.gepa.gepa_utils",
 )
+
+
+_evaluator: ContextVar[Callable[..., Any] | None] = ContextVar("evaluator", default=None)
+
+
+def _dispatching(original: Callable[..., Any]) -> Callable[..., Any]:
+    """DSPy's `Evaluate`, or within `ranked_by` what stands in for it."""
+
+    def evaluate(*args: Any, **options: Any) -> Any:
+        return (_evaluator.get() or original)(*args, **options)
+
+    evaluate.dispatches = True  # type: ignore[attr-defined]
+    return evaluate
+
+
+def _install() -> None:
+    """Have DSPy's optimizers ask the context variable; done once."""
+    for place in _PLACES:
+        module = importlib.import_module(place)
+        if not hasattr(module.Evaluate, "dispatches"):
+            module.Evaluate = _dispatching(module.Evaluate)  # type: ignore[attr-defined]
 
 
 class CorpusEvaluate:
@@ -99,10 +122,9 @@ def ranked_by(shop: OptimizationContext, by: str, *, whole: bool = False) -> Ite
 
     logger = logging.getLogger("dspy")
     level = logger.level
-    with contextlib.ExitStack() as stack:
-        for place in _PLACES:
-            stack.enter_context(mock.patch(f"{place}.Evaluate", evaluator))
-        stack.enter_context(shop.quiet())
+    _install()
+    token = _evaluator.set(evaluator)
+    with shop.quiet():
         logger.setLevel(logging.CRITICAL)
         try:
             yield
@@ -111,5 +133,6 @@ def ranked_by(shop: OptimizationContext, by: str, *, whole: bool = False) -> Ite
                 raise
         finally:
             logger.setLevel(level)
+            _evaluator.reset(token)
         if failed:
             raise failed[0]

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-import dspy
-
 from clinspan import lms
 from clinspan.corpora import InputError, Sentence
 from clinspan.programs.optimizers.candidate import Candidate
@@ -81,5 +79,4 @@ def tuned(shop: OptimizationContext, learner: Candidate, spec: lms.LocalModel) -
         **tagger.settings,
         "adapter": trained_weights(spec, folder=ADAPTER, revision=getattr(weights, "revision", None)),
     }
-    tagger.setting = lambda: dspy.context(lm=lm, adapter=learner.adapter, disable_history=True)
-    return replace(learner, tagger=tagger, lm=lm)
+    return replace(learner, tagger=tagger.on(lm, learner.adapter, disable_history=True), lm=lm)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -53,6 +55,18 @@ class Tagger(dspy.Module):
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.settings, self.origin = dict(settings or {}), origin
+
+    def on(self, lm: dspy.LM, adapter: dspy.Adapter, **options: Any) -> Tagger:
+        """The same program with a model and a format of its own, whatever DSPy is configured with.
+
+        Args:
+            lm: The model.
+            adapter: The format.
+            options: Further settings of `dspy.context`, such as `disable_history=True`.
+        """
+        bound = copy.copy(self)
+        bound.setting = functools.partial(dspy.context, lm=lm, adapter=adapter, **options)
+        return bound
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
         """DSPy's state, and the settings."""

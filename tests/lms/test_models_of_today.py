@@ -382,6 +382,9 @@ def test_a_refusal_repeats_nothing_that_the_server_invents() -> None:
     assert parameter_refused(422, body, b'{"top_k": 5}') == "the server refuses top_k=5: leave model.parameters.top_k out"
     for other in (b"", b"[]", b"[" * 100_000, b'{"error": "busy"}', b'{"error": {"param": {"a": 1}}}'):
         assert parameter_refused(400, other, b'{"temperature": 0.0}') is None
+    whole = {"temperature": 0.0, "max_tokens": 5, "seed": 1}
+    repeated = json.dumps({"error": {"message": json.dumps(whole)}}).encode()
+    assert parameter_refused(400, repeated, json.dumps(whole).encode()) is None, "a server that repeats the request refuses nothing"
     too_much = json.dumps({"error": {"param": "max_tokens", "message": "max_tokens is too large: 17000."}}).encode()
     assert "smaller model.reasoning_tokens" in str(parameter_refused(400, too_much, b'{"max_tokens": 17000}'))
 

@@ -210,7 +210,7 @@ def test_no_chroma_server_elsewhere_is_searched_for_phi(tmp_path: Path, server: 
     config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
     with pytest.raises(RunError, match=r"the Chroma server of retriever\.url is at"):
         corpus = load_corpus(config)
-        build_program(config, corpus, [], lms.ReplayModel(), {}, said=Overrides(chosen, given))
+        build_program(config, corpus, [], lms.ReplayModel(), {}, overrides=Overrides(chosen, given))
     assert server.checks == []
 
 
@@ -331,11 +331,11 @@ def test_errors_are_told_without_their_words() -> None:
 
 LOUD = f"""
 import faulthandler, logging, sys, threading, warnings
-from clinspan.programs.app.hydra_app import log_to, settle
+from clinspan.programs.app.hydra_app import log_to, prepare_process
 from pathlib import Path
-settle()
+prepare_process()
 import openai
-settle()
+prepare_process()
 log_to(Path(sys.argv[1]))
 logging.getLogger().setLevel(logging.DEBUG)
 for name in ("chromadb.api", "dspy.clients.lm", "gepa", "httpcore.http11", "httpx", "LiteLLM", "openai._base_client", "ray", None):
