@@ -21,6 +21,7 @@ _CODES = (
 )
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _MOST_NAMED = 2
+_REPEATED = re.compile(r"""["'](messages|content|input)["']""")  # the server repeats the request
 _TOO_MUCH = re.compile(r"too large|at most|maximum|exceed|above|less than or equal")
 _SETTINGS = {
     "temperature": "model.temperature=null leaves it out",
@@ -102,6 +103,6 @@ def _parameter(error: dict[str, Any], message: str, sent: dict[str, Any]) -> str
     if named:
         return named if named in known else None
     found = [name for name in known if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", message)]
-    if len(found) > _MOST_NAMED:  # the server repeats the request
+    if len(found) > _MOST_NAMED or _REPEATED.search(message):
         return None
     return min(found, key=lambda name: message.index(name.lower())) if found else None
