@@ -92,7 +92,7 @@ def build_corpus(
     if labels:
         known = [label.name for label in labels]
         if extra := [label for label in found if label not in known]:
-            remedy = f"Add it to corpus.labels (now: {', '.join(known)}) or mend the data."
+            remedy = f"Add it to corpus.labels (now: {', '.join(known)}) or fix the data."
             raise InputError(f"corpus {name} has tags of the label {extra[0]}, which corpus.labels lacks", remedy=remedy)
     texts = flat_definitions(definitions)
     chosen = tuple(labels) or tuple(Label(label, texts.get(label, "")) for label in found)

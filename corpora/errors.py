@@ -1,4 +1,4 @@
-"""The one exception of this package: input that a user can mend."""
+"""The one exception of this package: input that a user can fix."""
 
 from __future__ import annotations
 

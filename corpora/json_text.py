@@ -13,7 +13,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: It is none, or none that can be had: nested too deeply, or a number too long.
+        ValueError: It is none, or cannot be parsed: nested too deeply, or a number too long.
     """
     try:
         return json.loads(text)
@@ -33,7 +33,7 @@ def is_text(value: str) -> bool:
 def without_lone_surrogates(text: str) -> str:
     r"""The text with halves of surrogate pairs replaced, character by character.
 
-    >>> mended("a\ud83e") == "a\ufffd"
+    >>> without_lone_surrogates("a\ud83e") == "a\ufffd"
     True
     """
     return _LONE.sub("\ufffd", text)

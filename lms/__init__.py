@@ -53,7 +53,7 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
         outputs: For `ReplayModel`: texts by `(id, question)`, from `lms.replay.load_outputs`.
 
     Raises:
-        ModelError: The model cannot be had; the message says what to do.
+        ModelError: The model is not available; the message says what to do.
     """
     if isinstance(spec, LocalModel):
         return _build_local(spec)
@@ -72,7 +72,7 @@ def build_classifier(spec: ClassifierModel) -> TokenClassifier:
     """Load a model that was tuned to classify tokens.
 
     Raises:
-        ModelError: It cannot be had, or was not tuned; the message says what to do.
+        ModelError: It is not available, or was not tuned; the message says what to do.
     """
     from clinspan.lms.classifiers.classifier import TokenClassifier
 

@@ -1,14 +1,14 @@
-"""What can go wrong with a language model in a way that a user can mend."""
+"""What can go wrong with a language model in a way that a user can fix."""
 
 from __future__ import annotations
 
 
 class ModelError(RuntimeError):
-    """A model that cannot be had or used as configured; the message says what to do."""
+    """A model that is not available or cannot be used as configured; the message says what to do."""
 
 
 class UnavailableError(ModelError):
-    """A model that is configured rightly but cannot be had here: no weights, no endpoint, no key.
+    """A model that is configured correctly but not available here: no weights, no endpoint, no key.
 
     The message says how to get it. It holds names and addresses that the user gave, never text of prompts or answers.
     """

@@ -107,7 +107,7 @@ def _rows(path: Path) -> list[tuple[int, str | None, str, str]]:
             output = None
         if not isinstance(output, str):
             form = '{"id": "...", "output": "..."}'
-            raise ModelError(f"{path}:{number}: is not of the form {form}: mend the line")
+            raise ModelError(f"{path}:{number}: is not of the form {form}: fix the line")
     if not rows:
         raise ModelError(f"{path}: is empty: give one line a sentence")
     return rows

@@ -53,7 +53,7 @@ class Loadable:
         adapter: A folder with a LoRA adapter of the model, as `programs.finetune` or peft saves it.
         package: `distribution==version` of a package that carries the weights or, if it is installed, `module:folder`.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
-        batch_size: How many answers are under way at once, or sentences that are read together.
+        batch_size: How many answers are in progress at once, or sentences that are read together.
     """
 
     task: ClassVar[str]
@@ -236,7 +236,7 @@ class AzureModel(_Remote):
         parameters: Further fields of every request's body.
         route: `chat` (Chat Completions) or `responses` (the Responses API; nothing is stored there).
         token_limit: The field of an answer's budget: `max_tokens`, `max_completion_tokens` or `auto`.
-        concurrency: Requests under way at once.
+        concurrency: Requests in progress at once.
         retries: Repeats of a request that met 408, 409, 429, 5xx or a broken connection, with growing
             pauses or the server's own `Retry-After`.
         timeout: Seconds for one request, from connecting to the last byte of the answer.
@@ -247,7 +247,7 @@ class AzureModel(_Remote):
         price_input: US dollars for a million prompt tokens.
         price_output: US dollars for a million answer tokens.
         batch: Have requests answered by the Batch API, at half the price and within a day; see `lms.remote.batch.engine`.
-        poll_seconds: How often a batch is looked after.
+        poll_seconds: How often a batch is polled.
     """
 
     name: str = ""

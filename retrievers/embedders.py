@@ -23,7 +23,7 @@ class EmbedderSpec:
 
     Attributes:
         name: What it is called in records.
-        path: A folder with the model, which goes before everything else.
+        path: A folder with the model, which takes precedence over everything else.
         package: `module:folder` of an installed package that carries the model.
         hub_id: Its repository on the Hugging Face hub.
         revision: The commit of that repository.
@@ -41,7 +41,7 @@ class EmbedderSpec:
 
 
 class EmbedderUnavailableError(InputError):
-    """An embedder that cannot be had here; the message says how to get it."""
+    """An embedder that is not available here; the message says how to get it."""
 
 
 class Embedder:
@@ -52,7 +52,7 @@ class Embedder:
 
     Raises:
         InputError: The place that the spec names holds no model, or
-        EmbedderUnavailableError: the model is not to be had; the message says how to get it.
+        EmbedderUnavailableError: the model is not available; the message says how to get it.
     """
 
     def __init__(self, spec: EmbedderSpec) -> None:
@@ -70,7 +70,7 @@ class Embedder:
             )
         except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
             remedy = f"Set retriever.embedder.path=FOLDER to a copy of {spec.hub_id or spec.name}, or use retriever=minilm."
-            problem = f"the embedder {spec.name} cannot be had ({type(error).__name__})"
+            problem = f"the embedder {spec.name} is not available ({type(error).__name__})"
             raise EmbedderUnavailableError(problem, remedy=remedy) from None
         self.window = int(self.model[0].auto_model.config.max_position_embeddings)
         self.model.max_seq_length = self.window

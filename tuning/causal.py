@@ -54,7 +54,7 @@ def tune(
 
     Raises:
         InputError: No record fits into `max_length`.
-        ModelError: The model cannot be had or cannot be trained this way here.
+        ModelError: The model is not available or cannot be trained this way here.
     """
     began = time.monotonic()
     _check(spec, options)

@@ -59,7 +59,7 @@ def tune_classifier(
 
     Raises:
         InputError: No sentence has a word, or `max_length` is too small.
-        ModelError: The model cannot be had or cannot be trained this way here.
+        ModelError: The model is not available or cannot be trained this way here.
     """
     from transformers import set_seed
 

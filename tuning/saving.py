@@ -1,4 +1,4 @@
-"""Keeping what was trained: a folder that is there whole or not at all, with a note of where its weights come from."""
+"""Keeping what was trained: a folder that is written atomically, with a note of where its weights come from."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A text that could not be had.
+    """A text that could not be read.
 
     Attributes:
         id: Its name, as far as it is known.

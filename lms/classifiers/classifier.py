@@ -39,7 +39,7 @@ class TokenClassifier:
         spec: Which model and how.
 
     Raises:
-        ModelError: It cannot be had, or has no head that was tuned.
+        ModelError: It is not available, or has no head that was tuned.
     """
 
     def __init__(self, spec: ClassifierModel) -> None:

@@ -61,7 +61,7 @@ class Decoder:
 
         Args:
             prompts: They are begun in this order, the next one as soon as there is a row for it.
-            rows: How many are under way at once; None: all.
+            rows: How many are in progress at once; None: all.
             done: Told of each result as soon as it is there: the prompt's number and the result.
         """
         shared = shared_prefix(prompts) if self.sharing else 0

@@ -169,7 +169,7 @@ class TransformersEngine:
             self.decoder.prefixes.clear()
             free_cached_memory()
             if rows == 1:
-                number, prompt = next(iter(left.items()))  # the one that was under way: those before it are done
+                number, prompt = next(iter(left.items()))  # the one that was in progress: those before it are done
                 done(number, OutOfMemoryError(len(prompt.ids) + prompt.budget))
                 del left[number]
             rows = max(1, rows // 2)

@@ -6,7 +6,7 @@
 Where a prompt holds demonstrations, `demonstrations` names the documents that they are taken from.
 
 A line begins with the outcome `sent`, which is overwritten in its place when the outcome is known: what is still `sent` was
-under way when the process was killed, and counts as gone. Requests to this machine are not written down.
+in progress when the process was killed, and counts as gone. Requests to this machine are not written down.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class AuditLog:
 
 
 class Sent:
-    """A request under way; `outcome` is what the audit says of it when it is over."""
+    """A request in progress; `outcome` is what the audit says of it when it is over."""
 
     outcome = "answered"
 
@@ -88,7 +88,7 @@ def home() -> Path | None:
 
 @contextmanager
 def asking(*documents: str) -> Iterator[None]:
-    """Within it requests of this thread are about these documents; what is said farther out goes before."""
+    """Within it requests of this thread are about these documents; the outermost takes precedence."""
     token = _documents.set(_documents.get() or documents)
     try:
         yield

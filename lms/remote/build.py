@@ -78,7 +78,7 @@ def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[Ht
         client = native_engine(model, address, key, line, route=spec.route)
         endpoints.append(Endpoint(line.address, client, line.health_error))
     alone = len(endpoints) == 1
-    patience = 2.0**spec.retries - 1  # what DSPy's growing pauses come to
+    patience = 2.0**spec.retries - 1  # what DSPy's exponential backoff adds up to
     engine = ServedEngine(endpoints, patience=patience, settings=spec.request_settings)
     return dspy.LM(model, engine=engine, model_type=spec.route, cache=False, num_retries=spec.retries if alone else 0)
 

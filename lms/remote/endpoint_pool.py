@@ -1,4 +1,4 @@
-"""Several servers of one model: requests go to those that are well, a sick one is left alone for growing pauses."""
+"""Several servers of one model: requests go to healthy ones, an unhealthy one is retried with exponential backoff."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class EndpointPool:
         self._turn = 0
 
     def take(self, but: Collection[Endpoint]) -> Endpoint | None:
-        """The server with the fewest requests under way, in turn where several have as few; None if there is none that is well.
+        """The server with the fewest requests in progress, in turn where several have as few; None if none is healthy.
 
         One whose pause is over is asked whether it is there before a request is risked on it.
 

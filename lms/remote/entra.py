@@ -1,4 +1,4 @@
-"""Tokens of Microsoft Entra ID in the place of a key, renewed before they expire and when a server says that they have."""
+"""Tokens of Microsoft Entra ID instead of a key, renewed before they expire and when a server says that they have."""
 
 from __future__ import annotations
 

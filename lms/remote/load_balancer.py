@@ -98,7 +98,7 @@ class ServedEngine:
         return None, last
 
     def _nobody(self) -> UnavailableError:
-        return UnavailableError(f"none of the model's servers answers: {self.ring.told()}. Start one, or mend model.api_base")
+        return UnavailableError(f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base")
 
     def stream(self, request: lm15.Request) -> Any:
         return lm15.response_to_events(self.complete(request))

@@ -80,7 +80,7 @@ def http_client(address: str, *, timeout: float, connections: int = 100, connect
     Args:
         address: The server's.
         timeout: Seconds for a whole request, from connecting to the last byte of the answer.
-        connections: Requests under way at once.
+        connections: Requests in progress at once.
         connect: Seconds of these for connecting.
     """
     client = httpx.Client(
@@ -184,10 +184,10 @@ class HttpTransport:
         model: What it is asked for, for the audit.
         timeout: Seconds for a whole request.
         limits: Of time and size, beside that.
-        connections: Requests that may be under way at once.
+        connections: Requests that may be in progress at once.
         rewrite: Gives the address of a request, where it is another than the client makes.
         headers: Of the question whether it is there: its key.
-        tokens: Gives what stands in the place of a key.
+        tokens: Gives what is sent instead of a key.
     """
 
     def __init__(

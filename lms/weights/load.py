@@ -19,7 +19,7 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
     """The model on its device in evaluation mode, its adapter merged if it has one, and the tokenizer.
 
     Raises:
-        ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not to be had here.
+        ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not available here.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

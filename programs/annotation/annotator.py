@@ -120,7 +120,7 @@ class Annotator:
 
         Raises:
             InputError: A word names nothing, the program cannot be read or is for other labels.
-            ModelError: The model cannot be had.
+            ModelError: The model is not available.
             RunError: The model is elsewhere, texts may hold protected health information, and it is not allowed.
         """
         from clinspan.programs.annotation.build_annotator import load_annotator

@@ -49,7 +49,7 @@ def load_program(path: str | Path, *, model: str | None = None, settings: Sequen
 
     Raises:
         InputError: It is no program, or one of a token classifier, which `Annotator.load` takes.
-        ModelError: The model cannot be had.
+        ModelError: The model is not available.
     """
     annotator = load_annotator(program=path, model=model, phi=True, allow_remote=False, settings=settings)
     bound = annotator.tagger

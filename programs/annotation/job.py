@@ -175,7 +175,7 @@ class AnnotationJob:
         self.in_row = 0 if outcome.error in LASTING else self.in_row + 1
         if self.in_row >= self.stop_after:
             raise RunError(
-                f"{self.in_row} documents in a row failed, the last with {outcome.error}: mend the cause and start again with "
+                f"{self.in_row} documents in a row failed, the last with {outcome.error}: fix the cause and start again with "
                 f"output={self.delivery.folder}"
             )
 

@@ -24,7 +24,7 @@ _KEPT = ("pred", "confidence", "repairs", "usage", "error")
 
 
 class Journal:
-    """Answers of the notes that are under way, and tokens spent by all sessions of a folder.
+    """Answers of the notes that are in progress, and tokens spent by all sessions of a folder.
 
     Args:
         folder: Of the session.

@@ -1,4 +1,4 @@
-"""How annotated notes are written: as files of their own, which are there whole or not at all, or all in one file, which can be
+"""How annotated notes are written: as files of their own, which are written atomically, or all in one file, which can be
 put together from pieces.
 """
 

@@ -66,7 +66,7 @@ def build_classifier_run(
 
     Raises:
         InputError: The model's classes are not the corpus' tags, or `program=` names a prompt.
-        ModelError: The model cannot be had, or was not tuned.
+        ModelError: The model is not available, or was not tuned.
     """
     metric: Metric = build(config.metric)
     corpus = load_corpus(config)

@@ -78,7 +78,7 @@ class Overrides:
 
     Attributes:
         choices: The option of each group.
-        keys: Keys and groups that were set, which go before a program's own.
+        keys: Keys and groups that were set, which take precedence over the program's own.
     """
 
     choices: Mapping[str, str]
@@ -198,7 +198,7 @@ def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str
 def program_settings(config: DictConfig, overrides: Overrides | None = None) -> tuple[DictConfig, dict[str, str]]:
     """The config with the settings and trained weights of the program that it names, and the options of its groups.
 
-    What the user has said, by default on the command line, goes before the program's own.
+    What the user has said, by default on the command line, takes precedence over the program's own.
     """
     if config.program is None:
         return config, {}
@@ -220,7 +220,7 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
 def with_classifier(
     config: DictConfig, path: Path, content: Mapping[str, Any], overrides: Overrides
 ) -> tuple[DictConfig, dict[str, str]]:
-    """The config with the token classifier that a program is, and its choice; a model that the user has set goes before it."""
+    """The config with the token classifier that a program is, and its choice; a model that the user has set takes precedence."""
     allowed = {use: config.model.get(use) if f"model.{use}" in overrides.keys else None for use in ("path", "adapter")}
     name, keys = classifier_model(path, content, allowed)
     if "model" in overrides.keys and overrides.choices.get("model") != name:
@@ -237,7 +237,7 @@ def with_classifier(
 
 
 def with_settings(config: DictConfig, settings: Mapping[str, Any], overrides: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
-    """The config with a program's settings, and the options that those are; keys that the user has set go before them."""
+    """The config with a program's settings, and the options that those are; keys that the user has set take precedence."""
     own = config.copy()
     OmegaConf.set_struct(own, False)
     chosen: dict[str, str] = {}

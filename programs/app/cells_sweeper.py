@@ -37,7 +37,7 @@ class CellsSweeperConf:
 class CellsSweeper(Sweeper):
     """See `CellsSweeperConf`.
 
-    What the command line says goes before a cell's own words. Cells that are then alike are one, and a cell of which no word
+    Overrides on the command line take precedence over a cell's own. Cells that are then alike are one, and a cell of which no word
     is left is none unless all are.
     """
 

@@ -101,7 +101,7 @@ def run_app(
 
 @contextmanager
 def clean_exit(config_name: str) -> Iterator[None]:
-    """Turn what a user can mend, a lost process and an interruption into one message and an exit code."""
+    """Turn what a user can fix, a lost process and an interruption into one message and an exit code."""
     try:
         yield
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
@@ -139,7 +139,7 @@ def handle_sigterm() -> None:
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process; Python would wait for threads whose requests are under way, for as long as a server lets them."""
+    """End the process; Python would wait for threads whose requests are in progress, for as long as a server lets them."""
     if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
         sys.exit(code)
     logging.shutdown()

@@ -41,7 +41,7 @@ def local_lm(name: str = "smollm2", *settings: str) -> dspy.LM:
 
     Raises:
         InputError: There is no such option or setting.
-        ModelError: The model cannot be had; says what to do.
+        ModelError: The model is not available; says what to do.
     """
     composed, _, _ = config.compose("run", [f"model={name}", *(f"model.{setting}" for setting in settings)])
     return lms.build(config.build(composed.model))

@@ -123,7 +123,7 @@ def check_chroma(texts: Iterable[ProtectedText], *, url: str | None, leave: Perm
 
 
 def refuse_secret(override: str) -> None:
-    """Refuse a word of the command line that holds a password or a key: a run records what it was told.
+    """Refuse an override on the command line that holds a password or a key: a run records what it was told.
 
     Raises:
         InputError: Names the setting and does not repeat its value.

@@ -1,6 +1,6 @@
 """Jobs of a sweep that did not finish: a launcher may run jobs in other processes or on other machines, so their folders are asked.
 
-In an experiment preset, whose cells include models that not everybody has, a cell whose model cannot be had is no failure:
+In an experiment preset, whose cells include models that not everybody has, a cell whose model is not available is no failure:
 the sweep goes on, and at its end says which cells ran, which did not, and how to get what they lack.
 """
 
@@ -31,7 +31,7 @@ class Sweeps(Callback):
 
     Attributes:
         failed: The jobs that failed, each with the class of its error.
-        absent: The cells of a preset that could not be had.
+        absent: The cells of a preset whose model was not available.
         ran: How many cells of a preset have scores.
     """
 
@@ -73,7 +73,7 @@ def check_experiment() -> None:
 
 
 def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
-    """Why a cell of a preset cannot be had here and how to get it; None if the error is any other or there is no preset.
+    """Why a cell of a preset is not available here and how to get it; None if the error is any other or there is no preset.
 
     Only messages of errors that say so are told, since others may hold what was read.
     """

@@ -6,7 +6,7 @@ Asked for is `{"Sign": ["fever"], "Disease": []}`. Read are also, each with its 
 - the object inside another, under any key, or in a list;
 - mentions as objects with a text (`text`, `mention`, `entity`, `span`, `word`, `phrase`, `term`, `name`, `value`) and a label
   (`label`, `type`, `category`, `entity_type`, `entity_group`, `class`, `tag`), in a list, under a label, or one a line;
-- pairs of a mention and its label; one text with commas in the place of a list;
+- pairs of a mention and its label; one text with commas instead of a list;
 - plain lines: a label with a colon, and bullets below it or mentions behind it;
 - labels in other case, with spaces, hyphens or underscores, in the plural;
 - broken JSON, of which a mention counts only if it stands between delimiters.
@@ -238,7 +238,7 @@ def _holds_objects(value: Any) -> bool:
 
 
 def _parts(mention: str, finder: MentionFinder) -> list[str]:
-    """A text in the place of a list, divided at its commas if it does not stand in the sentence as it is."""
+    """A text instead of a list, divided at its commas if it does not stand in the sentence as it is."""
     if not re.search(r"[,;]", mention) or finder.places(mention, Counter()):
         return [mention]
     return [part.strip() for part in re.split(r"[,;]", mention) if part.strip()]

@@ -42,7 +42,7 @@ class PromptTagger:
         tagger: The program.
         lm: The model.
         adapter: The format.
-        concurrency: Requests under way at once.
+        concurrency: Requests in progress at once.
     """
 
     tagger: Tagger
@@ -189,7 +189,7 @@ class Predictor:
                 failures = failures + 1 if may_pass(record) else 0
                 if failures >= bound:
                     raise RunError(
-                        f"{failures} sentences in a row failed, the last with {record['error']}: mend the cause and go on "
+                        f"{failures} sentences in a row failed, the last with {record['error']}: fix the cause and go on "
                         f"with resume={self.home or self.folder.path}"
                     )
 

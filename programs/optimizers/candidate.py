@@ -23,7 +23,7 @@ class Candidate:
         corpus: Train and dev.
         by: What made it, in a word or two.
         lm: The model it runs on, where that is not the one that all run on.
-        concurrency: Requests to that model under way at once.
+        concurrency: Requests to that model in progress at once.
     """
 
     tagger: Tagger | Ensemble

@@ -86,7 +86,7 @@ class CandidateEvaluator:
         sentences: The dev sentences. Their documents are put in a random order, the same for the same seed.
         objective: What is measured.
         lm: The model.
-        concurrency: Requests under way at once.
+        concurrency: Requests in progress at once.
         halving: How the sample grows.
         folder: Where candidates are kept, a folder each.
         seed: Of the order of documents.
@@ -208,7 +208,7 @@ class CandidateEvaluator:
         """Take what an earlier process measured and this one did not try: an optimizer that is begun again may go other ways.
 
         Args:
-            build: A candidate, from the content of its `program.json` and what made it; None if it cannot be had again.
+            build: A candidate, from the content of its `program.json` and what made it; None if it is not available again.
         """
         for path in sorted(path.parent for path in self.folder.glob("*/program.json")):
             if path.name in self.trials or not (path / ABOUT).is_file():

@@ -62,7 +62,7 @@ class RunFolder:
         return self.path / "predictions.jsonl"
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a JSON file so that it is there whole or not at all."""
+        """Write a JSON file so that it is written atomically."""
         with writing(self.path):
             write_whole(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
@@ -144,7 +144,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file so that it is written atomically."""
     with replacing(path) as scratch:
         scratch.write_bytes(content)
 

@@ -9,7 +9,7 @@ from typing import Any
 from clinspan.reports.paper.published import Cell, FINE_TUNED
 
 _CLASSIFIER = "ClassifierModel"
-_LACKING = "not to be had here (with model=NAME model.path=FOLDER the preset runs one model from a folder):"
+_LACKING = "not available here (with model=NAME model.path=FOLDER the preset runs one model from a folder):"
 
 
 @dataclass(frozen=True)

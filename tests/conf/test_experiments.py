@@ -133,7 +133,7 @@ def test_an_embedder_that_is_not_to_be_had_is_lacking_too(command: Command, serv
     done = command("run", "-m", "experiment=table3", "model=gpt4", *TRIAL, env=azure(server))
     assert done.returncode == 0, done.stderr
     assert "table3: 2 of 3 cells ran" in done.stdout
-    assert "  gpt4 rag: the embedder bge_large cannot be had" in done.stdout
+    assert "  gpt4 rag: the embedder bge_large is not available" in done.stdout
     assert "use retriever=minilm" in done.stdout
 
 

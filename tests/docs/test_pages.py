@@ -57,7 +57,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def azure() -> Iterator[dict[str, str]]:
-    """The variables that lead to a scripted server in the place of Azure OpenAI."""
+    """The variables that lead to a scripted server instead of Azure OpenAI."""
     labels = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
     server = ScriptedServer()
     server.key, server.reply = "a-key", Teacher(RareMini(phi=False, labels=labels, definitions={}).load())

@@ -45,7 +45,7 @@ def test_a_path_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_model_is_refused_when_loaded(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "no-such"}', encoding="utf-8")
-    with pytest.raises(ModelError, match=r"no safetensors file.*lms\.convert_weights"):
+    with pytest.raises(ModelError, match=r"no safetensors file.*lms\.weights\.convert"):
         find_weights(LocalModel(name="x", path=str(tmp_path)))
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be loaded"):

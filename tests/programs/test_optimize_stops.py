@@ -115,7 +115,7 @@ def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
     assert folder_of(command("optimize", f"resume={folder}")) == folder
     assert load(folder / "run.json")["status"] == "finished"
     trials = load(folder / "candidates.json")["trials"]
-    assert sum(not trial["f1"] for trial in trials) <= 1  # what was under way, where the writer has said something else since
+    assert sum(not trial["f1"] for trial in trials) <= 1  # what was in progress, where the writer has said something else since
 
 
 def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(

@@ -113,7 +113,7 @@ def test_the_end_of_a_sweep_tells_what_ran_what_is_lacking_and_what_failed() -> 
     assert cell_lines("table3", cells) == [
         "table3: 1 of 5 cells ran",
         "  gpt4 rag seed 3: micro F1 0.2500, macro F1 0.2500, s/0",
-        "not to be had here (with model=NAME model.path=FOLDER the preset runs one model from a folder):",
+        "not available here (with model=NAME model.path=FOLDER the preset runs one model from a folder):",
         "  medtuned rag seed 3; medtuned few_shot seed 4: no weights",
         "failed:",
         "  gpt35 rag seed 3 (RunError), s/3",

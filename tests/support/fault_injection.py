@@ -93,7 +93,7 @@ def full_disk(folder: str, times: int) -> None:
 
 
 def little_memory(rows: int, kind: str) -> None:
-    """A local model that runs out of memory when more than so many rows are under way, and says so in one of three ways."""
+    """A local model that runs out of memory when more than so many rows are in progress, and says so in one of three ways."""
     from clinspan.lms.classifiers import token_classification
     from clinspan.lms.local import decoding
 

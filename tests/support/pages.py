@@ -66,7 +66,7 @@ def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
 
 
 def settled(command: str, folder: Path) -> str:
-    """The command with the newest folder of a command in the place of `runs/COMMAND/<date_time>`."""
+    """The command with the newest folder of a command instead of `runs/COMMAND/<date_time>`."""
 
     def newest(match: re.Match[str]) -> str:
         return str(max((folder / "runs" / match[1]).iterdir()).relative_to(folder))

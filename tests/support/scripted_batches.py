@@ -1,6 +1,6 @@
 """A small HTTP server that speaks the Batch API of OpenAI and Azure (`/files`, `/batches`), with scripted faults: for tests.
 
-A batch is done after it was looked after `polls` times; each of its requests is answered as `ScriptedServer` would.
+A batch is done after it was polled `polls` times; each of its requests is answered as `ScriptedServer` would.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ScriptedBatches(ScriptedServer):
     """The server.
 
     Attributes:
-        polls: How often a batch is looked after before it is done.
+        polls: How often a batch is polled before it is done.
         ends: How batches end, one after the other; the last word holds for all that follow.
         fate: What becomes of a request, by its line and its number in the batch: a line of the service's, or None for the usual.
         faults: Statuses by `METHOD /path`, each once; `late` makes the batch and then says 503.

@@ -27,7 +27,7 @@ from clinspan.lms.remote.transport import Reply
 
 
 class BatchTransport:
-    """In the place of a line to a server: gives answers from files and takes requests into them.
+    """Instead of a line to a server: gives answers from files and takes requests into them.
 
     Args:
         files: Those files.

@@ -29,7 +29,7 @@ class BatchService:
         client: The service; its own repeats of what fails are used for all but the making of a batch.
         model: What is asked, for the audit.
         route: Of a single request, as the service calls it.
-        poll_seconds: How often a batch is looked after.
+        poll_seconds: How often a batch is polled.
         retries: Repeats of a step that met something passing.
     """
 
@@ -39,7 +39,7 @@ class BatchService:
         self.poll_seconds, self.retries = poll_seconds, retries
 
     def fetch(self, files: BatchFiles) -> None:
-        """Send what was gathered, wait for all batches under way, and take their answers.
+        """Send what was gathered, wait for all batches in progress, and take their answers.
 
         Raises:
             ModelError: The service cannot be used, or another one has the batches; what was sent is found again later.

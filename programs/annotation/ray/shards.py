@@ -10,7 +10,7 @@ was given up for lost and is not, leaves nothing half done and nothing twice.
         failed.jsonl        documents that failed, if any
         annotations.jsonl   its piece of `to=jsonl`; annotations.conll likewise
         done.json           what it was made of and by, and its counts
-        .try-<run>-<random>-<process>/   a try that is under way, or was lost
+        .try-<run>-<random>-<process>/   a try that is in progress, or was lost
     annotations/part-00000.parquet   its piece of `to=parquet`
 """
 
