@@ -185,10 +185,10 @@ def _peak() -> Iterator[list[int]]:
 
 def _title(config: DictConfig, task: Task) -> str:
     mean = sum(len(p.ids) for p in task.prompts) / len(task.prompts)
-    overrides = sum(len(a.ids) for a in task.answers) / len(task.answers)
+    answer_tokens = sum(len(a.ids) for a in task.answers) / len(task.answers)
     chosen = chosen_options()
     words = f"{task.parts.corpus.name}: {chosen['strategy']} (k={config.strategy.k}), {chosen['format']}, {chosen['model']}"
-    return f"{words}; {len(task.prompts)} sentences, {mean:.0f} prompt and {overrides:.0f} answer tokens each"
+    return f"{words}; {len(task.prompts)} sentences, {mean:.0f} prompt and {answer_tokens:.0f} answer tokens each"
 
 
 if __name__ == "__main__":

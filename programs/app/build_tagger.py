@@ -13,7 +13,7 @@ from clinspan import lms
 from clinspan.corpora import Corpus, Label, Sentence
 from clinspan.lms.remote.audit import asking
 from clinspan.lms.weights.find import cache_folder
-from clinspan.programs.app.config import build
+from clinspan.programs.app.config import build, object_of
 from clinspan.programs.app.privacy import check_chroma, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.formats import Format
@@ -54,7 +54,7 @@ def build_tagger(
         labels=labels,
         alignment=config.alignment,
         constrained=config.get("constrained", True),
-        drafter=build_drafter(config.get("draft", "none"), corpus),
+        drafter=build_drafter(config.get("draft", "none"), corpus, pays=object_of(config.format._target_).drafts_pay),
         wire=getattr(spec, "wire", None),
         called=called,
     )

@@ -6,7 +6,7 @@ import difflib
 import functools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,8 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
         raise InputError(f"{stray[0]!r} is no override", remedy="Overrides read key=value.")
     if any(word.startswith(("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")) for word in words):
         return  # other folders hold other names: Hydra itself checks
-    groups = {path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in CONF.iterdir() if path.is_dir()}
+    folders = [path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))]
+    groups = {path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in folders}
     chosen, keys = [], []
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group.lstrip("+~")
@@ -126,7 +127,10 @@ def _known(word: str, names: Sequence[str], prefix: str) -> None:
     if word in names or word == "null" or not word or word.startswith(_FREE_KEYS):
         return
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    remedy = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(names)}."
+    parent = word.rpartition(".")[0]
+    beside = [name for name in names if name.rpartition(".")[0] == parent and not name.rpartition(".")[2].startswith("_")]
+    listed = beside or [name for name in names if "." not in name]
+    remedy = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(listed)}."
     raise InputError(f"there is no {prefix}{word}", remedy=remedy)
 
 
@@ -136,13 +140,13 @@ def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
         composed = hydra.compose(config_name, overrides=list(chosen))
     keys: set[str] = set()
 
-    def walk(prefix: str, node: Any) -> None:
-        keys.add(prefix)
-        if isinstance(node, DictConfig):
-            for key in node:
-                walk(f"{prefix}.{key!s}" if prefix else str(key), node._get_node(key))
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                keys.add(f"{prefix}{key}")
+                walk(f"{prefix}{key}.", inner)
 
-    walk("", composed)
+    walk("", OmegaConf.to_container(composed, resolve=False))
     return keys
 
 

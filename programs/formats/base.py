@@ -67,6 +67,8 @@ class Format(dspy.Adapter):
         called: What prompts and answers call a label, by its name in the corpus; `labels` then has those words as names.
     """
 
+    drafts_pay: bool = False
+    """Whether a local model answers faster with an all-O draft: so where few of an answer's tokens are decisions."""
     lines: int | None = None
     """How many lines more than tokens an answer may have before what follows is surplus; None: no such bound."""
 

@@ -40,6 +40,8 @@ class _Mark:
 class Inline(Format):
     """Marks around the mentions, in the sentence itself."""
 
+    drafts_pay = True
+
     def __init__(self, *, labels: Sequence[Label], **options: Any) -> None:
         super().__init__(labels=labels, **options)
         self._reader = TagReader(self.labels)

@@ -11,18 +11,23 @@ from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.programs.formats.base import Drafter
 from clinspan.programs.rundir.run_folder import load_records
 
-CHOICES = ("none", "outside", "gazetteer")
+CHOICES = ("auto", "none", "outside", "gazetteer")
 
 
-def build_drafter(choice: str, corpus: Corpus) -> Drafter | None:
+def build_drafter(choice: str, corpus: Corpus, *, pays: bool = False) -> Drafter | None:
     """What `draft=` names: nothing, all O, the mentions of the train split, or a run's `predictions.jsonl`.
+
+    Args:
+        choice: `auto` is all O where drafts pay, else nothing.
+        corpus: Its train split is what `gazetteer` reads.
+        pays: Whether verifying a draft costs less than it saves, as with formats that repeat the sentence around few decisions.
 
     Raises:
         InputError: The choice is no known word and no file of predictions.
     """
-    if choice == "none":
+    if choice == "none" or (choice == "auto" and not pays):
         return None
-    if choice == "outside":
+    if choice in ("auto", "outside"):
         return lambda name, tokens: ["O"] * len(tokens)
     if choice == "gazetteer":
         return Gazetteer(corpus)

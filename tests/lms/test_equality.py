@@ -54,7 +54,7 @@ def sentences_of(parts: RunComponents, cell: int, few: bool) -> list[Sentence]:
 @pytest.mark.parametrize("cell", range(len(CELLS)), ids=["-".join(cell) for cell in CELLS])
 def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, few: bool, smollm2: LocalModel) -> None:
     strategy, form = CELLS[cell]
-    parts = parts_of(f"strategy={strategy}", f"format={form}", "model.batch_size=14", "seed=1", *SMALLER)
+    parts = parts_of(f"strategy={strategy}", f"format={form}", "model.batch_size=14", "seed=1", "draft=outside", *SMALLER)
     engine: TransformersEngine = parts.lm.engine
     prompts = collect_prompts(parts, sentences_of(parts, cell, few))
     draw = random.Random(cell)

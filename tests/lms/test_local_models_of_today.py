@@ -41,7 +41,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_each_architecture_answers_as_plain_constrained_greedy_decoding_does(
     weights: dict[str, Path], kind: str, form: str
 ) -> None:
-    words = [f"model={kind}", f"model.path={weights[kind]}", "model.dtype=float32", f"format={form}", "strategy.k=1", "limit=4"]
+    words = [
+        f"model={kind}",
+        f"model.path={weights[kind]}",
+        "model.dtype=float32",
+        f"format={form}",
+        "strategy.k=1",
+        "draft=outside",
+    ]
     parts = build_run(config_of(*words), lambda corpus, spec: None)
     engine: TransformersEngine = parts.lm.engine
     sentences = sorted(parts.corpus.sentences("test"), key=lambda sentence: len(sentence.tokens))[20:24]

@@ -133,7 +133,7 @@ def test_a_prompt_is_read_as_it_is_written_whatever_stands_in_it(tokenizer: Any,
     [("medtuned", "bio_lines"), ("llama2", "inline"), ("meditron", "entities"), ("universalner", "entities_by_type")],
 )
 def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights: Path, model: str, form: str) -> None:
-    words = [f"model={model}", f"model.path={weights}", "model.dtype=float32", f"format={form}", "strategy.k=1", "limit=4"]
+    words = [f"model={model}", f"model.path={weights}", "model.dtype=float32", f"format={form}", "strategy.k=1", "draft=outside"]
     parts = build_run(config_of(*words), lambda corpus, spec: None)
     engine: TransformersEngine = parts.lm.engine
     sentences = sorted(parts.corpus.sentences("test"), key=lambda sentence: len(sentence.tokens))[20:24]

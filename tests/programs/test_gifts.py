@@ -52,7 +52,10 @@ def test_drafts_from_a_run_and_for_sentences_that_it_lacks(corpus: Corpus, tmp_p
     assert draft("a", ["x"]) == ["O"]
     assert draft("b", ["x", "y"]) == ["O", "O"]
     assert build_drafter("none", corpus) is None
-    with pytest.raises(InputError, match="draft=nowhere is not known. Use none, outside, gazetteer"):
+    assert build_drafter("auto", corpus) is None
+    paying = build_drafter("auto", corpus, pays=True)
+    assert paying is not None and paying("", ["No", "fever"]) == ["O", "O"]
+    with pytest.raises(InputError, match="draft=nowhere is not known. Use auto, none, outside, gazetteer"):
         build_drafter("nowhere", corpus)
     path.write_text('{"id": "a", "pred": "O"}\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"predictions\.jsonl:1: is no prediction"):
