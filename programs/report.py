@@ -74,16 +74,16 @@ def load_view(job: Job) -> RunView:
     path = Path(job.path)
     assert job.scores is not None
     if "per_type" not in job.scores:
-        return RunView(job=job, health_error="its scores.json has no scores by type")
+        return RunView(job=job, problem="its scores.json has no scores by type")
     try:
         rows = list(load_records(path / "predictions.jsonl", keys=_SHOWN).values())
     except InputError as error:
-        return RunView(job=job, health_error=f"its sentences cannot be shown: {error}")
+        return RunView(job=job, problem=f"its sentences cannot be shown: {error}")
     try:
-        tables, health_error = analysis_tables(read_analysis(RunFolder(path))), ""
+        tables, problem = analysis_tables(read_analysis(RunFolder(path))), ""
     except _DAMAGE:
-        tables, health_error = [], "its errors.json cannot be read"
-    return RunView(job=job, rows=rows, prompt=_prompt(job), tables=tables, health_error=health_error)
+        tables, problem = [], "its errors.json cannot be read"
+    return RunView(job=job, rows=rows, prompt=_prompt(job), tables=tables, problem=problem)
 
 
 def _prompt(job: Job) -> dict[str, Any] | None:

@@ -51,7 +51,7 @@ class RunView:
     job: Job
     rows: Sequence[Mapping[str, Any]] = ()
     prompt: Mapping[str, Any] | None = None
-    health_error: str = ""
+    problem: str = ""
     tables: Sequence[Table] = ()
     number: int = 0
     name: str = ""

@@ -69,7 +69,7 @@ def write_page(report: Report, folder: Path) -> Path:
         standings=table_of(report.board),
         sections=sections,
         blocks=_blocks(groups, redacted=report.redacted),
-        lost=[view for view in report.views if view.health_error],
+        lost=[view for view in report.views if view.problem],
     )
     path = folder / "report.html"
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
