@@ -122,7 +122,7 @@ def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("when", "harm"),
+    ("when", "fault"),
     [
         ("within a line of its ledger", ["open", "state.jsonl", 5, "tear", KILL]),
         ("while all notes are written", ["os.rename", ".annotations.jsonl.part", 1, "signal", TERM]),

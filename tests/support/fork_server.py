@@ -120,13 +120,13 @@ class ForkServer:
             command: Its name.
             words: Its overrides.
             cwd: Its working directory.
-            harm: Name and arguments of a function of `fault_injection`, called in the process before the command starts.
+            fault: Name and arguments of a function of `fault_injection`, called in the process before the command starts.
             env: Variables besides those of this process.
         """
         with self._lock:
             self.calls += 1
             files = self.folder / f"{self.calls}.said"
-            job = {"command": command, "words": words, "cwd": str(cwd), "harm": list(fault), "said": str(files)}
+            job = {"command": command, "words": words, "cwd": str(cwd), "fault": list(fault), "said": str(files)}
             job["env"] = {**clean_environment(), **(env or {})}
             assert self.process.stdin is not None and self.process.stdout is not None
             print(json.dumps(job), file=self.process.stdin, flush=True)
@@ -236,8 +236,8 @@ def _run(job: dict[str, Any]) -> None:
     os.chdir(job["cwd"])
     module = "benchmarks.bench" if job["command"] == "bench" else f"programs.{job['command']}"
     sys.argv = [module, *job["words"]]
-    if job["harm"]:
-        name, *given = job["harm"]
+    if job["fault"]:
+        name, *given = job["fault"]
         getattr(fault_injection, name)(*given)
     warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)  # as they are to be
     code: int = 0
