@@ -63,16 +63,16 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     log = log_to(folder.path)
     with observed(config, folder, record, command="annotate"), recorded(folder, record, log):
         work = Work(config=config, overrides=overrides, to=to, folder=folder, record=record, log=log)
-        facts, tally = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
-        record |= {"status": "finished", "ended": now(), **_counted(tally)}
-        record["cost"] = cost(tally.used, facts.price)
+        facts, stats = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
+        record |= {"status": "finished", "ended": now(), **_counted(stats)}
+        record["cost"] = cost(stats.used, facts.price)
     log.info("done")
-    print(printable(_summary(tally, facts.labels)))
+    print(printable(_summary(stats, facts.labels)))
     if others := passed_over(source, folder.path):
         print(printable("not read, as they are no notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in others.items())))
     print(folder.path)
-    if failed := tally.documents["failed"]:
-        total = tally.documents.total()
+    if failed := stats.documents["failed"]:
+        total = stats.documents.total()
         raise RunError(f"{failed} of {total} documents failed; {folder.path / 'failed.jsonl'} says which and why")
 
 
@@ -80,11 +80,11 @@ def _here(work: Work, notes: Notes) -> tuple[Facts, JobStats]:
     """Annotate in this process."""
     annotator = build_annotator(work.config, work.overrides)
     work.started(annotator.facts)
-    delivery = DocumentWriter(work.folder.path, work.to, annotator.facts.labels)
-    delivery.open()
+    writer = DocumentWriter(work.folder.path, work.to, annotator.facts.labels)
+    writer.open()
     with _progress_bar(work.record["input"]["documents"]) as progress:
         stop_after = work.config.stop_after
-        session = AnnotationJob(annotator, delivery, work.folder.path, stop_after=stop_after, progress=progress)
+        session = AnnotationJob(annotator, writer, work.folder.path, stop_after=stop_after, progress=progress)
         return annotator.facts, session.run(notes)
 
 
@@ -129,36 +129,36 @@ def _kept_input(folder: Path) -> Path:
     return path
 
 
-def _counted(tally: JobStats) -> dict[str, Any]:
-    documents = {key: tally.documents[key] for key in ("annotated", "kept", "failed")}
-    sizes = {key: tally.counts[key] for key in ("sentences", "cuts")}
-    counts = {"documents": documents, **sizes, "entities": dict(sorted(tally.entities.items())), "repairs": dict(tally.repairs)}
-    served = {"served": found} if (found := _served(tally)) else {}
-    return {"counts": counts, "tokens": dict(tally.used), **served}
+def _counted(stats: JobStats) -> dict[str, Any]:
+    documents = {key: stats.documents[key] for key in ("annotated", "kept", "failed")}
+    sizes = {key: stats.counts[key] for key in ("sentences", "cuts")}
+    counts = {"documents": documents, **sizes, "entities": dict(sorted(stats.entities.items())), "repairs": dict(stats.repairs)}
+    served = {"served": found} if (found := _served(stats)) else {}
+    return {"counts": counts, "tokens": dict(stats.used), **served}
 
 
-def _served(tally: JobStats) -> dict[str, int]:
+def _served(stats: JobStats) -> dict[str, int]:
     """Sentences by the model that the server said it answered as."""
-    return {name.removeprefix(SERVED): n for name, n in tally.counts.most_common() if name.startswith(SERVED)}
+    return {name.removeprefix(SERVED): n for name, n in stats.counts.most_common() if name.startswith(SERVED)}
 
 
-def _summary(tally: JobStats, labels: tuple[str, ...]) -> str:
+def _summary(stats: JobStats, labels: tuple[str, ...]) -> str:
     """
     >>> from collections import Counter
     >>> print(_summary(JobStats(Counter(annotated=2), Counter(sentences=9), Counter(Sign=3)), ("Sign",)))
     2 documents annotated, 0 kept, 0 failed; 9 sentences
     3 entities: 3 Sign
     """
-    done, sentences = tally.documents, tally.counts["sentences"]
+    done, sentences = stats.documents, stats.counts["sentences"]
     lines = [f"{done['annotated']} documents annotated, {done['kept']} kept, {done['failed']} failed; {sentences} sentences"]
-    if cuts := tally.counts["cuts"]:
+    if cuts := stats.counts["cuts"]:
         lines[0] += f", {cuts} cuts in sentences that were too long"
-    found = ", ".join(f"{tally.entities[label]} {label}" for label in labels if tally.entities[label])
-    lines.append(f"{tally.entities.total()} entities: {found}" if found else "no entities")
-    if len(served := _served(tally)) > 1:
+    found = ", ".join(f"{stats.entities[label]} {label}" for label in labels if stats.entities[label])
+    lines.append(f"{stats.entities.total()} entities: {found}" if found else "no entities")
+    if len(served := _served(stats)) > 1:
         lines.append(printable(changed_model(served)))
-    if tally.repairs:
-        lines.append("repaired in answers: " + ", ".join(f"{name} {n:,}" for name, n in sorted(tally.repairs.items())))
+    if stats.repairs:
+        lines.append("repaired in answers: " + ", ".join(f"{name} {n:,}" for name, n in sorted(stats.repairs.items())))
     return "\n".join(lines)
 
 

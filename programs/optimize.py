@@ -48,43 +48,43 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         metric: Metric = build(config.metric)
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
-            shop = build_optimization(config, folder, record, metric, watch)
+            context = build_optimization(config, folder, record, metric, watch)
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
-            optimizer.check(shop)
-            shop.judge.score(shop.start, whole=True)
+            optimizer.check(context)
+            context.evaluator.score(context.start, whole=True)
             with dspy.track_usage() as usage:
                 besides = Besides(folder, usage)
-                shop.judge.measured = besides.write
+                context.evaluator.measured = besides.write
                 try:
-                    _compile(optimizer, shop, config)
+                    _compile(optimizer, context, config)
                 finally:
                     besides.write()
-            shop.judge.recall(shop.recall)
-        result = Result.of(shop, optimizer)
+            context.evaluator.recall(context.recall)
+        result = Result.of(context, optimizer)
         scores = result.write(folder, metric, config)
-        record |= result.about(scores) | _spent(shop, config, besides.tokens())
+        record |= result.about(scores) | _spent(context, config, besides.tokens())
     record |= {"status": "finished", "ended": now()}
     folder.write("run.json", record)
     log.info("done")
     print_compiled(record, result.table(), scores)
 
 
-def _compile(optimizer: Optimizer, shop: OptimizationContext, config: DictConfig) -> None:
+def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictConfig) -> None:
     """Compile, and name what goes wrong inside an optimizer without its words: they may hold what was read.
 
     Raises:
         RunError: The optimizer stopped; names the kind of error and its place.
     """
     try:
-        optimizer.compile(shop)
+        optimizer.compile(context)
     except (InputError, ModelError, RunError):
         raise
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
-        kept = f"What was measured is kept: go on with resume={shop.folder}"
+        kept = f"What was measured is kept: go on with resume={context.folder}"
         raise RunError(f"the optimizer stopped with {where}. {remedy}. {kept}") from None
 
 
@@ -103,23 +103,23 @@ def refuse_batches(config: DictConfig) -> None:
 class Result:
     """What was tried, best first, and what is taken of it."""
 
-    shop: OptimizationContext
+    context: OptimizationContext
     trials: list[Trial]
     start: Trial
     best: Trial
 
     @classmethod
-    def of(cls, shop: OptimizationContext, optimizer: Optimizer) -> Result:
+    def of(cls, context: OptimizationContext, optimizer: Optimizer) -> Result:
         """Take the best of what was measured on all of dev; the program it began with only where the optimizer keeps it."""
-        trials = sorted(shop.judge.trials.values(), key=lambda trial: trial.rank, reverse=True)
-        start = shop.judge.trial(shop.start)
-        able = [trial for trial in shop.judge.complete if optimizer.keeps_start or trial is not start]
-        return cls(shop, trials, start, able[0] if able else start)
+        trials = sorted(context.evaluator.trials.values(), key=lambda trial: trial.rank, reverse=True)
+        start = context.evaluator.trial(context.start)
+        able = [trial for trial in context.evaluator.complete if optimizer.keeps_start or trial is not start]
+        return cls(context, trials, start, able[0] if able else start)
 
     def write(self, folder: RunFolder, metric: Metric, config: DictConfig) -> dict[str, Any]:
         """Write the program, what it said of dev, its scores, and all that was tried; gives the scores."""
-        rows = self.shop.judge.records(self.best)
-        labels = [label.name for label in self.shop.corpus.labels]
+        rows = self.context.evaluator.records(self.best)
+        labels = [label.name for label in self.context.corpus.labels]
         alignment = self.best.candidate.adapter.alignment
         scores = {**score_records(rows, labels, metric, alignment=alignment, seed=config.seed), "limit": config.dev_limit}
         folder.write("program.json", self.best.candidate.dump())
@@ -127,7 +127,9 @@ class Result:
         for row in rows:
             folder.append(row)
         folder.write("scores.json", scores)
-        folder.write("candidates.json", {"sizes": self.shop.judge.sizes, "trials": [trial.as_dict() for trial in self.trials]})
+        folder.write(
+            "candidates.json", {"sizes": self.context.evaluator.sizes, "trials": [trial.as_dict() for trial in self.trials]}
+        )
         return scores
 
     def about(self, scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class Result:
             "candidates": len(self.trials),
             "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, "tokens": dict(best.tokens), **f1},
             "start": {"key": start.key, "f1": start.f1[start.reached]},
-            "target": self.shop.objective.target,
+            "target": self.context.objective.target,
         }
 
     def table(self) -> list[dict[str, Any]]:
@@ -171,26 +173,29 @@ class Besides:
         self._folder.write(_BESIDES, self.tokens())
 
 
-def _spent(shop: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
+def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
     """Tokens of the model and of the writing one where that is another, and US dollars of both; None where nothing has a price.
 
     Of two models with one name, what was asked beside candidates cannot be told apart: it counts as the first's.
     """
-    trials = list(shop.judge.trials.values())
+    trials = list(context.evaluator.trials.values())
     nothing: Counter[str] = Counter()
-    used = sum((trial.tokens for trial in trials if not _taught(shop, trial)), nothing + besides.get(shop.lm.model, nothing))
+    used = sum(
+        (trial.tokens for trial in trials if not _taught(context, trial)),
+        nothing + besides.get(context.lm.model, nothing),
+    )
     costs = [cost(used, build(config.model).price)]
-    written = sum((trial.tokens for trial in trials if _taught(shop, trial)), nothing)
+    written = sum((trial.tokens for trial in trials if _taught(context, trial)), nothing)
     if config.reflection_model:
-        if shop.writer.model != shop.lm.model:
-            written += besides.get(shop.writer.model, nothing)
+        if context.writer.model != context.lm.model:
+            written += besides.get(context.writer.model, nothing)
         costs.append(cost(written, build(config.reflection_model).price))
     known = [one for one in costs if one is not None]
     return {"tokens": dict(used), "writer_tokens": dict(written), "cost": sum(known) if known else None}
 
 
-def _taught(shop: OptimizationContext, trial: Trial) -> bool:
-    return shop.writer is not shop.lm and trial.candidate.lm is shop.writer
+def _taught(context: OptimizationContext, trial: Trial) -> bool:
+    return context.writer is not context.lm and trial.candidate.lm is context.writer
 
 
 if __name__ == "__main__":

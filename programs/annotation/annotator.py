@@ -88,11 +88,11 @@ class Annotator:
     Args:
         tagger: What tags sentences.
         facts: What it is.
-        cutter: How texts become sentences.
+        segmenter: How texts become sentences.
     """
 
-    def __init__(self, tagger: SentenceTagger, facts: Facts, cutter: Segmenter | None = None) -> None:
-        self.tagger, self.facts, self.cutter = tagger, facts, cutter or Segmenter()
+    def __init__(self, tagger: SentenceTagger, facts: Facts, segmenter: Segmenter | None = None) -> None:
+        self.tagger, self.facts, self.segmenter = tagger, facts, segmenter or Segmenter()
 
     @property
     def batches(self) -> bool:
@@ -149,7 +149,7 @@ class Annotator:
             tag_all: Tags sentences; None: this annotator's tagger does.
         """
         tag_all = tag_all or self.tagger.tag_all
-        cuts = [self.cutter(note) for note in notes]
+        cuts = [self.segmenter(note) for note in notes]
         found: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
         todo = {

@@ -78,10 +78,10 @@ def build_annotator(config: DictConfig, overrides: Overrides) -> Annotator:
     Raises:
         InputError, ModelError, RunError: As `Annotator.load`.
     """
-    spec, cutter = _checked(config)
+    spec, segmenter = _checked(config)
     if isinstance(spec, lms.ClassifierModel):
-        return _classifying(config, spec, cutter)
-    return _prompting(config, spec, cutter, overrides)
+        return _classifying(config, spec, segmenter)
+    return _prompting(config, spec, segmenter, overrides)
 
 
 def check_settings(config: DictConfig, overrides: Overrides) -> bool:
@@ -100,15 +100,15 @@ def check_settings(config: DictConfig, overrides: Overrides) -> bool:
 
 
 def _checked(config: DictConfig) -> tuple[Any, Segmenter]:
-    cutter = Segmenter(config.tokenizer, config.sentences, config.longest)
+    segmenter = Segmenter(config.tokenizer, config.sentences, config.longest)
     spec = build(config.model)
     if isinstance(spec, lms.ReplayModel):
         remedy = "Use it with programs.run, or another model here."
         raise InputError("model=replay has answers to the sentences of a corpus alone", remedy=remedy)
-    return spec, cutter
+    return spec, segmenter
 
 
-def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Segmenter) -> Annotator:
+def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segmenter) -> Annotator:
     if config.program is not None:
         classifier_program(config.program, spec)
     classifier = lms.build_classifier(spec)
@@ -123,12 +123,12 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, cutter: Segmente
     program = fingerprint([weights.revision, classifier.classes])
     return Annotator(
         ClassifierTagger(classifier, spec.batch_size),
-        Facts(labels, _model_id(facts), program, fingerprint([facts, program, repr(cutter)]), facts, content),
-        cutter,
+        Facts(labels, _model_id(facts), program, fingerprint([facts, program, repr(segmenter)]), facts, content),
+        segmenter,
     )
 
 
-def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, overrides: Overrides) -> Annotator:
+def _prompting(config: DictConfig, spec: lms.ModelSpec, segmenter: Segmenter, overrides: Overrides) -> Annotator:
     corpus = _guarded_corpus(config, spec, overrides)
     facts: dict[str, Any] = {}
     built = build_program(config, corpus, [], spec, facts, overrides=overrides)
@@ -140,10 +140,10 @@ def _prompting(config: DictConfig, spec: lms.ModelSpec, cutter: Segmenter, overr
     base = facts.get("retrieval", {})
     searched = [base.get("content_sha256"), base.get("chunks"), facts.get("embedder"), base.get("embedder")]
     train = corpus.sha256 if "embedder" in facts else None
-    by = fingerprint([content, facts["model"], lm.model, repr(cutter), config.constrained, searched, train])
+    by = fingerprint([content, facts["model"], lm.model, repr(segmenter), config.constrained, searched, train])
     labels = tuple(label.name for label in corpus.labels)
     asker = PromptTagger(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
-    return Annotator(asker, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), cutter)
+    return Annotator(asker, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), segmenter)
 
 
 def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, overrides: Overrides) -> Corpus:

@@ -58,7 +58,7 @@ class AnnotationJob:
 
     Args:
         annotator: What finds entities.
-        delivery: What writes them.
+        writer: What writes them.
         folder: Holds `state.jsonl` and `failed.jsonl`.
         stop_after: Notes in a row that fail by the model (content filters and long prompts not counted) and end the session.
         progress: Called with the number of notes that are dealt with, and of sentences tagged by this session.
@@ -67,16 +67,14 @@ class AnnotationJob:
         in_row: Notes in a row that have failed by the model, up to now.
     """
 
-    def __init__(
-        self, annotator: Annotator, delivery: DocumentWriter, folder: Path, *, stop_after: int, progress: Progress
-    ) -> None:
-        self.annotator, self.delivery, self.folder = annotator, delivery, folder
+    def __init__(self, annotator: Annotator, writer: DocumentWriter, folder: Path, *, stop_after: int, progress: Progress) -> None:
+        self.annotator, self.delivery, self.folder = annotator, writer, folder
         self.stop_after, self.progress = stop_after, progress
         with writing(folder):
-            self.ledger = ResumeState(folder / "state.jsonl")
+            self.state = ResumeState(folder / "state.jsonl")
             self.journal = Journal(folder, annotator.facts.by)
-            self.spool = TextSpool(folder) if delivery.together else None
-        self.tally = JobStats()
+            self.spool = TextSpool(folder) if writer.together else None
+        self.stats = JobStats()
         self.in_row = self.sentences = 0
 
     def run(self, notes: Notes) -> JobStats:
@@ -99,13 +97,13 @@ class AnnotationJob:
                 self._list_failures()
             raise
         finally:
-            self.tally.used = Counter(self.journal.spent)
+            self.stats.used = Counter(self.journal.spent)
             if self.spool is not None:
                 with suppress(OSError):
                     self.spool.close()
         with writing(self.folder):
             self._list_failures()
-        return self.tally
+        return self.stats
 
     def _groups(self, notes: Iterable[Note | Unreadable]) -> Iterator[list[tuple[Note, str]]]:
         """Notes to annotate together, each with its digest; the others are dealt with on the way."""
@@ -119,7 +117,7 @@ class AnnotationJob:
             digest = digest_of(note)
             if self.spool is not None:
                 self.spool.add(number, note)
-            if entry := self.ledger.find(note.id, digest, self.annotator.facts.by):
+            if entry := self.state.find(note.id, digest, self.annotator.facts.by):
                 self._keep(note, entry)
                 continue
             group.append((note, digest))
@@ -131,11 +129,11 @@ class AnnotationJob:
             yield group
 
     def _keep(self, note: Note, entry: Entry) -> None:
-        """Leave a note as it is; formats that it lacks are written from the ledger."""
+        """Leave a note as it is; formats that it lacks are written from the resume state."""
         if missing := self.delivery.missing(note.id, entry.to):
             self.delivery.write(self._restored(note, entry), missing)
             entry = replace(entry, to=tuple(sorted({*entry.to, *missing})))
-            self.ledger.add(entry)
+            self.state.add(entry)
         self._done("kept", entry)
 
     def _annotate(self, group: list[tuple[Note, str]]) -> None:
@@ -158,7 +156,7 @@ class AnnotationJob:
             self.delivery.remove(outcome.id, but=to)
             about: dict[str, Any] = {"sha256": digest, "by": self.annotator.facts.by, "to": to}
             entry = Entry.of(outcome.annotated, counts=outcome.counts, repairs=outcome.repairs, **about)
-            self.ledger.add(entry)
+            self.state.add(entry)
             self._done("annotated", entry)
         self.journal.clear()
 
@@ -166,7 +164,7 @@ class AnnotationJob:
         """Tagged sentences as they come, told to whoever watches: a long note takes its time."""
         for sentence, record in tagged:
             self.sentences += 1
-            self.progress(self.tally.documents.total(), self.sentences)
+            self.progress(self.stats.documents.total(), self.sentences)
             yield sentence, record
 
     def _fail_by_model(self, outcome: Outcome) -> None:
@@ -182,30 +180,30 @@ class AnnotationJob:
     def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:
         if error != "duplicate_id":  # the first of that id is as it should be
             self.delivery.remove(name)
-        self.tally.failed.append({"id": name, "error": error, **about})
-        self.tally.documents["failed"] += 1
-        self.progress(self.tally.documents.total(), self.sentences)
+        self.stats.failed.append({"id": name, "error": error, **about})
+        self.stats.documents["failed"] += 1
+        self.progress(self.stats.documents.total(), self.sentences)
 
     def _done(self, what: str, entry: Entry) -> None:
-        self.tally.add(entry)
-        self.tally.documents[what] += 1
-        self.progress(self.tally.documents.total(), self.sentences)
+        self.stats.add(entry)
+        self.stats.documents[what] += 1
+        self.progress(self.stats.documents.total(), self.sentences)
 
     def _again(self) -> Iterator[Annotated]:
-        """The annotated notes in the order of the input, with the text that was annotated, out of the ledger."""
+        """The annotated notes in the order of the input, with the text that was annotated, out of the resume state."""
         for note in self.spool or ():
-            if entry := self.ledger.find(note.id, digest_of(note), self.annotator.facts.by):
+            if entry := self.state.find(note.id, digest_of(note), self.annotator.facts.by):
                 yield self._restored(note, entry)
 
     def _restored(self, note: Note, entry: Entry) -> Annotated:
         facts = self.annotator.facts
-        sentences = merge_cut_sentences(self.annotator.cutter(note)[0], [(start, end) for start, end, _, _ in entry.entities])
+        sentences = merge_cut_sentences(self.annotator.segmenter(note)[0], [(start, end) for start, end, _, _ in entry.entities])
         return entry.annotated(note.text, sentences, facts.model, facts.program)
 
     def _list_failures(self) -> None:
         """Failures of this session, in alphabetic order; no file if there is none."""
         path = self.folder / "failed.jsonl"
-        rows = sorted(json.dumps(row, ensure_ascii=False) + "\n" for row in self.tally.failed)
+        rows = sorted(json.dumps(row, ensure_ascii=False) + "\n" for row in self.stats.failed)
         if rows:
             write_whole(path, "".join(rows).encode())
         elif path.exists():

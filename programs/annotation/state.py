@@ -18,7 +18,7 @@ from clinspan.corpora.types import Token
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the ledger.
+    """A line of the resume state.
 
     Attributes:
         id: The document's.

@@ -119,7 +119,7 @@ def build_optimization(
         {label.name: label.definition for label in corpus.labels},
         adapter.called,
     )
-    judge = CandidateEvaluator(
+    evaluator = CandidateEvaluator(
         dev,
         objective,
         lm=lm,
@@ -141,7 +141,7 @@ def build_optimization(
         corpus=corpus,
         train=train,
         start=start,
-        judge=judge,
+        evaluator=evaluator,
         objective=objective,
         lm=lm,
         writer=writer,
@@ -149,7 +149,7 @@ def build_optimization(
         seed=config.seed,
         spec=spec,
         folder=folder.path,
-        progress=lambda step, steps, loss: watch(f"training, loss {loss:.3f}", step, steps, judge.best_f1),
+        progress=lambda step, steps, loss: watch(f"training, loss {loss:.3f}", step, steps, evaluator.best_f1),
         variant=maker.variant,
         allow=maker.allow,
         recall=maker.recall,

@@ -43,18 +43,18 @@ class Optimizer:
         for name, least in self.least.items():
             check_number(f"optimizer.{name}", getattr(self, name), least, whole=isinstance(least, int))
 
-    def check(self, shop: OptimizationContext) -> None:
+    def check(self, context: OptimizationContext) -> None:
         """Refuse what could not be compiled, before a model is asked.
 
         Raises:
             InputError: Says what to change.
         """
-        if self.chooses_demos and shop.start.single.nearest is not None:
+        if self.chooses_demos and context.start.single.nearest is not None:
             problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
             raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
-    def compile(self, shop: OptimizationContext) -> None:
-        """Try candidates; whatever `shop.judge` measured on all of dev can be the answer."""
+    def compile(self, context: OptimizationContext) -> None:
+        """Try candidates; whatever `context.evaluator` measured on all of dev can be the answer."""
         raise NotImplementedError
 
 
@@ -65,7 +65,7 @@ class OptimizationContext:
         corpus: Train and dev; its test split is empty.
         train: Sentences that demonstrations are taken from.
         start: The program to begin with.
-        judge: Measures candidates on dev.
+        evaluator: Measures candidates on dev.
         objective: The metric.
         lm: The model that the program is for.
         writer: The model that writes instructions; the same one where none is named.
@@ -82,7 +82,7 @@ class OptimizationContext:
     corpus: Corpus
     train: Sequence[Sentence]
     start: Candidate
-    judge: CandidateEvaluator
+    evaluator: CandidateEvaluator
     objective: SeqevalF1
     lm: dspy.LM
     writer: dspy.LM
@@ -96,7 +96,7 @@ class OptimizationContext:
     recall: Callable[[Mapping[str, Any], str], Candidate | None]
 
     @cached_property
-    def pen(self) -> dspy.LM:
+    def writer_lm(self) -> dspy.LM:
         """The writer as optimizers ask it."""
         return worded(self.writer, self.start.adapter.called)
 
@@ -116,7 +116,7 @@ class OptimizationContext:
         return self.teacher.student() if self.teacher is not None else None
 
     def dev_examples(self) -> list[dspy.Example]:
-        return examples(self.judge.sentences)
+        return examples(self.evaluator.sentences)
 
     def tokens(self, text: str) -> int:
         """How many tokens a text has for a local model; for one behind a server, a quarter of its characters."""
@@ -136,6 +136,6 @@ class OptimizationContext:
         with (
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
-            dspy.context(lm=self.pen, adapter=dspy.ChatAdapter(), disable_history=True),
+            dspy.context(lm=self.writer_lm, adapter=dspy.ChatAdapter(), disable_history=True),
         ):
             yield

@@ -47,14 +47,14 @@ class Coverage(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: OptimizationContext) -> None:
-        search = _Search(self, shop, random.Random(shop.seed))
-        begun = [shop.start] if shop.start.single.tag.demos else []
-        best = shop.judge.rank(begun + [search.random_set() for _ in range(self.starts)])[0]
+    def compile(self, context: OptimizationContext) -> None:
+        search = _Search(self, context, random.Random(context.seed))
+        begun = [context.start] if context.start.single.tag.demos else []
+        best = context.evaluator.rank(begun + [search.random_set() for _ in range(self.starts)])[0]
         idle = 0
         for number in range(self.rounds):
             tried = search.proposals(best, f"coverage {number + 1}")
-            first = shop.judge.rank(tried)[:1]
+            first = context.evaluator.rank(tried)[:1]
             better = bool(first) and first[0].rank[:2] > best.rank[:2]
             best, idle = (first[0], 0) if better else (best, idle + 1)
             if idle >= self.patience:
@@ -64,10 +64,10 @@ class Coverage(Optimizer):
 class _Search:
     """The moves of the search, over train sentences that cost at most half the budget."""
 
-    def __init__(self, how: Coverage, shop: OptimizationContext, rng: random.Random) -> None:
-        self.how, self.shop, self.rng = how, shop, rng
-        costs = {s.id: shop.demo_tokens(as_demonstration(s)) for s in shop.spoken}
-        self.pool = [s for s in shop.spoken if costs[s.id] <= how.budget // 2]
+    def __init__(self, how: Coverage, context: OptimizationContext, rng: random.Random) -> None:
+        self.how, self.context, self.rng = how, context, rng
+        costs = {s.id: context.demo_tokens(as_demonstration(s)) for s in context.spoken}
+        self.pool = [s for s in context.spoken if costs[s.id] <= how.budget // 2]
         self.cost = costs
 
     def random_set(self) -> Candidate:
@@ -76,12 +76,12 @@ class _Search:
         for sentence in self.rng.sample(self.pool, len(self.pool)):
             if len(chosen) < self.how.k and sum(self.cost[s.id] for s in [*chosen, sentence]) <= self.how.budget:
                 chosen.append(sentence)
-        return self.shop.start.with_demos([as_demonstration(s) for s in chosen], "coverage start")
+        return self.context.start.with_demos([as_demonstration(s) for s in chosen], "coverage start")
 
     def proposals(self, best: Trial, by: str) -> list[Candidate]:
         """The best set with one sentence added or exchanged, some ways; none where no sentence is left."""
         demos: list[dict[str, Any]] = list(best.candidate.single.tag.demos)
-        errors = count_errors(((r["gold"], r["pred"]) for r in self.shop.judge.records(best)), self.shop.objective.mode)
+        errors = count_errors(((r["gold"], r["pred"]) for r in self.context.evaluator.records(best)), self.context.objective.mode)
         taken = {demo.get("id") for demo in demos}
         there = [sentence for sentence in self.pool if sentence.id not in taken]
         if not there:
@@ -98,10 +98,10 @@ class _Search:
             demos.append(added)
         while len(demos) > 1 and self._spent(demos) > self.how.budget:
             demos.remove(self.rng.choice([demo for demo in demos if demo is not added]))
-        return self.shop.start.with_demos(demos, by)
+        return self.context.start.with_demos(demos, by)
 
     def _spent(self, demos: Sequence[dict[str, Any]]) -> int:
-        return sum(self.shop.demo_tokens(demo) for demo in demos)
+        return sum(self.context.demo_tokens(demo) for demo in demos)
 
 
 def coverage(sentence: Sentence, errors: Errors) -> float:

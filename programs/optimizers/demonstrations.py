@@ -26,10 +26,10 @@ class Labeled(Optimizer):
     keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with shop.quiet():
-            program = dspy.LabeledFewShot(k=self.k).compile(shop.start.student(), trainset=shop.train_examples(), sample=True)
-        shop.judge.score(shop.start.with_tagger(program, "labeled"), whole=True)
+    def compile(self, context: OptimizationContext) -> None:
+        with context.quiet():
+            program = dspy.LabeledFewShot(k=self.k).compile(context.start.student(), trainset=context.train_examples(), sample=True)
+        context.evaluator.score(context.start.with_tagger(program, "labeled"), whole=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +51,20 @@ class Bootstrap(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with ranked_by(shop, "bootstrap"):
+    def compile(self, context: OptimizationContext) -> None:
+        with ranked_by(context, "bootstrap"):
             search = dspy.BootstrapFewShotWithRandomSearch(
-                metric=shop.objective,
+                metric=context.objective,
                 metric_threshold=self.threshold,
                 max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled,
                 num_candidate_programs=self.candidates,
             )
             search.compile(
-                shop.start.student(), teacher=shop.teaching(), trainset=shop.train_examples(), valset=shop.dev_examples()
+                context.start.student(),
+                teacher=context.teaching(),
+                trainset=context.train_examples(),
+                valset=context.dev_examples(),
             )
 
 
@@ -86,11 +89,11 @@ class Nearest(Optimizer):
         for k in self.ks:
             check_number("optimizer.ks", k, 1)
 
-    def check(self, shop: OptimizationContext) -> None:
+    def check(self, context: OptimizationContext) -> None:
         for k in self.ks:
-            shop.allow({"strategy": "knn", "strategy.k": k})
+            context.allow({"strategy": "knn", "strategy.k": k})
 
-    def compile(self, shop: OptimizationContext) -> None:
-        context = shop.start.single.settings["strategy"]["context"]
-        same = {"strategy": "knn", "strategy.context": context}
-        shop.judge.rank([shop.variant({**same, "strategy.k": k}, f"knn k={k}") for k in self.ks])
+    def compile(self, context: OptimizationContext) -> None:
+        passages = context.start.single.settings["strategy"]["context"]
+        same = {"strategy": "knn", "strategy.context": passages}
+        context.evaluator.rank([context.variant({**same, "strategy.k": k}, f"knn k={k}") for k in self.ks])

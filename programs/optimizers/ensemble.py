@@ -37,16 +37,16 @@ class Voting(Optimizer):
                 "optimizer.size must be odd and at least 3, and optimizer.pool as large", remedy="For instance 3 of 9."
             )
 
-    def check(self, shop: OptimizationContext) -> None:
-        super().check(shop)
-        if len(shop.spoken) < self.k:
-            problem = f"optimizer.k={self.k} demonstrations, and {len(shop.spoken)} train sentences to take them from"
+    def check(self, context: OptimizationContext) -> None:
+        super().check(context)
+        if len(context.spoken) < self.k:
+            problem = f"optimizer.k={self.k} demonstrations, and {len(context.spoken)} train sentences to take them from"
             raise InputError(problem, remedy="Set optimizer.k lower or train_limit higher.")
 
-    def compile(self, shop: OptimizationContext) -> None:
-        rng = random.Random(shop.seed)
-        sets = [fixed_demonstrations(shop.spoken, self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
-        candidates = [shop.start, *(shop.start.with_demos(demos, "ensemble member") for demos in sets)]
-        ranked = shop.judge.rank(candidates, finalists=self.size)
+    def compile(self, context: OptimizationContext) -> None:
+        rng = random.Random(context.seed)
+        sets = [fixed_demonstrations(context.spoken, self.k, rng.randrange(1 << 30)) for _ in range(self.pool)]
+        candidates = [context.start, *(context.start.with_demos(demos, "ensemble member") for demos in sets)]
+        ranked = context.evaluator.rank(candidates, finalists=self.size)
         members = [trial.candidate.single for trial in ranked[: self.size]]
-        shop.judge.score(replace(shop.start, tagger=Ensemble(members), by="ensemble"), whole=True)
+        context.evaluator.score(replace(context.start, tagger=Ensemble(members), by="ensemble"), whole=True)

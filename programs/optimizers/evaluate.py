@@ -56,7 +56,7 @@ class CorpusEvaluate:
     """Takes the place of `dspy.Evaluate`: the score is 100 times the corpus F1 of all examples together.
 
     Args:
-        shop: Its judge measures.
+        context: Its evaluator measures.
         by: What the candidates are called.
         failed: Where an error of the model's goes: some of DSPy's optimizers would take it for a score of 0 and go on.
         whole: Measure every candidate on all examples, also a hopeless one: for optimizers that need single scores.
@@ -66,7 +66,7 @@ class CorpusEvaluate:
 
     def __init__(
         self,
-        shop: OptimizationContext,
+        context: OptimizationContext,
         by: str,
         failed: list[Exception],
         *,
@@ -74,7 +74,7 @@ class CorpusEvaluate:
         devset: Sequence[Any] = (),
         **options: Any,
     ) -> None:
-        self.shop, self.by, self.failed, self.whole, self.devset = shop, by, failed, whole, devset
+        self.context, self.by, self.failed, self.whole, self.devset = context, by, failed, whole, devset
 
     def __call__(self, program: Tagger, metric: Any = None, devset: Sequence[Any] | None = None, **options: Any) -> Any:
         if self.failed:
@@ -87,30 +87,32 @@ class CorpusEvaluate:
 
     def _evaluated(self, program: Tagger, devset: Sequence[Any] | None) -> Any:
         examples = list(self.devset if devset is None else devset)
-        candidate = self.shop.start.with_tagger(program, self.by)
-        judge = self.shop.judge
+        candidate = self.context.start.with_tagger(program, self.by)
+        evaluator = self.context.evaluator
         chosen = {example["id"] for example in examples}
-        sentences = [sentence for sentence in judge.sentences if sentence.id in chosen]
-        if len(sentences) == len(judge.sentences):
-            f1 = judge.score(candidate, whole=self.whole)
-            return EvaluationResult(score=100 * f1, results=self._results(judge, candidate, examples))
-        tags = judge.predict(candidate, sentences)
-        f1 = self.shop.objective.corpus_f1([(s.tags, tags[s.id]) for s in sentences])
+        sentences = [sentence for sentence in evaluator.sentences if sentence.id in chosen]
+        if len(sentences) == len(evaluator.sentences):
+            f1 = evaluator.score(candidate, whole=self.whole)
+            return EvaluationResult(score=100 * f1, results=self._results(evaluator, candidate, examples))
+        tags = evaluator.predict(candidate, sentences)
+        f1 = self.context.objective.corpus_f1([(s.tags, tags[s.id]) for s in sentences])
         return EvaluationResult(score=100 * f1, results=[self._result(e, tags[e["id"]]) for e in examples])
 
-    def _results(self, judge: CandidateEvaluator, candidate: Candidate, examples: Sequence[Any]) -> list[tuple[Any, Any, float]]:
+    def _results(
+        self, evaluator: CandidateEvaluator, candidate: Candidate, examples: Sequence[Any]
+    ) -> list[tuple[Any, Any, float]]:
         """Single results of the sentences that a candidate was measured on; 0 for those it was not."""
-        tags = {record["id"]: record["pred"] for record in judge.records(judge.trial(candidate))}
+        tags = {record["id"]: record["pred"] for record in evaluator.records(evaluator.trial(candidate))}
         return [self._result(e, tags[e["id"]]) if e["id"] in tags else (e, dspy.Prediction(), 0.0) for e in examples]
 
     def _result(self, example: Any, tags: Sequence[str]) -> tuple[Any, Any, float]:
         prediction = dspy.Prediction(tags=list(tags))
-        return example, prediction, self.shop.objective(example, prediction)
+        return example, prediction, self.context.objective(example, prediction)
 
 
 @contextlib.contextmanager
-def ranked_by(shop: OptimizationContext, by: str, *, whole: bool = False) -> Iterator[None]:
-    """Let DSPy's optimizers evaluate through a judge meanwhile, and print, log and keep nothing.
+def ranked_by(context: OptimizationContext, by: str, *, whole: bool = False) -> Iterator[None]:
+    """Let DSPy's optimizers evaluate through its evaluator meanwhile, and print, log and keep nothing.
 
     Raises:
         Exception: The first with which an evaluation ended, whatever the optimizer made of it.
@@ -118,13 +120,13 @@ def ranked_by(shop: OptimizationContext, by: str, *, whole: bool = False) -> Ite
     failed: list[Exception] = []
 
     def evaluator(**options: Any) -> CorpusEvaluate:
-        return CorpusEvaluate(shop, by, failed, whole=whole, **options)
+        return CorpusEvaluate(context, by, failed, whole=whole, **options)
 
     logger = logging.getLogger("dspy")
     level = logger.level
     _install()
     token = _evaluator.set(evaluator)
-    with shop.quiet():
+    with context.quiet():
         logger.setLevel(logging.CRITICAL)
         try:
             yield

@@ -38,31 +38,38 @@ class BootstrapFinetune(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def check(self, shop: OptimizationContext) -> None:
-        if not isinstance(shop.spec, lms.LocalModel):
+    def check(self, context: OptimizationContext) -> None:
+        if not isinstance(context.spec, lms.LocalModel):
             remedy = "Use a local model, such as model=smollm2."
             raise InputError("optimizer=bootstrap_finetune trains weights, and model= has none here", remedy=remedy)
-        if shop.start.single.retrieve is not None:
+        if context.start.single.retrieve is not None:
             raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
 
-    def compile(self, shop: OptimizationContext) -> None:
-        assert isinstance(shop.spec, lms.LocalModel)
-        learner = shop.start.with_demos([], "bootstrap_finetune")
-        train = self._answers(shop) if shop.teacher is not None else list(shop.train)
+    def compile(self, context: OptimizationContext) -> None:
+        assert isinstance(context.spec, lms.LocalModel)
+        learner = context.start.with_demos([], "bootstrap_finetune")
+        train = self._answers(context) if context.teacher is not None else list(context.train)
         records = training_records(learner.single, learner.adapter, train)
-        dev = training_records(learner.single, learner.adapter, shop.judge.sentences[: self.dev_records])
-        origin = read_origin(shop.start.dump()).model_dump()
+        dev = training_records(learner.single, learner.adapter, context.evaluator.sentences[: self.dev_records])
+        origin = read_origin(context.start.dump()).model_dump()
         result = tune(
-            shop.spec, records, dev, self.tuning, folder=shop.folder, seed=shop.seed, progress=shop.progress, origin=origin
+            context.spec,
+            records,
+            dev,
+            self.tuning,
+            folder=context.folder,
+            seed=context.seed,
+            progress=context.progress,
+            origin=origin,
         )
-        shop.judge.score(tuned(shop, learner, result.model), whole=True)
+        context.evaluator.score(tuned(context, learner, result.model), whole=True)
 
-    def _answers(self, shop: OptimizationContext) -> list[Sentence]:
+    def _answers(self, context: OptimizationContext) -> list[Sentence]:
         """Train sentences with the other model's tags, those that score enough."""
-        assert shop.teacher is not None
-        tags = shop.judge.predict(shop.teacher, shop.train)
+        assert context.teacher is not None
+        tags = context.evaluator.predict(context.teacher, context.train)
         scored: Sequence[tuple[Sentence, float]] = [
-            (s, shop.objective({"tags": list(s.tags)}, {"tags": tags[s.id]})) for s in shop.train
+            (s, context.objective({"tags": list(s.tags)}, {"tags": tags[s.id]})) for s in context.train
         ]
         kept = [replace(s, tags=tuple(tags[s.id])) for s, score in scored if score >= self.threshold]
         if not kept:
@@ -70,7 +77,7 @@ class BootstrapFinetune(Optimizer):
         return kept
 
 
-def tuned(shop: OptimizationContext, learner: Candidate, spec: lms.LocalModel) -> Candidate:
+def tuned(context: OptimizationContext, learner: Candidate, spec: lms.LocalModel) -> Candidate:
     """The program on the trained model."""
     lm = lms.build(spec)
     tagger = learner.student()

@@ -30,16 +30,16 @@ class Copro(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with ranked_by(shop, "copro"):
+    def compile(self, context: OptimizationContext) -> None:
+        with ranked_by(context, "copro"):
             search = dspy.COPRO(
-                prompt_model=shop.pen,
-                metric=shop.objective,
+                prompt_model=context.writer_lm,
+                metric=context.objective,
                 breadth=self.breadth,
                 depth=self.depth,
                 init_temperature=self.temperature,
             )
-            search.compile(shop.start.student(), trainset=shop.dev_examples())
+            search.compile(context.start.student(), trainset=context.dev_examples())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,24 +63,24 @@ class Mipro(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with ranked_by(shop, "mipro"):
+    def compile(self, context: OptimizationContext) -> None:
+        with ranked_by(context, "mipro"):
             search = dspy.MIPROv2(
-                metric=shop.objective,
-                prompt_model=shop.pen,
-                task_model=shop.lm,
+                metric=context.objective,
+                prompt_model=context.writer_lm,
+                task_model=context.lm,
                 auto=None,
                 num_candidates=self.candidates,
                 max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled,
                 metric_threshold=self.threshold,
-                seed=shop.seed + 1,  # MIPROv2 takes 0 for none
+                seed=context.seed + 1,  # MIPROv2 takes 0 for none
             )
             search.compile(
-                shop.start.student(),
-                trainset=shop.train_examples(),
-                valset=shop.dev_examples(),
-                teacher=shop.teaching(),
+                context.start.student(),
+                trainset=context.train_examples(),
+                valset=context.dev_examples(),
+                teacher=context.teaching(),
                 num_trials=self.trials,
                 minibatch=False,
                 program_aware_proposer=False,  # it reads source code, and ours is not the prompt
@@ -104,20 +104,24 @@ class Gepa(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with ranked_by(shop, "gepa", whole=True):
+    def compile(self, context: OptimizationContext) -> None:
+        with ranked_by(context, "gepa", whole=True):
             search = dspy.GEPA(
-                metric=shop.objective.with_feedback,
-                reflection_lm=shop.pen,
+                metric=context.objective.with_feedback,
+                reflection_lm=context.writer_lm,
                 max_metric_calls=self.calls,
                 reflection_minibatch_size=self.minibatch,
                 track_stats=True,
                 warn_on_score_mismatch=False,
-                seed=shop.seed,
+                seed=context.seed,
             )
-            found = search.compile(shop.start.student(), trainset=shop.train_examples(self.train_limit), valset=shop.dev_examples())
+            found = search.compile(
+                context.start.student(),
+                trainset=context.train_examples(self.train_limit),
+                valset=context.dev_examples(),
+            )
             for program in found.detailed_results.candidates:
-                shop.judge.score(shop.start.with_tagger(program, "gepa"), whole=True)
+                context.evaluator.score(context.start.with_tagger(program, "gepa"), whole=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,26 +145,26 @@ class Simba(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def check(self, shop: OptimizationContext) -> None:
-        super().check(shop)
-        if len(shop.spoken[: self.train_limit]) < self.batch:
+    def check(self, context: OptimizationContext) -> None:
+        super().check(context)
+        if len(context.spoken[: self.train_limit]) < self.batch:
             problem = f"optimizer.batch={self.batch} takes more sentences than there are to train on"
             raise InputError(problem, remedy="Set optimizer.batch lower, or optimizer.train_limit and train_limit higher.")
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with ranked_by(shop, "simba"), dspy.context(lm=shop.lm):  # it tries programs on the current model
+    def compile(self, context: OptimizationContext) -> None:
+        with ranked_by(context, "simba"), dspy.context(lm=context.lm):  # it tries programs on the current model
             search = dspy.SIMBA(
-                metric=shop.objective,
+                metric=context.objective,
                 bsize=self.batch,
                 num_candidates=self.candidates,
                 max_steps=self.steps,
                 max_demos=self.demos,
-                prompt_model=shop.pen,
+                prompt_model=context.writer_lm,
                 num_threads=self.batch,
             )
-            found = search.compile(shop.start.student(), trainset=shop.train_examples(self.train_limit), seed=shop.seed)
+            found = search.compile(context.start.student(), trainset=context.train_examples(self.train_limit), seed=context.seed)
             programs = [entry["program"] for entry in found.candidate_programs]
-            shop.judge.rank([shop.start.with_tagger(program, "simba") for program in programs])
+            context.evaluator.rank([context.start.with_tagger(program, "simba") for program in programs])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,15 +197,15 @@ class InferRules(Optimizer):
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
-    def compile(self, shop: OptimizationContext) -> None:
-        with ranked_by(shop, "infer_rules"):
+    def compile(self, context: OptimizationContext) -> None:
+        with ranked_by(context, "infer_rules"):
             search = dspy.InferRules(
-                metric=shop.objective,
+                metric=context.objective,
                 num_candidates=self.candidates,
                 num_rules=self.rules,
                 max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled,
                 metric_threshold=self.threshold,
             )
-            train = shop.train_examples(self.train_limit)
-            search.compile(shop.start.student(), teacher=shop.teaching(), trainset=train, valset=shop.dev_examples())
+            train = context.train_examples(self.train_limit)
+            search.compile(context.start.student(), teacher=context.teaching(), trainset=train, valset=context.dev_examples())

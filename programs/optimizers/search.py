@@ -58,15 +58,15 @@ class Grid(Optimizer):
         super().__post_init__()
         read_space(self.space)
 
-    def check(self, shop: OptimizationContext) -> None:
-        _check_space(self.space, shop)
+    def check(self, context: OptimizationContext) -> None:
+        _check_space(self.space, context)
 
-    def compile(self, shop: OptimizationContext) -> None:
+    def compile(self, context: OptimizationContext) -> None:
         space = read_space(self.space)
         points = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
         if len(points) > self.most:
-            points = random.Random(shop.seed).sample(points, self.most)
-        shop.judge.rank([shop.variant(point, _name(point)) for point in points])
+            points = random.Random(context.seed).sample(points, self.most)
+        context.evaluator.rank([context.variant(point, _name(point)) for point in points])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,29 +88,29 @@ class Optuna(Optimizer):
         super().__post_init__()
         read_space(self.space)
 
-    def check(self, shop: OptimizationContext) -> None:
-        _check_space(self.space, shop)
+    def check(self, context: OptimizationContext) -> None:
+        _check_space(self.space, context)
 
-    def compile(self, shop: OptimizationContext) -> None:
+    def compile(self, context: OptimizationContext) -> None:
         import optuna
 
         space = read_space(self.space)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=shop.seed))
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=context.seed))
         tried: set[str] = set()
         for _ in range(_PATIENCE * self.trials):
             trial = study.ask()
             point = {key: trial.suggest_categorical(key, values) for key, values in space.items()}
-            study.tell(trial, shop.judge.score(shop.variant(point, _name(point))))
+            study.tell(trial, context.evaluator.score(context.variant(point, _name(point))))
             tried.add(_name(point))
             if len(tried) == min(self.trials, math.prod(map(len, space.values()))):
                 return
 
 
-def _check_space(lines: Sequence[str], shop: OptimizationContext) -> None:
+def _check_space(lines: Sequence[str], context: OptimizationContext) -> None:
     for key, values in read_space(lines).items():
         for value in values:
-            shop.allow({key: value})
+            context.allow({key: value})
 
 
 def _name(point: Mapping[str, Any]) -> str:

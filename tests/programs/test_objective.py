@@ -91,34 +91,34 @@ class Fake:
 
 
 def test_hopeless_candidates_are_dropped_and_the_rest_ranked_on_all_of_dev(corpus: Corpus, tmp_path: Path) -> None:
-    judge = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
-    assert judge.sizes == [6, 12]
-    found = judge.rank([Fake("a", 0.5, 0.1), Fake("b", 0.4, 0.3), Fake("c", 0.3, 0.9), Fake("d", 0.9, 0.2)])  # type: ignore[list-item]
+    evaluator = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
+    assert evaluator.sizes == [6, 12]
+    found = evaluator.rank([Fake("a", 0.5, 0.1), Fake("b", 0.4, 0.3), Fake("c", 0.3, 0.9), Fake("d", 0.9, 0.2)])  # type: ignore[list-item]
     assert [trial.candidate.by for trial in found] == ["d", "a", "b", "c"]
-    assert ("c", 12) not in judge.measured
-    assert [trial.candidate.by for trial in judge.complete] == ["d", "a"]
+    assert ("c", 12) not in evaluator.measured
+    assert [trial.candidate.by for trial in evaluator.complete] == ["d", "a"]
 
 
 def test_a_candidate_that_was_measured_on_all_before_has_no_start_on_others(corpus: Corpus, tmp_path: Path) -> None:
-    judge = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
-    judge.score(Fake("start", 0.1, 0.05), whole=True)  # type: ignore[arg-type]
-    found = judge.rank([Fake("start", 0.1, 0.05), Fake("a", 0.5, 0.4)])  # type: ignore[list-item]
+    evaluator = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
+    evaluator.score(Fake("start", 0.1, 0.05), whole=True)  # type: ignore[arg-type]
+    found = evaluator.rank([Fake("start", 0.1, 0.05), Fake("a", 0.5, 0.4)])  # type: ignore[list-item]
     assert [trial.candidate.by for trial in found] == ["a", "start"]
-    assert judge.best_f1 == 0.4
+    assert evaluator.best_f1 == 0.4
 
 
 def test_candidates_one_by_one_are_dropped_where_others_did_better(corpus: Corpus, tmp_path: Path) -> None:
-    judge = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
-    assert judge.score(Fake("a", 0.5, 0.4)) == 0.4  # type: ignore[arg-type]
-    assert judge.score(Fake("b", 0.45, 0.9)) < 0.4  # type: ignore[arg-type]
-    assert ("b", 12) not in judge.measured
-    assert judge.score(Fake("b", 0.45, 0.9), whole=True) == 0.9  # type: ignore[arg-type]
-    assert judge.best_f1 == 0.9
+    evaluator = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
+    assert evaluator.score(Fake("a", 0.5, 0.4)) == 0.4  # type: ignore[arg-type]
+    assert evaluator.score(Fake("b", 0.45, 0.9)) < 0.4  # type: ignore[arg-type]
+    assert ("b", 12) not in evaluator.measured
+    assert evaluator.score(Fake("b", 0.45, 0.9), whole=True) == 0.9  # type: ignore[arg-type]
+    assert evaluator.best_f1 == 0.9
 
 
 def test_dev_is_sampled_by_whole_documents(corpus: Corpus, tmp_path: Path) -> None:
-    judge = Recorded(corpus, tmp_path, Halving())
-    documents = [sentence.document for sentence in judge.sentences]
+    evaluator = Recorded(corpus, tmp_path, Halving())
+    documents = [sentence.document for sentence in evaluator.sentences]
     assert documents == [name for name, n in Counter(documents).items() for _ in range(n)]
     assert sorted(documents) == sorted(s.document for s in corpus.sentences("dev"))
 

@@ -124,9 +124,9 @@ def annotate_on_ray(
 
     engine = RayEngine(job, scale, shards=shards, remote=remote, log=work.log)
     with progress_bar(total) as progress:
-        tally = engine.run(started, progress)
+        stats = engine.run(started, progress)
     assert engine.facts is not None
-    return engine.facts, tally
+    return engine.facts, stats
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

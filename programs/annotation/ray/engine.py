@@ -66,7 +66,7 @@ class RayEngine:
 
     def __init__(self, job: Job, scale: Scale, *, shards: int, remote: bool, log: logging.Logger) -> None:
         self.job, self.scale, self.shards, self.remote, self.log = job, scale, shards, remote, log
-        self.tally = JobStats()
+        self.stats = JobStats()
         self.facts: Facts | None = None
 
     def run(self, started: Callable[[Facts, int], None], progress: Callable[[int, int], None]) -> JobStats:
@@ -84,7 +84,7 @@ class RayEngine:
             with joined(self.scale.address, cores=self._cores(), home=self.job.home), closing(self._reports()) as reports:
                 for report in reports:
                     self._take(report, started)
-                    progress(self.tally.documents.total(), 0)
+                    progress(self.stats.documents.total(), 0)
             self._put_together()
         finally:
             home = self.job.home
@@ -92,7 +92,7 @@ class RayEngine:
                 merge_lines([Shard(home, n).folder / "failed.jsonl" for n in range(self.shards)], home / "failed.jsonl")
                 for path in home.glob(f"shards/{self.job.facts_pattern}"):
                     path.unlink()
-        return self.tally
+        return self.stats
 
     def _cores(self) -> int | None:
         return None if self.scale.workers is None else max(self.scale.workers, os.cpu_count() or 1)
@@ -106,7 +106,7 @@ class RayEngine:
         if report["by"] != self.facts.by:
             raise RunError("the workers' models differ: see that all machines have the same weights and the same clinspan")
         for name in COUNTERS:
-            getattr(self.tally, name).update(report[name])
+            getattr(self.stats, name).update(report[name])
         if report["lost"]:
             self.log.info("shard %d was begun %d times: workers were lost", report["shard"], report["lost"] + 1)
 

@@ -6,7 +6,7 @@ was given up for lost and is not, leaves nothing half done and nothing twice.
 
     shards/00000/
         notes.parquet       the slice of the input, until it is done
-        state.jsonl         what has been annotated: a ledger, without text
+        state.jsonl         what has been annotated, without text: the resume state
         failed.jsonl        documents that failed, if any
         annotations.jsonl   its piece of `to=jsonl`; annotations.conll likewise
         done.json           what it was made of and by, and its counts
@@ -124,7 +124,7 @@ class Shard:
 
         Args:
             attempt: The try; its folder and those of earlier ones are taken away.
-            done: For `done.json`; None: the try was stopped, so that only its ledger and its failures count.
+            done: For `done.json`; None: the try was stopped, so that only its resume state and its failures count.
         """
         (self.folder / "failed.jsonl").unlink(missing_ok=True)
         if done is not None:

@@ -114,23 +114,23 @@ class ShardWorker:
             if done is not None and len(together) == len(self.job.to) and shard.is_made(done, by=facts.by, together=together):
                 return {"by": facts.by, "lost": 0, **_kept(done["tally"])}
             attempt = shard.begin(self.job.run)
-            tally = self._annotate(shard, attempt)
-            about = {"sha256": shard.digest(), "by": facts.by, "to": self.job.to, "run": self.job.run, "tally": tally}
+            stats = self._annotate(shard, attempt)
+            about = {"sha256": shard.digest(), "by": facts.by, "to": self.job.to, "run": self.job.run, "tally": stats}
             shard.publish(attempt, about)
-        return {"by": facts.by, "lost": attempt.lost, **tally}
+        return {"by": facts.by, "lost": attempt.lost, **stats}
 
     def _annotate(self, shard: Shard, attempt: Attempt) -> dict[str, dict[str, int]]:
         assert self.annotator is not None
         annotator = _Nobody(self.annotator) if attempt.lost > self.job.retries else self.annotator
-        delivery = DocumentWriter(self.job.home, self.job.to, annotator.facts.labels, pieces=attempt.folder)
-        session = ShardJob(annotator, delivery, attempt, stop_after=self.job.config["stop_after"], in_row=self.in_row)
+        writer = DocumentWriter(self.job.home, self.job.to, annotator.facts.labels, pieces=attempt.folder)
+        session = ShardJob(annotator, writer, attempt, stop_after=self.job.config["stop_after"], in_row=self.in_row)
         try:
-            tally = session.run(shard.notes)
+            stats = session.run(shard.notes)
         except RunError:
             shard.publish(attempt, None)
             raise
         self.in_row = session.in_row
-        return {name: dict(getattr(tally, name)) for name in COUNTERS}
+        return {name: dict(getattr(stats, name)) for name in COUNTERS}
 
 
 class ShardJob(AnnotationJob):
@@ -138,14 +138,14 @@ class ShardJob(AnnotationJob):
 
     Args:
         annotator: What finds entities.
-        delivery: What writes them.
+        writer: What writes them.
         attempt: The try; what an earlier one of the same run has annotated counts as annotated now.
         stop_after: As for `AnnotationJob`.
         in_row: Notes in a row that have failed before these.
     """
 
-    def __init__(self, annotator: Annotator, delivery: DocumentWriter, attempt: Attempt, *, stop_after: int, in_row: int) -> None:
-        super().__init__(annotator, delivery, attempt.folder, stop_after=stop_after, progress=lambda done, sentences: None)
+    def __init__(self, annotator: Annotator, writer: DocumentWriter, attempt: Attempt, *, stop_after: int, in_row: int) -> None:
+        super().__init__(annotator, writer, attempt.folder, stop_after=stop_after, progress=lambda done, sentences: None)
         self.in_row, self._recovered = in_row, attempt.recovered
 
     def _done(self, what: str, entry: Entry) -> None:
@@ -158,18 +158,18 @@ class _Nobody(Annotator):
     """Stands in for an annotator at whose work on these notes worker after worker was lost."""
 
     def __init__(self, other: Annotator) -> None:
-        super().__init__(other.tagger, other.facts, other.cutter)
+        super().__init__(other.tagger, other.facts, other.segmenter)
 
     def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
         """All failed."""
         return [Outcome(note.id, None, "worker_lost") for note in notes]
 
 
-def _kept(tally: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+def _kept(stats: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     """The counts of a shard that is left as it is."""
-    documents = tally["documents"]
+    documents = stats["documents"]
     kept = {"kept": documents.get("annotated", 0) + documents.get("kept", 0)}
-    return {**{name: dict(tally[name]) for name in COUNTERS}, "documents": kept}
+    return {**{name: dict(stats[name]) for name in COUNTERS}, "documents": kept}
 
 
 def _problem_of(act: Callable[[], None]) -> str | None:
