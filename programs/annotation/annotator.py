@@ -70,7 +70,7 @@ class Outcome:
     Attributes:
         id: The note's.
         annotated: The note with its mentions; None if a sentence failed, as half a result can be taken for a whole one.
-        error: As `programs.rundir.errors.failure_name` calls it.
+        error: As `programs.inference.failures.failure_name` calls it.
         counts: `sentences`, `failed_sentences`, `cuts` (made inside sentences that were too long), tokens used.
         repairs: What answers had wrong, by name.
     """

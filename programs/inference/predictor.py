@@ -27,7 +27,7 @@ Progress = Callable[[int, float], None]
 
 
 class SentenceTagger(Protocol):
-    """What tags sentences: `PromptTagger` with prompts, `programs.app.build_classifier.ClassifierAsker` without."""
+    """What tags sentences: `PromptTagger` with prompts, `programs.inference.token_classifier.ClassifierTagger` without."""
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
         """Each sentence with its line of `predictions.jsonl`, in any order."""
