@@ -1,4 +1,4 @@
-"""Ways to get the same answers from the same weights, to be timed beside one another.
+"""Baselines: other ways to generate the same answers from the same weights, to be timed against the engine.
 
 Where a way does not end by itself with the format, it is made to say as many tokens as the engine's own answer has,
 so that all do the same work.

@@ -1,4 +1,4 @@
-"""`python -m programs.bench`: how fast the engine is, beside other ways to get the same answers."""
+"""`python -m benchmarks.bench`: the speed of the engine, compared with baselines that give the same answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What annotating many notes costs, from paces, token counts and prices; docs/annotate-a-million-notes.md is made of it."""
+"""Cost estimate for annotating many notes, from speeds, token counts and prices; see docs/annotate-a-million-notes.md."""
 
 from __future__ import annotations
 

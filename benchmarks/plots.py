@@ -1,4 +1,4 @@
-"""The benchmark's table and its plot."""
+"""Table and plots of the benchmark."""
 
 from __future__ import annotations
 

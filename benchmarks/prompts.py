@@ -1,4 +1,4 @@
-"""The requests that a run would make, as a local engine's prompts: for benchmarks and for holding answers against a reference."""
+"""The prompts of a run as a local engine receives them, for benchmarks and for comparison with the reference decoder."""
 
 from __future__ import annotations
 

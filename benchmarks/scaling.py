@@ -1,4 +1,4 @@
-"""How the engine's cost grows: with the length of sentences, the number of labels, the size of batches."""
+"""Scaling curves of the engine: by sentence length, number of labels and batch size."""
 
 from __future__ import annotations
 

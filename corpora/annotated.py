@@ -1,4 +1,4 @@
-"""A note that a program has annotated, and its files for one note each; `corpora.writers.bioc` has two more."""
+"""An annotated note, and its output formats with one file per note; BioC is in `corpora.writers.bioc`."""
 
 from __future__ import annotations
 

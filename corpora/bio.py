@@ -1,4 +1,4 @@
-"""Spans to BIO tags and back, by policies that are named and acts that are counted."""
+"""Conversion of character spans to BIO tags and back, by named policies whose every use is counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From documents in pieces to a `Corpus`: cutting, tagging, labels."""
+"""Builds a `Corpus` from texts and annotations: tokenization, sentence splitting, tagging, labels."""
 
 from __future__ import annotations
 

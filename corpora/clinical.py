@@ -1,4 +1,4 @@
-"""Sentences of clinical notes: text that is half prose and half headings, lists and tables, often wrapped at some column.
+"""Sentence splitting of clinical notes: prose mixed with headings, lists, tables and wrapped lines.
 
 A sentence ends at a blank line, a form feed, a heading, a list item, a row of a table, and at `.`, `?` or `!` unless that
 belongs to an abbreviation (Dr., vs., e.g., i.v., No. 5), an initial or the number of a list item. Tokens are never cut, so

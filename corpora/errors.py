@@ -1,4 +1,4 @@
-"""The one exception of this package: input that a user can fix."""
+"""The exception of this package: invalid input that a user can fix."""
 
 from __future__ import annotations
 

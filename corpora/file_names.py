@@ -1,4 +1,4 @@
-"""Ids as names of files."""
+"""Document ids as safe file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and text as they come from others: too deep, with numbers of thousands of digits, with halves of characters."""
+"""Parsing of untrusted JSON: deep nesting, huge numbers, lone surrogates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of labels: as config gives them, and which of them a model's answer could not tell apart."""
+"""Label names: as the config gives them, and which of them could not be told apart in a model's answer."""
 
 from __future__ import annotations
 

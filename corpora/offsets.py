@@ -1,4 +1,4 @@
-"""Offsets in other units than characters, recognised by the text that each mention is said to have.
+"""Detection of the offset unit: characters, UTF-16 code units or UTF-8 bytes, by each mention's own text.
 
 Annotations come with offsets in UTF-16 code units (JavaScript, Java), in UTF-8 bytes, or counted with another line end or without
 the byte order mark of their text. Of all these readings the one is taken that fits most mentions; plain characters are preferred.

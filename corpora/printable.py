@@ -1,4 +1,4 @@
-"""Text of others on a screen: labels, ids and file names can hold control characters, which a terminal would obey."""
+"""Untrusted text on a terminal: control characters in labels, ids and file names are escaped."""
 
 from __future__ import annotations
 

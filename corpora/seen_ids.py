@@ -1,4 +1,4 @@
-"""Which ids have been met, on disk: for inputs whose ids do not fit into memory."""
+"""A set of ids on disk, for inputs whose ids do not fit into memory."""
 
 from __future__ import annotations
 

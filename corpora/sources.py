@@ -1,4 +1,4 @@
-"""Where a corpus comes from: one class a `corpus=` choice. Each is built by its config and has `load() -> Corpus`."""
+"""Corpus sources: one class per `corpus=` option, built from its config, with `load() -> Corpus`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files and folders are which split, by the names that people give them; what is passed over is counted.
+"""Detection of train, dev and test splits by the names of files and folders; what is not read is counted.
 
 `train` may be called `training`; `dev` may be called `devel`, `development`, `val`, `valid` or `validation`; `test` may be called
 `testing`. Upper and lower case are the same.

@@ -1,4 +1,4 @@
-"""Cutting text into tokens and sentences.
+"""Tokenization and sentence splitting.
 
 `punctuation` takes punctuation off the edges of words. RareDis was cut so for *Large Language Models Struggle in Token-Level
 Clinical NER* (arXiv 2407.00731), but with ASCII punctuation alone, and still is (`ascii_punctuation_tokens`). `whitespace` and

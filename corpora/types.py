@@ -1,4 +1,4 @@
-"""The corpus in memory. All offsets are character offsets into `Document.text`, half-open: `text[start:end]`."""
+"""Data types of a corpus. All offsets are half-open character offsets into `Document.text`: `text[start:end]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From scores of tags to tags: the likeliest sequence that BIO allows, and how sure each tag of it is.
+"""Viterbi decoding of per-token class scores under the BIO constraints, and posterior probabilities.
 
 A sequence's probability is the product of its tags' own, over all sequences that are legal: those in which each `I-X`
 stands behind a `B-X` or an `I-X`. It is a linear-chain model whose transitions are 1 or 0, so that Viterbi's and the

@@ -1,4 +1,4 @@
-"""What can go wrong with a language model in a way that a user can fix."""
+"""Errors of language models that a user can fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grammars that say what an answer may be: rules of literals and other rules, written out for whoever decodes.
+"""Grammars of answers: rules of literals and other rules, written as Lark (llguidance) or GBNF (llama.cpp).
 
 A format builds a `Grammar`; the engine here compiles its Lark form with llguidance, servers take the Lark or the
 GBNF form. Grammars know nothing of what the text is about.

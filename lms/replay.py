@@ -1,4 +1,4 @@
-"""Recorded answers behind the interface of a model, so that any system's outputs can be scored again.
+"""Recorded answers behind the interface of a model, so that outputs of any system can be scored.
 
 One JSON object a line; `question` only where a request is one of several about the same id:
 

@@ -1,4 +1,4 @@
-"""What a `model=` choice says: one frozen class a kind of model. Unknown keys are refused by their constructors."""
+"""Model specifications: one frozen class per kind of `model=` option. Unknown keys are rejected by the constructors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt templates: how a conversation becomes the one string that a local model was trained on.
+"""Prompt templates: turn a conversation into the string that a local model was trained on.
 
 A message is a `(role, content)` pair with the role `system`, `user` or `assistant`; a prompt ends where the
 model's answer begins. Templates know nothing of what the messages are about.

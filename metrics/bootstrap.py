@@ -1,4 +1,4 @@
-"""Intervals by resampling documents: sentences of one document are not independent of one another."""
+"""Confidence intervals by bootstrap over documents, since sentences of one document are not independent."""
 
 from __future__ import annotations
 

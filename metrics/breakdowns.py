@@ -1,4 +1,4 @@
-"""Where a system is good and where not: exact scores by the length, the sentence and the rarity of mentions."""
+"""Breakdowns of exact scores by mention length, sentence length and rarity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far confidences can be believed: of predictions made with confidence .8, eight in ten should be right."""
+"""Calibration of confidences: expected calibration error and reliability bins."""
 
 from __future__ import annotations
 

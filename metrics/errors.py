@@ -1,4 +1,4 @@
-"""What kind of mistake each unmatched span is: the error analysis that stands beside the scores."""
+"""Error kinds of unmatched spans: missed, invented, wrong bounds, wrong type, both."""
 
 from __future__ import annotations
 

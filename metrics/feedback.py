@@ -1,4 +1,4 @@
-"""What was wrong with the tags of one sentence, in words: for a model that rewrites the annotator's instructions."""
+"""Feedback about the tags of one sentence in words, for models that rewrite instructions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the difference between two systems real? Both are judged on the same documents, which are resampled or swapped whole."""
+"""Paired comparison of two systems on the same documents: bootstrap intervals and approximate randomization."""
 
 from __future__ import annotations
 

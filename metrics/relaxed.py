@@ -1,4 +1,4 @@
-"""Softer readings of the same tags: overlapping spans, half credit for wrong bounds, and what each document names.
+"""Relaxed scores: overlapping spans, half credit for wrong bounds, type-free, and document-level sets.
 
 All pair spans one to one, so that a span which runs two mentions together finds one of them and no span is counted twice.
 Within a type exact <= partial <= overlap, in precision, recall and F1.

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 from counts, their averages, and the signature without which no score travels."""
+"""Precision, recall and F1 from counts, their averages, and the signature of a score."""
 
 from __future__ import annotations
 

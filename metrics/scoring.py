@@ -1,4 +1,4 @@
-"""From a run's predictions to its scores. Reads files, never models."""
+"""The seqeval scorer: predictions of a run, or tags of any system, to scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What optimizers maximise.
+"""The DSPy metric of this project: corpus-level seqeval F1.
 
 Programs are ranked by seqeval's F1 over a whole set of sentences, from summed counts. One sentence has no F1 worth the
 name (without gold entities it is 0 or undefined), so where an optimizer looks at single sentences it is given

@@ -1,4 +1,4 @@
-"""`clinspan COMMAND ...`, the installed command: each command as `python -m programs.COMMAND ...`."""
+"""`clinspan COMMAND ...`: the installed command, equivalent to `python -m programs.COMMAND ...`."""
 
 from __future__ import annotations
 

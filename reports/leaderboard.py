@@ -1,4 +1,4 @@
-"""From the jobs of sweeps to a leaderboard: jobs that agree in all but the seed are one row."""
+"""The leaderboard: jobs of sweeps that differ only in the seed are aggregated into one row."""
 
 from __future__ import annotations
 

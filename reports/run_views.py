@@ -1,4 +1,4 @@
-"""A run as the page shows it, and runs over the same sentences as groups."""
+"""Views of runs for the report, grouped by the sentences they cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings tell jobs apart."""
+"""Settings in which jobs differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a `retriever=` choice to something that answers queries."""
+"""Builds a retriever from a `retriever=` option."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to vectors, with sentence-transformers models that are on this machine or on the hub."""
+"""Text embeddings by sentence-transformers models, local or from the hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test sentences inside the knowledge base: retrieval would hand them to the model that is tested on them."""
+"""Leak detection: test sentences that occur in the knowledge base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training sentences nearest to a sentence."""
+"""Nearest-neighbour search of training sentences."""
 
 from __future__ import annotations
 

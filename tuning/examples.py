@@ -1,4 +1,4 @@
-"""Sentences as examples of word classification: windows of pieces with the class of each word's first piece, in batches."""
+"""Training examples of token classification: windows of sub-words, labelled at the first piece of each word."""
 
 from __future__ import annotations
 

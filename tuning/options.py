@@ -1,4 +1,4 @@
-"""What a `tuning=` choice says: one frozen class a way to train. Unknown keys are refused by their constructors."""
+"""Training options: one frozen class per `tuning=` option. Unknown keys are rejected by the constructors."""
 
 from __future__ import annotations
 

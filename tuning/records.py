@@ -1,4 +1,4 @@
-"""Training records: a prompt and its right answer, as messages and as a model's tokens."""
+"""Training records: a prompt and its gold answer, as messages and as token ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training leaves: losses by epoch, a folder, and the model that it makes."""
+"""Results of a training: losses by epoch, and the folder of the model."""
 
 from __future__ import annotations
 

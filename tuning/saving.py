@@ -1,4 +1,4 @@
-"""Keeping what was trained: a folder that is written atomically, with a note of where its weights come from."""
+"""Saves a trained model atomically, with a note of its base weights and provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""transformers' Trainer as every way to train uses it: losses, what dev says after an epoch, checkpoints, early stopping."""
+"""transformers' Trainer as all trainings use it: losses, evaluation on dev, checkpoints, early stopping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that nobody has annotated yet: folders of `.txt`, brat folders (their `.ann` stay unread), JSON lines, Parquet files and
+"""Readers of notes without annotations: folders of `.txt`, brat folders (their `.ann` are not read), JSON lines, Parquet files and
 folders of them, CoNLL.
 
 A text is what the file's bytes decode to, with its byte order mark, line ends, tabs and form feeds: nothing is altered, and

@@ -1,4 +1,4 @@
-"""A slice of what `corpora.readers.notes` reads as a Parquet file of its own, which gives back the same notes, for shards."""
+"""A slice of the input of `corpora.readers.notes` as a Parquet file, read back as the same notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tuned token classifier, loaded: words in, a probability a word and class out. It knows nothing of what the classes mean."""
+"""A fine-tuned token classifier: words in, a probability per word and class out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the words of a sentence to a model's sub-word pieces: which piece speaks for a word, and what is read at once."""
+"""Sub-word tokenization of pre-tokenized sentences: first pieces represent words, long sentences are read in windows."""
 
 from __future__ import annotations
 

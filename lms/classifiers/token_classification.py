@@ -1,4 +1,4 @@
-"""Models that give every piece a score for each class: loading them, and reading batches with them.
+"""Token-classification heads: loading models that have one, and batched inference.
 
 An encoder reads in both directions by itself. A decoder does without its causal mask (Li et al. 2023, "Label supervised
 LLaMA finetuning"): it is given a mask of four dimensions, which transformers takes as it is.

@@ -1,4 +1,4 @@
-"""Attention of packed rows over states that all of them share and states of their own.
+"""Attention over a KV cache with a shared prefix: packed tokens of many rows in one pass, without padding.
 
 All tokens that a pass reads stand in one row, whoever's they are, so the linear layers compute no padding. Keys and
 values of the prefix that the prompts have in common are kept once; each row's own are written in place behind it, and

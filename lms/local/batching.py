@@ -1,4 +1,4 @@
-"""Requests of concurrent threads, run together.
+"""Batches requests of concurrent threads.
 
 Which requests share a batch can change the last bit of a float and so, once in a long while, a token. So that a
 rerun gives the same answers, a caller says with `expect(n)` how many threads take part: then a batch is run when

@@ -1,4 +1,4 @@
-"""Greedy decoding of a batch: what prompts share is read once, what is certain costs no step, guesses are checked many at a time.
+"""Batched greedy decoding under grammars, with a shared prompt prefix, forced tokens and speculative verification of drafts.
 
 Every pass reads the tokens that are certain in each row (the last choice and whatever the grammar forces behind it)
 and, where there is room, guessed ones; it gives the choices at all places where a token had to be chosen. An answer is

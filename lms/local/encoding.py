@@ -1,4 +1,4 @@
-"""From a conversation to a model's tokens: one way for answering and for training, so that both see the same prompts."""
+"""Encodes conversations as token ids, identically for inference and for training."""
 
 from __future__ import annotations
 

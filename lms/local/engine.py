@@ -1,4 +1,4 @@
-"""The DSPy engine on transformers: one request in, one response out, batched across the threads that call."""
+"""The DSPy engine on transformers: one request in, one response out, batched across the calling threads."""
 
 from __future__ import annotations
 

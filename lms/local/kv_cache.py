@@ -1,4 +1,4 @@
-"""Keys and values kept between passes: of prefixes that prompts share, and of the rows of a batch."""
+"""The KV cache: shared prompt prefixes, and the rows of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that runs out: how that shows, and going on with less at once."""
+"""Out-of-memory errors: detection, and freeing cached memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear layers whose weights are laid out once for the processor's matrix units.
+"""Linear layers with weights pre-packed for the CPU's matrix instructions (oneDNN).
 
 PyTorch multiplies by a weight as it was stored; oneDNN, which comes with PyTorch, is faster with a layout of its own,
 most of all where few tokens pass (1.3 to 1.6 times for 8 to 128 tokens of a 135M model on an AVX-512 processor).

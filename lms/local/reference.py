@@ -1,4 +1,4 @@
-"""What an answer is held against: plain constrained greedy decoding by transformers alone.
+"""The reference decoder: plain constrained greedy decoding by transformers alone.
 
 One sequence, its whole prompt, transformers' own attention, no shared prefix, no batch, no draft. At every place that
 the grammar leaves open the token has to be the allowed one with the highest logit; if it is at each place, given what

@@ -1,4 +1,4 @@
-"""One answer in the making: what its grammar allows, what its draft proposes, what is certain."""
+"""Decoding state of one sequence: grammar, draft, forced tokens, speculative verification."""
 
 from __future__ import annotations
 

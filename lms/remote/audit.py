@@ -1,4 +1,4 @@
-"""Which requests left this machine: a line each in `audit.jsonl`, written before the request is sent, and never any text.
+"""Audit log of requests that leave this machine: one line each in `audit.jsonl`, written before sending, without text.
 
     {"when": "...", "host": "x.openai.azure.com", "scheme": "https", "model": "gpt-4o", "sentences": 1,
      "documents": ["note7"], "bytes": 2113, "outcome": "answered"}

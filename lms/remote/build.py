@@ -1,4 +1,4 @@
-"""Models behind HTTP, by DSPy's native client: Azure OpenAI, and servers that speak OpenAI's chat completions."""
+"""Builds models behind HTTP on DSPy's native client: Azure OpenAI, and OpenAI-compatible servers."""
 
 from __future__ import annotations
 

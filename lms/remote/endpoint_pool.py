@@ -1,4 +1,4 @@
-"""Several servers of one model: requests go to healthy ones, an unhealthy one is retried with exponential backoff."""
+"""A pool of endpoints of one model: least-loaded healthy endpoint first, unhealthy ones retried with exponential backoff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of Microsoft Entra ID instead of a key, renewed before they expire and when a server says that they have."""
+"""Microsoft Entra ID tokens instead of API keys, renewed before they expire or when a server rejects them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an address leads: to this machine, or out of it. Whoever asks whether text may go somewhere asks here."""
+"""Decides whether an address leads to this machine or out of it; every check of where text may go uses this module."""
 
 from __future__ import annotations
 

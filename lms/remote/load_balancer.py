@@ -1,4 +1,4 @@
-"""A model behind servers as an engine of DSPy's: one server, or several among which requests are spread."""
+"""A DSPy engine over one server, or over several with load balancing and failover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals of a server, told in words that name the parameter and the setting that repairs it, never text of a request."""
+"""Explains rejected requests: names the parameter and the setting that fixes it, never text of the request."""
 
 from __future__ import annotations
 

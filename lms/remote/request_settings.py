@@ -1,4 +1,4 @@
-"""What every request to a server carries beside its text: temperature, token budget, reasoning, seed and further parameters."""
+"""Request parameters besides the prompt: temperature, token budget, reasoning effort, seed, further fields."""
 
 from __future__ import annotations
 

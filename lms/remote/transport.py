@@ -1,4 +1,4 @@
-"""The line to one server, over which every byte goes that leaves for a model: DSPy's native client speaks through it.
+"""The HTTP transport to one server: DSPy's native client sends every request through it.
 
 It asks a server on this machine directly, whatever the environment says of proxies, follows no redirection, and has each
 request written down first (`lms.remote.audit`).

@@ -1,4 +1,4 @@
-"""`python -m clinspan.lms.weights.convert MODEL FOLDER`: a model whose weights are pickled, saved as safetensors.
+"""`python -m clinspan.lms.weights.convert MODEL FOLDER`: saves a model with pickled weights as safetensors.
 
 Pickled weights are loaded with torch's restricted loader, which builds tensors and calls nothing else.
 """

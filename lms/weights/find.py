@@ -1,4 +1,4 @@
-"""Finding weights: a folder that is named, the Hugging Face cache or hub, or a package that carries them."""
+"""Finds weights: a local folder, a GGUF file, the Hugging Face cache or hub, or a package that contains them."""
 
 from __future__ import annotations
 

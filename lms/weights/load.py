@@ -1,4 +1,4 @@
-"""From a folder of weights to a model in memory, for answering and for training alike."""
+"""Loads weights into memory, for inference and for training."""
 
 from __future__ import annotations
 

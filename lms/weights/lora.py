@@ -1,4 +1,4 @@
-"""LoRA adapters: a few weights beside a model's own, told apart by their content and added to them when the model is loaded."""
+"""LoRA weights: identified by content and merged into the base model on loading."""
 
 from __future__ import annotations
 

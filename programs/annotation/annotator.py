@@ -1,4 +1,4 @@
-"""A program at work on texts: `Annotator.load(...)` once, then call it as often as wanted.
+"""`Annotator`: a program applied to texts. Load it once with `Annotator.load(...)`, then call it.
 
     from clinspan.programs.annotation.annotator import Annotator
 

@@ -1,4 +1,4 @@
-"""From a config of `programs.annotate` to an annotator."""
+"""Builds an annotator, or loads a program, from a config of `programs.annotate`."""
 
 from __future__ import annotations
 

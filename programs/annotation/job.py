@@ -1,4 +1,4 @@
-"""The work on many notes: what is done already stays, the rest is annotated a few notes at a time and written as it comes."""
+"""An annotation job: skips finished notes, annotates the others in groups, and writes results as they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What survives a kill within a group of notes: each sentence's answer as it comes, and the tokens that were paid for.
+"""The journal of unfinished notes: each sentence's answer survives a kill, and so does the count of paid tokens.
 
 A note enters `state.jsonl` only when it is whole, and notes are tagged in groups. So that no answer is paid for twice, each one
 is appended to `answers.jsonl`, which holds tags and counts but no text, and is emptied when its group is in `state.jsonl`.

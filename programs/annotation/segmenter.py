@@ -1,4 +1,4 @@
-"""How notes become sentences that a model can read at once."""
+"""The segmenter: splits notes into sentences that fit the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has been annotated already: one line a document in `state.jsonl`, without its text, the last line of a document counting."""
+"""Resume state of an annotation job: one line per finished document in `state.jsonl`, without text; the last line counts."""
 
 from __future__ import annotations
 

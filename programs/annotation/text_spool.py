@@ -1,4 +1,4 @@
-"""The texts of a session as they were annotated, until the formats with one file for all notes are written.
+"""A spool of annotated texts, kept until formats with one file for all notes are written.
 
 An input can change while it is annotated, as export folders of hospitals do. So the second pass does not read it again: what is
 written in every format is the text that was annotated. The file lies in the output folder and is removed at the end.

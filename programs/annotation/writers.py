@@ -1,4 +1,4 @@
-"""How annotated notes are written: as files of their own, which are written atomically, or all in one file, which can be
+"""Writers of annotated notes: one file per note, written atomically, or one file for all, which can be
 put together from pieces.
 """
 

@@ -1,4 +1,4 @@
-"""Tagging with a model that was tuned to classify tokens: no prompt, no format, no strategy."""
+"""Builds a run with a token classifier: no prompt, no format, no strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a config to what an optimizer works with."""
+"""Builds what an optimizer works with, from a config of `programs.optimize`."""
 
 from __future__ import annotations
 

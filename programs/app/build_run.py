@@ -1,4 +1,4 @@
-"""From a run's config to the parts that do it: corpus, model, format, program."""
+"""Builds the components of a run from its config: corpus, model, format, program."""
 
 from __future__ import annotations
 

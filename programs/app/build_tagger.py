@@ -1,4 +1,4 @@
-"""One tagger and its format, from a config."""
+"""Builds one tagger and its format from a config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Hydra sweeper over cells that are listed, each a row of overrides; Hydra accepts sweepers from `hydra_plugins` alone."""
+"""A Hydra sweeper over listed cells, each a row of overrides; Hydra accepts sweepers from `hydra_plugins` only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that classify tokens beside models that answer prompts: which settings concern only the latter, and who needs them."""
+"""Settings that concern prompts only: token classifiers have none of them, and reject them."""
 
 from __future__ import annotations
 

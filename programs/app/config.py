@@ -1,4 +1,4 @@
-"""Configs by Hydra: words are checked before it, and named after it where they name nothing."""
+"""Hydra configs: overrides are checked before composition, and errors name the nearest valid key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands share: Hydra with one clear message for a wrong word, files that only their owner can read."""
+"""The Hydra entry point of all commands: one clear message per error, exit codes, private files, signals."""
 
 from __future__ import annotations
 

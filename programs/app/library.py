@@ -1,4 +1,4 @@
-"""What a script of one's own needs of corpora and models, by the names and settings that the commands have."""
+"""Corpora and models for scripts, by the names and settings of the commands."""
 
 from __future__ import annotations
 

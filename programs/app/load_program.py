@@ -1,4 +1,4 @@
-"""A program on disk: what it says to the model, and the settings without which it would not be that program.
+"""Loads a saved program: its settings are data and are checked against the options that they belong to.
 
 `program.json` is DSPy's own state of the `Tagger` (instructions and demonstrations) with `settings` beside it: the format,
 strategy, alignment and presentation of labels that it was made with, and the retriever if it asks one. A program of several

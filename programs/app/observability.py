@@ -1,4 +1,4 @@
-"""What follows a run while it goes: a tracker and spans, as `tracking=` and `tracing=` say."""
+"""Observers of a run: experiment tracking and tracing, as `tracking=` and `tracing=` select."""
 
 from __future__ import annotations
 

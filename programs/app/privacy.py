@@ -1,4 +1,4 @@
-"""Where protected health information may not go, and what may not be told when something goes wrong.
+"""Privacy checks: where protected health information may be sent, and what error messages may contain.
 
 Everything that sends text asks here first: `docs/privacy.md` lists what was tried to get around it, and the tests that hold it.
 """

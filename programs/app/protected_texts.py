@@ -1,4 +1,4 @@
-"""Everything of a run that may hold protected health information: its input, its program, its weights and its knowledge base.
+"""All texts of a run that may hold protected health information: input, program, weights, knowledge base.
 
 Every way out of the process (models, trackers, traces, Chroma servers) asks about all of them.
 """

@@ -1,4 +1,4 @@
-"""Ray, started for one job or joined where it runs already."""
+"""Starts Ray for one job, or connects to a running cluster."""
 
 from __future__ import annotations
 

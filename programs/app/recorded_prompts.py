@@ -1,4 +1,4 @@
-"""What a run asked of its model, reconstructed from its folder: no model, no corpus, no index is loaded.
+"""Reconstructs the prompt of a run from its folder, without loading a model, a corpus or an index.
 
 Instructions, rules of the format and fixed demonstrations are those of every sentence and are in the folder. Nearest
 demonstrations and retrieved chunks are not: where a run had them, the prompt says that they stood there.

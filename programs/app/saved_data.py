@@ -1,4 +1,4 @@
-"""Settings that come from a saved file: data, checked against the option of `conf/` that they belong to.
+"""Settings from saved files: data, validated against the option of `conf/` that they belong to.
 
 A `program.json` or a `run.json` may come from anybody. Nothing in it names a class, a function or a variable: classes come from
 `conf/` or the user's own `--config-dir`, and a saved value has to fit the parameter that it is for. One message refuses

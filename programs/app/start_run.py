@@ -1,4 +1,4 @@
-"""A run's folder, config and record: of a new run, or of one that is resumed."""
+"""Starts or resumes a run: its folder, config and record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs of a sweep that did not finish: a launcher may run jobs in other processes or on other machines, so their folders are asked.
+"""Failed jobs of a sweep: collected from the jobs' folders, since launchers may run jobs in other processes or machines.
 
 In an experiment preset, whose cells include models that not everybody has, a cell whose model is not available is no failure:
 the sweep goes on, and at its end says which cells ran, which did not, and how to get what they lack.

@@ -1,4 +1,4 @@
-"""Edit alignment of what an answer echoes with the tokens of the sentence."""
+"""Edit alignment of echoed tokens with the tokens of the sentence."""
 
 from __future__ import annotations
 

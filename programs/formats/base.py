@@ -1,4 +1,4 @@
-"""What every format is: a DSPy adapter that owns the prompt's shape and the reading of the answer."""
+"""The base class of output formats: DSPy adapters that write the prompt and read the answer."""
 
 from __future__ import annotations
 

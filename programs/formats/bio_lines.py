@@ -1,4 +1,4 @@
-"""`token : TAG` a line: the paper's format and the default."""
+"""One line `token : TAG` per token: the paper's format and the default."""
 
 from __future__ import annotations
 

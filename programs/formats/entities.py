@@ -1,4 +1,4 @@
-"""Lists of mentions by type: the document-level answer, turned into spans by string matching (`programs.formats.matching`).
+"""Lists of mentions by type, converted to spans by string matching (`programs.formats.matching`).
 
 Asked for is `{"Sign": ["fever"], "Disease": []}`. Read are also, each with its repairs counted:
 

@@ -1,4 +1,4 @@
-"""Finding what a model wrote in the tokens of a sentence: by characters without white space, under one folding.
+"""Locates mentions in a sentence by string matching without white space, under one documented normalization.
 
 Two texts are the same mention if they are equal once
 

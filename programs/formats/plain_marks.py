@@ -1,4 +1,4 @@
-"""Shapes in which models mark mentions in a sentence, brought to `<Label>mention</Label>`.
+"""Normalizes the ways in which models mark mentions in a sentence to `<Label>mention</Label>`.
 
 Read are, beside the form that is asked for: marks with attributes (`<Sign type="x">`, `<entity type="Sign">`), with a BIO prefix
 (`<B-Sign>`), escaped ones (`&lt;Sign&gt;`), one mark around label and mention (`<Sign: fever>`, `[Sign: fever]`,

@@ -1,4 +1,4 @@
-"""Finding the answer in a reply: models write drafts, thoughts, fences, echoes of the form and explanations around it."""
+"""Extracts the answer from a reply: removes thinking blocks, drafts, code fences, echoed schemas and explanations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes in which models write tags of tokens, brought to one `token : TAG` a line.
+"""Normalizes the ways in which models write token tags to one `token : TAG` per line.
 
 Read are, beside the form that is asked for: a Markdown table, quoted or plain columns with commas, semicolons or tabs, a JSON list
 of pairs or of tags alone, `token/TAG`, all on one line, line ends written as `\\n`, and thoughts or fences around it.

@@ -1,4 +1,4 @@
-"""Reading what a model wrote where a tag belongs, and making a row of such readings legal BIO."""
+"""Reads single tags, and repairs a sequence of them to legal BIO."""
 
 from __future__ import annotations
 

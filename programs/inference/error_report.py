@@ -1,4 +1,4 @@
-"""`errors.json` of a run: made from its files and the corpus, never from models, so it can be made again at any time."""
+"""`errors.json`: the error analysis of a run, computed from its files and the corpus."""
 
 from __future__ import annotations
 

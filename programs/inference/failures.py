@@ -1,4 +1,4 @@
-"""How a failed sentence is named, and which failures end the run because every sentence would meet them."""
+"""Names of failures of single sentences, and failures that end a run because every sentence would meet them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop from sentences to predictions: concurrent, recorded as it goes, repeatable."""
+"""The prediction loop: concurrent, recorded as it goes, resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tagging sentences with a model that classifies tokens: no prompt, no format, no strategy."""
+"""Tags sentences with a token classifier."""
 
 from __future__ import annotations
 

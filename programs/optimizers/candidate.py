@@ -1,4 +1,4 @@
-"""A program that may be the answer."""
+"""A candidate program of an optimization."""
 
 from __future__ import annotations
 

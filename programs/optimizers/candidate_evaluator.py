@@ -1,4 +1,4 @@
-"""Candidates on dev: measured on a growing sample, dropped where hopeless, ranked by corpus F1.
+"""Evaluates candidates on dev by successive halving, ranked by corpus F1.
 
 Everything measured is on disk, a folder a candidate, named by what it is: measuring the same program again, in this
 process or after an interruption, costs nothing.

@@ -1,4 +1,4 @@
-"""What an optimizer works with. It holds train and dev; there is no way from here to test."""
+"""The context of an optimization: train, dev, models, evaluator. The test split is not reachable from it."""
 
 from __future__ import annotations
 

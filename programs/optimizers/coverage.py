@@ -1,4 +1,4 @@
-"""Demonstrations chosen for what the program gets wrong."""
+"""Selects demonstrations that cover the errors of the program on dev."""
 
 from __future__ import annotations
 

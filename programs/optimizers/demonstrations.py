@@ -1,4 +1,4 @@
-"""Optimizers that choose demonstrations: DSPy's by labels or by what the program itself got right, and nearest ones."""
+"""Optimizers that choose demonstrations: labelled, bootstrapped, nearest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several programs that vote."""
+"""Ensembles of programs that vote on spans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DSPy's optimizers, made to rank by corpus F1.
+"""Makes DSPy's optimizers rank candidates by corpus F1.
 
 They score candidates by `dspy.Evaluate`, which averages a metric over sentences, and take no evaluator as an argument. In the
 modules of those optimizers the name `Evaluate` is therefore a function that asks a context variable: within `ranked_by` it makes

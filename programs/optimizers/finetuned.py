@@ -1,4 +1,4 @@
-"""Weights instead of words: the model is trained to answer without demonstrations."""
+"""Fine-tunes the model of a program (bootstrap fine-tuning)."""
 
 from __future__ import annotations
 

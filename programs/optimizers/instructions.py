@@ -1,4 +1,4 @@
-"""DSPy's optimizers that write instructions. They need a model that can write: name one with `reflection_model=`."""
+"""DSPy's optimizers that write instructions; they need a capable model, `reflection_model=`."""
 
 from __future__ import annotations
 

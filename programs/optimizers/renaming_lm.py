@@ -1,4 +1,4 @@
-"""The model that writes instructions, shown labels by the words of the prompts that it writes for."""
+"""A language model wrapper that renames labels to the words that prompts use for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that are searched: format, alignment, labels' order and words, number and draw of demonstrations."""
+"""Search over settings: grid and Optuna."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of classes as run folders of earlier versions have them, where modules have moved since."""
+"""Maps class names in run folders of earlier versions to their current modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command says when it cannot go on."""
+"""Errors that end a command with a message."""
 
 from __future__ import annotations
 

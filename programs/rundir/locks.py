@@ -1,4 +1,4 @@
-"""One process at a time writes into a folder: a lock that the operating system gives back when its process dies."""
+"""Locks a folder for one writing process; the operating system releases the lock when the process dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the text comes from that a program carries: demonstrations are kept word for word, so their protection travels along."""
+"""Provenance of a program: the corpora and documents of its demonstrations, and whether they are protected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's folder: what a run writes, and how it is read back.
+"""The run folder: writing and reading of its files.
 
 `run.json` is written first and again at the end; `predictions.jsonl` grows a line a sentence. See `runs/README.md`.
 """

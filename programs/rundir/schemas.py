@@ -1,4 +1,4 @@
-"""Whether what is read back from disk has the shape in which it is written, so that nothing behind has to ask."""
+"""Validation of files that are read back from a run folder."""
 
 from __future__ import annotations
 

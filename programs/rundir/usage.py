@@ -1,4 +1,4 @@
-"""What a run has used: its price, and the models that a server answered as."""
+"""Usage of a run: its cost, and the model versions that a server reported."""
 
 from __future__ import annotations
 

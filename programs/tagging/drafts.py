@@ -1,4 +1,4 @@
-"""Likely tags of a sentence, which a local model checks many at a time: a good guess saves passes, none changes an answer."""
+"""Drafts for speculative decoding: likely tags of a sentence, which save passes and change no answer."""
 
 from __future__ import annotations
 

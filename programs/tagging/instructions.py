@@ -1,4 +1,4 @@
-"""The instructions that people wrote. What optimizers write is a compiled program, not a prompt here."""
+"""Hand-written instructions. Instructions of optimizers are part of compiled programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The knowledge base of a program: opened, and asked, with what goes to a Chroma server elsewhere written down."""
+"""Searches of a program's knowledge base; searches on a remote Chroma server are audited."""
 
 from __future__ import annotations
 

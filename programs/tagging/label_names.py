@@ -1,4 +1,4 @@
-"""In what order and by which words labels stand in prompts and answers: it changes what models say, and not what is scored."""
+"""Order and wording of labels in prompts and answers; scores always use the corpus' own names."""
 
 from __future__ import annotations
 

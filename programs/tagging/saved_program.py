@@ -1,4 +1,4 @@
-"""What a saved program says: the settings, demonstrations, origin and weights that make it the program it is."""
+"""The content of `program.json`: settings, demonstrations, provenance and weights of a program."""
 
 from __future__ import annotations
 

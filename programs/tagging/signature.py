@@ -1,4 +1,4 @@
-"""What the program is asked, as DSPy states it."""
+"""The DSPy signature of token tagging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A strategy is two answers: where do demonstrations come from, and what context is added."""
+"""Strategies: the source of demonstrations and of context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one program: a sentence in, one tag a token out."""
+"""`Tagger`: the DSPy module that tags one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From sentences to training records: what the model would be asked about each, and the answer it should give."""
+"""Training records: the prompts that a model would receive for sentences, and their gold answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracker is told of a run: its settings, figures and tags, out of `run.json` and `scores.json`."""
+"""Parameters, metrics and tags that MLflow receives, from `run.json` and `scores.json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans of a run by OpenTelemetry: what was asked of which model, what it cost and how long it took, and not a word of it.
+"""OpenTelemetry spans of a run: calls, costs and times, without text.
 
 A span holds names of settings, numbers and kinds of errors. Neither prompts, answers, labels, tokens nor ids of sentences and
 documents are put into one, nor the words of an exception. So spans may go to a collector on another machine, whatever the

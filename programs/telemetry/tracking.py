@@ -1,4 +1,4 @@
-"""Telling a tracker of a run: its settings when it begins, its scores and files when it ends.
+"""Experiment tracking with MLflow: settings at the start of a run, scores and files at its end.
 
 A tracker is a copy for convenience. The run's folder has everything, so a tracker that fails in between is warned of and left.
 """

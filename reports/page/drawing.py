@@ -1,4 +1,4 @@
-"""How figures look, and how they become files and parts of a page."""
+"""Style of figures, and their export as files and as parts of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An error analysis as tables for any page, and as the one line of a terminal."""
+"""Error analysis as tables, and as one line for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a group of runs: F1 and errors as in the paper's Figures 3 and 4, calibration, and F1 against what it cost."""
+"""Figures of a group of runs: F1 and errors as in the paper's Figures 3 and 4, calibration, F1 against cost."""
 
 from __future__ import annotations
 

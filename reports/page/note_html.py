@@ -1,4 +1,4 @@
-"""A note to read: its text with what was found in colours, as one HTML file that loads nothing from anywhere."""
+"""An annotated note as one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file with tables, figures and every sentence, which asks nothing of any network."""
+"""The HTML report: one self-contained file with tables, figures and every sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page without text: words, documents and ids become hashes, prompts and answers go."""
+"""Redacted reports: words, documents and ids become hashes; prompts and answers are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences, spans and errors of runs as the page's script reads them: numbers and short lists, since there may be many."""
+"""Sentences, spans and errors of runs as compact data for the report's script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells of the paper's tables: which of them a run is, and what a sweep over them says at its end."""
+"""Cells of the paper's tables: which cell a run is, and the summary at the end of a sweep over them."""
 
 from __future__ import annotations
 

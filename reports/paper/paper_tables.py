@@ -1,4 +1,4 @@
-"""The paper's tables cell by cell: its figures, ours beside them with interval and difference, and what is missing and why."""
+"""The paper's tables with our figures beside the published ones, and what is missing and why."""
 
 from __future__ import annotations
 

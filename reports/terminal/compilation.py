@@ -1,4 +1,4 @@
-"""What a compilation tried and found, on the terminal."""
+"""Progress and result of a compilation on the terminal."""
 
 from __future__ import annotations
 

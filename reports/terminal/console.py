@@ -1,4 +1,4 @@
-"""The terminal: nothing in a cell, a title or a line is markup, and control characters are shown as escapes."""
+"""The console: no markup in cells, titles or lines, and control characters escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training shows: a bar while it goes on, losses by epoch when it is done."""
+"""Progress and losses of a training on the terminal."""
 
 from __future__ import annotations
 

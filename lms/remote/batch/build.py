@@ -1,4 +1,4 @@
-"""From a model's config with `batch: true` to the model: the client of the Batch API, the files in the run's folder."""
+"""Builds models that answer through the Batch API, from a model config with `batch: true`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model behind a Batch API as an engine of DSPy's: it answers from batches that are back, and gathers the rest.
+"""A DSPy engine over the Batch API: it answers from finished batches and collects all other requests.
 
     complete(request)   the answer, if a batch brought it; else the request is put into the next batch and `DeferredError` raised
     collect(requests)   the same for several requests at once that do not depend on one another

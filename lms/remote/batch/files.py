@@ -1,4 +1,4 @@
-"""The files of a run's batches, below `batches/` in its folder: what was asked, what was answered, how far each batch is.
+"""Files of a run's batches, in `batches/` of its folder: requests, answers, and the state of each batch.
 
 They hold text, as the run's predictions do. `NNNN.requests.jsonl` is what was uploaded, `NNNN.answers.jsonl` and
 `NNNN.errors.jsonl` what came back, `state.jsonl` the steps that were taken, each written before or as soon as it was.

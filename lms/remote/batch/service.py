@@ -1,4 +1,4 @@
-"""The Batch API of OpenAI and Azure: a file goes up, a batch is made of it, and a day later at most its answers come down."""
+"""Client of the Batch API of OpenAI and Azure: uploads, polling, downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`programs.annotate` with `engine=ray`: from the input to shards, and from shards to the same files as `engine=local` leaves."""
+"""Driver of `programs.annotate engine=ray`: splits the input into shards and merges their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`engine=ray`: shards of the input on disk, and workers of Ray Data that each hold an annotator and take shard after shard.
+"""The Ray engine: shards on disk, and Ray Data workers that each hold an annotator.
 
 Through Ray go numbers of shards one way and counts the other; texts, entities and ids go by the disk that all machines see.
 """

@@ -1,4 +1,4 @@
-"""The input of `engine=ray` in shards, and what becomes of each, on disk.
+"""Shards of the input of `engine=ray` on disk, and their state.
 
 Shard k holds the documents from k * size on, whatever is done with them: its names are the same in each run. It is worked on in
 a folder of that try's own, and what it gives is put in its place whole, `done.json` last. So a worker that is lost, or one that

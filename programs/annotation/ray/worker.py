@@ -1,4 +1,4 @@
-"""What a worker of `engine=ray` does: it holds an annotator and takes one shard after the other through a session of its own."""
+"""A worker of `engine=ray`: holds an annotator and processes one shard after the other."""
 
 from __future__ import annotations
 
