@@ -124,10 +124,12 @@ def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, p
     """
     for group, name in _ADDRESSES:
         value = (config.get(group) or {}).get(name)
-        addresses = [value] if isinstance(value, str) else list(value or ())
-        outside = hosts_outside(map(str, addresses))
+        addresses = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(isinstance(address, str) for address in addresses):
+            raise _refused(path, f"{group}.{name}", "is no address")
+        outside = hosts_outside(addresses)
         if outside and not {group, f"{group}.{name}"} & set(given):
-            shown = value if isinstance(value, str) else f"[{','.join(map(str, addresses))}]"
+            shown = value if isinstance(value, str) else f"[{','.join(addresses)}]"
             remedy = f"If texts may go there, say so: {group}.{name}={shown}"
             raise InputError(f"sends texts to {outside}", path=path, remedy=remedy)
 

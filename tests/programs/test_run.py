@@ -104,9 +104,9 @@ def test_a_wrong_key_ends_the_run_with_one_message(
 
 
 def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(command: Command, server: ScriptedServer) -> None:
-    server.always = slow(3)
+    server.always = slow(8)
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0"]
-    done = command("run", *words, "limit=12", "model.timeout=0.5", "stop_after=3")
+    done = command("run", *words, "limit=12", "model.timeout=2", "stop_after=3")
     assert done.returncode == 2
     assert "3 sentences in a row failed" in done.stderr
     folder = done.stderr.split("resume=")[1].split()[0]

@@ -171,6 +171,8 @@ def test_code_in_a_program_is_refused_by_its_place(code: Any, key: str, saved: d
     [
         ("metric", {"_target_": "torch.load", "f": "x"}),
         ("model.api_base", "${oc.env:HOME}"),
+        ("retriever.url", True),
+        ("retriever.url", [5]),
         ("evil", 1),
         ("model._target_", "os.system"),
     ],
