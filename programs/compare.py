@@ -26,8 +26,8 @@ from clinspan.metrics.scoring import count_documents
 from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.recorded_prompts import recorded_prompt
+from clinspan.programs.rundir.records import RunRecord, RunScores
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
-from clinspan.programs.rundir.schemas import is_finished_run, is_scores
 from clinspan.reports.page.prompt_differences import prompt_lines
 from clinspan.reports.terminal.comparison import markdown, print_comparison
 
@@ -82,9 +82,10 @@ def load_run(path: Path) -> Run:
     if record.get("status") != "finished":
         raise InputError("has not finished", path=path, remedy=f"Finish it: python -m programs.run resume={path}")
     scores = folder.read("scores.json")
-    for name, sound in (("run.json", is_finished_run(record)), ("scores.json", is_scores(scores))):
-        if not sound:
-            raise InputError("is not as runs write it", path=path / name, remedy="Give the folders that programs.run printed.")
+    for name, problem in (("run.json", RunRecord.problem(record)), ("scores.json", RunScores.problem(scores))):
+        if problem:
+            remedy = "Give the folders that programs.run printed."
+            raise InputError(f"is not as runs write it ({problem})", path=path / name, remedy=remedy)
     return Run(path, record, scores, folder.read("program.json"), folder.load_predictions())
 
 

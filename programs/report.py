@@ -19,8 +19,8 @@ from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.recorded_prompts import recorded_prompt
 from clinspan.programs.app.sweeps import job_folders
 from clinspan.programs.inference.error_report import read_analysis
+from clinspan.programs.rundir.records import RankedScores, TaggedSentence
 from clinspan.programs.rundir.run_folder import environment, load_records, now, RunFolder
-from clinspan.programs.rundir.schemas import is_rankable
 from clinspan.reports.leaderboard import build_leaderboard, Job
 from clinspan.reports.page.error_tables import analysis_tables
 from clinspan.reports.page.page import Report, write_page
@@ -30,7 +30,6 @@ from clinspan.reports.run_views import RunView
 from clinspan.reports.terminal.leaderboard_table import markdown, print_leaderboard
 
 _DAMAGE = (AttributeError, InputError, KeyError, TypeError, ValueError)
-_SHOWN = ("id", "document", "tokens", "gold", "pred")
 
 
 def find_jobs(folder: Path) -> list[Path]:
@@ -65,8 +64,9 @@ def load_job(path: Path) -> Job:
         scores = folder.read("scores.json")
     except InputError:
         return Job(str(path), record, None, error="scores.json cannot be read")
-    sound = is_rankable(scores)
-    return Job(str(path), record, scores if sound else None, error="" if sound else "scores.json is not as runs write it")
+    if problem := RankedScores.problem(scores):
+        return Job(str(path), record, None, error=f"scores.json is not as runs write it ({problem})")
+    return Job(str(path), record, scores)
 
 
 def load_view(job: Job) -> RunView:
@@ -76,7 +76,7 @@ def load_view(job: Job) -> RunView:
     if "per_type" not in job.scores:
         return RunView(job=job, problem="its scores.json has no scores by type")
     try:
-        rows = list(load_records(path / "predictions.jsonl", keys=_SHOWN).values())
+        rows = list(load_records(path / "predictions.jsonl", TaggedSentence).values())
     except InputError as error:
         return RunView(job=job, problem=f"its sentences cannot be shown: {error}")
     try:

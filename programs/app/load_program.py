@@ -20,7 +20,7 @@ from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.programs.app.config import group_option
 from clinspan.programs.app.saved_data import checked_option, inside, refuse_code
-from clinspan.programs.rundir.schemas import is_demonstrations, is_signature
+from clinspan.programs.rundir.records import TagState
 from clinspan.programs.tagging.saved_program import CLASSIFIER, GROUPS, member_states, PLACE_SETTINGS, PLAIN, RETRIEVER, VERSION
 
 _SOURCES = ("path", "package", "hub_id", "revision")
@@ -175,8 +175,7 @@ def _names(labels: Any) -> bool:
 
 
 def _is_tagger(state: Any) -> bool:
-    tag = state.get("tag") if isinstance(state, dict) else None
-    known = isinstance(tag, dict) and is_signature(tag.get("signature")) and is_demonstrations(tag.get("demos"))
+    known = isinstance(state, dict) and TagState.problem(state.get("tag")) is None
     settings = state.get("settings") if isinstance(state, dict) else None
     if not known or not isinstance(settings, dict) or not {*GROUPS, *PLAIN} <= settings.keys():
         return False

@@ -1,1 +1,1 @@
-"""The run folder: its files, their schemas, locks, and the errors of a run."""
+"""The run folder: its files, their typed records, locks, and the errors of a run."""

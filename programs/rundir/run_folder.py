@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,7 @@ from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.programs.rundir.earlier_names import with_current_names
 from clinspan.programs.rundir.errors import RunError, writing
-from clinspan.programs.rundir.schemas import is_prediction
+from clinspan.programs.rundir.records import Prediction, Record
 
 PACKAGES = (
     "dspy",
@@ -37,7 +37,6 @@ PACKAGES = (
     "numpy",
 )
 _BLOCK = 1 << 16
-_SAID = ("id", "document", "tokens", "gold", "pred", "confidence", "raw", "repairs", "usage", "error")
 
 
 class RunFolder:
@@ -99,7 +98,7 @@ class RunFolder:
             return {}
         with writing(self.path):
             cut_torn_line(self.predictions)
-        return load_records(self.predictions, keys=_SAID)
+        return load_records(self.predictions)
 
     def sort_predictions(self, ids: Sequence[str]) -> None:
         """Rewrite the predictions in this order, one line an id, so that equal runs leave equal files."""
@@ -181,15 +180,15 @@ def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> 
                 folder.write("run.json", record)
 
 
-def load_records(path: Path, *, keys: Iterable[str] = ("id",)) -> dict[str, dict[str, Any]]:
+def load_records(path: Path, kind: type[Record] = Prediction) -> dict[str, dict[str, Any]]:
     """The lines of a `predictions.jsonl` by sentence id, the last line of an id counting.
 
     Args:
         path: The file.
-        keys: What a line has to say.
+        kind: What a line has to be.
 
     Raises:
-        InputError: The file cannot be read, or a line is no record.
+        InputError: The file cannot be read, or a line is no such record: names the line and the key.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -201,12 +200,13 @@ def load_records(path: Path, *, keys: Iterable[str] = ("id",)) -> dict[str, dict
             continue
         try:
             record = parse_json(line.decode())
-            if not is_prediction(record) or any(key not in record for key in keys):
-                raise ValueError
-            records[str(record["id"])] = record
-        except (ValueError, KeyError):
+            problem = kind.problem(record)
+        except ValueError:
+            record, problem = {}, "it is no JSON"
+        if problem:
             remedy = "Remove the line; resume=FOLDER tags that sentence again."
-            raise InputError("is no prediction", path=path, line=number, remedy=remedy) from None
+            raise InputError(f"is no prediction ({problem})", path=path, line=number, remedy=remedy)
+        records[record["id"]] = record
     return records
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.programs.formats.base import Drafter
+from clinspan.programs.rundir.records import DraftTags
 from clinspan.programs.rundir.run_folder import load_records
 
 CHOICES = ("auto", "none", "outside", "gazetteer")
@@ -77,7 +78,7 @@ class Recorded:
     def __init__(self, path: Path, corpus: Corpus) -> None:
         names = {label.name for label in corpus.labels}
         self._tags: dict[str, list[str]] = {}
-        for key, record in load_records(path, keys=("id", "pred")).items():
+        for key, record in load_records(path, DraftTags).items():
             self._tags[key] = [tag if tag[2:] in names else "O" for tag in record["pred"]]
 
     def __call__(self, name: str, tokens: Sequence[str]) -> list[str]:

@@ -25,10 +25,10 @@ REPAIRED: dict[str, Damage] = {
     "a line twice, and two in another order": lambda lines: b"".join([lines[3], *lines[:3][::-1], *lines[3:], lines[3]]),
     "the file empty": lambda lines: b"",
 }
-REFUSED: dict[str, Damage] = {
-    "a line in the middle garbled": lambda lines: b"".join([*lines[:5], b'{"id": "x", \xff\n', *lines[6:]]),
-    "a line in the middle without its tags": lambda lines: b"".join([*lines[:5], b'{"id": "x"}\n', *lines[6:]]),
-    "zeros in the middle": lambda lines: b"".join([*lines[:5], b"\0" * 512 + b"\n", *lines[6:]]),
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "a line in the middle garbled": (b'{"id": "x", \xff\n', "it is no JSON"),
+    "a line in the middle without its tags": (b'{"id": "x"}\n', "pred: Field required"),
+    "zeros in the middle": (b"\0" * 512 + b"\n", "it is no JSON"),
 }
 
 
@@ -49,10 +49,12 @@ def test_predictions_are_repaired(bench: Bench, what: str) -> None:
 def test_predictions_that_cannot_be_believed_are_refused_by_line(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")
     file = folder / "predictions.jsonl"
-    file.write_bytes(REFUSED[what](file.read_bytes().splitlines(keepends=True)))
+    line, why = REFUSED[what]
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:5], line, *lines[6:]]))
     refused = bench.run(f"resume={folder}")
     assert (refused.code, refused.clear) == (2, True), refused.err
-    assert "predictions.jsonl:6: is no prediction. Remove the line" in " ".join(refused.err.split())
+    assert f"predictions.jsonl:6: is no prediction ({why}). Remove the line" in " ".join(refused.err.split())
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:5] + lines[6:]))  # as it was told
     again = bench.run(f"resume={folder}")

@@ -103,7 +103,9 @@ def test_failed_sentences_and_the_train_split_itself_are_noted(tmp_path: Path) -
 
 def test_a_damaged_line_is_named_and_not_quoted(tmp_path: Path) -> None:
     folder = folder_with(tmp_path / "run", [{"id": "a:0", "document": "a", "tokens": ["secret"], "gold": ["O"], "pred": []}])
-    with pytest.raises(InputError, match=r"predictions\.jsonl:1: is no prediction\. Remove the line"):
+    with pytest.raises(
+        InputError, match=r"predictions\.jsonl:1: is no prediction \(pred has 0 entries for 1 tokens\)\. Remove the line"
+    ):
         write_analysis(folder, None, ErrorAnalysis(), mode="conlleval", seed=0, split="test")
 
 

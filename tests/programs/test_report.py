@@ -87,7 +87,7 @@ def test_failed_and_unfinished_jobs_are_rows_that_say_so(tmp_path: Path) -> None
         ("unfinished", ""),
         ("failed", "left no run.json"),
         ("no scores", "scores.json cannot be read"),
-        ("no scores", "scores.json is not as runs write it"),
+        ("no scores", "scores.json is not as runs write it (signature: Field required)"),
         ("failed", "run.json cannot be read"),
     ]
     text = markdown(result)

@@ -1,0 +1,201 @@
+"""Typed records of the files in a run folder, by which files that are read back are validated.
+
+`docs/schemas/` holds them as JSON schemas for other programs; `python -m clinspan.programs.rundir.records FOLDER` writes those.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator, ValidationError
+
+from clinspan.corpora.bio import split_tag
+from clinspan.corpora.printable import printable
+from clinspan.metrics import Mode
+
+_LONGEST_PLACE = 80
+
+
+def _legal(tag: str) -> str:
+    if split_tag(tag) is None:
+        raise ValueError("is no BIO tag")
+    return tag
+
+
+Tag = Annotated[str, AfterValidator(_legal)]
+"""`O`, or `B-` or `I-` and a label."""
+Probability = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """A JSON object of a run folder. Keys that are not listed are kept, as later versions add some.
+
+    >>> DraftTags.problem({"id": "d:0", "pred": ["B-Sign", "X"]}), DraftTags.problem({"id": "d:0", "pred": ["B-Sign", "O"]})
+    ('pred.1: is no BIO tag', None)
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    @classmethod
+    def problem(cls, content: object) -> str | None:
+        """The first reason why a JSON value is no such record: its key and what is wrong, without the value. None if it is one."""
+        try:
+            cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE]
+            what = first["msg"].removeprefix("Value error, ")
+            return printable(f"{place}: {what}" if place else what)
+        return None
+
+
+class DraftTags(Record):
+    """What `draft=FILE` reads of a line of `predictions.jsonl`."""
+
+    id: str
+    pred: list[Tag]
+
+
+class TaggedSentence(DraftTags):
+    """What a report shows of a line of `predictions.jsonl`. Gold and predicted tags, and confidences if any, are one a token."""
+
+    document: str
+    tokens: list[str]
+    gold: list[Tag]
+    confidence: list[Probability | None] | None = Field(None, description="a probability a tag; null where no choice decides it")
+    repairs: dict[str, int] = Field({}, description="what was repaired in the answer, by kind")
+    usage: dict[str, int | float] = Field({}, description="tokens and passes of the model")
+    error: str | None = Field(None, description="why the sentence failed; null if it did not")
+
+    @model_validator(mode="after")
+    def _one_a_token(self) -> Self:
+        for name, row in (("gold", self.gold), ("pred", self.pred), ("confidence", self.confidence)):
+            if row is not None and len(row) != len(self.tokens):
+                raise ValueError(f"{name} has {len(row)} entries for {len(self.tokens)} tokens")
+        return self
+
+
+class Prediction(TaggedSentence):
+    """A line of `predictions.jsonl` as runs write it."""
+
+    confidence: list[Probability | None] | None
+    raw: Any = Field(description="the model's answer, or its answers by label; null of a failed sentence and of a token classifier")
+    repairs: dict[str, int] = Field(description="what was repaired in the answer, by kind")
+    usage: dict[str, int | float] = Field(description="tokens and passes of the model")
+    error: str | None = Field(description="why the sentence failed; null if it did not")
+
+
+class F1(Record):
+    """The score by which a leaderboard ranks runs."""
+
+    f1: float
+
+
+class Rates(F1):
+    """Scores between 0 and 1."""
+
+    precision: float
+    recall: float
+
+
+class RankedScores(Record):
+    """What a leaderboard reads of `scores.json`."""
+
+    signature: str = Field(description="how the scores were computed")
+    sentences: int
+    micro: F1
+    macro: F1
+
+
+class RunScores(Record):
+    """`scores.json`."""
+
+    signature: str = Field(description="how the scores were computed")
+    per_type: dict[str, Rates] = Field(min_length=1)
+    micro: Rates
+    macro: Rates
+
+
+class CorpusRecord(Record):
+    """The corpus of a run."""
+
+    name: str
+    sha256: str
+    phi: bool = Field(description="whether it may hold protected health information")
+    split: str
+
+
+class MetricConfig(Record):
+    """The settings of `metric` in a run's config that decide how tags are read."""
+
+    mode: Mode
+
+
+class RunConfig(Record):
+    """The config of a run as it was composed."""
+
+    metric: MetricConfig
+
+
+class RunRecord(Record):
+    """The `run.json` of a run that has finished."""
+
+    status: Literal["finished"] = "finished"
+    config: RunConfig
+    choices: dict[str, str] = Field({}, description="the option of each group of the config")
+    given: list[str] = Field([], description="keys and groups that the user has set")
+    corpus: CorpusRecord | None = None
+    tokens: dict[str, int | float] = Field({}, description="tokens and passes of the model, of all sentences")
+    seconds: float | None = None
+    cost: float | None = Field(None, description="by the model's prices; null where they are not known")
+
+
+class SignatureField(Record):
+    """A field of a saved DSPy signature."""
+
+    prefix: str
+    description: str
+
+
+class SavedSignature(Record):
+    """A signature as DSPy saves it."""
+
+    instructions: str
+    fields: list[SignatureField]
+
+
+class Demonstration(Record):
+    """A demonstration of a saved program."""
+
+    tokens: list[str]
+    tags: list[Tag]
+
+    @model_validator(mode="after")
+    def _one_a_token(self) -> Self:
+        if len(self.tags) != len(self.tokens):
+            raise ValueError(f"tags has {len(self.tags)} entries for {len(self.tokens)} tokens")
+        return self
+
+
+class TagState(Record):
+    """The state of the predictor `tag` in a `program.json`."""
+
+    signature: SavedSignature
+    demos: list[Demonstration]
+
+
+SCHEMAS: dict[str, type[Record]] = {"predictions": Prediction, "scores": RunScores, "run": RunRecord}
+"""The record of each file that other programs read."""
+
+
+def schema_text(record: type[Record]) -> str:
+    """The JSON schema of a record, as `docs/schemas/` has it."""
+    return json.dumps(record.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    for name, record in SCHEMAS.items():
+        (Path(sys.argv[1]) / f"{name}.schema.json").write_text(schema_text(record), encoding="utf-8")
