@@ -14,11 +14,13 @@ from clinspan.corpora import InputError
 from clinspan.programs.app.build_run import program_settings
 from clinspan.programs.app.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
 from clinspan.programs.app.config import build, chosen_options, folder_path, overridden_keys
-from clinspan.programs.app.observability import observers, without_observers
+from clinspan.programs.app.observability import FOLLOWERS, observers, without_observers
 from clinspan.programs.app.saved_data import check_recorded_hosts, composed_config, restored_config
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
-from clinspan.reports.settings import flattened
+
+RESUME_KEYS = frozenset({"resume", "stop_after"})
+"""Settings that a resumed run takes from the command line, beside tracking, tracing and the addresses of its servers."""
 
 
 @contextmanager
@@ -65,24 +67,12 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     record = _begun(folder)
     record["config"] = saved_config(record, command, path / "run.json")
     _move(record["config"], config)
-    began = OmegaConf.create({**record["config"], "resume": None, **observers(config, overridden_keys())})
+    changed = {key: config[key] for key in RESUME_KEYS & overridden_keys()}
+    began = OmegaConf.create({**record["config"], **changed, "resume": None, **observers(config, overridden_keys())})
     assert isinstance(began, DictConfig)
     if promptless := _promptless(began, record["choices"], command):
         refuse_prompt_keys(overridden_keys(), what=promptless)
-    asked = _settings(config)
-    defaults = _settings(_defaults(command))
-    same = {group for group in overridden_keys() if chosen_options().get(group, "") == record["choices"].get(group)}
-    for key, value in _settings(began).items():
-        if key.split(".")[0] in same and key not in overridden_keys():
-            continue  # the option's own default, where the run has that option
-        if asked.get(key) not in (value, defaults.get(key)):
-            remedy = "Leave the setting out: a resumed run keeps its own."
-            raise InputError(f"the run began with {key}={value}, now {key}={asked.get(key)} is given", path=path, remedy=remedy)
-    known = _settings(began).keys() | defaults.keys()
-    if more := sorted(key for key in asked if key not in known):
-        raise InputError(
-            f"the run began without {more[0]}", path=path, remedy="Leave the setting out: a resumed run keeps its own."
-        )
+    _check_overrides(config, began, record["choices"], path)
     if command != "optimize" or not finished(record):  # a run tries failed sentences again; a compilation has its answer
         record["status"] = "started"
         record.pop("error", None)
@@ -111,6 +101,32 @@ def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[st
     restored = restored_config(composed, config, path=path)
     check_recorded_hosts(restored, overridden_keys(), path=path)
     return restored
+
+
+def _check_overrides(config: DictConfig, began: DictConfig, choices: Mapping[str, Any], path: Path) -> None:
+    """Refuse every override of a resumed run, unless it may change or repeats what the run began with.
+
+    Raises:
+        InputError: Names the key and what the run began with.
+    """
+    others = f"{', '.join(sorted(RESUME_KEYS))}, tracking, tracing and server addresses"
+    remedy = f"Leave it out: a resumed run keeps its own settings, except {others}."
+    for key in sorted(overridden_keys()):
+        if key in RESUME_KEYS or key.split(".")[0] in FOLLOWERS:
+            continue
+        chosen = chosen_options()
+        if key in chosen or key in choices:
+            before, asked = choices.get(key), chosen.get(key)
+        else:
+            before, asked = OmegaConf.select(began, key), OmegaConf.select(config, key)
+        if before != asked:
+            problem = f"the run began with {key}={_shown(before)}, now {key}={_shown(asked)} is given"
+            raise InputError(problem, path=path, remedy=remedy)
+
+
+def _shown(value: object) -> object:
+    """As an override has it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
 def _move(began: dict[str, Any], config: DictConfig) -> None:
@@ -169,16 +185,3 @@ def _begun(folder: RunFolder) -> dict[str, Any]:
     except InputError:
         remedy = f"To keep what was computed, remove it and begin again with the run's own settings and hydra.run.dir={folder.path}"
         raise InputError("is damaged", path=folder.path / "run.json", remedy=remedy) from None
-
-
-def _defaults(command: str) -> DictConfig:
-    from hydra import compose
-
-    return compose(command)
-
-
-def _settings(config: DictConfig) -> dict[str, Any]:
-    """The config as one level of dotted keys."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
-    return {key: value for key, value in flattened(without_observers(container)).items() if key != "resume"}

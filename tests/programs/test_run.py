@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.sources import RareMini
-from conftest import Command, folder_of, load, records, ROOT
+from conftest import Command, command_in, folder_of, load, records, ROOT
 from support.scripted_models import NAMES
 from support.scripted_server import content_filter, half_json, ScriptedServer, slow, status
 
@@ -141,13 +141,53 @@ def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
     assert load(killed / "scores.json") == load(undisturbed / "scores.json")
 
 
-def test_resume_refuses_other_settings_and_other_folders(command: Command, tmp_path: Path) -> None:
-    gold_lines(tmp_path / "out.jsonl", 4)
-    folder = folder_of(command("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot"))
-    other = command("run", f"resume={folder}", "limit=3")
-    assert other.returncode == 2
-    assert "the run began with limit=4, now limit=3 is given" in other.stderr
-    assert command("run", "resume=nowhere").returncode == 2
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, named by settings of its own."""
+    home = tmp_path_factory.mktemp("begun")
+    gold_lines(home / "out.jsonl", 4)
+    words = ["model=replay", f"model.path={home}/out.jsonl", "limit=4", "strategy=zero_shot", "metric.samples=10"]
+    return folder_of(command_in(home)("run", *words))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("limit=3", "the run began with limit=4, now limit=3 is given"),
+        ("limit=null", "the run began with limit=4, now limit=null is given"),
+        ("strategy=knn", "the run began with strategy=zero_shot, now strategy=knn is given"),
+        ("strategy=few_shot", "the run began with strategy=zero_shot, now strategy=few_shot is given"),
+        ("seed=4", "the run began with seed=3, now seed=4 is given"),
+        ("allow_remote=true", "the run began with allow_remote=false, now allow_remote=true is given"),
+    ],
+)
+def test_resume_refuses_other_settings(command: Command, begun: Path, word: str, message: str) -> None:
+    refused = command("run", f"resume={begun}", word)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert "Leave it out: a resumed run keeps its own settings, except resume, stop_after, tracking" in " ".join(
+        refused.stderr.split()
+    )
+
+
+def test_resume_takes_what_may_change_and_the_runs_own_settings(command: Command, begun: Path) -> None:
+    again = command("run", f"resume={begun}", "limit=4", "strategy=zero_shot", "model=replay", "stop_after=5", "tracing=none")
+    assert folder_of(again) == begun
+
+
+def test_a_resumed_run_stops_after_as_many_failures_as_it_is_given_now(command: Command, server: ScriptedServer) -> None:
+    server.always = status(500)
+    words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0", "model.concurrency=1"]
+    stopped = command("run", *words, "strategy=zero_shot", "limit=8", "stop_after=2")
+    assert stopped.returncode == 2 and "2 sentences in a row failed" in stopped.stderr
+    folder = stopped.stderr.split("resume=")[1].split()[0]
+    again = command("run", f"resume={folder}", "stop_after=4")
+    assert again.returncode == 2 and "4 sentences in a row failed" in again.stderr
+
+
+def test_resume_names_a_folder_that_holds_no_run(command: Command) -> None:
+    refused = command("run", "resume=nowhere")
+    assert refused.returncode == 2 and "holds no run.json" in refused.stderr
 
 
 @pytest.mark.parametrize(
