@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ __all__ = [
     "local_lm",
     "score",
 ]
+
+if not (Path(__file__).parent / "programs" / "__init__.py").is_file():
+    __path__.append(str(Path(__file__).resolve().parents[1]))  # an unpacked sdist, or a checkout without symbolic links
 
 try:
     __version__ = version("clinspan")

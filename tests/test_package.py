@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,32 @@ def test_the_public_api_is_importable_and_typed(command: Command, installed: Pat
     (library,) = installed.glob("lib/python*/site-packages")
     assert (library / "clinspan" / "py.typed").is_file()
     assert {path.name for path in library.iterdir() if path.is_dir()} == {"clinspan", "hydra_plugins", "clinspan-0.1.0.dist-info"}
+
+
+def test_a_source_distribution_can_be_tested(tmp_path: Path) -> None:
+    """Git gives the files; unpacked, where there are no symbolic links, `programs` and `clinspan` are one package."""
+    source = tmp_path / "source"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, tracked):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
+    build = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (packed,) = tmp_path.glob("clinspan-*.tar.gz")
+    shutil.unpack_archive(packed, tmp_path / "unpacked", filter="data")
+    (home,) = (tmp_path / "unpacked").iterdir()
+    tested = ["tests/corpora/test_bio.py", "tests/corpora/test_raremini.py", "tests/metrics/test_scores.py"]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tested]
+    done = subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and str(home) != str(ROOT), done.stdout[-3000:] + done.stderr[-2000:]
+    told = subprocess.run([sys.executable, "-m", "programs.run", "--help"], cwd=home, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0 and told.stderr == ""
+    where = [sys.executable, "-c", "import clinspan.programs.run as run; print(run.__file__)"]
+    assert str(home) in subprocess.run(where, cwd=home, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_version_stands_in_one_place_and_is_cited() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        stated = tomllib.load(file)["project"]["version"]
+    assert f"version: {stated}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert version("clinspan") == stated

@@ -272,8 +272,8 @@ def _attend(
     Returns:
         Shape (rows, heads, queries, head size), and (rows, heads, queries) in float32.
     """
-    if query.device.type == "cpu" and how.softcap is None and sighted:
-        fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # the public function keeps the sums to itself
+    fused = fused_attention()
+    if fused is not None and query.device.type == "cpu" and how.softcap is None and sighted:
         found, sums = fused(query, key, value, 0.0, False, attn_mask=bias, scale=how.scaling)
         return found, sums
     scores = (query @ key.transpose(-1, -2)).float() * how.scaling
@@ -284,6 +284,14 @@ def _attend(
     sums = scores.logsumexp(-1)
     weights = (scores - sums.unsqueeze(-1)).exp().nan_to_num(0.0)
     return weights.to(value.dtype) @ value, sums
+
+
+def fused_attention() -> Any:
+    """PyTorch's fused attention for the CPU, a private operator: the public function does not give the sums of the weights.
+
+    None where this release of PyTorch has none; attention is then computed by public operators, more slowly.
+    """
+    return getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 
 
 def install(model: Any) -> None:

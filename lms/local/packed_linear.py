@@ -58,12 +58,18 @@ def padded_rows(rows: int) -> int:
     return rows if rows < _STEP else -(-rows // _STEP) * _STEP
 
 
+def operators_exist() -> bool:
+    """Whether PyTorch was built with oneDNN and has the private operators by which weights are packed and multiplied."""
+    needed = ("_reorder_linear_weight", "_linear_pointwise")
+    return bool(torch.backends.mkldnn.is_available()) and all(hasattr(torch.ops.mkldnn, name) for name in needed)
+
+
 def pack(model: Any) -> None:
     """Replace a model's float32 linear layers on the CPU by packed ones, in place; the output layer stays as it is.
 
-    Nothing is done where PyTorch was built without oneDNN.
+    Nothing is done where this release of PyTorch lacks the operators.
     """
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not operators_exist():
         return
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
 

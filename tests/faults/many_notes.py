@@ -49,7 +49,7 @@ def annotate(words: Sequence[str], done: Path, until: int | None) -> float:
 
 
 def wrong_spans(folder: Path) -> tuple[int, int]:
-    """How many entities the brat files hold, and how many of them the ledger does not have."""
+    """How many entities the brat files hold, and how many of them the resume state does not have."""
     rows = (json.loads(line) for line in (folder / "state.jsonl").read_text(encoding="utf-8").splitlines())
     known = {row["id"]: {(start, end, label) for start, end, label, _ in row["entities"]} for row in rows}
     total = wrong = 0

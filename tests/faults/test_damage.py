@@ -1,4 +1,4 @@
-"""Files that were damaged while nothing ran: predictions, ledgers, records, weights, indexes of the knowledge base."""
+"""Files that were damaged while nothing ran: predictions, resume states, records, weights, indexes of the knowledge base."""
 
 from __future__ import annotations
 
@@ -76,18 +76,18 @@ def test_an_empty_record_is_refused_and_the_predictions_are_used_again(bench: Be
     bench.note("run", "run.json empty", "stops with 2 and says the way, goes on", bench.lost(folder, "remote"))
 
 
-def test_a_ledger_is_repaired_at_its_end_and_refused_by_line_elsewhere(bench: Bench) -> None:
+def test_a_resume_state_is_repaired_at_its_end_and_refused_by_line_elsewhere(bench: Bench) -> None:
     whole = bench.annotated_whole()
     folder = bench.fresh("hurt")
     assert bench.run(*bench.notes(), f"output={folder}", command="annotate").code == 0
-    ledger = folder / "state.jsonl"
-    lines = ledger.read_bytes().splitlines(keepends=True)
-    ledger.write_bytes(b"".join([*lines[:4], b'{"id": "n04", \xff\n', *lines[5:-2]]) + b"\0" * 4096)
+    state = folder / "state.jsonl"
+    lines = state.read_bytes().splitlines(keepends=True)
+    state.write_bytes(b"".join([*lines[:4], b'{"id": "n04", \xff\n', *lines[5:-2]]) + b"\0" * 4096)
     refused = bench.run(*bench.notes(), f"output={folder}", command="annotate")
     assert (refused.code, refused.clear) == (2, True), refused.err
     assert "state.jsonl:5: is no entry. Remove the line" in " ".join(refused.err.split())
-    lines = ledger.read_bytes().splitlines(keepends=True)
-    ledger.write_bytes(b"".join(lines[:4] + lines[5:]))
+    lines = state.read_bytes().splitlines(keepends=True)
+    state.write_bytes(b"".join(lines[:4] + lines[5:]))
     again = bench.run(*bench.notes(), f"output={folder}", command="annotate")
     assert again.code == 0, again.err
     assert "3 documents annotated, 17 kept" in again.out

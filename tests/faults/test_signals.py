@@ -124,7 +124,7 @@ def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
 @pytest.mark.parametrize(
     ("when", "fault"),
     [
-        ("within a line of its ledger", ["open", "state.jsonl", 5, "tear", KILL]),
+        ("within a line of its resume state", ["open", "state.jsonl", 5, "tear", KILL]),
         ("while all notes are written", ["os.rename", ".annotations.jsonl.part", 1, "signal", TERM]),
         pytest.param("while a note is written", ["os.rename", ".n17.ann.part", 1, "signal", KILL], marks=pytest.mark.long),
         pytest.param("before it says what it is", ["os.rename", ".run.json.part", 1, "signal", KILL], marks=pytest.mark.long),

@@ -1,4 +1,4 @@
-"""Readers of what runs leave behind: predictions, scores, programs, the ledger, recorded outputs."""
+"""Readers of what runs leave behind: predictions, scores, programs, the resume state, recorded outputs."""
 
 from __future__ import annotations
 
@@ -90,20 +90,20 @@ def load_program(data: bytes) -> None:
         assert isinstance(tagger.tag.signature.instructions, str)
 
 
-def read_ledger(data: bytes) -> None:
+def read_resume_state(data: bytes) -> None:
     path = written("state.jsonl", data)
     try:
-        ledger = ResumeState(path)
+        state = ResumeState(path)
     except InputError as error:
         assert error.path is not None
         assert error.line is not None
         return
-    for name, (digest, by, _) in list(ledger._places.items()):
-        entry = ledger.find(name, digest, by)
+    for name, (digest, by, _) in list(state._places.items()):
+        entry = state.find(name, digest, by)
         assert entry is not None
         entry.annotated("No fever", (), "m", "p")
-        ledger.add(entry)
-        assert ledger.find(name, digest, by) == entry
+        state.add(entry)
+        assert state.find(name, digest, by) == entry
 
 
 def replay(data: bytes) -> None:
@@ -152,7 +152,7 @@ TARGETS = {
     "scores_json": Target(lambda data: read_run("scores.json", data), _broken(SCORES), (*_KEYS, '"per_type": ', '"micro": ')),
     "draft": Target(read_draft, _broken(ROW), _KEYS),
     "program_json": Target(load_program, _broken(PROGRAM), (*_KEYS, '"tag": ', '"demos": ', '"signature": ', '"settings": ')),
-    "ledger": Target(read_ledger, _broken(_ENTRY), (*_KEYS, '"sha256": ', '"by": ', '"entities": ')),
+    "state": Target(read_resume_state, _broken(_ENTRY), (*_KEYS, '"sha256": ', '"by": ', '"entities": ')),
     "replay": Target(
         replay,
         (

@@ -70,10 +70,10 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
 def kill_a_worker(out: Path, running: subprocess.Popen[str]) -> None:
     """Kill a worker that has annotated a part of its shard."""
     while running.poll() is None:
-        for ledger in out.glob("shards/*/.try-*/state.jsonl"):
-            worker = int(ledger.parent.name.rpartition("-")[2])
+        for state in out.glob("shards/*/.try-*/state.jsonl"):
+            worker = int(state.parent.name.rpartition("-")[2])
             os.kill(worker, signal.SIGSTOP)
-            if ledger.is_file() and ledger.stat().st_size:
+            if state.is_file() and state.stat().st_size:
                 os.kill(worker, signal.SIGKILL)
                 return
             os.kill(worker, signal.SIGCONT)
