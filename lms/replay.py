@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dspy import lm15
 
@@ -28,6 +28,10 @@ class ReplayEngine:
 
     def __init__(self, outputs: Mapping[Key, str]) -> None:
         self.outputs = dict(outputs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        return self
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         extensions = request.config.extensions or {}

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
 from dspy import lm15
 
@@ -57,6 +57,10 @@ class TransformersEngine:
         self._row_bytes = memory
         self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=lambda p: (-len(p.ids), *p.ids))
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        return self
 
     def expect(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
         """See `Batcher.expect`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from dspy import lm15
 from dspy.clients.engines import LM15Engine
@@ -53,6 +53,10 @@ class ServedEngine:
                     self.ring.failed(one, health_error, dead=True)
             if all(one.dead for one in endpoints):
                 raise self._nobody()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        return self
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from abc import abstractmethod
 from collections import Counter
@@ -155,7 +156,15 @@ class Format(dspy.Adapter):
     def __call__(
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """Ask every question about one sentence and read the answers together."""
+        """Ask every question about one sentence and read the answers together.
+
+        A signature that tags no tokens, as other modules of a program have, goes to DSPy's `ChatAdapter`.
+
+        Raises:
+            InputError: The signature has fields beside `context`, `tokens` and `tags`: prompts and answers have no place for them.
+        """
+        if not tags_tokens(signature):
+            return dspy.ChatAdapter()(lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
         tokens = shown_tokens(inputs["tokens"])
         name = current_sentence_id()
         answers: dict[str, str] = {}
@@ -186,6 +195,12 @@ class Format(dspy.Adapter):
                 "served": served,
             }
         ]
+
+    async def acall(
+        self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """As `__call__`, in a thread of its own: models that answer sentences of many threads do so in one batch."""
+        return await asyncio.to_thread(self.__call__, lm, lm_kwargs, signature, demos, inputs)
 
     def _answers(self, lm: Any, requests: Iterable[tuple[str, lm15.Request]], name: str) -> Iterator[tuple[str, lm15.Response]]:
         """Ask one after the other; where answers come in batches, all of a sentence's questions go into the same one."""
@@ -245,6 +260,21 @@ class Format(dspy.Adapter):
             logprobs=0 if self.wire.logprobs else None,
             extensions=extensions or None,
         )
+
+
+def tags_tokens(signature: Any) -> bool:
+    """Whether a signature has sentences tagged, with no field that a format has no place for.
+
+    Raises:
+        InputError: It has such fields.
+    """
+    given, asked = set(signature.input_fields), set(signature.output_fields)
+    if "tokens" not in given or "tags" not in asked:
+        return False
+    if beyond := sorted((given - {"context", "tokens"}) | (asked - {"tags"})):
+        problem = f"a format writes prompts from context and tokens and reads tags, and has no place for {', '.join(beyond)}"
+        raise InputError(problem, remedy="Use TagTokens as it is, or dspy.ChatAdapter() for a signature with further fields.")
+    return True
 
 
 def answer_text(response: lm15.Response) -> str:

@@ -13,7 +13,7 @@ from clinspan.corpora import Corpus
 from clinspan.corpora.json_text import parse_json
 from clinspan.lms.weights.lora import NOTE
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin, UNKNOWN
-from clinspan.programs.tagging.tagger import Ensemble, Tagger
+from clinspan.programs.tagging.tagger import DEMONSTRATION_KEYS, Ensemble, Tagger
 
 VERSION = 1
 
@@ -138,4 +138,4 @@ def fingerprint(content: Any) -> str:
 
 def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Demonstrations as programs keep them, whatever an optimizer has added."""
-    return [{key: demo[key] for key in ("id", "tokens", "tags") if key in demo} for demo in demos]
+    return [{key: demo[key] for key in DEMONSTRATION_KEYS if key in demo} for demo in demos]

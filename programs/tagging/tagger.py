@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError
 
-from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora.bio import span_tags, split_tag, tag_spans
 from clinspan.lms import PromptTooLongError
 from clinspan.lms.remote.audit import sentence_id
 from clinspan.programs.rundir.origin import Origin
@@ -20,6 +21,8 @@ from clinspan.programs.tagging.signature import build_signature
 from clinspan.programs.tagging.strategy import Overflow
 
 Lookup = Callable[[str], Sequence[Any]]
+DEMONSTRATION_KEYS = ("id", "tokens", "tags")
+"""What programs keep of a demonstration."""
 Setting = Callable[[], AbstractContextManager[Any]]
 
 
@@ -69,8 +72,15 @@ class Tagger(dspy.Module):
         return bound
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
-        """DSPy's state, and the settings."""
-        return {**super().dump_state(json_mode=json_mode), "settings": self.settings}
+        """DSPy's state, and the settings; of demonstrations, whatever an optimizer has added, id, tokens and tags alone."""
+        state = super().dump_state(json_mode=json_mode)
+        demos = [{key: demo[key] for key in DEMONSTRATION_KEYS if key in demo} for demo in state["tag"]["demos"]]
+        return {**state, "tag": {**state["tag"], "demos": demos}, "settings": self.settings}
+
+    def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
+        """Take over what `dump_state` gave: DSPy's state, and the settings."""
+        super().load_state(state, allow_unsafe_lm_state=allow_unsafe_lm_state)
+        self.settings = dict(state.get("settings", self.settings))
 
     def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         """The demonstrations and the chunks that go with a sentence."""
@@ -91,6 +101,10 @@ class Tagger(dspy.Module):
         with self.setting():
             return self._tagged(tokens, id)
 
+    async def aforward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+        """As `forward`, in a thread of its own."""
+        return await asyncio.to_thread(self.forward, tokens, id)
+
     def _tagged(self, tokens: Sequence[str], id: str) -> dspy.Prediction:
         demos, context = self.surroundings(tokens)
         dropped = 0
@@ -105,9 +119,24 @@ class Tagger(dspy.Module):
                     raise
                 dropped += 1
                 continue
+            _complete(found, len(tokens))
             if dropped:
                 found.repairs = {**found.repairs, "demonstration_dropped": dropped}
             return found
+
+
+def _complete(found: dspy.Prediction, length: int) -> None:
+    """Give what another adapter than a format answered the fields of a prediction, and as many legal tags as there are tokens."""
+    for key, value in (("confidence", None), ("repairs", {}), ("answers", {}), ("usage", {}), ("served", [])):
+        if key not in found:
+            found[key] = value
+    tags = [str(tag) for tag in found.tags]
+    legal = [tag if split_tag(tag) else "O" for tag in tags[:length]]
+    counts = Counter(unknown_tag=sum(a != b for a, b in zip(tags, legal, strict=False)), surplus_tag=max(0, len(tags) - length))
+    counts["missing_tag"] = length - len(legal)
+    if +counts:
+        found.tags = legal + ["O"] * (length - len(legal))
+        found.repairs = {**found.repairs, **+counts}
 
 
 class Ensemble(dspy.Module):

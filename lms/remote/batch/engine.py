@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from dspy import lm15
 from dspy.clients.engines import Engine
@@ -71,6 +71,10 @@ class BatchEngine:
 
     def __init__(self, inner: Engine, files: BatchFiles, service: BatchService, settings: RequestSettings | None = None) -> None:
         self.inner, self.files, self.service, self.settings = inner, files, service, settings or RequestSettings()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        return self
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         """

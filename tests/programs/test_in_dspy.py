@@ -1,0 +1,138 @@
+"""The Tagger and the formats as people who write DSPy programs use them: asynchronously, copied, saved, beside other modules."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from dspy import lm15
+
+from clinspan import Tagger, TagTokens
+from clinspan.corpora import InputError, Label
+from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.replay import ReplayEngine
+from clinspan.programs.formats import BioLines
+from clinspan.programs.tagging.saved_program import plain_demos
+
+LABELS = (Label("Sign"), Label("Disease"))
+TOKENS = ["No", "fever"]
+DEMONSTRATION = {"id": "d:0", "tokens": ["high", "fever"], "tags": ["O", "B-Sign"]}
+
+
+class ScriptedEngine:
+    """Answers by a function of the request's last text; no model."""
+
+    def __init__(self, answer: Callable[[str], str]) -> None:
+        self.answer, self.requests = answer, list[lm15.Request]()
+
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        self.requests.append(request)
+        asked = "".join(part.text for part in request.messages[-1].parts if isinstance(part, lm15.TextPart))
+        message = lm15.Message.assistant(self.answer(asked))
+        return lm15.Response(id=None, model=request.model, message=message, finish_reason="stop", usage=lm15.Usage())
+
+    def stream(self, request: lm15.Request) -> Any:
+        return lm15.response_to_events(self.complete(request))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def scripted(answer: Callable[[str], str]) -> dspy.LM:
+    return dspy.LM("local/scripted", engine=ScriptedEngine(answer), cache=False, num_retries=0)
+
+
+def lines(asked: str) -> str:
+    return "No : O\nfever : B-Sign"
+
+
+def test_a_tagger_is_awaited_and_many_at_once_are() -> None:
+    async def together() -> list[dspy.Prediction]:
+        with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)):
+            tagger = Tagger("Tag.")
+            return list(await asyncio.gather(*(tagger.acall(tokens=TOKENS, id=f"d:{n}") for n in range(4))))
+
+    assert [found.tags for found in asyncio.run(together())] == [["O", "B-Sign"]] * 4
+
+
+def test_a_predict_on_the_signature_is_awaited() -> None:
+    async def one() -> dspy.Prediction:
+        with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)):
+            return await dspy.Predict(TagTokens).acall(tokens=TOKENS, context=[])
+
+    assert asyncio.run(one()).tags == ["O", "B-Sign"]
+
+
+def test_other_modules_of_a_program_are_asked_by_dspys_own_adapter() -> None:
+    def answer(asked: str) -> str:
+        return "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]" if "question" in asked else lines(asked)
+
+    with dspy.context(lm=scripted(answer), adapter=BioLines(labels=LABELS)):
+        assert dspy.Predict("question -> answer")(question="Is it?").answer == "yes"
+        assert Tagger("Tag.")(tokens=TOKENS).tags == ["O", "B-Sign"]
+
+
+@pytest.mark.parametrize(
+    ("module", "field"),
+    [
+        (lambda: dspy.ChainOfThought(TagTokens), "reasoning"),
+        (lambda: dspy.Predict(TagTokens.append("comment", dspy.OutputField())), "comment"),
+        (lambda: dspy.Predict(TagTokens.append("guideline", dspy.InputField())), "guideline"),
+    ],
+)
+def test_fields_that_no_prompt_or_answer_has_room_for_are_refused(module: Callable[[], Any], field: str) -> None:
+    more = {"guideline": "x"} if field == "guideline" else {}
+    with (
+        dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)),
+        pytest.raises(InputError, match=f"no place for {field}"),
+    ):
+        module()(tokens=TOKENS, context=[], **more)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected", "repairs"),
+    [
+        (["O", "B-Sign"], ["O", "B-Sign"], {}),
+        (["O"], ["O", "O"], {"missing_tag": 1}),
+        (["O", "B-Sign", "O"], ["O", "B-Sign"], {"surplus_tag": 1}),
+        (["nothing", "B-Sign"], ["O", "B-Sign"], {"unknown_tag": 1}),
+    ],
+)
+def test_another_adapters_answer_has_the_fields_and_the_length_of_a_prediction(
+    tags: list[str], expected: list[str], repairs: dict[str, int]
+) -> None:
+    text = f"[[ ## tags ## ]]\n{json.dumps(tags)}\n\n[[ ## completed ## ]]"
+    with dspy.context(lm=scripted(lambda asked: text), adapter=dspy.ChatAdapter()):
+        found = Tagger("Tag.")(tokens=TOKENS, id="d:0")
+    assert (found.tags, found.repairs, found.confidence, found.usage) == (expected, repairs, None, {})
+
+
+def test_saving_and_loading_keep_settings_and_nothing_of_what_an_optimizer_adds(tmp_path: Path) -> None:
+    settings = {"format": {"choice": "bio_lines"}}
+    demos = [{**DEMONSTRATION, "augmented": True, "answers": {"": "raw"}, "usage": {"prompt_tokens": 9}, "confidence": [1.0, 0.5]}]
+    one = Tagger("Tag.", demonstrations=demos, settings=settings)
+    one.save(str(tmp_path / "program.json"))
+    assert json.loads((tmp_path / "program.json").read_text())["tag"]["demos"] == [DEMONSTRATION]
+    other = Tagger("Other.")
+    other.load(str(tmp_path / "program.json"))
+    assert (other.settings, plain_demos(other.tag.demos), other.tag.signature.instructions) == (settings, [DEMONSTRATION], "Tag.")
+
+
+def test_a_copied_program_keeps_its_engine(caplog: pytest.LogCaptureFixture) -> None:
+    engine = ReplayEngine({})
+    lm = dspy.LM("local/replay", engine=engine, cache=False, num_retries=0)
+    tagger = Tagger("Tag.")
+    tagger.set_lm(lm)
+    with caplog.at_level(logging.WARNING):
+        copied = tagger.deepcopy()
+    assert copied.tag.lm.engine is engine
+    assert "copy" not in caplog.text
+    assert copy.deepcopy(lm).engine is engine
+    assert "__deepcopy__" in vars(TransformersEngine)
