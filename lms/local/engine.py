@@ -66,6 +66,10 @@ class TransformersEngine:
         """See `Batcher.expect`."""
         return self._batcher.expect(threads)
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has, without the marks of a template."""
+        return len(self.decoder.plain(text))
+
     def complete(self, request: lm15.Request) -> lm15.Response:
         """Answer one request.
 

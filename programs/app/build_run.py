@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
+from clinspan.lms.protocols import LocalEngine
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.app.build_tagger import build_tagger
 from clinspan.programs.app.classifier_config import prompted
@@ -123,8 +124,9 @@ def build_run(
 
 def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
     """Which model it is: its name, id and revision."""
-    weights = getattr(lm.engine, "weights", None)
-    return {"name": spec.name, "id": getattr(weights, "id", lm.model), "revision": getattr(weights, "revision", None)}
+    engine = lm.engine
+    id, revision = (engine.weights.id, engine.weights.revision) if isinstance(engine, LocalEngine) else (lm.model, None)
+    return {"name": spec.name, "id": id, "revision": revision}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from clinspan.corpora.bio import renamed
 from clinspan.corpora.json_text import without_lone_surrogates
 from clinspan.corpora.printable import printable
 from clinspan.lms import Grammar, NoAnswerError, Wire
+from clinspan.lms.protocols import CollectingEngine, LocalEngine, ServedEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
 from clinspan.programs.rundir.origin import documents_of
 
@@ -179,7 +180,7 @@ class Format(dspy.Adapter):
                 used["prompt_tokens"] += response.usage.input_tokens or 0
                 used["answer_tokens"] += max(response.usage.output_tokens or 0, response.usage.reasoning_tokens or 0)
                 used["reasoning_tokens"] += response.usage.reasoning_tokens or 0
-                if getattr(lm.engine, "wire", False):
+                if isinstance(lm.engine, ServedEngine):
                     served += [printable(response.model)[:80]] if printable(response.model)[:80] not in served else []
                 used["cached_tokens"] += response.usage.cache_read_tokens or 0
                 used["passes"] += (response.provider_data or {}).get("passes", 0)
@@ -205,9 +206,9 @@ class Format(dspy.Adapter):
     def _answers(self, lm: Any, requests: Iterable[tuple[str, lm15.Request]], name: str) -> Iterator[tuple[str, lm15.Response]]:
         """Ask one after the other; where answers come in batches, all of a sentence's questions go into the same one."""
         with asking(*filter(None, [name.rpartition(":")[0]])):
-            if collect := getattr(lm.engine, "collect", None):
+            if isinstance(lm.engine, CollectingEngine):
                 requests = list(requests)
-                collect([request for _, request in requests])
+                lm.engine.collect([request for _, request in requests])
             for key, request in requests:
                 yield key, lm(request)
 
@@ -233,11 +234,11 @@ class Format(dspy.Adapter):
         draft = (
             None if self.drafter is None else self.answer(tokens, renamed(self.drafter(name, tokens), self.called), question.key)
         )
-        if getattr(lm.engine, "wire", False):  # a server gets what its protocol knows
+        if isinstance(lm.engine, ServedEngine):  # a server gets what its protocol knows
             budget = int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN
             return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
-        if self.constrained and getattr(lm.engine, "takes_grammar", False):
+        if self.constrained and isinstance(lm.engine, LocalEngine) and lm.engine.takes_grammar:
             extensions |= {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
         elif self.lines is not None:
             extensions["lines"] = len(tokens) + self.lines

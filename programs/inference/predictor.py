@@ -15,6 +15,7 @@ import dspy
 
 from clinspan.corpora import Sentence
 from clinspan.lms import ModelError
+from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking
 from clinspan.metrics import count_sentence, Counts, Mode
 from clinspan.programs.formats import Format
@@ -68,7 +69,7 @@ class PromptTagger:
 
     def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
         """What is sent off together: for a local model as many as it takes, alike in length; else all."""
-        if not hasattr(self.lm.engine, "expect"):
+        if not isinstance(self.lm.engine, LocalEngine):
             yield list(sentences)
             return
         ordered = sorted(sentences, key=lambda s: len(s.tokens))
@@ -89,15 +90,15 @@ class PromptTagger:
     @property
     def batches(self) -> bool:
         """Whether answers come together and late, so that as much as there is should be asked at once."""
-        return bool(getattr(self.lm.engine, "batches", False))
+        return isinstance(self.lm.engine, CollectingEngine)
 
     def _tag_group(
         self, pool: ThreadPoolExecutor, group: Sequence[Sentence]
     ) -> Generator[tuple[Sentence, dict[str, Any]], None, list[Sentence]]:
         """Tag a group; each record is given as soon as it is there, and in the end the sentences that wait for a batch."""
         waiting: list[Sentence] = []
-        local = hasattr(self.lm.engine, "expect")
-        with self.lm.engine.expect(len(group)) if local else nullcontext() as leave:
+        engine = self.lm.engine
+        with engine.expect(len(group)) if isinstance(engine, LocalEngine) else nullcontext() as leave:
 
             def work(sentence: Sentence) -> dict[str, Any] | None:
                 try:

@@ -15,6 +15,7 @@ import dspy
 
 from clinspan import lms
 from clinspan.corpora import check_number, Corpus, InputError, Sentence
+from clinspan.lms.protocols import LocalEngine
 from clinspan.metrics.seqeval_f1 import examples, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator
@@ -120,8 +121,8 @@ class OptimizationContext:
 
     def tokens(self, text: str) -> int:
         """How many tokens a text has for a local model; for one behind a server, a quarter of its characters."""
-        decoder = getattr(self.lm.engine, "decoder", None)
-        return len(decoder.plain(text)) if decoder is not None else len(text) // 4
+        engine = self.lm.engine
+        return engine.count_tokens(text) if isinstance(engine, LocalEngine) else len(text) // 4
 
     def demo_tokens(self, demo: Mapping[str, Any]) -> int:
         """How many tokens a demonstration costs each prompt, marks between turns left out."""

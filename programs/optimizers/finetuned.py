@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from clinspan import lms
 from clinspan.corpora import InputError, Sentence
@@ -81,9 +81,8 @@ def tuned(context: OptimizationContext, learner: Candidate, spec: lms.LocalModel
     """The program on the trained model."""
     lm = lms.build(spec)
     tagger = learner.student()
-    weights: Any = getattr(lm.engine, "weights", None)
     tagger.settings = {
         **tagger.settings,
-        "adapter": trained_weights(spec, folder=ADAPTER, revision=getattr(weights, "revision", None)),
+        "adapter": trained_weights(spec, folder=ADAPTER, revision=lm.engine.weights.revision),
     }
     return replace(learner, tagger=tagger.on(lm, learner.adapter, disable_history=True), lm=lm)

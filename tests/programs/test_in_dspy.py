@@ -17,6 +17,8 @@ from dspy import lm15
 from clinspan import Tagger, TagTokens
 from clinspan.corpora import InputError, Label
 from clinspan.lms.local.engine import TransformersEngine
+from clinspan.lms.protocols import Engine, LocalEngine, ServedEngine
+from clinspan.lms.remote.batch.engine import BatchEngine
 from clinspan.lms.replay import ReplayEngine
 from clinspan.programs.formats import BioLines
 from clinspan.programs.tagging.saved_program import plain_demos
@@ -136,3 +138,12 @@ def test_a_copied_program_keeps_its_engine(caplog: pytest.LogCaptureFixture) -> 
     assert "copy" not in caplog.text
     assert copy.deepcopy(lm).engine is engine
     assert "__deepcopy__" in vars(TransformersEngine)
+
+
+def test_engines_are_what_their_protocols_say() -> None:
+    assert isinstance(ReplayEngine({}), Engine) and not isinstance(ReplayEngine({}), (LocalEngine, ServedEngine))
+    for kind, names in (
+        (TransformersEngine, ("complete", "stream", "close", "takes_grammar", "expect", "count_tokens")),
+        (BatchEngine, ("complete", "stream", "close", "wire", "collect", "fetch")),
+    ):
+        assert all(hasattr(kind, name) for name in names)

@@ -66,7 +66,6 @@ class BatchEngine:
     """
 
     wire = True
-    batches = True
     """Answers come together and late: as many sentences as there are should be asked about at once."""
 
     def __init__(self, inner: Engine, files: BatchFiles, service: BatchService, settings: RequestSettings | None = None) -> None:
