@@ -1,4 +1,4 @@
-"""What the programs ask of an engine: DSPy's contract, and what engines of ours can do beyond it."""
+"""Protocols of engines: DSPy's contract, and what clinspan's own engines offer beyond it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dspy import lm15
 
 @runtime_checkable
 class Engine(Protocol):
-    """What DSPy asks of the engine of a `dspy.LM`."""
+    """The methods that DSPy calls on the engine of a `dspy.LM`."""
 
     def complete(self, request: lm15.Request) -> lm15.Response:
-        """The answer to a request."""
+        """Return the answer to a request."""
 
     def stream(self, request: lm15.Request) -> Any:
-        """The answer as events."""
+        """Return the answer as events."""
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -25,29 +25,32 @@ class Engine(Protocol):
 
 @runtime_checkable
 class LocalEngine(Engine, Protocol):
-    """Computes on this machine: takes grammars and drafts, and answers requests of many threads in one batch.
+    """Computes on this machine. It takes grammars and drafts, and answers requests of many threads in one batch.
 
     Attributes:
-        takes_grammar: Whether it reads `grammar` and `draft` among a request's extensions.
-        weights: Where the weights come from: their `id` and `revision`.
+        takes_grammar: Whether it reads `grammar` and `draft` from the extensions of a request.
+        weights: Source of the weights: their `id` and `revision`.
     """
 
     takes_grammar: bool
     weights: Any
 
     def expect(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
-        """Wait for so many threads before a batch begins; each calls what this gives when it has no more to ask."""
+        """Wait for this many threads before a batch begins. Each calls the yielded function after its last request."""
+
+    def branch(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
+        """Wait for this many threads instead of the calling one, which makes no request meanwhile."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has, without the marks of a template."""
+        """Count the tokens of a text, without those that a template adds."""
 
 
 @runtime_checkable
 class ServedEngine(Engine, Protocol):
-    """Asks a server: a request holds what the server's protocol knows, and nothing else.
+    """Sends requests to a server. A request holds only what the server's protocol defines.
 
     Attributes:
-        wire: True.
+        wire: True; its presence marks such an engine.
     """
 
     wire: bool
@@ -55,7 +58,7 @@ class ServedEngine(Engine, Protocol):
 
 @runtime_checkable
 class CollectingEngine(ServedEngine, Protocol):
-    """Asks for many answers at once, which come late: a request without an answer ends with `DeferredError`."""
+    """Sends many requests as one batch. `complete` raises `DeferredError` until the answer is available."""
 
     def collect(self, requests: Sequence[lm15.Request]) -> None:
         """Put requests into the next batch."""

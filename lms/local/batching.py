@@ -73,6 +73,17 @@ class Batcher(Generic[Job, Result]):
                 left = 0
                 self._changed.notify_all()
 
+    @contextmanager
+    def branch(self, threads: int) -> Iterator[Callable[[], None]]:
+        """Say that so many threads take part in place of the calling one; each calls what this yields when it has no more requests.
+
+        The calling thread makes no request meanwhile. It is taken to be among the expected threads if there are any.
+        """
+        with self._changed:
+            counted = self._expected > 0
+        with self.expect(threads - counted) as leave:
+            yield leave
+
     def submit(self, job: Job) -> Result:
         """Wait for the job's turn and give its result, or raise what went wrong with it."""
         waiting = _Waiting[Job, Result](job)

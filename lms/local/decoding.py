@@ -1,9 +1,10 @@
-"""Batched greedy decoding under grammars, with a shared prompt prefix, forced tokens and speculative verification of drafts.
+"""Batched decoding under grammars, with a shared prompt prefix, forced tokens and speculative verification of drafts.
 
 Every pass reads the tokens that are certain in each row (the last choice and whatever the grammar forces behind it)
 and, where there is room, guessed ones; it gives the choices at all places where a token had to be chosen. An answer is
 the one of plain constrained greedy decoding: tokens without alternative as the tokenizer splits their text, and at
-every other place the allowed token with the highest logit, of equal ones the first in the vocabulary.
+every other place the allowed token with the highest logit, of equal ones the first in the vocabulary. Where a request asks
+for sampling, the token is drawn among the allowed ones instead; a guess of the draft is then right if it is the drawn token.
 """
 
 from __future__ import annotations
@@ -186,9 +187,20 @@ def _failing(failed: dict[int, Exception], row: int) -> Iterator[None]:
 
 
 def _set_choices(decision_points: Sequence[DecisionPoint], logits: Tensor, names: np.ndarray[Any, Any]) -> None:
-    best, where = logits.max(dim=-1)
-    logprobs = (best - logits.logsumexp(-1)).tolist()
-    for decision_point, index, logprob in zip(decision_points, where.tolist(), logprobs, strict=True):
+    """Set the choice of each decision point: the best or the drawn token, and the logarithm of its probability.
+
+    Args:
+        decision_points: The decision points.
+        logits: Shape (decision points, tokens); minus infinity where a token is not allowed.
+        names: The token of each column.
+    """
+    indices = logits.argmax(dim=-1).tolist()
+    for row, point in enumerate(decision_points):
+        if point.sampling is not None and point.uniform is not None:
+            indices[row] = point.sampling.draw(logits[row].numpy(), point.uniform)
+    chosen = logits[torch.arange(len(indices)), indices]
+    logprobs = (chosen - logits.logsumexp(-1)).tolist()
+    for decision_point, index, logprob in zip(decision_points, indices, logprobs, strict=True):
         decision_point.chosen = (int(names[index]), float(logprob))
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from dspy import lm15
+from dspy.utils.exceptions import LMUnsupportedFeatureError
 
 from clinspan.lms.errors import GrammarError, PromptTooLongError
 from clinspan.lms.local.batching import Batcher
@@ -17,6 +20,7 @@ from clinspan.lms.local.decoding import Decoder, Done, shared_prefix
 from clinspan.lms.local.encoding import Encoder
 from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMemoryError
 from clinspan.lms.local.packed_linear import pack
+from clinspan.lms.local.sampling import Sampling
 from clinspan.lms.local.sequence import Answer, Prompt
 from clinspan.lms.specs import LocalModel
 from clinspan.lms.templates import Message, STOPS, template_of
@@ -24,6 +28,7 @@ from clinspan.lms.weights.find import find_weights, Weights
 from clinspan.lms.weights.load import load_model
 
 _MARGIN = 16
+_UNSUPPORTED = ("response_format", "tool_choice", "reasoning", "frequency_penalty", "presence_penalty", "probabilities")
 _FALLBACK_BUDGET = 512
 
 
@@ -33,7 +38,11 @@ class TransformersEngine:
     Of `Config.extensions` it reads `grammar`, a Lark grammar that the answer keeps to; `draft`, what the answer
     probably is, which changes its cost and not its text; `longest`, a text that no honest answer exceeds: the
     answer's budget is its number of tokens and a margin; and, where there is no grammar, `lines`, a number of lines
-    after which nothing honest comes. Answers are greedy.
+    after which nothing honest comes.
+
+    Answers are greedy unless a request has a temperature. Then tokens are drawn among those that the grammar allows, by
+    `temperature`, `top_p` and `top_k`. A request with a `seed` gets the same answer each time. Without a seed each repetition
+    of a request gets another sample.
 
     Args:
         spec: Which model and how.
@@ -55,7 +64,9 @@ class TransformersEngine:
         if template == "chat":
             self.decoder.ends |= {self.encoder.end}  # a GGUF file names no further ends, and some templates end turns otherwise
         self._row_bytes = memory
-        self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=lambda p: (-len(p.ids), *p.ids))
+        self._batcher: Batcher[Prompt, Answer] = Batcher(self._decode, size=spec.concurrency, order=_order)
+        self._repetitions: Counter[bytes] = Counter()
+        self._counting = threading.Lock()
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -65,6 +76,10 @@ class TransformersEngine:
     def expect(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
         """See `Batcher.expect`."""
         return self._batcher.expect(threads)
+
+    def branch(self, threads: int) -> AbstractContextManager[Callable[[], None]]:
+        """See `Batcher.branch`."""
+        return self._batcher.branch(threads)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has, without the marks of a template."""
@@ -76,6 +91,7 @@ class TransformersEngine:
         Raises:
             PromptTooLongError: The prompt and its longest answer do not fit the model's context.
             GrammarError: The grammar cannot be used.
+            LMUnsupportedFeatureError: The request asks for something that this engine cannot do.
             OutOfMemoryError: Memory does not hold this request even alone.
         """
         prompt = self.prompt(request)
@@ -95,6 +111,7 @@ class TransformersEngine:
 
     def prompt(self, request: lm15.Request) -> Prompt:
         """The request as token ids, with its budget."""
+        refuse_unsupported(request)
         messages = request_messages(request)
         ids = self.encoder.prompt(messages)
         fixed = self.encoder.fixed(tuple(messages[:-1]), messages[-1][0])
@@ -113,12 +130,27 @@ class TransformersEngine:
             lines=lines if isinstance(lines, int) else 0,
             matcher=self._matcher(grammar) if isinstance(grammar, str) else None,
             draft=self.decoder.plain(self.encoder.lead + draft) if isinstance(draft, str) else (),
+            sampling=self._sampling(request.config, ids),
         )
+
+    def _sampling(self, config: lm15.Config, ids: tuple[int, ...]) -> Sampling | None:
+        """How the answer is drawn; None if the temperature is 0 or is not given."""
+        if not config.temperature:
+            return None
+        sampling = Sampling(config.temperature, config.top_p or 1.0, config.top_k or 0, config.seed or 0)
+        if config.seed is not None:
+            return sampling
+        with self._counting:
+            stream = sampling.stream(ids)
+            number = self._repetitions[stream]
+            self._repetitions[stream] += 1
+        return dataclasses.replace(sampling, seed=number)
 
     def _budget(self, config: lm15.Config) -> int:
         longest = (config.extensions or {}).get("longest")
         if isinstance(longest, str):
-            return len(self.decoder.plain(longest)) + _MARGIN
+            budget = len(self.decoder.plain(longest)) + _MARGIN
+            return min(budget, config.max_tokens or budget)
         return config.max_tokens or _FALLBACK_BUDGET
 
     def _compile(self, grammar: str) -> Any:
@@ -206,6 +238,25 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Nothing to release: weights go with the object."""
+
+
+def _order(prompt: Prompt) -> tuple[int, ...]:
+    """Longest prompts first, and the same order whichever thread came first."""
+    return (-len(prompt.ids), *prompt.ids, prompt.sampling.seed if prompt.sampling else 0)
+
+
+def refuse_unsupported(request: lm15.Request) -> None:
+    """Refuse settings that would have no effect.
+
+    Raises:
+        LMUnsupportedFeatureError: Names them.
+    """
+    config = request.config
+    given = [name for name in _UNSUPPORTED if getattr(config, name) is not None]
+    if getattr(request, "tools", None):
+        given.append("tools")
+    if given:
+        raise LMUnsupportedFeatureError(f"a local model takes no {', '.join(given)}", model=request.model, features=given)
 
 
 def request_messages(request: lm15.Request) -> list[Message]:

@@ -2,7 +2,8 @@
 
 One sequence, its whole prompt, transformers' own attention, no shared prefix, no batch, no draft. At every place that
 the grammar leaves open the token has to be the allowed one with the highest logit; if it is at each place, given what
-stands before, then the whole answer is the one that plain decoding would have said.
+stands before, then the whole answer is the one that plain decoding would have said. Where the request asks for sampling, the
+token has to be the one that is drawn by the same random number.
 """
 
 from __future__ import annotations
@@ -61,7 +62,11 @@ def departures(decoder: Decoder, prompt: Prompt, answer: Answer) -> list[Departu
         allowed = sequence.decision_points[0].allowed
         row = logits[place]
         choices = torch.arange(len(row)) if allowed is None else torch.from_numpy(allowed)
-        best, output_ids = int(choices[row[choices].argmax()]), answer.ids[place]
+        point, output_ids = sequence.decision_points[0], answer.ids[place]
+        if point.sampling is not None and point.uniform is not None:
+            best = int(choices[point.sampling.draw(row[choices].numpy(), point.uniform)])
+        else:
+            best = int(choices[row[choices].argmax()])
         if output_ids not in choices.tolist():
             raise ValueError(f"token {place} is not allowed by the grammar")
         if best != output_ids:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinspan.lms.errors import GrammarError
+from clinspan.lms.local.sampling import Sampling, uniform
 
 Allowed = NDArray[np.int64]
 _CLUES = (3, 2, 1)
@@ -31,6 +32,7 @@ class Prompt:
         lines: The line at which an answer without a grammar ends (0: any number).
         matcher: An llguidance matcher at its beginning, which is copied; None: any text.
         draft: Token ids of a likely answer, of use with a grammar only.
+        sampling: How tokens are drawn; None: the most probable one is taken.
     """
 
     ids: tuple[int, ...]
@@ -40,6 +42,7 @@ class Prompt:
     lines: int = 0
     matcher: Any = None
     draft: tuple[int, ...] = ()
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,16 @@ class Answer:
 
 @dataclass(slots=True)
 class DecisionPoint:
-    """A place where a token has to be chosen: behind token `at` of the feed, among `allowed` (None: all)."""
+    """A place where a token has to be chosen: behind token `at` of the feed, among `allowed` (None: all).
+
+    Attributes:
+        uniform: The random number by which the token is drawn; None: the most probable one is taken.
+    """
 
     at: int
     allowed: Allowed | None
+    sampling: Sampling | None = None
+    uniform: float | None = None
     guess: int | None = None
     chosen: tuple[int, float] | None = None
 
@@ -111,6 +120,7 @@ class SequenceState:
         self._right, self._guessed = _PRIOR
         self._behind = 0
         self._allowed: Allowed | None = None
+        self._stream = prompt.sampling.stream(prompt.ids) if prompt.sampling else b""
         self._add(self._certain())
 
     @property
@@ -134,7 +144,7 @@ class SequenceState:
             overhead: What a pass costs, however few tokens it reads, in tokens and divided among the rows.
         """
         self.feed, self.fed = list(self._fresh), 0
-        self.decision_points = [DecisionPoint(len(self.feed) - 1, self._allowed)]
+        self.decision_points = [self._decision_point(len(self.output_ids))]
         if self.matcher is None or not self.prompt.draft or not overhead:
             return
         guessed, chance = 0, 1.0
@@ -151,12 +161,17 @@ class SequenceState:
                 break
             decision_point.guess = guess
             self.feed += more
-            self.decision_points.append(DecisionPoint(len(self.feed) - 1, self._allowed))
+            self.decision_points.append(self._decision_point(len(self.output_ids) + guessed))
             agreed = self.prompt.draft[place : place + len(more)] == tuple(more)
             place = place + len(more) if agreed else self._search(place, more)
         if guessed:
             self.matcher.rollback(guessed)
         self._allowed = self.decision_points[0].allowed
+
+    def _decision_point(self, position: int) -> DecisionPoint:
+        """The decision behind the last token of the feed, at this position of the answer."""
+        number = uniform(self._stream, position) if self.prompt.sampling else None
+        return DecisionPoint(len(self.feed) - 1, self._allowed, self.prompt.sampling, number)
 
     def read(self, most: int) -> tuple[list[int], list[tuple[DecisionPoint, int]]]:
         """The next tokens of the feed, at most so many, and the asks among them with their places there."""

@@ -1,7 +1,7 @@
 """The HTTP transport to one server: DSPy's native client sends every request through it.
 
-It asks a server on this machine directly, whatever the environment says of proxies, follows no redirection, and has each
-request written down first (`lms.remote.audit`).
+It connects to a server on this machine without a proxy, whatever the environment says. It follows no redirects. It records each
+request before sending it (`lms.remote.audit`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from clinspan.lms.remote.refusals import parameter_refused
 _CONNECT = 10.0
 _CHECK = 5.0
 _ILL = (500, 502, 503, 504)
-_LEFT_OUT = ("content-encoding", "content-length", "transfer-encoding")  # of a body that is whole and decoded
+_LEFT_OUT = ("content-encoding", "content-length", "transfer-encoding")  # they do not apply to a complete, decoded body
 _COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
 _MOST_TOKENS = 1 << 40
 Rewrite = Callable[[str], str]
@@ -36,13 +36,13 @@ Rewrite = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a server is given.
+    """Limits of time and size for one server.
 
     Attributes:
         connect: Seconds for connecting.
-        check: Seconds for the question whether it is there.
-        answer_bytes: Size of an answer after decompression.
-        pause: The longest pause in seconds that it may ask for by `Retry-After`.
+        check: Seconds for a health check.
+        answer_bytes: Maximum size of an answer after decompression.
+        pause: Maximum pause in seconds that the server may ask for with `Retry-After`.
     """
 
     connect: float = _CONNECT
@@ -53,7 +53,7 @@ class Limits:
 
 @dataclass
 class Reply:
-    """A server's answer, whole, in the shape that DSPy's client reads."""
+    """A server's complete answer, in the form that DSPy's client reads."""
 
     status: int
     body: bytes
@@ -75,13 +75,13 @@ class Reply:
 
 
 def http_client(address: str, *, timeout: float, connections: int = 100, connect: float = _CONNECT) -> httpx.Client:
-    """A client for one server: without proxies if it is this machine, and never for another place than asked.
+    """Create a client for one server. It uses no proxy if the server is this machine, and refuses redirects.
 
     Args:
-        address: The server's.
+        address: The server's address.
         timeout: Seconds for a whole request, from connecting to the last byte of the answer.
-        connections: Requests in progress at once.
-        connect: Seconds of these for connecting.
+        connections: Maximum number of requests in progress.
+        connect: Seconds of `timeout` for connecting.
     """
     client = httpx.Client(
         timeout=httpx.Timeout(timeout, connect=min(timeout, connect)),
@@ -96,9 +96,10 @@ def http_client(address: str, *, timeout: float, connections: int = 100, connect
 
 
 def refuse_redirection(response: httpx.Response) -> None:
-    """
+    """Refuse a redirect (an event hook of httpx).
+
     Raises:
-        ModelError: The server sends requests elsewhere, which may be out of this machine.
+        ModelError: The server redirects the request, possibly out of this machine.
     """
     if response.is_redirect:
         host = response.request.url.host
@@ -109,10 +110,10 @@ def refuse_redirection(response: httpx.Response) -> None:
 
 
 def sound_usage(body: bytes) -> bytes:
-    """A chat completion whose usage can be read, so that no good answer is lost for a count.
+    """Repair the usage of a chat completion, so that a malformed count does not lose a good answer.
 
-    Whole numbers written otherwise (`"12"`, `7.0`) stay as numbers; a usage with anything else in it is left out. A list of
-    probabilities with a null in it is left out too. What is no JSON object is given back as it is.
+    Whole numbers in another notation (`"12"`, `7.0`) become integers. A usage with any other value is removed, and so is a list of
+    probabilities with a missing value. A body that is not a JSON object is returned unchanged.
     """
     try:
         content = json.loads(body)
@@ -126,42 +127,44 @@ def sound_usage(body: bytes) -> bytes:
         counts = _counts(usage)
         if counts != usage:
             content, changed = {**content, "usage": counts}, True
-    for choice in content.get("choices") or ():
-        listed = choice.get("logprobs") if isinstance(choice, dict) else None
-        if isinstance(listed, dict) and not _are_probabilities(listed.get("content")):
+    choices = content.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        logprobs = choice.get("logprobs") if isinstance(choice, dict) else None
+        if isinstance(logprobs, dict) and not _are_probabilities(logprobs.get("content")):
             choice["logprobs"], changed = None, True
     return json.dumps(content).encode() if changed else body
 
 
 def _counts(usage: Any) -> dict[str, Any] | None:
-    """A usage as whole numbers that are not negative; None if it has anything else."""
+    """A usage with counts as non-negative integers; None if a count is anything else."""
     if not isinstance(usage, dict):
         return None
-    found: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     for name, value in usage.items():
         if name in _COUNTS:
             try:
                 number = float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return None
             if not math.isfinite(number) or number < 0 or number != int(number) or number > _MOST_TOKENS:
                 return None
-            found[name] = int(number)
+            counts[name] = int(number)
         elif isinstance(value, dict):
-            found[name] = {key: n for key, n in value.items() if type(n) is int and 0 <= n <= _MOST_TOKENS}
+            counts[name] = {key: n for key, n in value.items() if type(n) is int and 0 <= n <= _MOST_TOKENS}
         elif value is None or isinstance(value, (str, bool, int, float)):
-            found[name] = value
-    return found
+            counts[name] = value
+    return counts
 
 
 def _are_probabilities(content: Any) -> bool:
     return content is None or (
-        isinstance(content, list) and all(isinstance(one, dict) and isinstance(one.get("logprob"), (int, float)) for one in content)
+        isinstance(content, list)
+        and all(isinstance(token, dict) and isinstance(token.get("logprob"), (int, float)) for token in content)
     )
 
 
 def _seconds(value: str) -> float:
-    """The pause of a `Retry-After` header, which is a number of seconds or a date; 0 if it is neither.
+    """The pause of a `Retry-After` header in seconds; 0 if the header is neither a number nor a date.
 
     >>> _seconds("120"), _seconds("-5"), _seconds("soon"), _seconds("Fri, 01 Jan 2100 00:00:00 GMT") > 1e9
     (120.0, 0.0, 0.0, True)
@@ -177,17 +180,17 @@ def _seconds(value: str) -> float:
 
 
 class HttpTransport:
-    """One server, as a transport of DSPy's native client.
+    """A transport of DSPy's native client to one server.
 
     Args:
-        address: The server's base address, for the question whether it is there and where it is.
-        model: What it is asked for, for the audit.
+        address: The server's base address, for health checks and for the choice of a proxy.
+        model: The model's name, for the audit.
         timeout: Seconds for a whole request.
-        limits: Of time and size, beside that.
-        connections: Requests that may be in progress at once.
-        rewrite: Gives the address of a request, where it is another than the client makes.
-        headers: Of the question whether it is there: its key.
-        tokens: Gives what is sent instead of a key.
+        limits: Further limits of time and size.
+        connections: Maximum number of requests in progress.
+        rewrite: Returns the address to use for a request, if it differs from the client's.
+        headers: Headers of health checks, such as the key.
+        tokens: Source of the tokens that are sent instead of a key.
     """
 
     def __init__(
@@ -212,22 +215,22 @@ class HttpTransport:
 
         Raises:
             lm15.TransportError: There was no answer.
-            ModelError: The server wants the request to go elsewhere, or refuses a parameter of every request.
-            UnavailableError: There is no token to send with it.
+            ModelError: The server redirects the request, or refuses a parameter of every request.
+            UnavailableError: No token is available.
         """
         url = self.rewrite(request.url) if self.rewrite else request.url
         with audited(url, model=self.model, size=len(request.body)) as note:
             response, body = self._sent(request, url)
             if response.status_code >= 400:
                 note.outcome = f"failed {response.status_code}"
-                if (refused := parameter_refused(response.status_code, body, request.body)) is not None:
-                    raise ModelError(refused)
+                if (explanation := parameter_refused(response.status_code, body, request.body)) is not None:
+                    raise ModelError(explanation)
         body = sound_usage(body) if response.status_code < 400 else body
-        kept = [(key, value) for key, value in response.headers.items() if key.lower() not in _LEFT_OUT]
-        return Reply(response.status_code, body, [(key, self._pause(key, value)) for key, value in kept])
+        headers = [(key, value) for key, value in response.headers.items() if key.lower() not in _LEFT_OUT]
+        return Reply(response.status_code, body, [(key, self._pause(key, value)) for key, value in headers])
 
     def _sent(self, request: Any, url: str) -> tuple[httpx.Response, bytes]:
-        """The answer and its body; a token that the server refuses is renewed once."""
+        """The response and its body; a token that the server refuses is renewed once."""
         authorization = self.tokens.header() if self.tokens else {}
         response, body = self._sent_once(request, url, authorization)
         if response.status_code == 401 and self.tokens is not None:
@@ -247,15 +250,15 @@ class HttpTransport:
             raise lm15.TransportError(type(error).__name__) from None
 
     def _pause(self, header: str, value: str) -> str:
-        """The header's value; a longer pause than allowed is shortened, and the user told."""
-        if header.lower() != "retry-after" or (asked := _seconds(value)) <= self.limits.pause:
+        """The value of a header. A longer `Retry-After` than allowed is shortened, and the user is told."""
+        if header.lower() != "retry-after" or (requested := _seconds(value)) <= self.limits.pause:
             return value
-        said = f"the server asks for a pause of {asked:,.0f} s; {self.limits.pause:g} s are waited (model.longest_pause)"
-        print(f"clinspan: {said}", file=sys.stderr)
+        message = f"the server asks for a pause of {requested:,.0f} s; {self.limits.pause:g} s are waited (model.longest_pause)"
+        print(f"clinspan: {message}", file=sys.stderr)
         return f"{self.limits.pause:g}"
 
     def health_error(self) -> str | None:
-        """What is wrong with the server, or None if it answers `/models` or `/health`, whichever it has. Sends no text."""
+        """What is wrong with the server; None if it answers `/models` or `/health`, whichever it has. Sends no prompt text."""
         health_error = None
         for url in (f"{self.address}/models", f"{self.address.removesuffix('/v1')}/health"):
             try:
@@ -267,7 +270,7 @@ class HttpTransport:
                 continue
             if status not in (404, *_ILL):
                 return None
-            if status in _ILL:  # as of transformers' own server, which lists no models without a network
+            if status in _ILL:  # transformers' own server cannot list models without a network
                 health_error = f"status {status}"
         return health_error
 

@@ -42,11 +42,11 @@ def build_tagger(
     origin: Origin | None = None,
     trained: Mapping[str, Any] | None = None,
 ) -> tuple[Tagger, Format]:
-    """One tagger and its format, as the config has them; with a state, what that has of instructions and demonstrations.
+    """Build one tagger and its format from the config. Instructions and demonstrations of `state` replace those of the config.
 
     Args:
-        origin: Where the state's come from.
-        trained: What its settings say of weights that were trained for it.
+        origin: Where the demonstrations and instructions of `state` come from.
+        trained: The saved settings of weights that were trained for the tagger.
     """
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
@@ -79,13 +79,13 @@ def make_tagger(
     settings: Mapping[str, Any],
     origin: Origin | None = None,
 ) -> Tagger:
-    """The program; what retrieval found is added to `facts`.
+    """Build the tagger. Facts about demonstrations and retrieval are added to `facts`.
 
     Args:
-        labels: As prompts have them.
-        saved: Its instructions and fixed demonstrations come from elsewhere.
-        settings: What is saved with it.
-        origin: From where.
+        labels: The labels as prompts show them.
+        saved: Whether the fixed demonstrations come from a saved state.
+        settings: The settings that are saved with the tagger.
+        origin: Where the saved state comes from.
     """
     strategy: Strategy = build(config.strategy)
     instructions = build(config.prompt, labels=labels)
@@ -103,8 +103,10 @@ def make_tagger(
         if strategy.demonstrations == "nearest":
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
             pool = demonstration_pool(corpus, strategy)
-            found = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
-            nearest = _lookup(texts, lambda some: [[as_demonstration(s) for s in row] for row in found.find(some)], kind="nearest")
+            index = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
+            nearest = _lookup(
+                texts, lambda batch: [[as_demonstration(s) for s in row] for row in index.find(batch)], kind="nearest"
+            )
             facts["embedder"] = embedder.id
         if strategy.context == "retrieved":
             check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Permission.of(config))
@@ -117,6 +119,8 @@ def make_tagger(
         nearest=nearest,
         retrieve=retrieve,
         overflow=strategy.overflow,
+        votes=strategy.votes,
+        temperature=strategy.temperature,
         settings=settings,
         origin=origin,
     )
@@ -133,15 +137,15 @@ def _embedder(spec: EmbedderSpec) -> Embedder:
 def _lookup(
     texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]], *, kind: str
 ) -> Callable[[str], Sequence[Any]]:
-    """Look-ups done for all sentences of the run beforehand, in one batch; other texts are looked up when they come.
+    """A lookup function whose results for `texts` are computed in advance, in one batch. Other texts are searched on demand.
 
-    Threads take turns: embedders are not made for several at once.
+    A lock admits one thread at a time, since embedders do not support concurrent calls.
     """
-    turn = threading.Lock()
+    lock = threading.Lock()
 
-    def search(some: list[str]) -> Sequence[Sequence[Any]]:
-        with turn, traced("retrieval", kind=kind, searches=len(some)):
-            return find(some)
+    def search(batch: list[str]) -> Sequence[Sequence[Any]]:
+        with lock, traced("retrieval", kind=kind, searches=len(batch)):
+            return find(batch)
 
     table = dict(zip(texts, search(list(texts)), strict=True)) if texts else {}
     return lambda text: table[text] if text in table else search([text])[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import copy
+import functools
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,14 +18,15 @@ from clinspan.corpora import InputError, Label
 from clinspan.corpora.bio import renamed
 from clinspan.corpora.json_text import without_lone_surrogates
 from clinspan.corpora.printable import printable
-from clinspan.lms import Grammar, NoAnswerError, Wire
-from clinspan.lms.protocols import CollectingEngine, LocalEngine, ServedEngine
+from clinspan.lms import Grammar, Wire
+from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
+from clinspan.programs.formats.generation import Generation, is_served, sampled_together
+from clinspan.programs.formats.responses import answer_text, chosen_pieces, confidence_of, Piece
 from clinspan.programs.rundir.origin import documents_of
 
 Alignment = Literal["tokens", "positional"]
 Drafter = Callable[[str, Sequence[str]], Sequence[str]]
-Piece = tuple[int, int, float]
 _CHARS_PER_TOKEN = 2.0
 _MARGIN = 32
 
@@ -166,36 +168,56 @@ class Format(dspy.Adapter):
         """
         if not tags_tokens(signature):
             return dspy.ChatAdapter()(lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
-        tokens = shown_tokens(inputs["tokens"])
+        generation = Generation.of(lm, lm_kwargs)
         name = current_sentence_id()
+        ask = functools.partial(self._sample, lm, signature.instructions, demos, inputs, generation=generation, name=name)
+        if generation.samples == 1:
+            return [ask(0)]
+        if not generation.temperature and not is_served(lm):
+            first = ask(0)  # greedy answers are all the same
+            return [first] + [copy.deepcopy(first) for _ in range(generation.samples - 1)]
+        return sampled_together(lm, ask, generation.samples)
+
+    def _sample(
+        self,
+        lm: Any,
+        instructions: str,
+        demos: list[dict[str, Any]],
+        inputs: dict[str, Any],
+        number: int,
+        *,
+        generation: Generation,
+        name: str,
+    ) -> dict[str, Any]:
+        """One answer about a sentence, the `number`-th of those that are asked for, as fields of a prediction."""
+        tokens = shown_tokens(inputs["tokens"])
         answers: dict[str, str] = {}
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
         served: list[str] = []
-        requests = self.requests(lm, signature.instructions, demos, tokens, inputs.get("context") or (), name=name)
+        context = inputs.get("context") or ()
+        requests = self.requests(lm, instructions, demos, tokens, context, name=name, generation=generation, number=number)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests, name):
                 answers[key] = without_lone_surrogates(answer_text(response))
-                pieces[key] = _pieces(response.logprobs)
+                pieces[key] = chosen_pieces(response.logprobs)
                 used["prompt_tokens"] += response.usage.input_tokens or 0
                 used["answer_tokens"] += max(response.usage.output_tokens or 0, response.usage.reasoning_tokens or 0)
                 used["reasoning_tokens"] += response.usage.reasoning_tokens or 0
-                if isinstance(lm.engine, ServedEngine):
+                if is_served(lm):
                     served += [printable(response.model)[:80]] if printable(response.model)[:80] not in served else []
                 used["cached_tokens"] += response.usage.cache_read_tokens or 0
                 used["passes"] += (response.provider_data or {}).get("passes", 0)
                 used[f"ended_by_{response.finish_reason}"] += 1
         decoded = self.read(answers, tokens) if tokens else Decoded([])
-        return [
-            {
-                "tags": renamed(decoded.tags, self._names),
-                "confidence": _confidence(decoded, pieces),
-                "repairs": dict(+decoded.repairs),
-                "answers": answers,
-                "usage": dict(+used),
-                "served": served,
-            }
-        ]
+        return {
+            "tags": renamed(decoded.tags, self._names),
+            "confidence": confidence_of(decoded.places, pieces),
+            "repairs": dict(+decoded.repairs),
+            "answers": answers,
+            "usage": dict(+used),
+            "served": served,
+        }
 
     async def acall(
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
@@ -221,12 +243,27 @@ class Format(dspy.Adapter):
         context: Sequence[str],
         *,
         name: str,
+        generation: Generation | None = None,
+        number: int = 0,
     ) -> Iterator[tuple[str, lm15.Request]]:
-        """What one sentence asks of a model, by question key; nothing if it has no token."""
+        """What one sentence asks of a model, by question key; nothing if it has no token.
+
+        Args:
+            lm: The model.
+            instructions: The signature's.
+            demos: Demonstrations.
+            tokens: The sentence.
+            context: Retrieved chunks.
+            name: The sentence's id.
+            generation: How answers are generated; None: greedily, or as a server is configured.
+            number: The number of the sample.
+        """
+        generation = generation or Generation()
         for question in self.questions(tokens, context) if tokens else ():
             system, turns = self.messages(instructions, demos, question)
             messages = tuple(_message(role, content) for role, content in turns)
             config = self._config(lm, tokens, question, name)
+            config = generation.applied(config, number, local=not is_served(lm))
             yield question.key, lm15.Request(model=lm.model, system=system, messages=messages, config=config)
 
     def _config(self, lm: Any, tokens: Sequence[str], question: Question, name: str) -> lm15.Config:
@@ -234,15 +271,15 @@ class Format(dspy.Adapter):
         draft = (
             None if self.drafter is None else self.answer(tokens, renamed(self.drafter(name, tokens), self.called), question.key)
         )
-        if isinstance(lm.engine, ServedEngine):  # a server gets what its protocol knows
-            budget = int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN
+        if is_served(lm):  # a server gets what its protocol knows
+            budget = max(int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN, lm.kwargs.get("max_tokens") or 0)
             return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
         if self.constrained and isinstance(lm.engine, LocalEngine) and lm.engine.takes_grammar:
             extensions |= {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
         elif self.lines is not None:
             extensions["lines"] = len(tokens) + self.lines
-        return lm15.Config(temperature=0.0, extensions=extensions)
+        return lm15.Config(extensions=extensions)
 
     def _wire_config(self, budget: int, grammar: Grammar, schema: dict[str, Any] | None, draft: str | None) -> lm15.Config:
         extensions: dict[str, Any] = {}
@@ -278,48 +315,9 @@ def tags_tokens(signature: Any) -> bool:
     return True
 
 
-def answer_text(response: lm15.Response) -> str:
-    """What a model answered, without its thoughts and whatever else stands beside the text.
-
-    Raises:
-        NoAnswerError: It answered nothing: no choice, a refusal, thoughts alone, or it was cut before the answer began.
-    """
-    parts = response.message.parts
-    text = "".join(part.text for part in parts if isinstance(part, lm15.TextPart))
-    if text.strip() or response.finish_reason == "content_filter":
-        return text
-    if any(isinstance(part, lm15.RefusalPart) for part in parts):
-        raise NoAnswerError("refusal")
-    if response.finish_reason == "length":
-        raise NoAnswerError("cut_before_answer")
-    raise NoAnswerError("thoughts_alone" if any(isinstance(part, lm15.ThinkingPart) for part in parts) else "no_answer")
-
-
 def shown_tokens(tokens: Sequence[str]) -> list[str]:
     """Tokens as they stand in prompts and answers: on one line, and never empty."""
     return [" ".join(token.split()) or "_" for token in tokens]
-
-
-def _pieces(logprobs: Sequence[lm15.TokenLogprob] | None) -> list[Piece]:
-    """Pieces of an answer that were chosen among several: characters, half-open, and the logarithm of the probability."""
-    found: list[Piece] = []
-    at = 0
-    for piece in logprobs or ():
-        found.append((at, at + len(piece.token), piece.logprob))
-        at += len(piece.token)
-    return found
-
-
-def _confidence(decoded: Decoded, pieces: Mapping[str, Sequence[Piece]]) -> list[float | None] | None:
-    """The probability of each tag: of all choices that touch its place; None where no choice is known."""
-    if not any(pieces.values()):
-        return None
-    return [None if place is None else _probability(place, pieces.get(place[0], ())) for place in decoded.places]
-
-
-def _probability(place: Place, pieces: Sequence[Piece]) -> float:
-    _, start, end = place
-    return math.exp(min(0.0, sum(logprob for a, b, logprob in pieces if a < end and b > start)))
 
 
 def _message(role: str, content: str) -> lm15.Message:

@@ -16,14 +16,15 @@ from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 @dataclass(frozen=True)
 class Candidate:
-    """
+    """A program with its format and its corpus.
+
     Attributes:
         tagger: The program.
         adapter: Its format.
         corpus: Train and dev.
         by: What made it, in a word or two.
-        lm: The model it runs on, where that is not the one that all run on.
-        concurrency: Requests to that model in progress at once.
+        lm: The model that it runs on; None: the model of the optimization.
+        concurrency: Number of concurrent requests to `lm`.
     """
 
     tagger: Tagger | Ensemble
@@ -35,37 +36,37 @@ class Candidate:
 
     @property
     def single(self) -> Tagger:
-        """The program as one tagger, which it is unless it votes."""
+        """The program as one tagger; an ensemble has none."""
         assert isinstance(self.tagger, Tagger)
         return self.tagger
 
     def student(self) -> Tagger:
-        """A copy of it that DSPy's optimizers may change; some change instructions in place, and copies share them."""
+        """Return a copy that DSPy's optimizers may change. It has its own signature, because some change instructions in place."""
         copied: Tagger = self.single.deepcopy()
         copied.tag.signature = copied.tag.signature.with_instructions(copied.tag.signature.instructions)
         return copied
 
     def dump(self) -> dict[str, Any]:
-        """The content of its `program.json`."""
+        """Return the content of its `program.json`."""
         return dump_program(self.tagger, self.corpus, learned=True)
 
     def with_tagger(self, tagger: Tagger, by: str) -> Candidate:
-        """The same format with another program, whose demonstrations are put in our own form."""
+        """Return a candidate of the same format with another program, whose demonstrations are converted to our own form."""
         copied = replace(self, tagger=tagger).student()
-        copied.tag.demos = plain_demos(copied.tag.demos)
+        copied.tag.demos, copied.tag.lm = plain_demos(copied.tag.demos), None  # some optimizers leave a model that samples
         if copied.nearest is None:
             copied.settings = {**copied.settings, "strategy": fixed_strategy(copied.settings["strategy"], bool(copied.tag.demos))}
         return replace(self, tagger=copied, by=by)
 
     def with_demos(self, demos: Sequence[Mapping[str, Any]], by: str) -> Candidate:
-        """The same instructions with these demonstrations for every sentence."""
+        """Return a candidate with the same instructions and with these demonstrations for every sentence."""
         tagger = self.single.deepcopy()
         tagger.tag.demos, tagger.nearest = list(demos), None
         return self.with_tagger(tagger, by)
 
 
 def fixed_strategy(strategy: Mapping[str, Any], demos: bool) -> dict[str, Any]:
-    """The strategy of a program whose demonstrations are fixed, or that has none; its context stays.
+    """Return the strategy of a program with fixed demonstrations or none; the context setting stays.
 
     >>> fixed_strategy({"choice": "knn", "demonstrations": "nearest", "context": "none", "k": 5}, False)
     {'choice': 'zero_shot', 'demonstrations': 'none', 'context': 'none', 'k': 5}

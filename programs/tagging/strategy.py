@@ -21,9 +21,12 @@ class Strategy:
         demonstrations: `none`, the same `fixed` ones for every sentence, or the `nearest` training sentences.
         context: `none`, or the `retrieved` chunks of the knowledge base.
         k: Number of demonstrations.
-        pool: They come from the first so many train sentences; None: from all.
-        overflow: A prompt that does not fit the model's context is an `error`, or loses demonstrations
-            (`drop`), the first and so the farthest first, until it fits; each is counted.
+        pool: Number of train sentences, from the first on, that demonstrations come from; None: all.
+        overflow: Handling of a prompt that does not fit the model's context: an `error`, or `drop` demonstrations until it
+            fits. The first, and so the farthest, is dropped first. Each dropped demonstration is counted.
+        votes: Number of sampled answers to each sentence, which vote (self-consistency): a span stands if more than half of
+            them have it. 1: one answer, and a greedy one.
+        temperature: Temperature of sampled answers.
     """
 
     demonstrations: Demonstrations = "none"
@@ -31,6 +34,8 @@ class Strategy:
     k: int = 5
     pool: int | None = None
     overflow: Overflow = "drop"
+    votes: int = 1
+    temperature: float = 0.7
 
     def __post_init__(self) -> None:
         kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow))
@@ -41,6 +46,10 @@ class Strategy:
         if self.pool is not None:
             check_number("strategy.pool", self.pool, 1)
         check_number("strategy.k", self.k, 1)
+        check_number("strategy.votes", self.votes, 1)
+        if not 0 < self.temperature <= 2:
+            remedy = "Sampled answers differ at temperatures above 0; one greedy answer is strategy.votes=1."
+            raise InputError(f"strategy.temperature={self.temperature} is not above 0 and at most 2", remedy=remedy)
 
     @property
     def name(self) -> str:
@@ -49,14 +58,15 @@ class Strategy:
         '3 nearest'
         """
         parts = [f"{self.k} {self.demonstrations}"] if self.demonstrations != "none" else []
-        return " + ".join(parts + ["context"] * (self.context == "retrieved")) or "zero-shot"
+        name = " + ".join(parts + ["context"] * (self.context == "retrieved")) or "zero-shot"
+        return f"{name}, {self.votes} votes" if self.votes > 1 else name
 
 
 def demonstration_pool(corpus: Corpus, strategy: Strategy) -> list[Sentence]:
     """The training sentences that demonstrations are taken from.
 
     Raises:
-        InputError: The corpus has fewer than the strategy needs.
+        InputError: The corpus has fewer sentences than the strategy needs.
     """
     pool = list(corpus.sentences("train"))[: strategy.pool]
     if len(pool) < strategy.k:
@@ -72,5 +82,5 @@ def fixed_demonstrations(pool: Sequence[Sentence], k: int, seed: int) -> list[di
 
 
 def as_demonstration(sentence: Sentence) -> dict[str, Any]:
-    """A training sentence as DSPy keeps it in a program."""
+    """Convert a training sentence to a DSPy demonstration."""
     return {"id": sentence.id, "tokens": list(sentence.words), "tags": list(sentence.tags)}

@@ -35,6 +35,8 @@ class Tagger(dspy.Module):
         nearest: Gives the demonstrations of a sentence's text, nearest last.
         retrieve: Gives the chunks of a sentence's text, best first.
         overflow: What to do with a prompt that does not fit: `error` or `drop`.
+        votes: How many answers are sampled and vote; 1: one greedy answer.
+        temperature: Of sampled answers.
         setting: The model and the format it runs with, where those are not DSPy's current ones: an optimizer has another
             model and another adapter to write prompts with.
         settings: What is saved with it, see `programs.app.load_program`.
@@ -49,6 +51,8 @@ class Tagger(dspy.Module):
         nearest: Lookup | None = None,
         retrieve: Lookup | None = None,
         overflow: Overflow = "error",
+        votes: int = 1,
+        temperature: float = 0.7,
         setting: Setting = nullcontext,
         settings: Mapping[str, Any] | None = None,
         origin: Origin | None = None,
@@ -57,6 +61,7 @@ class Tagger(dspy.Module):
         self.tag = dspy.Predict(build_signature(instructions))
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
+        self.votes, self.temperature = votes, temperature
         self.settings, self.origin = dict(settings or {}), origin
 
     def on(self, lm: dspy.LM, adapter: dspy.Adapter, **options: Any) -> Tagger:
@@ -66,16 +71,19 @@ class Tagger(dspy.Module):
             lm: The model.
             adapter: The format.
             options: Further settings of `dspy.context`, such as `disable_history=True`.
+
+        Copies of the same model that DSPy's optimizers make to sample from it (`lm.copy(rollout_id=1, temperature=1.0)`) stay
+        in force where they are DSPy's current model.
         """
         bound = copy.copy(self)
-        bound.setting = functools.partial(dspy.context, lm=lm, adapter=adapter, **options)
+        bound.setting = functools.partial(_bound, lm, adapter, options)
         return bound
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
-        """DSPy's state, and the settings; of demonstrations, whatever an optimizer has added, id, tokens and tags alone."""
+        """DSPy's state without a model, and the settings. Of demonstrations only id, tokens and tags are kept."""
         state = super().dump_state(json_mode=json_mode)
         demos = [{key: demo[key] for key in DEMONSTRATION_KEYS if key in demo} for demo in state["tag"]["demos"]]
-        return {**state, "tag": {**state["tag"], "demos": demos}, "settings": self.settings}
+        return {**state, "tag": {**state["tag"], "demos": demos, "lm": None}, "settings": self.settings}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         """Take over what `dump_state` gave: DSPy's state, and the settings."""
@@ -107,11 +115,12 @@ class Tagger(dspy.Module):
 
     def _tagged(self, tokens: Sequence[str], id: str) -> dspy.Prediction:
         demos, context = self.surroundings(tokens)
+        config = {"n": self.votes, "temperature": self.temperature} if self.votes > 1 else {}
         dropped = 0
         while True:
             try:
                 with sentence_id(id):
-                    found = self.tag(tokens=list(tokens), context=context, demos=demos[dropped:])
+                    found = self.tag(tokens=list(tokens), context=context, demos=demos[dropped:], config=config)
             except Exception as error:
                 if not is_overflow(error):
                     raise
@@ -119,6 +128,8 @@ class Tagger(dspy.Module):
                     raise
                 dropped += 1
                 continue
+            if self.votes > 1:
+                found = _voted(found, len(tokens))
             _complete(found, len(tokens))
             if dropped:
                 found.repairs = {**found.repairs, "demonstration_dropped": dropped}
@@ -139,6 +150,14 @@ def _complete(found: dspy.Prediction, length: int) -> None:
         found.repairs = {**found.repairs, **+counts}
 
 
+def _bound(lm: dspy.LM, adapter: dspy.Adapter, options: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """DSPy's context with this format, and this model or a copy of it that is the current one."""
+    current = dspy.settings.lm
+    copied = isinstance(current, dspy.LM) and current.engine is lm.engine and not isinstance(lm.engine, str)
+    context: AbstractContextManager[Any] = dspy.context(lm=current if copied else lm, adapter=adapter, **options)
+    return context
+
+
 class Ensemble(dspy.Module):
     """Several taggers that vote: a span stands if more than half of them found it.
 
@@ -152,18 +171,7 @@ class Ensemble(dspy.Module):
 
     def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
         """Tag one sentence; `answers` are the members' by their number, `confidence` is each tag's share of the votes."""
-        found = [member(tokens=tokens, id=id) for member in self.members]
-        tags, confidence = vote([list(one.tags) for one in found])
-        repairs: Counter[str] = Counter()
-        usage: Counter[str] = Counter()
-        for one in found:
-            repairs.update(one.repairs)
-            usage.update(one.usage)
-        answers = {f"{n}:{key}" if key else str(n): text for n, one in enumerate(found) for key, text in one.answers.items()}
-        served = sorted({name for one in found for name in one.get("served", ())})
-        return dspy.Prediction(
-            tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage), served=served
-        )
+        return combined([member(tokens=tokens, id=id) for member in self.members])
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
         return {"members": [member.dump_state(json_mode=json_mode) for member in self.members]}
@@ -171,6 +179,33 @@ class Ensemble(dspy.Module):
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         for member, part in zip(self.members, state["members"], strict=True):
             member.load_state(part, allow_unsafe_lm_state=allow_unsafe_lm_state)
+
+
+def combined(predictions: Sequence[dspy.Prediction]) -> dspy.Prediction:
+    """One prediction from several of the same sentence: tags by vote, counts and usage added up, answers by their number."""
+    tags, confidence = vote([list(prediction.tags) for prediction in predictions])
+    repairs: Counter[str] = Counter()
+    usage: Counter[str] = Counter()
+    answers: dict[str, str] = {}
+    for number, prediction in enumerate(predictions):
+        repairs.update(prediction.repairs)
+        usage.update(prediction.usage)
+        answers |= {f"{number}:{key}" if key else str(number): text for key, text in prediction.answers.items()}
+    served = sorted({name for prediction in predictions for name in prediction.get("served", ())})
+    return dspy.Prediction(
+        tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage), served=served
+    )
+
+
+def _voted(sampled: dspy.Prediction, length: int) -> dspy.Prediction:
+    """The prediction that the samples of a sentence vote for."""
+    fields = dict(sampled.completions.items())
+    predictions = [
+        dspy.Prediction(**{name: values[number] for name, values in fields.items()}) for number in range(len(fields["tags"]))
+    ]
+    for prediction in predictions:
+        _complete(prediction, length)
+    return combined(predictions)
 
 
 def vote(answers: Sequence[Sequence[str]]) -> tuple[list[str], list[float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def plain_generate(model: Any, tokenizer: Any, ids: tuple[int, ...], budget: int
 
 
 def request(text: str, **extensions: Any) -> lm15.Request:
-    config = lm15.Config(max_tokens=24, extensions=extensions or None)
+    config = lm15.Config(max_tokens=None if "longest" in extensions else 24, extensions=extensions or None)
     return lm15.Request(model="m", system=SYSTEM, messages=(lm15.Message.user(text),), config=config)
 
 
@@ -92,7 +93,10 @@ def test_a_prompt_that_does_not_fit_is_refused_before_anything_runs(engine: Tran
 def test_the_budget_is_counted_from_the_longest_answer(engine: TransformersEngine) -> None:
     longest = "word : B-SkinRareDisease\n" * 40
     tokens = len(engine.tokenizer(longest)["input_ids"])
-    assert engine.prompt(request("x", longest=longest)).budget == tokens + 16
+    asked = request("x", longest=longest)
+    assert engine.prompt(asked).budget == tokens + 16
+    lower = replace(asked, config=replace(asked.config, max_tokens=24))
+    assert engine.prompt(lower).budget == 24
 
 
 def tiny(kind: str) -> Any:

@@ -1,6 +1,6 @@
-"""Servers as people have them today: what a model refuses, wants, counts and changes, each in words that say what to do.
+"""Tests of current model servers: parameters that they refuse or require, token counts, changes of models, and messages.
 
-The servers are scripted: they answer with one tag a token. What is tested is what is sent, read, counted and said.
+The servers are scripted and answer with one tag per token. The tests check what is sent, read, counted and reported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECRET = "Mrs Example"
 
 
 def tagged(body: dict[str, Any]) -> str:
-    """One tag a token, the first one B-Sign."""
+    """Return one tag per token, the first one B-Sign."""
     turns = body.get("messages") or body["input"]
     content = turns[-1]["content"]
     text = content if isinstance(content, str) else content[-1]["text"]
@@ -35,7 +35,7 @@ def tagged(body: dict[str, Any]) -> str:
 
 
 def reply(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A chat completion; `message`, `usage`, `choice` and `model` change its parts."""
+    """Return a chat completion; `message`, `usage`, `choice` and `model` change its parts."""
     message = {"role": "assistant", "content": tagged(body), **changes.get("message", {})}
     choice = {"index": 0, "message": message, "finish_reason": "stop", **changes.get("choice", {})}
     usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, **changes.get("usage", {})}
@@ -46,7 +46,10 @@ def reply(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def refusing(
     parameter: str, code: str = "unsupported_value", message: str = "", *, when: Callable[[Any], bool] | None = None
 ) -> Behaviour:
-    """Refuses requests that have a parameter (or that `when` finds wrong), in OpenAI's words, and repeats the note in them."""
+    """Return a behaviour that refuses requests with `parameter`, or those for which `when` is true.
+
+    The error has OpenAI's wording and repeats text of the note.
+    """
 
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         if when(body) if when else parameter in body:
@@ -80,7 +83,7 @@ def test_a_refused_temperature_is_named_and_null_leaves_it_out(server: ScriptedS
     assert all(row["error"] is None for row in records(tmp_path / "b"))
 
 
-def test_a_refused_max_tokens_is_sent_by_its_other_name(server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_refused_max_tokens_can_be_sent_as_max_completion_tokens(server: ScriptedServer, tmp_path: Path) -> None:
     server.always = refusing("max_tokens", "unsupported_parameter", "Unsupported parameter: 'max_tokens' is not supported.")
     with pytest.raises(RuntimeError, match=r"model\.token_limit=max_completion_tokens"):
         run(server, tmp_path / "a")
@@ -88,18 +91,18 @@ def test_a_refused_max_tokens_is_sent_by_its_other_name(server: ScriptedServer, 
     assert sent(server)["max_completion_tokens"] > 0 and "max_tokens" not in sent(server)
 
 
-def test_an_effort_that_is_wanted_is_asked_for(server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_required_reasoning_effort_is_named_and_can_be_sent(server: ScriptedServer, tmp_path: Path) -> None:
     server.always = refusing("reasoning_effort", "missing_required_parameter", when=lambda body: "reasoning_effort" not in body)
     with pytest.raises(RuntimeError, match=r"wants reasoning_effort \(missing_required_parameter\): model\.reasoning_effort=low"):
         run(server, tmp_path / "a")
     run(server, tmp_path / "b", "model.reasoning_effort=low")
-    asked = sent(server)
-    assert asked["reasoning_effort"] == "low"
-    assert "temperature" not in asked, "a model that reasons refuses it"
-    assert asked["max_completion_tokens"] > 16_000 and "max_tokens" not in asked
+    request_body = sent(server)
+    assert request_body["reasoning_effort"] == "low"
+    assert "temperature" not in request_body, "a model that reasons refuses it"
+    assert request_body["max_completion_tokens"] > 16_000 and "max_tokens" not in request_body
 
 
-def test_reasoning_that_eats_the_budget_is_a_failed_sentence_and_a_larger_one_helps(server: ScriptedServer, tmp_path: Path) -> None:
+def test_reasoning_that_uses_up_the_budget_fails_and_a_larger_budget_helps(server: ScriptedServer, tmp_path: Path) -> None:
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         enough = body.get("max_completion_tokens", body.get("max_tokens", 0)) > 20_000
         details = {"completion_tokens": 900, "completion_tokens_details": {"reasoning_tokens": 850}}
@@ -123,14 +126,14 @@ def test_reasoning_that_eats_the_budget_is_a_failed_sentence_and_a_larger_one_he
     assert record["cost"] == pytest.approx((200 * 1 + 1800 * 2) / 1e6), "reasoning is part of what is answered, and paid"
 
 
-def test_reasoning_that_is_counted_beside_the_answer_is_paid_too(server: ScriptedServer, tmp_path: Path) -> None:
+def test_reasoning_tokens_counted_beside_the_answer_are_paid_too(server: ScriptedServer, tmp_path: Path) -> None:
     server.always = lambda handler, body: handler.send(
         200, reply(body, usage={"completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 70}})
     )
     assert run(server, tmp_path / "a", "limit=1")["tokens"]["answer_tokens"] == 70
 
 
-def test_reasoning_beside_the_content_is_left_out(server: ScriptedServer, tmp_path: Path) -> None:
+def test_reasoning_content_is_not_read_as_an_answer(server: ScriptedServer, tmp_path: Path) -> None:
     server.always = lambda handler, body: handler.send(200, reply(body, message={"reasoning_content": "fever : B-Disease"}))
     run(server, tmp_path / "a")
     assert {row["pred"][0] for row in records(tmp_path / "a")} == {"B-Sign"}
@@ -155,8 +158,8 @@ def test_a_refusal_and_an_empty_content_are_failed_sentences(
     assert {row["error"] for row in records(tmp_path / "a")} == {reason}
 
 
-@pytest.mark.parametrize("choices", [[], None, [None]])
-def test_no_choice_is_a_failed_sentence(choices: Any, server: ScriptedServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("choices", [[], None, [None], 5])
+def test_a_reply_without_a_choice_is_a_failed_sentence(choices: Any, server: ScriptedServer, tmp_path: Path) -> None:
     server.always = lambda handler, body: handler.send(200, {**reply(body), "choices": choices})
     with pytest.raises(RuntimeError):
         run(server, tmp_path / "a")
@@ -178,7 +181,7 @@ def test_refused_logprobs_are_named(server: ScriptedServer, tmp_path: Path) -> N
         run(server, tmp_path / "a", "model.wire.logprobs=true")
 
 
-def test_429_by_tokens_waits_and_goes_on(server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_token_rate_limit_is_waited_for_and_retried(server: ScriptedServer, tmp_path: Path) -> None:
     error = {"error": {"message": "Requests have exceeded the token rate limit.", "code": "429"}}
     server.behaviours[1] = lambda handler, body: handler.send(429, error, {"Retry-After": "1", "x-ratelimit-reset-tokens": "1"})
     server.always = lambda handler, body: handler.send(200, reply(body))
@@ -189,15 +192,18 @@ def test_429_by_tokens_waits_and_goes_on(server: ScriptedServer, tmp_path: Path)
 
 
 @pytest.mark.parametrize("code", ["DeploymentNotFound", "model_not_found"])
-def test_a_retired_model_ends_the_run_in_words(code: str, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_retired_model_ends_the_run_with_a_message(code: str, server: ScriptedServer, tmp_path: Path) -> None:
     server.always = lambda handler, body: handler.send(404, {"error": {"message": SECRET, "code": code}})
     with pytest.raises(RuntimeError, match=r"no such model or deployment.*retired") as caught:
         run(server, tmp_path / "a")
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "12"}, {"completion_tokens": 7.5}, {"prompt_tokens": -1}, [1]])
-def test_an_odd_usage_loses_no_answer(usage: Any, server: ScriptedServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "usage",
+    [None, {}, {"prompt_tokens": "12"}, {"completion_tokens": 7.5}, {"prompt_tokens": -1}, {"prompt_tokens": int("9" * 400)}, [1]],
+)
+def test_an_invalid_usage_loses_no_answer(usage: Any, server: ScriptedServer, tmp_path: Path) -> None:
     server.always = lambda handler, body: handler.send(200, {**reply(body), "usage": usage})
     run(server, tmp_path / "a", "limit=1")
     assert [row["error"] for row in records(tmp_path / "a")] == [None]
@@ -222,7 +228,7 @@ def test_seed_and_further_parameters_are_sent_and_a_wrong_one_is_named(server: S
         run(server, tmp_path / "b", "+model.parameters.top_k=5")
 
 
-def test_the_responses_api_is_spoken_and_stores_nothing(server: ScriptedServer, tmp_path: Path) -> None:
+def test_the_responses_api_is_used_without_storage(server: ScriptedServer, tmp_path: Path) -> None:
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         content = [{"type": "output_text", "text": tagged(body), "annotations": []}]
         output = [
@@ -230,8 +236,8 @@ def test_the_responses_api_is_spoken_and_stores_nothing(server: ScriptedServer, 
             {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content},
         ]
         usage = {"input_tokens": 100, "output_tokens": 60, "total_tokens": 160, "output_tokens_details": {"reasoning_tokens": 40}}
-        about = {"id": "r", "object": "response", "created_at": 0, "model": "gpt-x", "status": "completed", "error": None}
-        handler.send(200, {**about, "output": output, "usage": usage})
+        response = {"id": "r", "object": "response", "created_at": 0, "model": "gpt-x", "status": "completed", "error": None}
+        handler.send(200, {**response, "output": output, "usage": usage})
 
     server.always = behave
     record = run(server, tmp_path / "a", "model.id=gpt-5-mini", "model.route=responses", "model.reasoning_effort=minimal")
@@ -244,7 +250,7 @@ def test_the_responses_api_is_spoken_and_stores_nothing(server: ScriptedServer, 
 
 
 @pytest.mark.parametrize("preset", ["gpt5", "gpt5_mini", "o4_mini", "gpt41", "gpt41_mini", "gpt4o"])
-def test_presets_ask_as_their_models_want(
+def test_presets_send_the_parameters_that_their_models_accept(
     preset: str, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.address)
@@ -259,7 +265,7 @@ def test_presets_ask_as_their_models_want(
     assert record["cost"] > 0
 
 
-def test_any_deployment_is_one_setting(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_setting_selects_any_deployment(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.address)
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k")
     monkeypatch.delenv("AZURE_OPENAI_DEPLOYMENT", raising=False)
@@ -272,15 +278,15 @@ def test_any_deployment_is_one_setting(server: ScriptedServer, tmp_path: Path, m
 
 
 class Identity(BaseHTTPRequestHandler):
-    """An identity endpoint as App Service has it: gives a new token each time, which lasts as long as the server says."""
+    """Identity endpoint as in Azure App Service: each request gets a new token with the server's lifetime `lasts`."""
 
     def do_GET(self) -> None:
         server: Any = self.server
         assert self.headers["X-IDENTITY-HEADER"] == "secret"
         server.given += 1
-        until = str(int(time.time() + server.lasts))
-        found = {"access_token": f"token-{server.given}", "expires_on": until, "token_type": "Bearer", "resource": "r"}
-        data = json.dumps(found if server.lasts else {"error": "invalid_request"}).encode()
+        expires_on = str(int(time.time() + server.lasts))
+        token = {"access_token": f"token-{server.given}", "expires_on": expires_on, "token_type": "Bearer", "resource": "r"}
+        data = json.dumps(token if server.lasts else {"error": "invalid_request"}).encode()
         self.send_response(200 if server.lasts else 400)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -288,12 +294,12 @@ class Identity(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *words: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def identity(monkeypatch: pytest.MonkeyPatch, *, lasts: int) -> Iterator[Any]:
-    """Within it this process has a managed identity whose tokens last so many seconds; 0: the endpoint refuses."""
+    """Give this process a managed identity whose tokens last `lasts` seconds. With 0, the endpoint refuses."""
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Identity)
     server.given, server.lasts = 0, lasts
     with serving(server):
@@ -305,7 +311,7 @@ def identity(monkeypatch: pytest.MonkeyPatch, *, lasts: int) -> Iterator[Any]:
 ENTRA = ("model=azure", "model.deployment=d", "model.auth=entra", "model.retries=0", "strategy=zero_shot", "metric.samples=10")
 
 
-def test_entra_id_stands_in_for_a_key_and_an_expired_token_is_renewed_in_mid_run(
+def test_entra_id_replaces_a_key_and_an_expired_token_is_renewed_during_a_run(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("azure.identity")
@@ -340,14 +346,14 @@ def test_tokens_are_renewed_before_they_expire(server: ScriptedServer, tmp_path:
         assert entra.header(refused=entra.header()["Authorization"])["Authorization"] == f"Bearer token-{tokens.given}"
 
 
-def test_no_identity_is_said_in_words(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_identity_is_reported(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("azure.identity")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.address)
     with identity(monkeypatch, lasts=0), pytest.raises(RuntimeError, match="Entra ID gave no token"):
         run_here(tmp_path / "a", *ENTRA, "limit=1")
 
 
-def test_a_key_that_no_server_could_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_key_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("sk a", "sk-\u00e4", "sk\nb"):
         monkeypatch.setenv("OPENAI_API_KEY", value)
         with pytest.raises(ModelError, match="OPENAI_API_KEY holds a blank, a line end or a letter beyond ASCII"):
@@ -368,14 +374,14 @@ def test_a_key_that_no_server_could_have_is_said(monkeypatch: pytest.MonkeyPatch
         ({"batch": True, "route": "responses"}, "model.batch=true takes model.route=chat"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         OpenAIModel(name="m", id="m", **settings)
     with pytest.raises(ModelError, match=r"model\.auth=password"):
         AzureModel(name="m", deployment="m", auth="password")  # type: ignore[arg-type]
 
 
-def test_a_refusal_repeats_nothing_that_the_server_invents() -> None:
+def test_a_reported_refusal_repeats_no_text_of_the_server() -> None:
     body = json.dumps({"error": {"message": f"{SECRET} temperature", "param": f"temperature {SECRET}", "code": SECRET}}).encode()
     assert parameter_refused(400, body, b'{"temperature": 0.0}') is None
     body = json.dumps({"detail": [{"loc": ["body", "top_k"], "msg": SECRET}]}).encode()
@@ -389,7 +395,7 @@ def test_a_refusal_repeats_nothing_that_the_server_invents() -> None:
     assert "smaller model.reasoning_tokens" in str(parameter_refused(400, too_much, b'{"max_tokens": 17000}'))
 
 
-def test_what_a_request_says_itself_takes_precedence() -> None:
+def test_values_in_the_request_take_precedence() -> None:
     from dspy import lm15
 
     request = lm15.Request(
@@ -401,7 +407,7 @@ def test_what_a_request_says_itself_takes_precedence() -> None:
     assert RequestSettings(route="responses").applied(request).config.store is False
 
 
-def test_a_command_says_a_refusal_on_one_line(command: Command, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_command_reports_a_refusal_on_one_line(command: Command, server: ScriptedServer, tmp_path: Path) -> None:
     server.always = refusing("temperature")
     done = command("run", "model=openai", "model.id=m", f"model.api_base={server.address}/v1", "model.retries=0", "limit=1")
     assert done.returncode == 2

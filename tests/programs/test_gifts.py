@@ -1,4 +1,4 @@
-"""Drafts, confidences, and what servers are asked for: grammar, predicted output, probabilities."""
+"""Tests of drafts, confidences and optional server features: grammars, predicted outputs and token probabilities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinspan.corpora.build import build_corpus, build_document, Cutting, Polici
 from clinspan.corpora.types import Entity
 from clinspan.metrics import calibration, judge_entities
 from clinspan.programs.formats import BioLines, Entities, Inline
-from clinspan.programs.formats.base import _confidence, _pieces
+from clinspan.programs.formats.responses import chosen_pieces, confidence_of
 from clinspan.programs.tagging.drafts import build_drafter
 from conftest import Command, folder_of, load, records
 from support.scripted_server import ScriptedServer
@@ -37,13 +37,13 @@ def corpus() -> Corpus:
     return build_corpus("tiny", {"train": [document]})
 
 
-def test_a_gazetteer_marks_what_train_marks_the_longest_first(corpus: Corpus) -> None:
+def test_a_gazetteer_tags_train_mentions_longest_match_first(corpus: Corpus) -> None:
     draft = build_drafter("gazetteer", corpus)
     assert draft is not None
     assert draft("x", ["FEVER", "in", "Fabry", "disease", "or", "Fabry"]) == ["B-Sign", "O", "B-Disease", "I-Disease", "O", "O"]
 
 
-def test_drafts_from_a_run_and_for_sentences_that_it_lacks(corpus: Corpus, tmp_path: Path) -> None:
+def test_drafts_come_from_a_run_and_are_all_o_for_missing_sentences(corpus: Corpus, tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_text(json.dumps({"id": "a", "pred": ["B-Sign", "B-Drug"]}) + "\n", encoding="utf-8")
     draft = build_drafter(str(path), corpus)
@@ -67,36 +67,36 @@ class Piece:
         self.token, self.logprob = token, logprob
 
 
-def confidences(form: Any, said: str, chosen: dict[str, float]) -> list[float | None] | None:
-    """Confidences of an answer in which the given pieces were chosen with these probabilities."""
-    pieces, rest = [], said
+def confidences(form: Any, answer: str, chosen: dict[str, float]) -> list[float | None] | None:
+    """Return the confidences of an answer whose pieces in `chosen` have these probabilities; others have probability 1."""
+    pieces, rest = [], answer
     for text, probability in chosen.items():
         before, _, rest = rest.partition(text)
         pieces += [Piece(before, 0.0), Piece(text, math.log(probability))]
-    decoded = form.read({"": said}, TOKENS)
+    decoded = form.read({"": answer}, TOKENS)
     assert decoded.tags == TAGS
-    return _confidence(decoded, {"": _pieces([*pieces, Piece(rest, 0.0)])})  # type: ignore[list-item]
+    return confidence_of(decoded.places, {"": chosen_pieces([*pieces, Piece(rest, 0.0)])})  # type: ignore[list-item]
 
 
-def test_a_lines_tag_has_the_probability_of_the_choices_in_it() -> None:
+def test_the_tag_of_a_line_has_the_probability_of_its_choices() -> None:
     form = BioLines(labels=LABELS)
-    found = confidences(form, form.answer(TOKENS, TAGS), {" B": 0.5, "Disease": 0.8, " I": 0.9, " O": 0.7})
-    assert found == [pytest.approx(0.4), pytest.approx(0.9), pytest.approx(0.7), 1.0, 1.0]
+    tag_confidences = confidences(form, form.answer(TOKENS, TAGS), {" B": 0.5, "Disease": 0.8, " I": 0.9, " O": 0.7})
+    assert tag_confidences == [pytest.approx(0.4), pytest.approx(0.9), pytest.approx(0.7), 1.0, 1.0]
 
 
-def test_marks_and_mentions_have_the_probability_of_the_choices_that_make_them() -> None:
+def test_inline_marks_and_listed_mentions_have_the_probability_of_their_choices() -> None:
     inline = Inline(labels=LABELS)
-    found = confidences(inline, inline.answer(TOKENS, TAGS), {"<Dis": 0.5, "</": 0.8, " brings": 0.3, "<Sign": 0.6})
-    assert found == [pytest.approx(0.4), pytest.approx(0.4), None, pytest.approx(0.6), None]
+    tag_confidences = confidences(inline, inline.answer(TOKENS, TAGS), {"<Dis": 0.5, "</": 0.8, " brings": 0.3, "<Sign": 0.6})
+    assert tag_confidences == [pytest.approx(0.4), pytest.approx(0.4), None, pytest.approx(0.6), None]
     entities = Entities(labels=LABELS)
-    found = confidences(entities, entities.answer(TOKENS, TAGS), {'["': 0.5, "disease": 0.9, "fever": 0.25})
-    assert found == [pytest.approx(0.45), pytest.approx(0.45), None, pytest.approx(0.25), None]
+    tag_confidences = confidences(entities, entities.answer(TOKENS, TAGS), {'["': 0.5, "disease": 0.9, "fever": 0.25})
+    assert tag_confidences == [pytest.approx(0.45), pytest.approx(0.45), None, pytest.approx(0.25), None]
 
 
 def test_an_answer_without_probabilities_has_no_confidence() -> None:
     form = BioLines(labels=LABELS)
     decoded = form.read({"": form.answer(TOKENS, TAGS)}, TOKENS)
-    assert _confidence(decoded, {"": []}) is None
+    assert confidence_of(decoded.places, {"": []}) is None
     assert judge_entities(TAGS, TAGS, None) == []
     assert calibration([]) is None
 
@@ -110,7 +110,7 @@ def test_calibration_table() -> None:
     assert table["ece"] == pytest.approx(0.25 * 0.05 + 0.75 * abs(2 / 3 - 2.8 / 3))
 
 
-def test_grammars_hold_their_right_answers_and_nothing_with_an_orphan(engine: Any) -> None:
+def test_grammars_accept_right_answers_and_reject_an_orphan_i_tag(engine: Any) -> None:
     from llguidance import LLMatcher
 
     for form in (BioLines(labels=LABELS), Inline(labels=LABELS), Entities(labels=LABELS)):
@@ -141,7 +141,7 @@ def test_each_server_gets_the_grammar_in_its_own_form(command: Command, server: 
     assert not {"grammar", "structured_outputs", "response_format", "prediction", "logprobs"} & set(body)
 
 
-def test_the_draft_becomes_azures_predicted_output_and_takes_the_place_of_a_bound(command: Command, server: ScriptedServer) -> None:
+def test_the_draft_becomes_azures_predicted_output_and_replaces_max_tokens(command: Command, server: ScriptedServer) -> None:
     body, _ = ask(command, server, "model.wire.prediction=true", "draft=outside")
     assert body["prediction"]["content"].endswith(". : O")
     assert "max_tokens" not in body
