@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Set up `.venv` with the exact versions of `constraints.txt`, and fetch the default model's weights.
 
-    python3 install.py              what running needs
-    python3 install.py test         what the tests need as well
-    python3 install.py run mlflow   what running needs, and an extra of pyproject.toml
+    python3 install.py              the packages that running needs
+    python3 install.py test         also the packages that the tests need
+    python3 install.py run mlflow   the packages that running needs, and an extra of pyproject.toml
 
-Only the standard library is used. Packages are installed by uv, which is itself installed into `.venv`; where uv is not to be
-had or fails, pip does the same more slowly. pip's own settings (index, links to local files, certificates) hold for both. To
-install a CPU build of torch on Linux: `UV_TORCH_BACKEND=cpu python3 install.py`.
+The script uses only the standard library. It installs uv into `.venv`, and uv installs the packages. If uv is unavailable or
+fails, pip installs them more slowly. pip's own settings (index, links to local files, certificates) apply to both. To install a
+CPU build of torch on Linux: `UV_TORCH_BACKEND=cpu python3 install.py`.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ TEST_EXTRAS = ("azure", "dev", "fuzz", "hpo", "mlflow", "otel", "ray", "serving"
 
 
 def main(words: list[str]) -> int:
-    """Install what the words ask for; returns the exit code."""
+    """Install the extras that the arguments name, and return the exit code."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     extras = {extra for word in words for extra in (TEST_EXTRAS if word == "test" else () if word == "run" else (word,))}
     if unknown := sorted(extras - known.keys()):
         print(f"install.py: there is no extra {unknown[0]}. Known: run, test, {', '.join(sorted(known))}", file=sys.stderr)
         return 2
     inputs = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "constraints.txt")]
-    there = _read_stamp()
-    if there.get("inputs") == inputs:
-        if extras <= set(there["extras"]):
+    installed = _read_stamp()
+    if installed.get("inputs") == inputs:
+        if extras <= set(installed["extras"]):
             return 0
-        extras |= set(there["extras"])
-    step("creating .venv", lambda: venv.create(VENV, with_pip=True, clear=not there))
+        extras |= set(installed["extras"])
+    step("creating .venv", lambda: venv.create(VENV, with_pip=True, clear=not installed))
     env = installer_environment()
     wanted = ["--constraint", str(LOCK), "--editable", f"{ROOT}[{','.join(sorted(extras))}]" if extras else str(ROOT)]
-    what = f"clinspan with {', '.join(sorted(extras))}" if extras else "clinspan"
+    title = f"clinspan with {', '.join(sorted(extras))}" if extras else "clinspan"
     uv = UV.search(LOCK.read_text(encoding="utf-8"))
     assert uv is not None
     try:
         step("installing uv", lambda: run([python(), "-m", "pip", "install", "--quiet", uv[0]], env))
-        step(f"installing {what}", lambda: run([str(BIN / "uv"), "pip", "install", "--quiet", "--python", python(), *wanted], env))
+        step(f"installing {title}", lambda: run([str(BIN / "uv"), "pip", "install", "--quiet", "--python", python(), *wanted], env))
     except (OSError, subprocess.CalledProcessError):
         print("install.py: uv could not install; pip does it now, which takes several minutes", file=sys.stderr)
         try:
-            # torch first: pip would otherwise look at newer releases of it while it resolves the rest
+            # torch first: otherwise pip also considers newer torch releases while it resolves the rest
             run([python(), "-m", "pip", "install", "--quiet", "--constraint", str(LOCK), "torch"], env)
-            step(f"installing {what} by pip", lambda: run([python(), "-m", "pip", "install", *wanted], env))
+            step(f"installing {title} by pip", lambda: run([python(), "-m", "pip", "install", *wanted], env))
         except (OSError, subprocess.CalledProcessError):
             print("install.py: the packages could not be installed; what pip says stands above", file=sys.stderr)
             return 1
@@ -70,7 +70,7 @@ def main(words: list[str]) -> int:
 
 
 def step(title: str, work: Callable[[], object]) -> None:
-    """Do a part of the work, and print what it is and how long it took."""
+    """Do one step of the work, and print its title and duration."""
     print(f"{title} ...", end="", flush=True)
     began = time.monotonic()
     try:
@@ -96,7 +96,7 @@ def run(command: list[str], env: Mapping[str, str]) -> None:
 
 
 def installer_environment() -> dict[str, str]:
-    """The environment with pip's settings translated for uv, which does not read them. uv's own settings take precedence."""
+    """The environment with pip's settings translated for uv, which ignores them. uv's own settings take precedence."""
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     listed = subprocess.run(
         [python(), "-m", "pip", "config", "list"], capture_output=True, text=True, env=env, check=False
@@ -122,7 +122,7 @@ def uv_settings(lines: Iterable[str]) -> dict[str, str]:
 
 
 def packages() -> Iterable[Path]:
-    """The metadata folders of what is installed."""
+    """The metadata folders of the installed packages."""
     return VENV.rglob("*.dist-info")
 
 

@@ -14,14 +14,14 @@ from clinspan.corpora.writers.conll import document_rows
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """An entity that was found.
+    """An entity that a model tagged in a note.
 
     Attributes:
         start: Its first character in the note's text.
-        end: The character behind its last one.
+        end: The character after its last one.
         label: Its type.
         text: `note.text[start:end]`.
-        confidence: Probability that it is right as the model has it, 0 to 1; None if the model gives none.
+        confidence: The model's probability that it is right, 0 to 1; None if the model gives none.
     """
 
     start: int
@@ -33,15 +33,15 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A note with what was found in it.
+    """A note with its tagged mentions.
 
     Attributes:
-        id: The note's.
-        text: The note's, untouched.
+        id: Id of the note.
+        text: The unchanged text of the note.
         cut: Its sentences and tokens.
-        mentions: In the order of the text; none share a character.
-        model: Id of the model that found them.
-        program: Id of the program that found them.
+        mentions: In text order, without overlaps.
+        model: Id of the model that tagged the note.
+        program: Id of the program that tagged the note.
     """
 
     id: str
@@ -52,31 +52,31 @@ class Annotated:
     program: str
 
     def record(self) -> dict[str, Any]:
-        """Its line of a JSON lines file, which `corpus=jsonl` reads."""
+        """The note as an object for one line of a JSON lines file that `corpus=jsonl` reads."""
         entities = [{"start": m.start, "end": m.end, "type": m.label, "text": m.text} for m in self.mentions]
-        sure = [{**entity, "confidence": m.confidence} for entity, m in zip(entities, self.mentions, strict=True)]
-        return {"id": self.id, "text": self.text, "entities": sure, "model": self.model, "program": self.program}
+        with_confidence = [{**entity, "confidence": m.confidence} for entity, m in zip(entities, self.mentions, strict=True)]
+        return {"id": self.id, "text": self.text, "entities": with_confidence, "model": self.model, "program": self.program}
 
 
 def brat_files(note: Annotated) -> dict[str, bytes]:
-    """The text as it is, in UTF-8, and the mentions beside it."""
+    """The unchanged text in UTF-8 and its annotations, by file suffix."""
     spans = [(mention.start, mention.end, mention.label) for mention in note.mentions]
     return {".txt": note.text.encode(), ".ann": annotation_lines(note.text, spans).encode()}
 
 
 def brat_configuration(labels: Sequence[str]) -> str:
-    """The content of brat's `annotation.conf`: the types, and the sections that have to be there."""
+    """The content of brat's `annotation.conf`: the types and the required sections."""
     return "\n".join(["[entities]", *map(brat_type, labels), "", "[relations]", "", "[events]", "", "[attributes]", ""])
 
 
 def conll_rows(note: Annotated) -> str:
-    """The note's tokens and tags as CoNLL has them."""
+    """The tokens and tags of a note as CoNLL columns."""
     rows = zip(note.cut, note_tags(note), strict=True)
     return document_rows([Sentence("", note.id, tokens, tuple(tags)) for tokens, tags in rows])
 
 
 def note_tags(note: Annotated) -> list[list[str]]:
-    """One tag a token, sentence by sentence. A mention begins and ends with tokens, and so it is what its tags say."""
+    """One tag per token, by sentence. Mentions start and end at token boundaries, so the tags represent them exactly."""
     tokens = [token for sentence in note.cut for token in sentence]
     first = {token.start: n for n, token in enumerate(tokens)}
     last = {token.end: n for n, token in enumerate(tokens)}

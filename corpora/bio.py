@@ -1,4 +1,4 @@
-"""Conversion of character spans to BIO tags and back, by named policies whose every use is counted."""
+"""Conversion of character spans to BIO tags and back, by named policies; every use of a policy is counted."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Partial = Literal["expand", "drop"]
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What becomes of annotations that flat BIO tags cannot say.
+    """How to convert annotations that flat BIO tags cannot represent.
 
     Attributes:
-        overlap: Of two mentions that share a token, the `longest`, the `first` or the `last` of the file is kept.
-        discontinuous: A mention in pieces becomes its `first` piece, the `envelope` of all, or is dropped.
-        crossing: A mention over a sentence boundary is `split` into one a sentence, cut to its `first` part, or dropped.
-        partial: A mention that cuts a token is grown to whole tokens (`expand`) or dropped.
+        overlap: Of two mentions that share a token, the `longest`, or the `first` or `last` in the file, is kept.
+        discontinuous: A mention in fragments becomes its `first` fragment, the `envelope` of all, or is dropped (`drop`).
+        crossing: A mention across a sentence boundary is `split` by sentence, cut to its `first` part, or dropped (`drop`).
+        partial: A mention that covers only part of a token is extended to whole tokens (`expand`) or dropped (`drop`).
     """
 
     overlap: Overlap = "longest"
@@ -51,10 +51,10 @@ def tag_sentences(
     Args:
         sentences: Tokens by sentence, in text order.
         entities: Annotations in the order of their file, of any shape.
-        policies: What to do where tags cannot say what the annotations say.
+        policies: How to convert annotations that tags cannot represent.
 
     Returns:
-        One tuple of tags a sentence, and how often each policy had to act.
+        One tuple of tags per sentence, and how often each policy was applied.
     """
     acts: Counter[str] = Counter()
     places = _Places.of(sentences)
@@ -71,7 +71,7 @@ def tag_sentences(
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the tokens of a document begin and end, and the number of each one's sentence."""
+    """Start and end of each token of a document, and the number of its sentence."""
 
     starts: list[int]
     ends: list[int]
@@ -117,17 +117,17 @@ def _without_overlaps(spans: Sequence[tuple[int, int, str]], overlap: Overlap, a
     elif overlap == "last":
         order.reverse()
     taken: set[int] = set()
-    kept: set[tuple[int, int, str]] = set()
+    disjoint: set[tuple[int, int, str]] = set()
     for i in order:
         start, end, _ = spans[i]
         if taken.isdisjoint(range(start, end)):
             taken.update(range(start, end))
-            kept.add(spans[i])
-        elif spans[i] in kept:
+            disjoint.add(spans[i])
+        elif spans[i] in disjoint:
             acts["duplicate_dropped"] += 1
         else:
             acts[f"overlap_{overlap}"] += 1
-    return sorted(kept)
+    return sorted(disjoint)
 
 
 def split_tag(tag: str) -> tuple[str, str] | None:
@@ -143,9 +143,10 @@ def split_tag(tag: str) -> tuple[str, str] | None:
 
 
 def check_tag(tag: str) -> None:
-    """
+    """Check that a tag is a BIO tag whose label fits into a column file.
+
     Raises:
-        ValueError: It is no BIO tag, or its label is one that a file of columns cannot hold.
+        ValueError: The tag is not valid.
     """
     if split_tag(tag) is None:
         raise ValueError(f"{tag[:40]!r} is not a BIO tag")
@@ -154,7 +155,7 @@ def check_tag(tag: str) -> None:
 
 
 def bio_classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """The tags over labels, `O` first.
+    """All BIO tags of some labels, `O` first.
 
     >>> bio_classes(["Sign"])
     ('O', 'B-Sign', 'I-Sign')
@@ -163,7 +164,7 @@ def bio_classes(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def tag_spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-    """`(start, end, label)` in token numbers, half-open; an `I-` that continues nothing opens a span, as conlleval reads it.
+    """`(start, end, label)` in token indices, half-open. As in conlleval, an `I-` that continues no span opens one.
 
     >>> tag_spans(["B-Sign", "I-Sign", "I-Disease", "O", "B-Sign", "B-Sign"])
     [(0, 2, 'Sign'), (2, 3, 'Disease'), (4, 5, 'Sign'), (5, 6, 'Sign')]
@@ -194,7 +195,7 @@ def span_tags(length: int, spans: Sequence[tuple[int, int, str]]) -> list[str]:
 
 
 def renamed(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """Tags whose labels have other names.
+    """Tags with their labels renamed.
 
     >>> renamed(["B-Sign", "O"], {"Sign": "finding"})
     ['B-finding', 'O']

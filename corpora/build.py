@@ -15,7 +15,7 @@ from clinspan.corpora.types import Corpus, Document, Entity, Label, Sentence, To
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """Which rules cut a text: `tokenizer` is `punctuation` or `whitespace`, `sentences` `punctuation`, `lines` or `clinical`."""
+    """Rules to split a text: `tokenizer` is `punctuation` or `whitespace`; `sentences` is `punctuation`, `lines` or `clinical`."""
 
     tokenizer: str = "punctuation"
     sentences: str = "punctuation"
@@ -32,7 +32,7 @@ class Cutting:
 def build_document(
     name: str, text: str, entities: Sequence[Entity], *, cutting: Cutting, policies: Policies
 ) -> tuple[Document, Counter[str]]:
-    """Cut and tag one text; also returns what the policies had to do."""
+    """Tokenize, split and tag one text; also return how often each policy was applied."""
     cut = cutting(text)
     tags, acts = tag_sentences(cut, entities, policies)
     return assemble(name, text, entities, cut, tags), acts
@@ -45,7 +45,7 @@ def assemble(
     cut: Sequence[Sequence[Token]],
     tags: Sequence[Sequence[str]],
 ) -> Document:
-    """A document of sentences whose ids are the document's id, a colon, and their number from 0."""
+    """Build a document. The id of a sentence is the document's id, a colon and the sentence's number, counted from 0."""
     sentences = tuple(
         Sentence(f"{name}:{n}", name, tuple(tokens), tuple(row)) for n, (tokens, row) in enumerate(zip(cut, tags, strict=True))
     )
@@ -53,7 +53,7 @@ def assemble(
 
 
 def lay_out(sentences: Iterable[Sequence[str]]) -> tuple[str, tuple[tuple[Token, ...], ...]]:
-    """The text of words that came without one, a blank between them and a line a sentence, and where each then stands.
+    """Build a text from words, with one blank between words and one line per sentence; also return its tokens.
 
     >>> text, cut = lay_out([["No", "fever"], ["Rash"]])
     >>> text, [token.start for tokens in cut for token in tokens]
@@ -82,20 +82,20 @@ def build_corpus(
     conversion: Mapping[str, Counter[str]] | None = None,
     passed_over: Mapping[str, int] | None = None,
 ) -> Corpus:
-    """A corpus whose labels are those given or, if none are, those of its tags in alphabetic order.
+    """Build a corpus. Its labels are `labels` or, if that is empty, those of its tags in alphabetical order.
 
     Raises:
-        InputError: A tag has a label that is not among those given, a definition names a label that the
-            corpus lacks, two labels differ in case or separators alone, or one document id stands twice in a split.
+        InputError: A tag has a label that is not in `labels`, a definition names a label that the corpus lacks,
+            two labels differ only in case or separators, or a document id occurs twice in a split.
     """
-    found = sorted({label for documents in splits.values() for label in _labels(documents)})
+    tag_labels = sorted({label for documents in splits.values() for label in _labels(documents)})
     if labels:
         known = [label.name for label in labels]
-        if extra := [label for label in found if label not in known]:
+        if extra := [label for label in tag_labels if label not in known]:
             remedy = f"Add it to corpus.labels (now: {', '.join(known)}) or fix the data."
             raise InputError(f"corpus {name} has tags of the label {extra[0]}, which corpus.labels lacks", remedy=remedy)
     texts = flat_definitions(definitions)
-    chosen = tuple(labels) or tuple(Label(label, texts.get(label, "")) for label in found)
+    chosen = tuple(labels) or tuple(Label(label, texts.get(label, "")) for label in tag_labels)
     if strange := [key for key in texts if key not in [label.name for label in chosen]]:
         remedy = f"The labels are {', '.join(label.name for label in chosen)}."
         raise InputError(f"corpus.definitions defines {strange[0]}, which is no label of {name}", remedy=remedy)

@@ -1,8 +1,8 @@
 """Sentence splitting of clinical notes: prose mixed with headings, lists, tables and wrapped lines.
 
-A sentence ends at a blank line, a form feed, a heading, a list item, a row of a table, and at `.`, `?` or `!` unless that
-belongs to an abbreviation (Dr., vs., e.g., i.v., No. 5), an initial or the number of a list item. Tokens are never cut, so
-that 3.5 and p.o stay whole. The rules are ours; the width rule for wrapped lines is that of text editors, turned round.
+A sentence ends at a blank line, a form feed, a heading, a list item, a row of a table, and at `.`, `?` or `!` unless it
+belongs to an abbreviation (Dr., vs., e.g., i.v., No. 5), an initial or the number of a list item. Tokens are never split, so
+3.5 and p.o stay whole. The rules were written for this project. The width rule for wrapped lines inverts that of text editors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CLOSERS = frozenset("\"')]}”’»")
 _ITEM = re.compile(r"[ \t]*(?:[-*•·‣▪●○–—+#>]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)])[ \t\xa0]+\S")
 _NUMBERING = re.compile(r"[ \t\xa0]*\(?(?:\d{1,3}|[A-Za-z])")
 _HEADING = re.compile(r"[ \t\xa0]*[A-Z][\w /&(),'-]{0,48}:")
-# possessive and with a lookbehind, since a run of blanks may be a megabyte long
+# possessive quantifiers and a lookbehind, because a run of blanks may be a megabyte long
 _COLUMNS = re.compile(r"\S[ \xa0]*+[\t|][ \xa0]*+\S|(?<=\S)(?=[ \xa0]++\S)[ \xa0]*? {3}")
 _LEAST_WIDTH, _MOST_WIDTH, _SHORT = 60, 200, 30
 _LINE_ENDS = str.maketrans(dict.fromkeys("\r\f\v\x1c\x1d\x1e\x85\u2028\u2029", "\n"))
@@ -39,7 +39,7 @@ def clinical_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, 
     >>> [" ".join(t.text for t in s) for s in clinical_sentences(note, punctuation_tokens(note))]
     ['HPI :', 'Dr . Roe gave 2.5 mg i.v . twice .', 'No fever .', '- cough', '- rash vs . eczema']
     """
-    lines = text.replace("\r\n", " \n").translate(_LINE_ENDS)  # as long as the text
+    lines = text.replace("\r\n", " \n").translate(_LINE_ENDS)  # same length as the text
     sentences: list[tuple[Token, ...]] = []
     current: list[Token] = []
     for token in tokens:
@@ -51,10 +51,10 @@ def clinical_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, 
 
 
 def cut_long(text: str, tokens: Sequence[Token], most: int) -> list[tuple[Token, ...]]:
-    """A sentence in pieces of at most `most` tokens, each cut where it hurts least in the second half of what is allowed.
+    """Split a sentence into pieces of at most `most` tokens, at the best place in the second half of the allowed length.
 
-    That is after `;` `:` `.` `?` `!`, else after a comma or a closing bracket, else at the end of a line, else at white space,
-    and inside a word only if there is nothing else; of equally good places the last.
+    The best place is after `;` `:` `.` `?` `!`, else after a comma or a closing bracket, else at a line end, else at white
+    space, and inside a word only if there is no other place. Of equally good places the last is used.
 
     >>> from clinspan.corpora.tokens import punctuation_tokens
     >>> [len(part) for part in cut_long("a b, c d e", punctuation_tokens("a b, c d e"), 4)]
@@ -71,17 +71,17 @@ def cut_long(text: str, tokens: Sequence[Token], most: int) -> list[tuple[Token,
 
 
 def cut_words(tokens: Iterable[Token], most: int) -> list[Token]:
-    """Tokens of at most `most` characters: longer ones, which no language has, are cut into pieces.
+    """Split tokens of more than `most` characters, which no language has, into pieces.
 
     >>> [token.text for token in cut_words([Token("abcde", 3, 8)], 2)]
     ['ab', 'cd', 'e']
     """
-    found: list[Token] = []
+    pieces: list[Token] = []
     for token in tokens:
         for start in range(0, len(token.text), most):
             piece = token.text[start : start + most]
-            found.append(Token(piece, token.start + start, token.start + start + len(piece)))
-    return found
+            pieces.append(Token(piece, token.start + start, token.start + start + len(piece)))
+    return pieces
 
 
 def _ease(text: str, left: Token, right: Token) -> int:
@@ -96,7 +96,7 @@ def _ease(text: str, left: Token, right: Token) -> int:
 
 
 def _parts(text: str, lines: str, current: Sequence[Token], after: Token) -> bool:
-    """Whether a sentence ends between its last token and the one after."""
+    """Whether a sentence ends between its last token so far and the token after it."""
     gap = lines[current[-1].end : after.start]
     if not gap:
         return False
@@ -127,7 +127,7 @@ def _stops(lines: str, current: Sequence[Token], after: Token) -> bool:
 
 
 def _is_initial(current: Sequence[Token], at: int) -> bool:
-    """Whether a token is a capital that stands for a name: at the beginning, behind a name or behind a title's full stop."""
+    """Whether a token is an initial: a capital at the start, after a name or after the full stop of a title."""
     word = current[at].text
     if len(word) > 1 or not word.isupper():
         return False
@@ -141,7 +141,7 @@ def _is_numbering(lines: str, token: Token) -> bool:
 
 
 def _line_parts(lines: str, left: Token, right: Token) -> bool:
-    """Whether a sentence ends where a line does: not if the line was only wrapped."""
+    """Whether a sentence ends at a line end; it does not if the line was only wrapped."""
     line = lines[lines.rfind("\n", 0, left.start) + 1 : left.end].strip()
     begin = lines.rfind("\n", 0, right.start) + 1
     end = lines.find("\n", right.start)

@@ -9,7 +9,7 @@ from clinspan.corpora.printable import printable
 
 
 class InputError(ValueError):
-    """Input that cannot be used as it is: says which file and line, what is wrong and what to do.
+    """Input that cannot be used. The message says which file and line, what is wrong and what to do.
 
     Args:
         problem: What is wrong, in one clause.
@@ -32,17 +32,17 @@ class InputError(ValueError):
 
 
 def check_number(key: str, value: object, least: float, *, most: float = math.inf, whole: bool = True) -> None:
-    """Refuse a setting that is no number, or out of its range.
+    """Check that a setting is a number in its range.
 
     Args:
         key: Its name in the config.
-        value: What was given.
-        least: The least that it may be.
-        most: The most that it may be.
-        whole: Whether it has to be a whole number.
+        value: Its value.
+        least: The smallest allowed value.
+        most: The largest allowed value.
+        whole: Whether it must be a whole number.
 
     Raises:
-        InputError: Names the range.
+        InputError: The value is not valid; the message names the range.
 
     >>> check_number("limit", 0, 1)
     Traceback (most recent call last):
@@ -55,7 +55,7 @@ def check_number(key: str, value: object, least: float, *, most: float = math.in
 
 
 def read_text(path: Path) -> str:
-    """The file as UTF-8 text with its line ends untouched; `InputError` if it is missing or binary."""
+    """Read a file as UTF-8 text with unchanged line ends; raise `InputError` if it is missing or binary."""
     try:
         data = path.read_bytes()
     except OSError as error:

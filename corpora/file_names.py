@@ -10,9 +10,9 @@ _MOST_BYTES, _MOST_IN_ALL = 180, 1000
 
 
 def file_name(name: str) -> str:
-    """A note's id as a path below a folder: parts that no file can have, or that would lead out of it, are written as `%XX`.
+    """Convert a note's id to a path below a folder: characters that are not safe there or lead out of it become `%XX`.
 
-    Different ids have different paths; where one would be too long for a file, a digest stands for its end.
+    Different ids give different paths. If a path is too long for the file system, a digest replaces its end.
 
     >>> file_name("ward 3/Müller"), file_name("../a"), file_name("a//b"), file_name("%2E")
     ('ward 3/Müller', '%2E./a', 'a/%/b', '%252E')
@@ -22,7 +22,7 @@ def file_name(name: str) -> str:
 
 
 def _part(part: str) -> str:
-    safe = _RISKY.sub(lambda found: f"%{ord(found.group()):02X}", part) or "%"
+    safe = _RISKY.sub(lambda match: f"%{ord(match.group()):02X}", part) or "%"
     if len(safe.encode()) <= _MOST_BYTES:
         return safe
     return _shortened(safe, part)

@@ -10,10 +10,10 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: It is none, or cannot be parsed: nested too deeply, or a number too long.
+        ValueError: It is not JSON, is nested too deeply or holds a number that is too long.
     """
     try:
         return json.loads(text)
@@ -22,7 +22,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def is_text(value: str) -> bool:
-    r"""Whether a string is text that any file can hold: JSON and names of files can have halves of surrogate pairs in theirs.
+    r"""Whether a string can be written to a file. Strings from JSON and file names may hold lone surrogates, which no file can.
 
     >>> is_text("\U0001f912"), is_text("\ud83e")
     (True, False)
@@ -31,7 +31,7 @@ def is_text(value: str) -> bool:
 
 
 def without_lone_surrogates(text: str) -> str:
-    r"""The text with halves of surrogate pairs replaced, character by character.
+    r"""Replace each lone surrogate in a text by U+FFFD.
 
     >>> without_lone_surrogates("a\ud83e") == "a\ufffd"
     True

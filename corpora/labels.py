@@ -1,4 +1,4 @@
-"""Label names: as the config gives them, and which of them could not be told apart in a model's answer."""
+"""Label names from the config, and the check that a model's answer can tell them apart."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 def folded_label(name: str) -> str:
-    """A label as answers are compared with it: case, white space, underscores and hyphens do not matter.
+    """Normalize a label for comparison with answers: case, white space, underscores and hyphens do not matter.
 
-    A label of nothing but such marks is itself.
+    A label that consists only of such characters stays as it is.
 
     >>> folded_label("Rare_Disease") == folded_label("rare disease"), folded_label("HIV-")
     (True, 'hiv')
@@ -23,9 +23,10 @@ def folded_label(name: str) -> str:
 
 
 def check_labels(names: Sequence[str], corpus: str) -> None:
-    """
+    """Check that answers can tell the labels of a corpus apart.
+
     Raises:
-        InputError: Two labels differ in nothing that an answer is compared by.
+        InputError: Two labels have the same normalized form, see `folded_label`.
     """
     known: dict[str, str] = {}
     for name in names:
@@ -36,14 +37,14 @@ def check_labels(names: Sequence[str], corpus: str) -> None:
 
 
 def label_list(names: object, definitions: Mapping[str, object] | None) -> tuple[Label, ...]:
-    """Labels from config in their order, with their definitions; none named gives none.
+    """Labels from the config in their order, with their definitions; empty if no name is given.
 
     Args:
         names: A list of names, one name, or None. Numbers are names too.
         definitions: What labels mean, by name.
 
     Raises:
-        InputError: A name is no name, or stands twice.
+        InputError: A name is not valid or occurs twice.
     """
     texts = flat_definitions(definitions)
     given: Sequence[object] = () if names is None else names if isinstance(names, (list, tuple)) else [names]
@@ -58,7 +59,7 @@ def label_list(names: object, definitions: Mapping[str, object] | None) -> tuple
 
 
 def flat_definitions(definitions: Mapping[str, object] | None) -> dict[str, str]:
-    """Definitions by label: Hydra reads the full stop of `corpus.definitions.ICD.Code=` as one level more, which is undone.
+    """Definitions by label. Hydra reads the full stop in `corpus.definitions.ICD.Code=` as nesting, which is undone here.
 
     >>> flat_definitions({"ICD": {"Code": "a code"}, "Sign": "seen"})
     {'ICD.Code': 'a code', 'Sign': 'seen'}

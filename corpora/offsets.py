@@ -1,7 +1,7 @@
 """Detection of the offset unit: characters, UTF-16 code units or UTF-8 bytes, by each mention's own text.
 
-Annotations come with offsets in UTF-16 code units (JavaScript, Java), in UTF-8 bytes, or counted with another line end or without
-the byte order mark of their text. Of all these readings the one is taken that fits most mentions; plain characters are preferred.
+Some tools count offsets in UTF-16 code units (JavaScript, Java) or UTF-8 bytes, with other line ends, or without the byte order
+mark of the text. The reading that fits most mentions is used. Plain characters win a tie.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Placed:
 
     Attributes:
         entity: Its label and pieces.
-        mention: The text that the file says it has; None if the file says nothing.
+        mention: Its text according to the file; None if the file gives none.
     """
 
     entity: Entity
@@ -34,10 +34,10 @@ class Reading:
     """How a text and its annotations fit together.
 
     Attributes:
-        text: The text that offsets are offsets of.
+        text: The text that the offsets refer to.
         entities: The annotations in characters of that text; one that lies outside it keeps its own offsets.
-        acts: `mention_differs_from_text`, and what was needed to fit them: `text_normalised`, `utf16_offsets`, `utf8_offsets` or
-            `crlf_offsets`.
+        acts: Counts of `mention_differs_from_text`, and of the conversion used, if any: `text_normalised`, `utf16_offsets`,
+            `utf8_offsets` or `crlf_offsets`.
     """
 
     text: str
@@ -46,12 +46,12 @@ class Reading:
 
 
 def fit(raw: str, annotations: Sequence[Placed], *, characters_only: bool = False) -> Reading:
-    """The reading of a text that fits most of its annotations.
+    """Find the reading of a text that fits most of its annotations.
 
     Args:
         raw: The text as its file has it.
-        annotations: What is said about it.
-        characters_only: Offsets are known to be characters of this very text.
+        annotations: Its annotations.
+        characters_only: Whether the offsets are known to count characters of this exact text.
     """
     best: tuple[int, str, str, list[Entity]] | None = None
     for act, text, unit in _readings(raw):
@@ -70,7 +70,7 @@ def fit(raw: str, annotations: Sequence[Placed], *, characters_only: bool = Fals
 
 
 def _readings(raw: str) -> Iterator[tuple[str, str, Callable[[int], int | None] | None]]:
-    """What it counts as, the text, and a function from offsets in its unit to characters, where the unit is another."""
+    """Yield the name of each reading, its text, and a function from its offsets to characters (None: no conversion needed)."""
     yield "", raw, None
     lines = raw.replace("\r\n", "\n")
     for text in dict.fromkeys((raw.removeprefix(_BOM), lines, lines.removeprefix(_BOM))):
@@ -78,14 +78,14 @@ def _readings(raw: str) -> Iterator[tuple[str, str, Callable[[int], int | None] 
             yield "text_normalised", text, None
     for text in dict.fromkeys((raw, raw.removeprefix(_BOM))):
         if not text.isascii():
-            yield "utf16_offsets", text, _unit(text, lambda mark: 1 + (mark > "\uffff"))
-            yield "utf8_offsets", text, _unit(text, lambda mark: len(mark.encode(errors="surrogatepass")))
+            yield "utf16_offsets", text, _unit(text, lambda char: 1 + (char > "\uffff"))
+            yield "utf8_offsets", text, _unit(text, lambda char: len(char.encode(errors="surrogatepass")))
         if "\n" in text and "\r" not in text:
-            yield "crlf_offsets", text, _unit(text, lambda mark: 1 + (mark == "\n"))
+            yield "crlf_offsets", text, _unit(text, lambda char: 1 + (char == "\n"))
 
 
 def _unit(text: str, size: Callable[[str], int]) -> Callable[[int], int | None]:
-    places = {at: number for number, at in enumerate(accumulate((size(mark) for mark in text), initial=0))}
+    places = {at: number for number, at in enumerate(accumulate((size(char) for char in text), initial=0))}
     return places.get
 
 
@@ -106,7 +106,7 @@ def _fits(text: str, entity: Entity, mention: str | None) -> bool:
 
 
 def joined(text: str, entity: Entity) -> Entity:
-    """A mention whose pieces have nothing but white space between them as one piece: brat breaks mentions where a line ends.
+    """Merge fragments of a mention that only white space separates: brat splits mentions at line ends.
 
     >>> joined("chest\\npain", Entity("Sign", ((0, 5), (6, 10)))).fragments
     ((0, 10),)

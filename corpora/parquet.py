@@ -1,5 +1,8 @@
-"""Parquet: notes are read from columns id and text; annotated ones have id, text, entities (start, end, type, text, confidence),
-model and program."""
+"""Parquet files of notes and annotated notes.
+
+Notes are read from the columns id and text. Annotated notes are written with the columns id, text, entities (start, end, type,
+text, confidence), model and program.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _TOGETHER = 256
 
 
 def write_parquet(notes: Iterable[Annotated], path: Path) -> None:
-    """Write them, a few hundred at a time in memory.
+    """Write annotated notes, with a few hundred in memory at a time.
 
     Raises:
         InputError: pyarrow is not installed.
@@ -29,16 +32,16 @@ def write_parquet(notes: Iterable[Annotated], path: Path) -> None:
     entity = pyarrow.struct([("start", whole), ("end", whole), ("type", text), ("text", text), ("confidence", real)])
     schema = pyarrow.schema([("id", text), ("text", text), ("entities", pyarrow.list_(entity)), ("model", text), ("program", text)])
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        rest = iter(notes)
-        while some := [note.record() for note in islice(rest, _TOGETHER)]:
-            writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
+        remaining = iter(notes)
+        while batch := [note.record() for note in islice(remaining, _TOGETHER)]:
+            writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any] | None]:
-    """The columns id and text of each row, a few hundred rows at a time in memory; None for a row that is not UTF-8.
+    """Yield the columns id and text of each row, with a few hundred rows in memory at a time; None for a row that is not UTF-8.
 
     Raises:
-        InputError: pyarrow is not installed, the file is none of Parquet or lacks a column.
+        InputError: pyarrow is not installed, or the file is not Parquet or lacks a column.
     """
     try:
         import pyarrow.parquet

@@ -8,9 +8,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u20
 
 
 def printable(text: str) -> str:
-    """The text with control characters, marks of writing direction and halves of surrogate pairs as escapes.
+    """Escape the control characters, direction marks and lone surrogates of a text.
 
-    Line ends and tabs stay.
+    Line feeds and tabs stay.
 
     >>> printable("a\\x1b]0;x\\x07b")
     'a\\\\x1b]0;x\\\\x07b'

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class SeenIds:
-    """A set of ids, of each of which 16 bytes of a digest are kept in a temporary file. To be used with `with`.
+    """A set of ids in a temporary file, with a digest of 16 bytes per id. Use it in a `with` statement.
 
     >>> with SeenIds() as seen:
     ...     seen.first("a"), seen.first("b"), seen.first("a")
@@ -19,9 +19,13 @@ class SeenIds:
     def __enter__(self) -> SeenIds:
         self._folder = tempfile.TemporaryDirectory(prefix="clinspan-")
         self._base = sqlite3.connect(Path(self._folder.name) / "ids", isolation_level=None)
-        for words in ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID"):
-            self._base.execute(words)
-        self._base.execute("BEGIN")  # never committed: it lasts as long as it is needed
+        for sql in (
+            "PRAGMA journal_mode=OFF",
+            "PRAGMA synchronous=OFF",
+            "CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID",
+        ):
+            self._base.execute(sql)
+        self._base.execute("BEGIN")  # never committed: the file is deleted at exit
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -29,6 +33,6 @@ class SeenIds:
         self._folder.cleanup()
 
     def first(self, name: str) -> bool:
-        """Whether this id is met for the first time."""
+        """Add an id; return whether it is new."""
         digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
         return self._base.execute("INSERT OR IGNORE INTO ids VALUES (?)", (digest,)).rowcount == 1

@@ -25,10 +25,10 @@ ARTICLES = RAREMINI / "articles"
 
 
 class CorpusSource(Protocol):
-    """What every corpus choice can do."""
+    """Interface of every corpus choice."""
 
     def load(self) -> Corpus:
-        """Read the corpus; `InputError` says what is wrong with it."""
+        """Read the corpus; raise `InputError` if it is not valid."""
         ...
 
 
@@ -51,7 +51,7 @@ class RareMini:
         corpus = load_brat(
             RAREMINI, name="raremini", labels=labels, definitions={}, phi=self.phi, cutting=Cutting(), policies=Policies()
         )
-        return replace(corpus, passed_over={})  # its guidelines and articles
+        return replace(corpus, passed_over={})  # leave out its guidelines and articles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class Brat(_Texts):
 
 @dataclass(frozen=True, kw_only=True)
 class Jsonl(_Texts):
-    """Documents as JSON lines, cut and tagged already or not: our own, or what annotation tools export."""
+    """JSON lines: documents with or without tokens and tags, in the format of this project or of annotation tools."""
 
     def load(self) -> Corpus:
         return self._load(load_jsonl, "jsonl")

@@ -1,7 +1,7 @@
-"""Detection of train, dev and test splits by the names of files and folders; what is not read is counted.
+"""Detection of train, dev and test splits by the names of files and folders; entries that are not read are counted.
 
 `train` may be called `training`; `dev` may be called `devel`, `development`, `val`, `valid` or `validation`; `test` may be called
-`testing`. Upper and lower case are the same.
+`testing`. Case does not matter.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def split_named(name: str) -> str | None:
 
 
 def split_within(name: str) -> str | None:
-    """The split that a word of a name stands for, or None if none or several do.
+    """The split that a name contains, or None if it contains none or several.
 
     >>> split_within("CDR_TrainingSet.PubTator"), split_within("NCBItestset_corpus"), split_within("corpus")
     ('train', 'test', None)
     """
     words = re.findall(r"training|train|development|devel|dev|validation|valid|val|testing|test", name.casefold())
-    found = {_SPLIT_OF[word] for word in words}
-    return found.pop() if len(found) == 1 else None
+    splits = {_SPLIT_OF[word] for word in words}
+    return splits.pop() if len(splits) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Splits:
     """Where the splits of a corpus are.
 
     Attributes:
-        places: The folder or file of each split that there is.
-        passed_over: What lies beside them and is not read: how many, by suffix or, for a folder, its name and `/`.
+        places: The folder or file of each split that exists.
+        passed_over: Counts of the other entries, which are not read, by suffix or, for a folder, its name and `/`.
     """
 
     places: dict[str, Path]
@@ -75,11 +75,11 @@ def split_folders(path: Path) -> Splits:
 
 
 def split_files(path: Path, suffixes: Sequence[str], named: dict[str, str | None]) -> Splits:
-    """The files of a folder that are splits: as named, else by their names; one file alone is `test`.
+    """Find the files of a folder that are splits, by `named`, else by the files' own names; a single file is `test`.
 
     Args:
         path: The folder, or one file.
-        suffixes: Of files that are looked at, in lower case and in the order of preference.
+        suffixes: Suffixes of the files to consider, in lower case and in order of preference.
         named: The file names that the user gave, by split.
 
     Raises:
@@ -91,13 +91,13 @@ def split_files(path: Path, suffixes: Sequence[str], named: dict[str, str | None
         raise InputError("there is no such file or folder", path=path, remedy="Set corpus.path.")
     given = [(split, path / str(named[split])) for split in SPLITS if named.get(split)]
     files = [entry for entry in visible(path) if entry.is_file()]
-    usual = [(split, file) for file in files if (split := _split_of_file(file, suffixes)) and not named.get(split)]
-    first = min((suffixes.index(kind(file)) for _, file in usual), default=0)
-    chosen = [(split, file) for split, file in usual if suffixes.index(kind(file)) == first] if not given else usual
+    detected = [(split, file) for file in files if (split := _split_of_file(file, suffixes)) and not named.get(split)]
+    first = min((suffixes.index(kind(file)) for _, file in detected), default=0)
+    chosen = [(split, file) for split, file in detected if suffixes.index(kind(file)) == first] if not given else detected
     if not chosen:
-        chosen = usual
-    elif len({split for split, _ in usual}) > len({split for split, _ in chosen}):
-        chosen = usual  # other splits have other suffixes
+        chosen = detected
+    elif len({split for split, _ in detected}) > len({split for split, _ in chosen}):
+        chosen = detected  # other splits have other suffixes
     places = _placed([*given, *chosen])
     if not places:
         remedy = f"Name them train, dev and test with one of {', '.join(suffixes)}, or give one file."
@@ -112,9 +112,9 @@ def _split_of_file(file: Path, suffixes: Sequence[str]) -> str | None:
     return split_named(file.name.partition(".")[0]) or split_within(file.stem)
 
 
-def _placed(found: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+def _placed(candidates: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     places: dict[str, Path] = {}
-    for split, place in found:
+    for split, place in candidates:
         if split in places:
             remedy = f"Keep one of them, or rename the other: both would be the split {split}."
             raise InputError(f"holds {places[split].name} and {place.name}", path=place.parent, remedy=remedy)
@@ -123,10 +123,10 @@ def _placed(found: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder and is not hidden, in alphabetic order.
+    """The entries of a folder that are not hidden, in alphabetical order.
 
     Raises:
-        InputError: It cannot be listed, or a name in it is no text.
+        InputError: The folder cannot be listed, or a name in it is not UTF-8.
     """
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208
@@ -140,12 +140,12 @@ def visible(folder: Path) -> list[Path]:
 
 
 def kind(file: Path) -> str:
-    """A file's suffix in lower case, or words for none."""
+    """A file's suffix in lower case, or `no suffix`."""
     return file.suffix.lower() or "no suffix"
 
 
 def files_below(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """All files of a folder and its sub-folders, in the order of their paths, and the links to folders, which are not followed."""
+    """All files of a folder and its sub-folders in path order, and counts of links to folders, which are not followed."""
     files: list[Path] = []
     passed_over: Counter[str] = Counter()
     for entry in visible(folder):
@@ -154,7 +154,7 @@ def files_below(folder: Path) -> tuple[list[Path], Counter[str]]:
         elif entry.is_symlink():
             passed_over[f"{entry.name}/ (a link)"] += 1
         else:
-            below, more = files_below(entry)
+            below, skipped = files_below(entry)
             files += below
-            passed_over += more
+            passed_over += skipped
     return files, passed_over

@@ -1,8 +1,8 @@
 """Tokenization and sentence splitting.
 
-`punctuation` takes punctuation off the edges of words. RareDis was cut so for *Large Language Models Struggle in Token-Level
-Clinical NER* (arXiv 2407.00731), but with ASCII punctuation alone, and still is (`ascii_punctuation_tokens`). `whitespace` and
-`lines` read back text whose tokens and sentences somebody has set already; `clinical` sentences are those of `corpora.clinical`.
+`punctuation` separates punctuation from the edges of words. *Large Language Models Struggle in Token-Level Clinical NER* (arXiv
+2407.00731) tokenized RareDis in this way, but with ASCII punctuation only; `ascii_punctuation_tokens` does the same. `whitespace`
+and `lines` read text that is already tokenized and split. `clinical` is the sentence splitter of `corpora.clinical`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _FULL_STOPS = frozenset(".?!")
 
 
 def punctuation_tokens(text: str) -> list[Token]:
-    """White space divides; each punctuation character at either edge of a word is a token of its own.
+    """Split at white space, and make each punctuation character at the edges of a word a token.
 
-    Punctuation is what Unicode calls so, mathematical and currency signs, and `©®™`.
+    Punctuation means Unicode punctuation, mathematical and currency signs, and `©®™`.
 
     >>> [t.text for t in punctuation_tokens("(ASAH1-related) “loss”… ≥2")]
     ['(', 'ASAH1-related', ')', '“', 'loss', '”', '…', '≥', '2']
@@ -33,7 +33,7 @@ def punctuation_tokens(text: str) -> list[Token]:
 
 
 def is_punctuation(mark: str) -> bool:
-    """Whether a character is taken off the edge of a word by `punctuation_tokens`."""
+    """Whether `punctuation_tokens` separates a character from the edge of a word."""
     if mark.isascii():
         return mark in _ASCII
     kind = unicodedata.category(mark)
@@ -41,7 +41,7 @@ def is_punctuation(mark: str) -> bool:
 
 
 def ascii_punctuation_tokens(text: str) -> list[Token]:
-    """White space divides; each ASCII punctuation character at either edge of a word is a token of its own: RareDis' rule.
+    """Split at white space, and make each ASCII punctuation character at the edges of a word a token: the RareDis rule.
 
     >>> [t.text for t in ascii_punctuation_tokens("(“loss”.)")]
     ['(', '“loss”', '.', ')']
@@ -66,7 +66,7 @@ def _edges_off(text: str, is_edge: Callable[[str], bool]) -> list[Token]:
 
 
 def whitespace_tokens(text: str) -> list[Token]:
-    """White space divides, nothing else."""
+    """Split at white space only."""
     return [Token(word.group(), *word.span()) for word in _WORD.finditer(text)]
 
 
@@ -86,7 +86,7 @@ def ends_sentence(text: str, token: Token) -> bool:
 
 
 def line_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, ...]]:
-    """One sentence a line; lines without tokens are passed over."""
+    """One sentence per line; lines without tokens are skipped."""
 
     def last_of_line(token: Token) -> bool:
         rest = re.compile(r"\s*").match(text, token.end)

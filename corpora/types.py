@@ -22,7 +22,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One annotated mention. `fragments` are its pieces, in the order of its file; a continuous mention has one.
+    """One annotated mention. `fragments` are its pieces in file order; a continuous mention has one.
 
     >>> Entity("Sign", ((18, 25), (0, 7))).start
     0
@@ -46,7 +46,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Tokens of one sentence and their gold tags (`O`, `B-label`, `I-label`), one tag a token."""
+    """Tokens of one sentence and their gold tags (`O`, `B-label`, `I-label`), one tag per token."""
 
     id: str
     document: str
@@ -60,7 +60,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: its untouched text, its annotations as they were read, its sentences."""
+    """One document: its unchanged text, its annotations as they were read, and its sentences."""
 
     id: str
     text: str
@@ -70,7 +70,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An entity type: its name in tags, what it means, and how a person would say it."""
+    """An entity type: its name in tags, its definition, and its name in plain words."""
 
     name: str
     definition: str = ""
@@ -92,11 +92,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents by split, the labels in a fixed order, and what the conversion had to do.
+    """Documents by split, the labels in a fixed order, and counts of the conversion.
 
-    `conversion` counts every act that was not one to one, by split and by name, for example
-    `{"test": {"overlap_dropped": 3}}`. `passed_over` counts what lay beside the corpus and was not read, by suffix or
-    folder. `phi` says whether the texts hold protected health information.
+    `conversion` counts every conversion that was not one to one, by split and name, for example
+    `{"test": {"overlap_longest": 3}}`. `passed_over` counts files and folders beside the corpus that were not read, by suffix
+    or folder name. `phi` says whether the texts hold protected health information.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """A digest of texts, tokens, tags and labels: the same content gives the same digest, wherever it was read."""
+        """A digest of texts, tokens, tags and labels; it does not depend on where the corpus was read."""
         digest = hashlib.sha256(json.dumps([label.name for label in self.labels]).encode())
         for split in SPLITS:
             for document in self.splits.get(split, ()):

@@ -1,8 +1,8 @@
 """Viterbi decoding of per-token class scores under the BIO constraints, and posterior probabilities.
 
-A sequence's probability is the product of its tags' own, over all sequences that are legal: those in which each `I-X`
-stands behind a `B-X` or an `I-X`. It is a linear-chain model whose transitions are 1 or 0, so that Viterbi's and the
-forward-backward algorithm are exact (Rabiner 1989, III).
+The probability of a tag sequence is the product of its tags' probabilities, normalized over all legal sequences. In a legal
+sequence each `I-X` follows a `B-X` or an `I-X`. This is a linear-chain model with transition weights of 1 or 0, so the Viterbi
+and forward-backward algorithms are exact (Rabiner 1989, III).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEAST = -1e6
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Which tags may follow which.
+    """The allowed transitions between BIO tags.
 
     Attributes:
         tags: The tags, in the order of the scores' columns.
@@ -39,7 +39,7 @@ class Lattice:
         """The lattice of BIO tags.
 
         Raises:
-            ValueError: They are no BIO tags, not different, or without `O`.
+            ValueError: The tags are not BIO tags, not distinct, or lack `O`.
         """
         parts = [split_tag(tag) for tag in tags]
         if None in parts or len(set(tags)) < len(tags) or "O" not in tags:
@@ -51,13 +51,15 @@ class Lattice:
         return cls(tuple(tags), np.where(inside, -np.inf, 0.0), np.where(legal, 0.0, -np.inf))
 
     def decode(self, log_probs: Floats) -> list[str]:
-        """The likeliest legal tags; of equal sequences that whose last difference has the tag that stands first.
+        """The most probable legal tag sequence.
+
+        Between equally probable sequences, the last token at which they differ decides: the tag that is first in `tags` wins.
 
         Args:
             log_probs: Shape (tokens, tags): logarithms of each tag's probability at each token.
 
         Returns:
-            One tag a token.
+            One tag per token.
 
         Raises:
             ValueError: The scores have another shape, or one is not a number.
@@ -68,9 +70,9 @@ class Lattice:
         best = scores[0] + self.begins
         back = np.empty(scores.shape, dtype=np.intp)
         for t in range(1, len(scores)):
-            ways = best[:, None] + self.follows
-            back[t] = ways.argmax(0)
-            best = ways[back[t], np.arange(len(self.tags))] + scores[t]
+            paths = best[:, None] + self.follows
+            back[t] = paths.argmax(0)
+            best = paths[back[t], np.arange(len(self.tags))] + scores[t]
         path = [int(best.argmax())]
         for t in range(len(scores) - 1, 0, -1):
             path.append(int(back[t, path[-1]]))
@@ -91,18 +93,18 @@ class Lattice:
         scores = self._checked(log_probs)
         if not len(scores):
             return np.zeros(scores.shape)
-        ahead, behind = scores.copy(), np.zeros(scores.shape)
-        ahead[0] += self.begins
+        forward, backward = scores.copy(), np.zeros(scores.shape)
+        forward[0] += self.begins
         for t in range(1, len(scores)):
-            ahead[t] += np.logaddexp.reduce(ahead[t - 1][:, None] + self.follows, axis=0)
+            forward[t] += np.logaddexp.reduce(forward[t - 1][:, None] + self.follows, axis=0)
         for t in range(len(scores) - 2, -1, -1):
-            behind[t] = np.logaddexp.reduce(self.follows + (scores[t + 1] + behind[t + 1])[None, :], axis=1)
-        total = ahead + behind
-        found = np.exp(total - total.max(1, keepdims=True))
-        return np.asarray(found / found.sum(1, keepdims=True))
+            backward[t] = np.logaddexp.reduce(self.follows + (scores[t + 1] + backward[t + 1])[None, :], axis=1)
+        total = forward + backward
+        weights = np.exp(total - total.max(1, keepdims=True))
+        return np.asarray(weights / weights.sum(1, keepdims=True))
 
     def confidence(self, log_probs: Floats, tags: Sequence[str]) -> list[float]:
-        """The posterior probability of each of these tags; `log_probs` as for `decode`, one tag a token."""
+        """The posterior probability of each of these tags; `log_probs` as for `decode`, one tag per token."""
         columns = {tag: n for n, tag in enumerate(self.tags)}
         table = self.posteriors(log_probs)
         return [float(row[columns[tag]]) for row, tag in zip(table, tags, strict=True)]

@@ -1,4 +1,4 @@
-"""Models by one function: `build(spec) -> dspy.LM`, local, remote or recorded alike; `build_classifier(spec)` has no prompts."""
+"""Model factories: `build(spec)` returns a local, remote or recorded `dspy.LM`, `build_classifier(spec)` a token classifier."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
 
 
 def build_classifier(spec: ClassifierModel) -> TokenClassifier:
-    """Load a model that was tuned to classify tokens.
+    """Load a model that was fine-tuned for token classification.
 
     Raises:
-        ModelError: It is not available, or was not tuned; the message says what to do.
+        ModelError: The model is not available or was not fine-tuned; the message says what to do.
     """
     from clinspan.lms.classifiers.classifier import TokenClassifier
 
@@ -83,15 +83,15 @@ _loaded: dict[str, dspy.LM] = {}
 
 
 def _build_local(spec: LocalModel) -> dspy.LM:
-    """The model, or the one that is loaded already: the jobs of a sweep share it."""
+    """Load the model, or return the loaded one: the jobs of a sweep share it."""
     import dspy
 
     from clinspan.lms.local.engine import TransformersEngine
 
     if repr(spec) not in _loaded:
-        _loaded.clear()  # before the next is loaded: memory may not hold two
-        with ThreadPoolExecutor(1) as aside:  # ends with its OpenMP team: two teams on the same cores hinder each other
-            engine = aside.submit(TransformersEngine, spec).result()
+        _loaded.clear()  # before the next model is loaded: memory may not hold two
+        with ThreadPoolExecutor(1) as executor:  # its OpenMP threads end with it: two OpenMP pools on the same cores are slow
+            engine = executor.submit(TransformersEngine, spec).result()
         name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{engine.encoder.template}"
         _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)
     return _loaded[repr(spec)]

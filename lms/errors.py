@@ -32,11 +32,11 @@ class PromptTooLongError(ValueError):
 
 
 class GrammarError(ValueError):
-    """A grammar that the engine cannot use for this request; the message says why, without any of its text."""
+    """A grammar that the engine cannot use for this request. The message says why, and quotes no text of the grammar."""
 
 
 class DeferredError(Exception):
-    """An answer that is not there yet: its request waits for a batch.
+    """A request whose answer is not available yet: it waits for a batch.
 
     Args:
         new: Whether the request was not known before.
@@ -48,10 +48,10 @@ class DeferredError(Exception):
 
 
 class BatchError(RuntimeError):
-    """A request that a batch came back without an answer to.
+    """A request that its finished batch holds no answer to.
 
     Args:
-        kind: A short name of why, without any of its text.
+        kind: A short name of the cause, without any text of the request.
     """
 
     def __init__(self, kind: str) -> None:
@@ -63,7 +63,7 @@ class NoAnswerError(RuntimeError):
     """A reply without an answer in it.
 
     Args:
-        kind: A short name of why, without any text: `no_answer`, `refusal`, `thoughts_alone`, `cut_before_answer`.
+        kind: A short name of the cause, without any text: `no_answer`, `refusal`, `thoughts_alone`, `cut_before_answer`.
     """
 
     def __init__(self, kind: str) -> None:

@@ -1,7 +1,7 @@
 """Grammars of answers: rules of literals and other rules, written as Lark (llguidance) or GBNF (llama.cpp).
 
-A format builds a `Grammar`; the engine here compiles its Lark form with llguidance, servers take the Lark or the
-GBNF form. Grammars know nothing of what the text is about.
+A format builds a `Grammar`. The local engine compiles its Lark form with llguidance. Servers take the Lark or the GBNF
+form. Grammars do not depend on the content of the text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A reference to a rule by name: lower-case letters, digits and underscores, a letter first."""
+    """A reference to a rule by name: lower-case letters, digits and underscores, starting with a letter."""
 
     name: str
 
@@ -28,8 +28,7 @@ class Grammar:
     """Rules by name; an answer is what `start` derives.
 
     Attributes:
-        rules: For each name the alternatives, each a sequence of literal texts and rules; an empty sequence is the
-            empty text.
+        rules: Alternatives by rule name. Each is a sequence of literal texts and rules; an empty one derives the empty text.
 
     >>> tag = Grammar({"start": [["fever : ", Rule("tag")]], "tag": [["O"], ["B-Sign"]]})
     >>> print(tag.lark())
@@ -43,20 +42,20 @@ class Grammar:
     rules: Mapping[str, Alternatives]
 
     def lark(self) -> str:
-        """The grammar as llguidance and vLLM read it."""
+        """The grammar in Lark syntax, for llguidance and vLLM."""
         return self._written(": ", lambda name: name)
 
     def gbnf(self) -> str:
-        """The grammar as llama.cpp reads it."""
+        """The grammar in GBNF syntax, for llama.cpp."""
         return self._written(" ::= ", lambda name: "root" if name == "start" else name.replace("_", "-"))
 
-    def _written(self, colon: str, named: Namer) -> str:
+    def _written(self, separator: str, format_name: Namer) -> str:
         lines = []
         for name, alternatives in self.rules.items():
-            texts = [" ".join(_symbol(symbol, named) for symbol in row) or '""' for row in alternatives]
-            lines.append(f"{named(name)}{colon}{' | '.join(texts)}")
+            texts = [" ".join(_symbol(symbol, format_name) for symbol in alternative) or '""' for alternative in alternatives]
+            lines.append(f"{format_name(name)}{separator}{' | '.join(texts)}")
         return "\n".join(lines)
 
 
-def _symbol(symbol: Symbol, named: Namer) -> str:
-    return named(symbol.name) if isinstance(symbol, Rule) else json.dumps(symbol)
+def _symbol(symbol: Symbol, format_name: Namer) -> str:
+    return format_name(symbol.name) if isinstance(symbol, Rule) else json.dumps(symbol)

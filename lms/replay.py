@@ -1,6 +1,6 @@
 """Recorded answers behind the interface of a model, so that outputs of any system can be scored.
 
-One JSON object a line; `question` only where a request is one of several about the same id:
+The file has one JSON object per line. `question` is needed only where several requests have the same id:
 
     {"id": "Alstrom-Syndrome:3", "output": "Alstrom : B-RareDisease\\nsyndrome : I-RareDisease"}
 """
@@ -20,17 +20,17 @@ Key = tuple[str, str]
 
 
 class ReplayEngine:
-    """Answers from a table by the extensions `id` and `question` of a request.
+    """Answers requests from a table, by their extensions `id` and `question`.
 
     Args:
-        outputs: Texts by `(id, question)`; the question is empty where a request stands alone.
+        outputs: Texts by `(id, question)`; the question is empty where an id has only one request.
     """
 
     def __init__(self, outputs: Mapping[Key, str]) -> None:
         self.outputs = dict(outputs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        """Return self: optimizers copy programs often, and all copies share one model."""
         return self
 
     def complete(self, request: lm15.Request) -> lm15.Response:
@@ -54,42 +54,44 @@ class ReplayEngine:
 
 
 def load_outputs(path: Path, ids: Sequence[str], limit: int | None) -> dict[Key, str]:
-    """Read recorded outputs and hold them against the ids that will be asked for.
+    """Read recorded outputs and check them against the ids that will be requested.
 
     Args:
         path: The file.
         ids: Ids of the whole split, in order.
-        limit: How many of them will be asked for, if not all; a file of just those is complete too.
+        limit: How many of them will be requested; None: all. A file with only those is complete too.
 
     Raises:
-        ModelError: A line is malformed, missing, surplus or twice there; the message names it.
+        ModelError: A line is malformed, missing, surplus or duplicate; the message names it.
     """
     rows = _rows(path)
-    wanted = list(ids[:limit])
-    named = [row for row in rows if row[1] is not None]
-    if named and len(named) < len(rows):
+    requested_ids = list(ids[:limit])
+    rows_with_id = [row for row in rows if row[1] is not None]
+    if rows_with_id and len(rows_with_id) < len(rows):
         line = next(number for number, key, _, _ in rows if key is None)
         raise ModelError(f"{path}:{line}: has no id though other lines have one: give all or none")
-    if not named:
-        complete = wanted if len(rows) == len(wanted) else list(ids)
-        if len(rows) != len(complete):
+    if not rows_with_id:
+        file_ids = requested_ids if len(rows) == len(requested_ids) else list(ids)
+        if len(rows) != len(file_ids):
             raise ModelError(f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line a sentence, or ids")
-        return {(key, ""): text for key, (_, _, _, text) in zip(complete, rows, strict=True)}
-    return _by_id(path, rows, wanted, set(ids))
+        return {(key, ""): text for key, (_, _, _, text) in zip(file_ids, rows, strict=True)}
+    return _by_id(path, rows, requested_ids, set(ids))
 
 
-def _by_id(path: Path, rows: Sequence[tuple[int, str | None, str, str]], wanted: Sequence[str], known: set[str]) -> dict[Key, str]:
+def _by_id(
+    path: Path, rows: Sequence[tuple[int, str | None, str, str]], requested_ids: Sequence[str], split_ids: set[str]
+) -> dict[Key, str]:
     outputs: dict[Key, str] = {}
     for number, key, question, text in rows:
-        if str(key) not in known:
+        if str(key) not in split_ids:
             raise ModelError(f"{path}:{number}: surplus line: no sentence of the split has the id {key}")
         if (str(key), question) in outputs:
             raise ModelError(f"{path}:{number}: the id {key} stands here a second time: remove one of the lines")
         outputs[str(key), question] = text
-    answered = {key for key, _ in outputs}
-    missing = [key for key in wanted if key not in answered]
-    if missing:
-        raise ModelError(f"{path}: no line for the sentence {missing[0]} ({len(missing)} missing): add the lines")
+    answered_ids = {key for key, _ in outputs}
+    missing_ids = [key for key in requested_ids if key not in answered_ids]
+    if missing_ids:
+        raise ModelError(f"{path}: no line for the sentence {missing_ids[0]} ({len(missing_ids)} missing): add the lines")
     return outputs
 
 

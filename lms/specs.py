@@ -23,13 +23,13 @@ _BATCH_SHARE = 0.5  # of the price of single requests: OpenAI's and Azure's list
 
 @dataclass(frozen=True, kw_only=True)
 class Wire:
-    """What a server is asked for beyond a chat completion.
+    """What a request asks of a server beyond a chat completion.
 
     Attributes:
-        grammar: How it takes what an answer may be: vLLM's `structured_outputs`, `llama_cpp`'s grammar, OpenAI's
-            `json_schema` (formats whose answers are JSON), or null.
-        logprobs: Ask for the probabilities of the answer's tokens.
-        prediction: Send the draft as OpenAI's predicted output.
+        grammar: How the server takes a grammar: vLLM's `structured_outputs`, `llama_cpp`'s grammar, OpenAI's
+            `json_schema` (for formats whose answers are JSON), or null.
+        logprobs: Whether to ask for the probabilities of the answer's tokens.
+        prediction: Whether to send the draft as OpenAI's predicted output.
     """
 
     grammar: WireGrammar | None = None
@@ -43,17 +43,17 @@ class Wire:
 
 @dataclass(frozen=True, kw_only=True)
 class Loadable:
-    """A model whose weights are loaded here.
+    """A model whose weights are loaded on this machine.
 
     Attributes:
-        name: What the model is called in tables.
+        name: The model's name in tables.
         hub_id: Its repository on the Hugging Face hub.
-        revision: The commit of that repository that the name stands for.
+        revision: The commit of that repository.
         path: A folder with the model, or a GGUF file; it takes precedence over everything else.
         adapter: A folder with a LoRA adapter of the model, as `programs.finetune` or peft saves it.
-        package: `distribution==version` of a package that carries the weights or, if it is installed, `module:folder`.
+        package: `distribution==version` of a package that contains the weights, or `module:folder` of an installed one.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
-        batch_size: How many answers are in progress at once, or sentences that are read together.
+        batch_size: Number of answers that are decoded at once, or of sentences that are read together.
     """
 
     task: ClassVar[str]
@@ -73,16 +73,16 @@ class Loadable:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalModel(Loadable):
-    """A causal language model that runs here, on transformers.
+    """A causal language model that runs on this machine, with transformers.
 
     Attributes:
         template: `chat`, `plain`, `alpaca`, `universalner`, or `auto`: the tokenizer's chat template, else `plain`.
-        chat_options: What the chat template knows beside messages, such as `enable_thinking: false` of Qwen 3.
+        chat_options: Further arguments of the chat template, such as `enable_thinking: false` of Qwen 3.
         dtype: `float32`, `bfloat16` or `float16`.
         quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
-        stop: Strings at which an answer without a grammar ends, besides the template's own.
-        share_prefix: Read what prompts have in common once.
-        states_gib: Memory for keys and values in GiB, half for shared prefixes, half for a batch's rows.
+        stop: Strings at which an answer without a grammar ends, in addition to the template's own.
+        share_prefix: Whether to compute the common prefix of prompts only once.
+        states_gib: Memory for the KV cache in GiB: half for shared prefixes, half for the rows of a batch.
     """
 
     task: ClassVar[str] = "CAUSAL_LM"
@@ -111,12 +111,12 @@ class LocalModel(Loadable):
 
     @property
     def concurrency(self) -> int:
-        """Requests that are taken together: more than are decoded at once, so that a row that is done is filled again."""
+        """Number of requests taken together: more than `batch_size`, so that a finished row gets the next request."""
         return self.batch_size * _TOGETHER
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """A local model sends nothing anywhere."""
+        """Empty: a local model sends nothing anywhere."""
         return ()
 
     @property
@@ -128,7 +128,7 @@ class LocalModel(Loadable):
 class ClassifierModel(Loadable):
     """A model that gives every word a class, without a prompt: an encoder, or a decoder that reads in both directions.
 
-    Its adapter has a head too, and says itself which weights it belongs to, where neither `path`, `hub_id` nor `package` does.
+    Its adapter contains the head too. Without `path`, `hub_id` and `package`, the adapter's tuning note names the base model.
     """
 
     task: ClassVar[str] = "TOKEN_CLS"
@@ -180,7 +180,7 @@ class _Remote:
 
     @property
     def price(self) -> tuple[float, float] | None:
-        """US dollars for a million prompt and a million answer tokens, if both are known; of batches half of it."""
+        """US dollars per million prompt tokens and per million answer tokens, if both are known. Batches cost half."""
         if self.price_input is None or self.price_output is None:
             return None
         share = _BATCH_SHARE if self.batch else 1.0
@@ -193,17 +193,17 @@ class _Remote:
 
     @property
     def request_settings(self) -> RequestSettings:
-        """What every request carries. `auto` is resolved by the model's name and by whether an effort is asked for."""
-        reasons = self.reasoning_effort is not None or is_reasoning_model(self.asked_for)
+        """Settings of every request. `auto` is resolved from the model's name and from whether a reasoning effort is set."""
+        is_reasoning = self.reasoning_effort is not None or is_reasoning_model(self.asked_for)
         temperature, budget, limit = self.temperature, self.reasoning_tokens, self.token_limit
         return RequestSettings(
-            temperature=(None if reasons else 0.0) if isinstance(temperature, str) else temperature,
+            temperature=(None if is_reasoning else 0.0) if isinstance(temperature, str) else temperature,
             reasoning_effort=self.reasoning_effort,
-            reasoning_tokens=(REASONING_TOKENS if reasons else 0) if isinstance(budget, str) else budget,
+            reasoning_tokens=(REASONING_TOKENS if is_reasoning else 0) if isinstance(budget, str) else budget,
             seed=self.seed,
             parameters=self.parameters,
             route=self.route,
-            token_limit="max_completion_tokens" if limit == "auto" and reasons else limit,
+            token_limit="max_completion_tokens" if limit == "auto" and is_reasoning else limit,
         )
 
     @property
@@ -218,36 +218,35 @@ class _Remote:
 
 @dataclass(frozen=True, kw_only=True)
 class AzureModel(_Remote):
-    """A deployment of Azure OpenAI. The key comes from `AZURE_OPENAI_API_KEY`, never from a config; or a token from Entra ID.
+    """A deployment of Azure OpenAI, with a key from `AZURE_OPENAI_API_KEY` (never from a config) or with tokens from Entra ID.
 
-    `AZURE_OPENAI_ENDPOINT` may name several resources that have the deployment, with commas between them, and the key's variable
-    one key for all or one each: requests are spread over them.
+    `AZURE_OPENAI_ENDPOINT` may name several resources that have the deployment, separated by commas. The key's variable then holds
+    one key for all, or one each. Requests are spread over the resources.
 
     Attributes:
-        name: What the model is called in tables; the deployment's name if empty.
+        name: The model's name in tables; the deployment's name if empty.
         deployment: Name of the deployment; `AZURE_OPENAI_DEPLOYMENT` if null.
         auth: `key`, or `entra` for tokens of Microsoft Entra ID (see `lms.remote.entra`).
-        auth_scope: What such a token is for.
-        temperature: Of the sampling; `auto` is 0, or not sent to a model that reasons; null is never sent.
+        auth_scope: Scope of these tokens.
+        temperature: Sampling temperature; `auto` is 0, or not sent to a reasoning model; null: never sent.
         reasoning_effort: How much the model reasons: `minimal`, `low`, `medium`, `high`, ...; null: not sent.
-        reasoning_tokens: Tokens of an answer's budget for reasoning, beside those of the answer; `auto` is 16,000 for a model that
-            reasons, else none.
-        seed: For servers that sample by it; null: not sent.
+        reasoning_tokens: Tokens for reasoning, added to those of the answer; `auto` is 16,000 for a reasoning model, else 0.
+        seed: Sampling seed, for servers that support one; null: not sent.
         parameters: Further fields of every request's body.
-        route: `chat` (Chat Completions) or `responses` (the Responses API; nothing is stored there).
-        token_limit: The field of an answer's budget: `max_tokens`, `max_completion_tokens` or `auto`.
+        route: `chat` (Chat Completions) or `responses` (the Responses API, without storage).
+        token_limit: The field that holds an answer's token budget: `max_tokens`, `max_completion_tokens` or `auto`.
         concurrency: Requests in progress at once.
-        retries: Repeats of a request that met 408, 409, 429, 5xx or a broken connection, with growing
-            pauses or the server's own `Retry-After`.
+        retries: Retries of a request that met 408, 409, 429, 5xx or a broken connection, with exponential backoff or the server's
+            own `Retry-After`.
         timeout: Seconds for one request, from connecting to the last byte of the answer.
-        connect_timeout: Seconds of these for connecting.
-        check_timeout: Seconds for the question whether a server is there.
-        longest_pause: Seconds that a server may ask for by `Retry-After`; longer pauses are shortened.
-        max_answer_mib: Size of an answer after decompression; larger ones count as failed.
-        price_input: US dollars for a million prompt tokens.
-        price_output: US dollars for a million answer tokens.
-        batch: Have requests answered by the Batch API, at half the price and within a day; see `lms.remote.batch.engine`.
-        poll_seconds: How often a batch is polled.
+        connect_timeout: Seconds of `timeout` for connecting.
+        check_timeout: Seconds for a health check.
+        longest_pause: Most seconds that a server may ask for with `Retry-After`; longer pauses are shortened.
+        max_answer_mib: Maximum size of an answer in MiB after decompression; a larger one counts as failed.
+        price_input: US dollars per million prompt tokens.
+        price_output: US dollars per million answer tokens.
+        batch: Whether to use the Batch API, which answers at half the price and within a day; see `lms.remote.batch.engine`.
+        poll_seconds: Seconds between two polls of a batch.
     """
 
     name: str = ""
@@ -273,7 +272,7 @@ class AzureModel(_Remote):
         """The deployment's name.
 
         Raises:
-            UnavailableError: None is given.
+            UnavailableError: No deployment is given.
         """
         if not self.deployment and not os.environ.get("AZURE_OPENAI_DEPLOYMENT") and self.name == "azure":
             raise UnavailableError("model=azure needs model.deployment=NAME, the deployment's name, or AZURE_OPENAI_DEPLOYMENT")
@@ -296,11 +295,11 @@ class OpenAIModel(_Remote):
 
     Attributes:
         id: The model's name on the server.
-        api_base: The server's base address up to `/v1`, or a list of several servers' that have the model; `OPENAI_BASE_URL`
-            (of several with commas between them) if null.
-        key_variable: The environment variable that holds the key; a server without keys needs none.
+        api_base: The server's base address up to `/v1`, or a list of the addresses of several servers that have the model;
+            `OPENAI_BASE_URL` (several separated by commas) if null.
+        key_variable: The environment variable that holds the key; it may be unset if the server needs no key.
         concurrency, retries, timeout, connect_timeout, check_timeout, longest_pause, max_answer_mib, temperature, reasoning_effort,
-            reasoning_tokens, seed, parameters, route, token_limit, price_input, price_output, batch, poll_seconds: As of
+            reasoning_tokens, seed, parameters, route, token_limit, price_input, price_output, batch, poll_seconds: As in
             `AzureModel`.
     """
 
@@ -325,8 +324,8 @@ class OpenAIModel(_Remote):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        if found := self._given:
-            return _addresses(found, "model.api_base")
+        if addresses := self._given:
+            return _addresses(addresses, "model.api_base")
         value = os.environ.get("OPENAI_BASE_URL", "")
         if not value.strip(" ,"):
             raise ModelError("model=openai needs model.api_base=http://HOST:PORT/v1 or OPENAI_BASE_URL in the environment")
@@ -334,10 +333,10 @@ class OpenAIModel(_Remote):
 
     @property
     def key(self) -> str:
-        """The key, or a word in its place for servers that want none.
+        """The key, or `no-key` for servers that need none.
 
         Raises:
-            ModelError: The variable holds what no header can.
+            ModelError: The variable holds characters that a key cannot have.
         """
         return sound_key(os.environ.get(self.key_variable, ""), self.key_variable) or "no-key"
 
@@ -368,10 +367,10 @@ class ReplayModel:
 
 
 def sound_key(value: str, variable: str) -> str:
-    """A key without the white space around it, such as the line end of a file that it was read from.
+    """Strip the white space around a key, such as the line end of the file that it was read from.
 
     Raises:
-        ModelError: It has white space or a character beyond ASCII inside.
+        ModelError: The key contains white space, a control character or a non-ASCII character.
 
     >>> sound_key("sk-abc\\n", "OPENAI_API_KEY")
     'sk-abc'
@@ -386,10 +385,10 @@ ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel
 """Models that answer prompts."""
 
 
-def _addresses(given: Sequence[str], key: str) -> tuple[str, ...]:
-    """Addresses as they may be used, each once.
+def _addresses(addresses: Sequence[str], key: str) -> tuple[str, ...]:
+    """Check addresses and remove duplicates.
 
     Raises:
-        ModelError: One is none.
+        ModelError: One of them is not valid.
     """
-    return tuple(dict.fromkeys(check_address(address.strip(), key) for address in given if address.strip()))
+    return tuple(dict.fromkeys(check_address(address.strip(), key) for address in addresses if address.strip()))

@@ -1,7 +1,7 @@
 """Prompt templates: turn a conversation into the string that a local model was trained on.
 
-A message is a `(role, content)` pair with the role `system`, `user` or `assistant`; a prompt ends where the
-model's answer begins. Templates know nothing of what the messages are about.
+A message is a `(role, content)` pair with the role `system`, `user` or `assistant`. A prompt ends where the
+model's answer begins. Templates do not depend on the content of messages.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Template = Callable[..., str]
 
 
 def chat(messages: Sequence[Message], tokenizer: Any, **options: Any) -> str:
-    """The tokenizer's own chat template; one that has no place for a system text gets it before the first turn.
+    """Apply the tokenizer's chat template. If it refuses a system message, the system text is put into the first turn.
 
     Args:
         messages: The conversation.
-        tokenizer: The model's.
-        options: What the template knows beside messages, such as `enable_thinking=False` of Qwen 3.
+        tokenizer: The model's tokenizer.
+        options: Further arguments of the template, such as `enable_thinking=False` of Qwen 3.
 
     Raises:
         ModelError: The tokenizer has no template, or its template refuses the conversation.
@@ -50,14 +50,14 @@ def _without_system(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def template_of(name: str, tokenizer: Any) -> str:
-    """The template that a setting means: `auto` is the tokenizer's own, or `plain` where it has none."""
+    """Resolve a template setting: `auto` is the tokenizer's chat template, or `plain` if it has none."""
     if name != "auto":
         return name
     return "chat" if getattr(tokenizer, "chat_template", None) else "plain"
 
 
 def plain(messages: Sequence[Message], tokenizer: Any = None) -> str:
-    r"""Headed blocks, for base models.
+    r"""Blocks with headers, for base models.
 
     >>> plain([("system", "Tag."), ("user", "No fever")])
     'Tag.\n\nInput:\nNo fever\n\nOutput:\n'
@@ -67,7 +67,7 @@ def plain(messages: Sequence[Message], tokenizer: Any = None) -> str:
 
 
 def alpaca(messages: Sequence[Message], tokenizer: Any = None) -> str:
-    r"""The wire format that Llama2-MedTuned was tuned on (Rohanian et al. 2023): one space before later headers.
+    r"""The prompt format that Llama2-MedTuned was tuned on (Rohanian et al. 2023): one space before later headers.
 
     >>> alpaca([("system", "Tag."), ("user", "No fever")])
     '### Instruction: Tag.\n ### Input: No fever\n ### Output:'
@@ -77,7 +77,7 @@ def alpaca(messages: Sequence[Message], tokenizer: Any = None) -> str:
 
 
 def universalner(messages: Sequence[Message], tokenizer: Any = None) -> str:
-    """The conversation that UniversalNER was tuned on (Zhou et al. 2023), which has no place for instructions.
+    """The conversation format that UniversalNER was tuned on (Zhou et al. 2023). It has no place for instructions.
 
     >>> turns = [("user", "Text: No fever"), ("assistant", "I've read this text."), ("user", "What describes sign in the text?")]
     >>> universalner(turns).split("USER: ", 1)[1]
@@ -100,4 +100,4 @@ STOPS: dict[str, tuple[str, ...]] = {
     "universalner": ("</s>",),
 }
 LEADS = {"chat": "", "plain": "", "alpaca": " ", "universalner": " "}
-"""What stands between the end of a prompt and the answer proper; the model says it itself."""
+"""Text between the end of a prompt and the answer proper; the model generates it."""

@@ -1,4 +1,4 @@
-"""Scores of tags against tags: counts first, precision, recall and F1 after."""
+"""Scores of predicted tags against gold tags: counts first, then precision, recall and F1."""
 
 from clinspan.metrics.bootstrap import document_bootstrap
 from clinspan.metrics.calibration import calibration, entity_confidence, judge_entities

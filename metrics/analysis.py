@@ -27,23 +27,23 @@ def analyse(
     seed: int = 0,
     mentions: int = 20,
 ) -> dict[str, Any]:
-    """Everything that can be said of a run's errors from its predictions, as plain JSON values.
+    """Analyse the errors of a run from its predictions. The result holds plain JSON values.
 
     Args:
         rows: Lines of `predictions.jsonl`: `id`, `document`, `tokens`, `gold` and `pred`, one tag a token.
         labels: The corpus' labels.
-        mode: How tags are read; that of the scores beside which the analysis stands.
+        mode: How tags are read; use the mode of the run's scores.
         train: How often each text is a gold mention of the train split, see `count_mentions`; None leaves rarity out.
-        sample: Of so many random sentences the kinds are also counted alone, as the paper did with 50; None: of none.
-        seed: Of that choice, which depends on nothing but the seed and the sentences' ids: two systems get the same.
-        mentions: How many missed and invented mentions are listed.
+        sample: Number of random sentences whose kinds are also counted separately, as the paper did with 50; None: no sample.
+        seed: Seed of the sample. The sample depends only on it and the sentence ids, so two systems get the same sentences.
+        mentions: How many missed and how many invented mentions to list.
 
     Returns:
-        `kinds` (by type, and in `total`), `sample` (the same of the random sentences, and which those are, or None),
-        `confusion`, `breakdowns`, `frequent` and `scores`. `frequent` holds words of the corpus; nothing else does.
+        `kinds` (by type, and in `total`), `sample` (kinds and ids of the random sentences, or None), `confusion`,
+        `breakdowns`, `frequent` and `scores`. Only `frequent` holds words of the corpus.
 
     Raises:
-        ValueError: A row has not as many gold as predicted tags, or the mode is `strict` and a tag is none of IOB2.
+        ValueError: A row has unequal numbers of gold and predicted tags, or the mode is `strict` and a tag is not IOB2.
     """
     chosen = choose_sample(rows, sample, seed) if sample is not None else None
     return {
@@ -61,7 +61,7 @@ def analyse(
 
 
 def choose_sample(rows: Sequence[Row], size: int, seed: int) -> list[Row]:
-    """`size` random sentences (all if there are no more), the same for the same ids and seed, in whatever order they come.
+    """`size` random sentences, or all if there are fewer. The choice depends only on ids and seed, not on the order of rows.
 
     >>> rows = [{"id": f"a:{n}"} for n in range(9)]
     >>> choose_sample(rows, 3, 1) == choose_sample(rows[::-1], 3, 1)
@@ -72,25 +72,25 @@ def choose_sample(rows: Sequence[Row], size: int, seed: int) -> list[Row]:
 
 
 def kinds_by_type(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[str, dict[str, int]]:
-    """How many errors of each kind each type has, and `total`; every unmatched span is in exactly one error.
+    """The number of errors by type and kind, and in `total`; every unmatched span is in exactly one error.
 
     A wrong type counts for the gold type. See `metrics.errors.SpanError` for the kinds.
     """
-    found = count_errors([(row["gold"], row["pred"]) for row in rows], mode)
-    table: dict[str, dict[str, int]] = {label: {kind: found[kind, label] for kind in KINDS} for label in labels}
+    counts = count_errors([(row["gold"], row["pred"]) for row in rows], mode)
+    table: dict[str, dict[str, int]] = {label: {kind: counts[kind, label] for kind in KINDS} for label in labels}
     return table | {"total": {kind: sum(table[label][kind] for label in labels) for kind in KINDS}}
 
 
 def confusion(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[str, dict[str, int]]:
-    """Gold type by predicted type of spans that overlap, whatever their bounds, and `none` for spans without a partner.
+    """Confusion table of gold and predicted types. Overlapping spans form pairs; `none` stands for a missing partner.
 
-    Partners are those of `metrics.errors.classify`, one to one, the exactly matched among them: a row adds up to a type's
-    gold spans, a column to its predicted ones.
+    Pairs are one to one: exact matches, and the pairs of `metrics.errors.classify`. So a row adds up to the gold spans of a
+    type, and a column to its predicted spans.
 
-    Of more than a hundred types only those that occur are in the table.
+    With more than a hundred types the table has only those that occur.
 
     Returns:
-        `table[gold][pred]`; `table["none"][pred]` were invented, `table[gold]["none"]` missed.
+        `table[gold][pred]`; `table["none"][pred]` counts invented spans, `table[gold]["none"]` missed ones.
     """
     shown = labels
     if len(labels) > _ALL_SHOWN:
@@ -108,31 +108,31 @@ def confusion(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[st
 
 
 def frequent_errors(rows: Sequence[Row], mode: Mode, most: int) -> dict[str, list[dict[str, Any]]]:
-    """The texts and types that were missed and those that were invented most often, by falling count, then by text."""
+    """The mentions (text and type) that were most often missed or invented, by descending count, then by text."""
     counts: dict[ErrorKind, Counter[tuple[str, str]]] = {MISSED: Counter(), INVENTED: Counter()}
     for row in rows:
         for error in classify(row["gold"], row["pred"], mode):
             span = error.gold or error.pred
             if error.kind in counts and span is not None:
                 counts[error.kind][mention_text(row["tokens"], span), span[0]] += 1
-    ordered = {kind: sorted(found.items(), key=lambda item: (-item[1], item[0]))[:most] for kind, found in counts.items()}
-    return {kind: [{"text": text, "type": label, "count": n} for (text, label), n in found] for kind, found in ordered.items()}
+    ordered = {kind: sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most] for kind, counter in counts.items()}
+    return {kind: [{"text": text, "type": label, "count": n} for (text, label), n in items] for kind, items in ordered.items()}
 
 
 def count_mentions(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Counter[str]:
-    """How often each text is a mention, of whatever type.
+    """How often each text is a mention of any type.
 
     Args:
-        sentences: Tokens and legal gold tags, as corpora have them.
+        sentences: Tokens and legal gold tags of each sentence.
 
     >>> count_mentions([(["Fever", "."], ["B-Sign", "O"]), (["No", "fever"], ["O", "B-Sign"])])
     Counter({'fever': 2})
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for tokens, tags in sentences:
         row = {"gold": tags, "pred": tags}
-        found.update(mention_text(tokens, span) for span in sentence_spans(row, "conlleval")[0])
-    return found
+        counts.update(mention_text(tokens, span) for span in sentence_spans(row, "conlleval")[0])
+    return counts
 
 
 def _sampled(chosen: Sequence[Row], labels: Sequence[str], mode: Mode, seed: int) -> dict[str, Any]:

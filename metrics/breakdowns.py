@@ -11,7 +11,7 @@ from clinspan.metrics.relaxed import mention_text, Row, sentence_spans
 from clinspan.metrics.scores import triple
 
 Bins = Sequence[tuple[str, int]]
-"""Names of bins and the largest number of each, ascending; the last takes whatever is larger."""
+"""Name and largest value of each bin, ascending; the last bin also takes all larger values."""
 
 SPAN_LENGTHS: Bins = (("1", 1), ("2", 2), ("3", 3), ("4-5", 5), ("6+", 6))
 SENTENCE_LENGTHS: Bins = (("1-10", 10), ("11-20", 20), ("21-30", 30), ("31-50", 50), ("51+", 51))
@@ -22,23 +22,22 @@ SEEN: Bins = (("unseen", 0), ("seen", 1))
 def break_down(rows: Sequence[Row], mode: Mode, train: Mapping[str, int] | None) -> dict[str, dict[str, dict[str, float]]]:
     """Counts, precision, recall and F1 by bin, all types together.
 
-    A gold and a predicted span that match exactly have the same length, sentence and text, so each match is in one bin and
-    the bins of a breakdown add up to the micro counts. Recall of a bin is about gold spans, precision about predicted ones.
+    Gold and predicted spans that match exactly have the same length, sentence and text. So each match is in one bin, and the
+    bins of a breakdown add up to the micro counts. Recall of a bin refers to gold spans, precision to predicted ones.
 
     Args:
         rows: Lines of `predictions.jsonl`.
         mode: How tags are read, see `metrics.counts.entities`.
-        train: How often each text is a gold mention of the train split, of whatever type, by `mention_text`; None if that
-            is not known.
+        train: How often each text is a gold mention of any type in the train split, by `mention_text`; None if unknown.
 
     Returns:
-        `span_length` and `sentence_length` in tokens, and with `train` the mention's `rarity` (its number there) and
-        whether it was `seen`; each by the names of its bins.
+        Tables by bin name: `span_length` and `sentence_length` in tokens; with `train` also `rarity` (how often the mention
+        occurs in it) and `seen` (whether it occurs).
 
     Raises:
-        ValueError: A row has not as many gold as predicted tags.
+        ValueError: A row has unequal numbers of gold and predicted tags.
     """
-    found = {
+    tables = {
         "span_length": _binned(rows, mode, SPAN_LENGTHS, lambda row, span: span[2] - span[1] + 1),
         "sentence_length": _binned(rows, mode, SENTENCE_LENGTHS, lambda row, span: len(row["tokens"])),
     }
@@ -48,12 +47,12 @@ def break_down(rows: Sequence[Row], mode: Mode, train: Mapping[str, int] | None)
         def times(row: Row, span: Span) -> int:
             return known.get(mention_text(row["tokens"], span), 0)
 
-        found |= {"rarity": _binned(rows, mode, RARITIES, times), "seen": _binned(rows, mode, SEEN, times)}
-    return found
+        tables |= {"rarity": _binned(rows, mode, RARITIES, times), "seen": _binned(rows, mode, SEEN, times)}
+    return tables
 
 
 def bin_of(value: int, bins: Bins) -> str:
-    """The name of the first bin that takes a number.
+    """The name of the first bin that can hold a value.
 
     >>> [bin_of(n, SPAN_LENGTHS) for n in (1, 4, 5, 6, 99)]
     ['1', '4-5', '4-5', '6+', '6+']

@@ -13,10 +13,10 @@ Judged = tuple[float, bool]
 
 
 def judge_entities(gold: Sequence[str], pred: Sequence[str], confidence: Sequence[float | None] | None) -> list[Judged]:
-    """Confidence and correctness of each predicted entity of a sentence whose confidence is known.
+    """Confidence and correctness of each predicted entity of a sentence; entities without a known confidence are left out.
 
-    An entity's confidence is the geometric mean of its tags' probabilities, so that long ones are not doubted for
-    their length; it is right if type and both ends are.
+    An entity's confidence is the geometric mean of its tags' probabilities, so that it does not fall with the entity's
+    length. An entity is correct if its type and both bounds are correct.
 
     >>> judge_entities(["B-Sign", "I-Sign"], ["B-Sign", "I-Sign"], [0.9, 0.4])
     [(0.6, True)]
@@ -58,9 +58,9 @@ def calibration(judged: Iterable[Judged]) -> dict[str, Any] | None:
     for number in range(BINS):
         inside = [row for row in rows if min(int(row[0] * BINS), BINS - 1) == number]
         mean = sum(value for value, _ in inside) / len(inside) if inside else None
-        right = sum(hit for _, hit in inside) / len(inside) if inside else None
-        if mean is not None and right is not None:
-            error += len(inside) / len(rows) * abs(right - mean)
+        accuracy = sum(hit for _, hit in inside) / len(inside) if inside else None
+        if mean is not None and accuracy is not None:
+            error += len(inside) / len(rows) * abs(accuracy - mean)
         edges = {"low": number / BINS, "high": (number + 1) / BINS}
-        bins.append({**edges, "entities": len(inside), "confidence": mean, "accuracy": right})
+        bins.append({**edges, "entities": len(inside), "confidence": mean, "accuracy": accuracy})
     return {"ece": error, "entities": len(rows), "bins": bins}

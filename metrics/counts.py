@@ -15,7 +15,7 @@ Span = tuple[str, int, int]
 class Counts:
     """Matched, predicted and gold entities; they add up, so they can be aggregated before any division.
 
-    Matched are whole numbers, or halves where `metrics.relaxed` gives half credit.
+    `matched` is a whole number, or a multiple of one half where `metrics.relaxed` gives half credit.
 
     >>> total = Counts(1, 2, 3) + Counts(1, 1, 1)
     >>> total, total.precision, total.recall
@@ -48,7 +48,7 @@ _NOTHING = Counts()
 def entities(tags: Sequence[str], mode: Mode) -> set[Span]:
     """`(label, first token, last token)` of a sentence's entities, by seqeval.
 
-    `conlleval` is seqeval's default: an `I-` that continues nothing opens an entity. `strict` is its IOB2
+    `conlleval` is seqeval's default: an `I-` that continues no entity opens one. `strict` is its IOB2
     mode: such an `I-` belongs to no entity.
     """
     return set(_entities(tuple(tags), mode))
@@ -57,20 +57,20 @@ def entities(tags: Sequence[str], mode: Mode) -> set[Span]:
 @functools.lru_cache(maxsize=65536)
 def _entities(tags: tuple[str, ...], mode: Mode) -> frozenset[Span]:
     if mode == "conlleval":
-        from seqeval.metrics.sequence_labeling import get_entities  # imports scikit-learn: only where tags are read
+        from seqeval.metrics.sequence_labeling import get_entities  # imports scikit-learn, so only on first use
 
         return frozenset((str(label), int(start), int(end)) for label, start, end in get_entities(list(tags)))
     from seqeval.scheme import Entities, IOB2
 
-    names = sorted({tag[2:] for tag in tags if tag != "O"})  # numbered, as seqeval takes hyphens off the ends of names
+    names = sorted({tag[2:] for tag in tags if tag != "O"})  # numbered, because seqeval strips hyphens from the ends of names
     numbers = {name: f"L{n}" for n, name in enumerate(names)}
     numbered = [tag if tag == "O" else f"{tag[:2]}{numbers[tag[2:]]}" for tag in tags]
-    found = Entities([numbered], IOB2).entities[0]
-    return frozenset((names[int(str(e.tag)[1:])], int(e.start), int(e.end) - 1) for e in found)
+    parsed = Entities([numbered], IOB2).entities[0]
+    return frozenset((names[int(str(e.tag)[1:])], int(e.start), int(e.end) - 1) for e in parsed)
 
 
 def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
-    """Counts by label of one sentence; both tag lists have one tag a token.
+    """Counts by label of one sentence; both tag lists have one tag per token.
 
     Raises:
         ValueError: The lists differ in length.
@@ -80,9 +80,9 @@ def count_sentence(gold: Sequence[str], pred: Sequence[str], labels: Sequence[st
     truth, guess = _entities(tuple(gold), mode), _entities(tuple(pred), mode)
     table = dict.fromkeys(labels, _NOTHING)
     for label in {span[0] for span in truth | guess} & table.keys():
-        true = {span for span in truth if span[0] == label}
-        said = {span for span in guess if span[0] == label}
-        table[label] = Counts(len(true & said), len(said), len(true))
+        gold_spans = {span for span in truth if span[0] == label}
+        pred_spans = {span for span in guess if span[0] == label}
+        table[label] = Counts(len(gold_spans & pred_spans), len(pred_spans), len(gold_spans))
     return table
 
 

@@ -21,13 +21,13 @@ KINDS: tuple[ErrorKind, ...] = (BOUNDARY, TYPE, BOUNDARY_AND_TYPE, MISSED, INVEN
 
 @dataclass(frozen=True, slots=True)
 class SpanError:
-    """One mistake: a gold span and the predicted span that was meant for it, or one of them alone.
+    """One error: a gold span and the predicted span paired with it, or one of them alone.
 
-    The kinds are the four of the paper's error analysis (its Figure 4), and one for the spans to which two of them apply.
+    Four kinds are those of the paper's error analysis (its Figure 4). The fifth is for pairs to which two of them apply.
 
     Attributes:
         kind: `boundary` (Inaccurate Boundary: same label, other bounds), `type` (Wrong Type: same bounds, other label),
-            `boundary_and_type` (they overlap and agree in neither), `missed` (False Negative: gold alone),
+            `boundary_and_type` (overlap, but other bounds and other label), `missed` (False Negative: gold alone),
             `invented` (False Positive: predicted alone).
         gold: `(label, first token, last token)` as the corpus has it, None if invented.
         pred: The same as it was predicted, None if missed.
@@ -46,24 +46,24 @@ class SpanError:
 
     @property
     def label(self) -> str:
-        """The label under which the error is counted: gold's, or the predicted one if nothing is there."""
+        """The label under which the error is counted: the gold label, or the predicted one if there is no gold span."""
         return next(span[0] for span in (self.gold, self.pred) if span is not None)
 
 
 def classify(gold: Sequence[str], pred: Sequence[str], mode: Mode) -> list[SpanError]:
-    """The errors of one sentence, in the order of its tokens; exactly matched spans are none.
+    """The errors of one sentence in token order; exactly matched spans are not errors.
 
-    Every unmatched span is in exactly one error. Gold and predicted spans that overlap are paired one to one, the
-    best pair first: same bounds, then same label, then any, each by the largest overlap and from the left. What
-    finds no partner because a better pair has used it up is `missed` or `invented`.
+    Every unmatched span is in exactly one error. Overlapping gold and predicted spans are paired one to one, the best
+    pair first: same bounds, then same label, then any; within each group by largest overlap, then from the left. A
+    span whose possible partners are all in better pairs is `missed` or `invented`.
 
     Args:
-        gold: Gold tags, one a token.
-        pred: Predicted tags, one a token.
+        gold: Gold tags, one per token.
+        pred: Predicted tags, one per token.
         mode: How tags are read, see `metrics.counts.entities`.
 
     Raises:
-        ValueError: The lists differ in length, or the mode is `strict` and a tag is none of IOB2.
+        ValueError: The lists differ in length, or the mode is `strict` and a tag is not IOB2.
 
     >>> [(e.kind, e.gold, e.pred) for e in classify(["B-Sign", "I-Sign", "O"], ["B-Sign", "O", "B-Sign"], "conlleval")]
     [('boundary', ('Sign', 0, 1), ('Sign', 0, 0)), ('invented', None, ('Sign', 2, 2))]
@@ -72,18 +72,18 @@ def classify(gold: Sequence[str], pred: Sequence[str], mode: Mode) -> list[SpanE
         raise ValueError(f"{len(gold)} gold tags but {len(pred)} predicted tags")
     truth, guess = entities(gold, mode), entities(pred, mode)
     pairs = _pair(truth - guess, guess - truth)
-    errors = [SpanError(_kind(true, said), true, said) for true, said in pairs]
-    errors += [SpanError(MISSED, true, None) for true in truth - guess - {true for true, _ in pairs}]
-    errors += [SpanError(INVENTED, None, said) for said in guess - truth - {said for _, said in pairs}]
+    errors = [SpanError(_kind(gold_span, pred_span), gold_span, pred_span) for gold_span, pred_span in pairs]
+    errors += [SpanError(MISSED, span, None) for span in truth - guess - {gold_span for gold_span, _ in pairs}]
+    errors += [SpanError(INVENTED, None, span) for span in guess - truth - {pred_span for _, pred_span in pairs}]
     return sorted(errors, key=_place)
 
 
 def count_errors(rows: Iterable[tuple[Sequence[str], Sequence[str]]], mode: Mode) -> Counter[tuple[ErrorKind, str]]:
-    """How many errors of each kind each label has; a wrong type counts for the gold label.
+    """The number of errors by kind and label; a wrong type counts for the gold label.
 
     Args:
-        rows: `(gold, pred)` tags, one pair a sentence.
-        mode: How tags are read; use that of the scores beside which the errors stand.
+        rows: `(gold, pred)` tags, one pair per sentence.
+        mode: How tags are read; use the mode of the run's scores.
 
     Raises:
         ValueError: As `classify`.
@@ -104,29 +104,29 @@ def overlap(one: Span, other: Span) -> int:
 
 
 def _pair(truth: Collection[Span], guess: Collection[Span]) -> list[tuple[Span, Span]]:
-    """Partners among overlapping spans, taken greedily in the order that `classify` states."""
-    candidates = [(true, said) for true in truth for said in guess if overlap(true, said)]
+    """Pair overlapping spans greedily in the order that `classify` describes."""
+    candidates = [(gold_span, pred_span) for gold_span in truth for pred_span in guess if overlap(gold_span, pred_span)]
     pairs: list[tuple[Span, Span]] = []
     used_truth: set[Span] = set()
     used_guess: set[Span] = set()
-    for true, said in sorted(candidates, key=_rank):
-        if true not in used_truth and said not in used_guess:
-            used_truth.add(true)
-            used_guess.add(said)
-            pairs.append((true, said))
+    for gold_span, pred_span in sorted(candidates, key=_rank):
+        if gold_span not in used_truth and pred_span not in used_guess:
+            used_truth.add(gold_span)
+            used_guess.add(pred_span)
+            pairs.append((gold_span, pred_span))
     return pairs
 
 
 def _rank(pair: tuple[Span, Span]) -> tuple[int, int, int, int]:
-    true, said = pair
-    quality = 0 if true[1:] == said[1:] else 1 if true[0] == said[0] else 2
-    return quality, -overlap(true, said), true[1], said[1]
+    gold_span, pred_span = pair
+    quality = 0 if gold_span[1:] == pred_span[1:] else 1 if gold_span[0] == pred_span[0] else 2
+    return quality, -overlap(gold_span, pred_span), gold_span[1], pred_span[1]
 
 
-def _kind(true: Span, said: Span) -> ErrorKind:
-    if true[1:] == said[1:]:
+def _kind(gold_span: Span, pred_span: Span) -> ErrorKind:
+    if gold_span[1:] == pred_span[1:]:
         return TYPE
-    return BOUNDARY if true[0] == said[0] else BOUNDARY_AND_TYPE
+    return BOUNDARY if gold_span[0] == pred_span[0] else BOUNDARY_AND_TYPE
 
 
 def _place(error: SpanError) -> tuple[int, bool]:

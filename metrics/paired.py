@@ -12,7 +12,7 @@ from clinspan.metrics.bootstrap import f1_scores
 from clinspan.metrics.counts import Counts
 
 Array = NDArray[np.float64]
-_CELLS = 1 << 22  # documents times samples held at once
+_CELLS = 1 << 22  # documents times samples in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Difference:
         difference: The observed difference.
         interval: 95 % interval by paired bootstrap over documents.
         p_value: Two-sided, by approximate randomisation: how often swapping the systems' answers in random
-            documents gives a difference as large.
+            documents gives a difference at least as large.
         p_holm: The same after Holm's correction over the types; None for averages.
     """
 
@@ -33,9 +33,9 @@ class Difference:
     p_holm: float | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """As `comparison.json` has it."""
-        known = {"difference": self.difference, "interval": list(self.interval), "p_value": self.p_value}
-        return known if self.p_holm is None else {**known, "p_holm": self.p_holm}
+        """The difference as a record of `comparison.json`."""
+        record = {"difference": self.difference, "interval": list(self.interval), "p_value": self.p_value}
+        return record if self.p_holm is None else {**record, "p_holm": self.p_holm}
 
 
 def compare_systems(
@@ -49,14 +49,14 @@ def compare_systems(
     """Differences for each label, `macro` and `micro` (Koehn 2004 for the intervals, Noreen 1989 for the p-values).
 
     Args:
-        first: Counts by label, one mapping a document.
+        first: Counts by label, one mapping per document.
         second: The same documents in the same order.
         labels: The labels; `macro` is their plain mean.
-        samples: Resamples and random swaps, each.
-        seed: The same seed gives the same figures.
+        samples: Number of resamples, and also of random swaps.
+        seed: Random seed; the same seed gives the same figures.
 
     Raises:
-        ValueError: The systems have unlike numbers of documents, or none.
+        ValueError: The systems have different numbers of documents, or none.
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"{len(first)} and {len(second)} documents cannot be paired")
@@ -79,25 +79,25 @@ def compare_systems(
 
 
 def _parts(samples: int, documents: int) -> list[int]:
-    """The samples in parts whose tables of draws stay small."""
+    """Sizes of batches that add up to `samples`; the table of draws of each batch is small."""
     size = max(1, _CELLS // documents)
-    return [min(size, samples - done) for done in range(0, samples, size)]
+    return [min(size, samples - start) for start in range(0, samples, size)]
 
 
 def _resampled(a: Array, b: Array, rng: np.random.Generator, samples: int) -> Array:
-    """Differences between the systems on so many samples of documents."""
+    """F1 differences between the systems on bootstrap samples of documents, one row per sample."""
     drawn = rng.multinomial(len(a), [1 / len(a)] * len(a), size=samples).astype(np.float64)
     return _scores(np.einsum("sd,dlc->slc", drawn, b)) - _scores(np.einsum("sd,dlc->slc", drawn, a))
 
 
 def _swapped(a: Array, b: Array, rng: np.random.Generator, samples: int) -> Array:
-    """Differences between the systems with their answers to random documents exchanged."""
+    """F1 differences between the systems after their answers to random documents were swapped, one row per sample."""
     change = np.einsum("sd,dlc->slc", rng.integers(0, 2, size=(samples, len(a))).astype(np.float64), b - a)
     return _scores(b.sum(axis=0) - change) - _scores(a.sum(axis=0) + change)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values that hold over the whole family (Holm 1979), in the order given.
+    """p-values adjusted for multiple tests (Holm 1979), in the order given.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

@@ -1,6 +1,6 @@
 """Relaxed scores: overlapping spans, half credit for wrong bounds, type-free, and document-level sets.
 
-All pair spans one to one, so that a span which runs two mentions together finds one of them and no span is counted twice.
+All scores pair spans one to one. So a span that joins two mentions matches only one of them, and no span is counted twice.
 Within a type exact <= partial <= overlap, in precision, recall and F1.
 """
 
@@ -18,24 +18,24 @@ Row = Mapping[str, Any]
 
 
 def relaxed_scores(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> dict[str, Any]:
-    """Exact scores, and beside them what they would be if less were asked.
+    """Exact scores, and scores under weaker criteria.
 
-    The names of SemEval-2013 Task 9.1 (Segura-Bedmar et al. 2013) stand in brackets; half credit for spans that overlap
-    but have other bounds is MUC-5's (Chinchor and Sundheim 1993).
+    Names in brackets are those of SemEval-2013 Task 9.1 (Segura-Bedmar et al. 2013). Half credit for overlapping spans with
+    other bounds comes from MUC-5 (Chinchor and Sundheim 1993).
 
     Args:
-        rows: Lines of `predictions.jsonl`: `document`, `tokens`, `gold` and `pred`, one tag a token.
-        labels: The corpus' labels: macro is the mean over all of them.
+        rows: Lines of `predictions.jsonl`: `document`, `tokens`, `gold` and `pred`, one tag per token.
+        labels: The corpus' labels; macro is the mean over all of them.
         mode: How tags are read, see `metrics.counts.entities`.
 
     Returns:
-        By name, scores by type with `macro` and `micro`, as `Scores.as_dict` has them:
+        By name, scores by type with `macro` and `micro` in the form of `Scores.as_dict`:
         `exact` (strict): same type, same bounds;
-        `partial`: same type; same bounds give one, an overlap one half;
+        `partial`: same type; same bounds count 1, an overlap counts 0.5;
         `overlap` (type): same type, at least one token shared;
-        `document`: sets of (document, type, text), see `mention_text`; how often and where does not matter.
-        And precision, recall and F1 alone: `exact_any_type` (exact boundary) and `partial_any_type` (partial boundary), in
-        which the type does not matter.
+        `document`: sets of (document, type, text), see `mention_text`; number and place of the mentions do not matter.
+        Only precision, recall and F1, of spans of any type: `exact_any_type` (exact boundary) and `partial_any_type`
+        (partial boundary).
 
     Raises:
         ValueError: As `metrics.counts.count_sentence`.
@@ -59,7 +59,7 @@ def sentence_spans(row: Row, mode: Mode) -> tuple[set[Span], set[Span]]:
     """Gold and predicted spans of one line of `predictions.jsonl`.
 
     Raises:
-        ValueError: It has not as many gold as predicted tags.
+        ValueError: The line has unequal numbers of gold and predicted tags.
     """
     if len(row["gold"]) != len(row["pred"]):
         raise ValueError(f"{len(row['gold'])} gold tags but {len(row['pred'])} predicted tags")
@@ -67,10 +67,10 @@ def sentence_spans(row: Row, mode: Mode) -> tuple[set[Span], set[Span]]:
 
 
 def count_pairs(truth: Collection[tuple[int, int]], guess: Collection[tuple[int, int]]) -> tuple[int, int]:
-    """How many spans have the same bounds, and how many overlapping ones can be paired one to one at most.
+    """The number of spans with the same bounds, and the largest possible number of one-to-one pairs of overlapping spans.
 
-    Spans of tags never overlap others of their own side, so of two that overlap the pair further left can always be taken,
-    and a pair with the same bounds is in every largest pairing.
+    Spans of one side never overlap each other. So pairing from left to right gives the largest number of pairs, and a pair
+    with the same bounds is in every largest pairing.
 
     Args:
         truth: `(first token, last token)`, disjoint.
@@ -92,7 +92,7 @@ def count_pairs(truth: Collection[tuple[int, int]], guess: Collection[tuple[int,
 
 
 def mention_text(tokens: Sequence[str], span: Span) -> str:
-    """A mention's text as mentions are compared: its tokens joined by one space, without regard to case.
+    """The text by which mentions are compared: the tokens joined by one space, without regard to case.
 
     >>> mention_text(["Fabry", "Disease", "is"], ("RareDisease", 0, 1))
     'fabry disease'
@@ -110,8 +110,8 @@ def _add(totals: Mapping[str, dict[str, Counts]], label: str, truth: Iterable[Sp
 def _document_counts(rows: Iterable[Row], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
     named: tuple[set[tuple[str, str, str]], set[tuple[str, str, str]]] = (set(), set())
     for row in rows:
-        for found, spans in zip(named, sentence_spans(row, mode), strict=True):
-            found |= {(str(row["document"]), span[0], mention_text(row["tokens"], span)) for span in spans}
+        for mentions, spans in zip(named, sentence_spans(row, mode), strict=True):
+            mentions |= {(str(row["document"]), span[0], mention_text(row["tokens"], span)) for span in spans}
     truth, guess = named
-    sizes = [Counter(item[1] for item in some) for some in (truth & guess, guess, truth)]
+    sizes = [Counter(item[1] for item in mentions) for mentions in (truth & guess, guess, truth)]
     return {label: Counts(*(size[label] for size in sizes)) for label in labels}

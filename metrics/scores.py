@@ -45,7 +45,7 @@ def triple(counts: Counts) -> Triple:
 
 
 def signature(*, mode: str, types: int, alignment: str, failed: int, sentences: int) -> str:
-    """What a score was measured with; two scores may stand side by side only where theirs agree.
+    """The settings that a score was measured with; two scores are comparable only if their signatures agree.
 
     >>> signature(mode="conlleval", types=5, alignment="tokens", failed=0, sentences=1735)
     'unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:tokens|failed:0/1735|v1'

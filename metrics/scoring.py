@@ -1,4 +1,4 @@
-"""The seqeval scorer: predictions of a run, or tags of any system, to scores."""
+"""The seqeval scorer: scores from the predictions of a run, or from the tags of any system."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Metric:
     samples: int = 1000
 
     def __post_init__(self) -> None:
-        import seqeval.metrics  # noqa: F401  if it cannot be imported, that shows before a model is asked
+        import seqeval.metrics  # noqa: F401  if the import fails, it fails before a model is called
 
         if self.mode not in get_args(Mode):
             raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
@@ -46,11 +46,11 @@ def score_records(
     """The content of `scores.json` from the lines of `predictions.jsonl`.
 
     Args:
-        records: One object a sentence, with `document`, `gold`, `pred`, `repairs` and `error`.
-        labels: The corpus' labels: macro is the mean over all of them, found or not.
-        metric: How tags are read, and how often is resampled.
-        alignment: Named in the signature.
-        seed: Of the resampling.
+        records: One object per sentence, with `document`, `gold`, `pred`, `repairs` and `error`.
+        labels: The corpus' labels; macro is the mean over all of them, even if they do not occur.
+        metric: How tags are read, and the number of resamples.
+        alignment: Name of the alignment, for the signature.
+        seed: Seed of the resampling.
     """
     repairs: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -96,19 +96,19 @@ def score(
     """Score tags against gold tags, as every run is scored.
 
     Args:
-        gold: BIO tags by sentence.
-        predicted: As many, of the same lengths.
-        documents: The document of each sentence, the unit of the bootstrap; None: each sentence is one.
-        labels: In this order; None: those of the tags.
+        gold: Gold BIO tags by sentence.
+        predicted: Predicted BIO tags by sentence, of the same lengths.
+        documents: The document of each sentence, the unit of the bootstrap; None: each sentence is a document.
+        labels: The labels, in the order of the result; None: those of the tags.
         mode: `conlleval` (seqeval's default) or `strict`.
         samples: Resamples of the bootstrap.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
-        What `scores.json` of a run holds: `micro`, `macro`, `per_type`, `counts`, `intervals`, `signature` and so on.
+        The content of a run's `scores.json`: `micro`, `macro`, `per_type`, `counts`, `intervals`, `signature` and so on.
 
     Raises:
-        ValueError: The sentences are not as many, or differ in length.
+        ValueError: Gold and predicted sentences differ in number or length.
 
     >>> score([["B-Sign", "O"]], [["B-Sign", "O"]], samples=10)["micro"]["f1"]
     1.0
@@ -118,6 +118,6 @@ def score(
         {"document": name, "gold": list(truth), "pred": list(guess), "repairs": {}, "error": None}
         for name, truth, guess in zip(names, gold, predicted, strict=True)
     ]
-    found = sorted({tag[2:] for tags in (*gold, *predicted) for tag in tags if tag != "O"})
+    tag_labels = sorted({tag[2:] for tags in (*gold, *predicted) for tag in tags if tag != "O"})
     metric = Metric(mode=mode, samples=samples)
-    return score_records(rows, list(labels or found), metric, alignment="tokens", seed=seed)
+    return score_records(rows, list(labels or tag_labels), metric, alignment="tokens", seed=seed)

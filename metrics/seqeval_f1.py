@@ -1,8 +1,7 @@
 """The DSPy metric of this project: corpus-level seqeval F1.
 
-Programs are ranked by seqeval's F1 over a whole set of sentences, from summed counts. One sentence has no F1 worth the
-name (without gold entities it is 0 or undefined), so where an optimizer looks at single sentences it is given
-`sentence_score` instead.
+Programs are ranked by seqeval's F1 over a whole set of sentences, from summed counts. The F1 of a single sentence is not
+useful: without gold entities it is 0 or undefined. So optimizers that score single sentences get `sentence_score` instead.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ Target = Literal["micro", "macro"]
 
 @dataclass(frozen=True)
 class SeqevalF1:
-    """The metric that DSPy's optimizers are given.
+    """The metric for DSPy's optimizers.
 
     Attributes:
         labels: The corpus' labels.
         mode: How tags are read.
         target: Which corpus F1 ranks programs: `micro` or `macro`.
         definitions: What each label means, for feedback.
-        called: What prompts call a label, for feedback.
+        called: The name of a label in prompts, for feedback.
     """
 
     labels: tuple[str, ...]
@@ -52,7 +51,7 @@ class SeqevalF1:
         return float((scores.micro if self.target == "micro" else scores.macro)["f1"])
 
     def __call__(self, example: Any, prediction: Any, trace: Any = None) -> float:
-        """The score of one sentence; while demonstrations are gathered (a trace is given) one without entities counts nothing."""
+        """The score of one sentence. With a trace (demonstrations are collected) a sentence without gold entities scores 0."""
         total = sum(self.counts(example["tags"], prediction["tags"]).values(), Counts())
         return 0.0 if trace is not None and not total.gold else sentence_score(total)
 
@@ -64,12 +63,12 @@ class SeqevalF1:
         total = sum(self.counts(example["tags"], tags).values(), Counts())
         gold, pred = renamed(example["tags"], self.called), renamed(tags, self.called)
         definitions = {self.called.get(label, label): text for label, text in self.definitions.items()}
-        told = feedback(example["tokens"], gold, pred, definitions=definitions, mode=self.mode)
-        return dspy.Prediction(score=sentence_score(total), feedback=told)
+        message = feedback(example["tokens"], gold, pred, definitions=definitions, mode=self.mode)
+        return dspy.Prediction(score=sentence_score(total), feedback=message)
 
 
 def sentence_score(counts: Counts) -> float:
-    """F1 with one entity more that is right: in 0-1, 1 for a sentence without errors, less for each entity missed or invented.
+    """F1 with one extra correct entity: in 0-1, 1 for a sentence without errors, lower for each missed or invented entity.
 
     >>> sentence_score(Counts(0, 0, 0)), sentence_score(Counts(0, 1, 0)), sentence_score(Counts(1, 2, 1))
     (1.0, 0.6666666666666666, 0.8)
@@ -78,5 +77,5 @@ def sentence_score(counts: Counts) -> float:
 
 
 def examples(sentences: Sequence[Any]) -> list[dspy.Example]:
-    """Sentences as DSPy takes them: `id` and `tokens` go in, `tags` are to come out."""
+    """Sentences as DSPy examples: `id` and `tokens` are the inputs, `tags` the expected output."""
     return [dspy.Example(id=s.id, tokens=list(s.words), tags=list(s.tags)).with_inputs("id", "tokens") for s in sentences]

@@ -1,6 +1,6 @@
-"""The commands, and below them the rooms that they are built of.
+"""The commands, and the subpackages that they are built from.
 
-The package is `clinspan.programs`; under its short name, as in `python -m programs.run` in a checkout, it is the same package.
+The package is `clinspan.programs`. Its short name, as in `python -m programs.run` in a checkout, refers to the same package.
 """
 
 import sys

@@ -32,7 +32,7 @@ from clinspan.programs.rundir.usage import changed_model, cost
 
 
 def main(config: DictConfig) -> None:
-    """Annotate everything into the output folder; its path is printed last. Documents that failed make the exit code 2."""
+    """Annotate all inputs into the output folder and print its path last. Failed documents make the exit code 2."""
     to = [config.to] if isinstance(config.to, str) else list(config.to or [])
     check_formats(to)
     check_encoding(config.encoding)
@@ -42,7 +42,7 @@ def main(config: DictConfig) -> None:
 
 
 def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
-    """Annotate in these formats."""
+    """Annotate the input and write the results in the formats `to`."""
     source = _kept_input(folder.path) if config.input == "-" else folder_path(config.input)
     config, overrides = annotator_settings(config, Overrides.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
@@ -68,8 +68,8 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         record["cost"] = cost(stats.used, facts.price)
     log.info("done")
     print(printable(_summary(stats, facts.labels)))
-    if others := passed_over(source, folder.path):
-        print(printable("not read, as they are no notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in others.items())))
+    if skipped := passed_over(source, folder.path):
+        print(printable("not read, as they are no notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in skipped.items())))
     print(folder.path)
     if failed := stats.documents["failed"]:
         total = stats.documents.total()
@@ -89,17 +89,17 @@ def _here(work: Work, notes: Notes) -> tuple[Facts, JobStats]:
 
 
 def _output(config: DictConfig) -> RunFolder:
-    """The output folder, once it is sure that there is something to read.
+    """Check the input and return the output folder.
 
     Raises:
-        InputError: One is not named or cannot be used.
+        InputError: The input is not named, or the input or the output folder cannot be used.
     """
     if not config.input:
         raise InputError("there is nothing to read", remedy="Add input=PATH, or input=- for standard input.")
     source = folder_path(config.input)
     output = folder_path(config.output or time.strftime("runs/annotate/%Y-%m-%d_%H-%M-%S"))
     if config.input != "-":
-        next(iter(read_notes(source, encoding=config.encoding, leave=output)), None)  # says what is wrong before a folder is made
+        next(iter(read_notes(source, encoding=config.encoding, leave=output)), None)  # reports a bad input before a folder is made
         if source.resolve() == output.resolve():
             raise InputError("is read and would be written to", path=output, remedy="Name another folder: output=FOLDER.")
     if output.exists() and (not output.is_dir() or _holds_others(output)):
@@ -108,22 +108,22 @@ def _output(config: DictConfig) -> RunFolder:
 
 
 def _holds_others(output: Path) -> bool:
-    """Whether a folder has no annotations and something else than what a session leaves that was killed as it began."""
-    ours = (LOCK, ".run.json.part", "stdin.txt", "stdin.jsonl", ".stdin.txt.part", ".stdin.jsonl.part")
-    return not (output / "run.json").is_file() and any(path.name not in ours for path in output.iterdir())
+    """Whether a folder has no annotations but holds files that are not leftovers of a session killed at its start."""
+    leftovers = (LOCK, ".run.json.part", "stdin.txt", "stdin.jsonl", ".stdin.txt.part", ".stdin.jsonl.part")
+    return not (output / "run.json").is_file() and any(path.name not in leftovers for path in output.iterdir())
 
 
 def _kept_input(folder: Path) -> Path:
-    """Standard input as a file, so that its text cannot be lost."""
+    """Save standard input to a file, so that its text cannot be lost, and return the path."""
     content = sys.stdin.buffer.read()
     if not content.strip():
         raise InputError("standard input is empty", remedy="Pipe text or JSON lines into it.")
     first = content.strip().split(b"\n", 1)[0]
     try:
-        lines = isinstance(parse_json(first), dict)
+        is_json_lines = isinstance(parse_json(first), dict)
     except ValueError:
-        lines = False
-    path = folder / f"stdin{'.jsonl' if lines else '.txt'}"
+        is_json_lines = False
+    path = folder / f"stdin{'.jsonl' if is_json_lines else '.txt'}"
     with writing(folder):
         write_whole(path, content)
     return path
@@ -133,12 +133,12 @@ def _counted(stats: JobStats) -> dict[str, Any]:
     documents = {key: stats.documents[key] for key in ("annotated", "kept", "failed")}
     sizes = {key: stats.counts[key] for key in ("sentences", "cuts")}
     counts = {"documents": documents, **sizes, "entities": dict(sorted(stats.entities.items())), "repairs": dict(stats.repairs)}
-    served = {"served": found} if (found := _served(stats)) else {}
+    served = {"served": by_model} if (by_model := _served(stats)) else {}
     return {"counts": counts, "tokens": dict(stats.used), **served}
 
 
 def _served(stats: JobStats) -> dict[str, int]:
-    """Sentences by the model that the server said it answered as."""
+    """Number of sentences by the model name that the server reported."""
     return {name.removeprefix(SERVED): n for name, n in stats.counts.most_common() if name.startswith(SERVED)}
 
 
@@ -153,8 +153,8 @@ def _summary(stats: JobStats, labels: tuple[str, ...]) -> str:
     lines = [f"{done['annotated']} documents annotated, {done['kept']} kept, {done['failed']} failed; {sentences} sentences"]
     if cuts := stats.counts["cuts"]:
         lines[0] += f", {cuts} cuts in sentences that were too long"
-    found = ", ".join(f"{stats.entities[label]} {label}" for label in labels if stats.entities[label])
-    lines.append(f"{stats.entities.total()} entities: {found}" if found else "no entities")
+    by_label = ", ".join(f"{stats.entities[label]} {label}" for label in labels if stats.entities[label])
+    lines.append(f"{stats.entities.total()} entities: {by_label}" if by_label else "no entities")
     if len(served := _served(stats)) > 1:
         lines.append(printable(changed_model(served)))
     if stats.repairs:

@@ -13,7 +13,7 @@ COMMANDS = ("run", "optimize", "finetune", "annotate", "compare", "report", "sta
 
 
 def main() -> None:
-    """Open the command that the first word names. Help is given without loading any."""
+    """Run the command that the first word names. Help loads no command."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def usage() -> str:
-    """All commands, each with what it is for."""
+    """The help text: all commands, each with its purpose."""
     width = max(map(len, COMMANDS)) + 2
     rows = [f"  {command:{width}}{purpose(command)}" for command in COMMANDS]
     return "\n".join(
@@ -38,31 +38,31 @@ def usage() -> str:
 
 
 def command_usage(command: str) -> str:
-    """What a command is for, the choices that it takes, and its own settings as its config explains them."""
+    """The help text of a command: its purpose, its groups with their options, and its own settings with their comments."""
     conf = Path(__file__).resolve().parents[1] / "conf"
     lines = (conf / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
     first = next(n for n, line in enumerate(lines) if line == "defaults:")
     own = [line for line in lines[first + 1 :] if not line.startswith("  - ")]
-    until = next((n for n, line in enumerate(own) if line.startswith("hydra:")), len(own))
+    end = next((n for n, line in enumerate(own) if line.startswith("hydra:")), len(own))
     groups = [line[4:].split(":")[0] for line in lines[first + 1 :] if line.startswith("  - ") and ":" in line]
     options = {group: sorted(path.stem for path in (conf / group).glob("*.yaml")) for group in groups}
     width = max(map(len, options), default=0) + 1
     chosen = [f"  {group + '=':{width}} {' | '.join(names)}" for group, names in options.items() if names]
-    settings = [f"  {line}" for line in own[:until] if line.strip()]
+    settings = [f"  {line}" for line in own[:end] if line.strip()]
     head = f"clinspan {command} [key=value ...]: {purpose(command)}"
     return "\n".join([head, *(["", "choices", *chosen] if chosen else []), *(["", "settings", *settings] if settings else [])])
 
 
 def purpose(command: str) -> str:
-    """What a command is for: the first line of its module's documentation, behind the command."""
+    """The purpose of a command: the first line of its module docstring, after the command's name."""
     spec = find_spec(f"clinspan.programs.{command}")
     assert spec is not None and spec.origin is not None
-    said = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
-    return said.split("\n", 1)[0].split("`: ", 1)[-1].rstrip(".")
+    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return docstring.split("\n", 1)[0].split("`: ", 1)[-1].rstrip(".")
 
 
 def refusal(words: list[str]) -> str:
-    """What is wrong with the first word.
+    """The error message for a first word that is not a command.
 
     >>> refusal(["rum", "limit=3"])
     'there is no rum. Did you mean clinspan run?'

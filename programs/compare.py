@@ -1,7 +1,7 @@
 """`python -m programs.compare RUN RUN [RUN ...]`: differences between runs, with intervals and p-values.
 
-A RUN is a run's folder, or settings that are run first: `"strategy=knn limit=40"` in one word, or `strategy=knn`. A single
-setting with a key of this command's own (`runs`, `samples`, `seed`, `hydra`) is the comparison's.
+A RUN is the folder of a finished run, or the settings of a run to execute first: `"strategy=knn limit=40"` in one word, or
+`strategy=knn`. A single setting whose key belongs to this command (`runs`, `samples`, `seed`, `hydra`) applies to the comparison.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Run:
         return mode
 
     def about(self) -> dict[str, Any]:
-        """What stands beside the differences: what ran, its scores, and what it cost."""
-        used: Counter[str] = Counter()  # of its answers: a compilation's record has the tokens of the whole search
+        """The facts to show beside the differences: the run's choices, scores and cost."""
+        used: Counter[str] = Counter()  # tokens of the answers: a compilation's record has those of the whole search
         for row in self.rows.values():
             used.update(row.get("usage") or {})
         n = max(1, len(self.rows))
@@ -73,7 +73,7 @@ def load_run(path: Path) -> Run:
     """Read a run's folder.
 
     Raises:
-        InputError: It is no run, or one that has not finished.
+        InputError: The folder does not hold a run, or the run has not finished.
     """
     if not (path / "run.json").is_file():
         raise InputError("holds no run.json, so it is no run", path=path, remedy="Give the folders that programs.run printed.")
@@ -90,7 +90,9 @@ def load_run(path: Path) -> Run:
 
 
 def is_config(word: str) -> bool:
-    """Whether a word holds settings to run: several, or one whose key is not, nor nearly, one of this command's own.
+    """Whether a word holds settings of a run to execute.
+
+    It does if it holds several settings, or one setting whose key is unlike the keys of this command.
 
     >>> [is_config(word) for word in ("strategy=knn", "seed=1 limit=40", "seed=1", "sample=500", "hydra.run.dir=x", "runs/1")]
     [True, True, False, False, False, False]
@@ -104,44 +106,44 @@ def is_config(word: str) -> bool:
 
 
 def run_config(word: str) -> Path:
-    """Run these settings in a process of their own, its progress on standard error, and give its folder.
+    """Run the settings in a separate process and return the run's folder. Progress goes to standard error.
 
     Raises:
-        InputError: They cannot be read, or the run failed; it has said why.
+        InputError: The settings cannot be parsed, or the run failed and has printed the reason.
     """
     try:
         words = shlex.split(word)
     except ValueError as error:
         raise InputError(f"{word!r} cannot be read ({error})", remedy="Close the quotation mark.") from None
     print(f"clinspan: running {word}", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-m", "clinspan.programs.run", *words], stdout=subprocess.PIPE, text=True, check=False)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
+    child = subprocess.run([sys.executable, "-m", "clinspan.programs.run", *words], stdout=subprocess.PIPE, text=True, check=False)
+    lines = child.stdout.strip().splitlines()
+    if child.returncode or not lines:
         raise InputError(f"the run of {word!r} failed", remedy="Its message stands above.")
     return Path(lines[-1])
 
 
 def load_all(words: Sequence[str]) -> list[Run]:
-    """The runs in the order of the words: folders are read first, so that a wrong one costs no run."""
-    found = {word: load_run(Path(word).expanduser()) for word in words if not is_config(word)}
+    """Load the runs, in the order of the words. Folders are read first, so that a wrong folder fails before any run starts."""
+    runs = {word: load_run(Path(word).expanduser()) for word in words if not is_config(word)}
     for word in words:
-        if word not in found:
-            found[word] = load_run(run_config(word))
-    return [found[word] for word in words]
+        if word not in runs:
+            runs[word] = load_run(run_config(word))
+    return [runs[word] for word in words]
 
 
 def check_alike(first: Run, second: Run) -> None:
-    """Refuse runs that are not over the same sentences with the same gold and labels, their tags read in the same mode.
+    """Refuse runs that differ in their sentences, gold tags, labels or the mode in which tags are read.
 
-    How answers found their tokens may differ: the signatures, which are printed, say so.
+    The alignment of answers to tokens may differ. The printed signatures show it.
 
     Raises:
-        InputError: Says what differs.
+        InputError: The runs differ; the message names the difference.
     """
     remedy = "Only runs over the same sentences and gold can be compared."
 
-    def refuse(what: str) -> InputError:
-        return InputError(f"{first.path} and {second.path} cannot be compared: {what}", remedy=remedy)
+    def refuse(difference: str) -> InputError:
+        return InputError(f"{first.path} and {second.path} cannot be compared: {difference}", remedy=remedy)
 
     if lone := sorted(first.rows.keys() ^ second.rows.keys()):
         owner = first if lone[0] in first.rows else second
@@ -157,7 +159,7 @@ def check_alike(first: Run, second: Run) -> None:
 
 
 def compare_runs(first: Run, second: Run, *, samples: int, seed: int) -> dict[str, Difference]:
-    """Second minus first, by label, `macro` and `micro`."""
+    """Differences, second minus first, by label, `macro` and `micro`."""
     labels = list(first.scores["per_type"])
     tables = [count_documents(list(run.rows.values()), labels, run.mode) for run in (first, second)]
     paired = [[table[name] for name in tables[0]] for table in tables]
@@ -169,12 +171,12 @@ def compare(first: str | Path, second: str | Path, *, samples: int = 1000, seed:
 
     Args:
         first: A run's folder.
-        second: Another's.
+        second: The folder of the other run.
         samples: Resamples by document, for intervals and p-values.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Raises:
-        InputError: A folder holds no finished run, or they are not over the same sentences, labels and metric.
+        InputError: A folder holds no finished run, or the runs differ in sentences, labels or metric.
     """
     before, after = load_run(Path(first)), load_run(Path(second))
     check_alike(before, after)
@@ -182,19 +184,19 @@ def compare(first: str | Path, second: str | Path, *, samples: int = 1000, seed:
 
 
 def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
-    """Sentences that one run has wholly right and the other has not."""
-    found = []
+    """Sentences whose entities are all correct in exactly one of the two runs."""
+    flips = []
     for key, row in first.rows.items():
         gold = entities(row["gold"], first.mode)
         right = [entities(run.rows[key]["pred"], first.mode) == gold for run in (first, second)]
         if right[0] != right[1]:
-            said = {"gold": row["gold"], "first": row["pred"], "second": second.rows[key]["pred"]}
-            found.append({"id": key, "tokens": row["tokens"], **said, "right": "second" if right[1] else "first"})
-    return found
+            tags = {"gold": row["gold"], "first": row["pred"], "second": second.rows[key]["pred"]}
+            flips.append({"id": key, "tokens": row["tokens"], **tags, "right": "second" if right[1] else "first"})
+    return flips
 
 
 def prompt_difference(first: Run, second: Run) -> list[str]:
-    """What two runs asked of their models, as a unified diff; of what is not recorded its kind."""
+    """A unified diff of the prompts of two runs. Notes replace the parts that are not recorded."""
     texts = []
     for run in (first, second):
         prompt = recorded_prompt(run.record, run.program, list(run.scores["per_type"]))
@@ -215,21 +217,21 @@ def main(config: DictConfig) -> None:
     folder.write("comparison.json", {"samples": config.samples, "seed": config.seed, "ended": now(), **environment(), **result})
     changes = [prompt_difference(runs[0], run) for run in runs[1:]]
     (folder.path / "comparison.md").write_text(markdown(result, changes), encoding="utf-8")
-    turned = [{"run": str(run.path), **row} for run in runs[1:] for row in flipped(runs[0], run)]
-    _write_lines(folder.path / "flipped.jsonl", turned)
+    flips = [{"run": str(run.path), **row} for run in runs[1:] for row in flipped(runs[0], run)]
+    _write_lines(folder.path / "flipped.jsonl", flips)
     print_comparison(result)
     print(folder.path)
 
 
 def _pair(first: Run, second: Run, config: DictConfig) -> dict[str, Any]:
-    found = compare_runs(first, second, samples=config.samples, seed=config.seed)
+    differences = compare_runs(first, second, samples=config.samples, seed=config.seed)
     labels = list(first.scores["per_type"])
     return {
         "first": str(first.path),
         "second": str(second.path),
-        "macro": found["macro"].as_dict(),
-        "micro": found["micro"].as_dict(),
-        "per_type": {label: found[label].as_dict() for label in labels},
+        "macro": differences["macro"].as_dict(),
+        "micro": differences["micro"].as_dict(),
+        "per_type": {label: differences[label].as_dict() for label in labels},
         "flipped": len(flipped(first, second)),
     }
 

@@ -17,7 +17,7 @@ WRITERS = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}
 
 
 def main(config: DictConfig) -> None:
-    """Write all splits below `output`, which must not hold anything yet; print its path."""
+    """Write all splits below `output`, which must be new or empty, and print its path."""
     if config.to not in WRITERS:
         raise InputError(f"to={config.to} is not known", remedy=f"Use one of {', '.join(WRITERS)}.")
     if not config.output:
@@ -26,9 +26,9 @@ def main(config: DictConfig) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("exists and is not an empty folder", path=output, remedy="Name a new folder.")
     corpus = load_corpus(config)
-    for split, acts in corpus.conversion.items():
-        if acts:
-            print(f"clinspan: {split}: " + ", ".join(f"{name} {n}" for name, n in sorted(acts.items())), file=sys.stderr)
+    for split, counts in corpus.conversion.items():
+        if counts:
+            print(f"clinspan: {split}: " + ", ".join(f"{name} {n}" for name, n in sorted(counts.items())), file=sys.stderr)
     WRITERS[config.to](corpus, output)
     print(output)
 

@@ -1,6 +1,6 @@
 """`python -m programs.finetune`: train a local model on the train split; no sentence of the test split is used.
 
-What it learns is the right answers to a strategy's prompts or, as a token classifier, the tags themselves.
+A model that answers prompts learns the correct answers to a strategy's prompts. A token classifier learns the tags themselves.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 
 
 def main(config: DictConfig) -> None:
-    """One training: the model in the folder, losses on the terminal, the folder's path last."""
+    """Run one training: write the model to the folder, print the losses and, last, the folder's path."""
     with prepared(config, output_folder(), command="finetune") as (folder, own, record):
-        if "epochs" not in record:  # else finished, whether the same job is started again or resumed
+        if "epochs" not in record:  # otherwise the training has finished, and the job was restarted or resumed
             with observed(own, folder, record, command="finetune"):
                 execute(folder, own, record)
     print(folder.path)
 
 
 def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
-    """Train, and say what came of it."""
+    """Train, and report the result."""
     log = log_to(folder.path)
     with recorded(folder, record, log):
         options: Options = build(config.tuning)
@@ -104,7 +104,7 @@ def local_model(config: DictConfig) -> lms.LocalModel | lms.ClassifierModel:
     """The model that the config names.
 
     Raises:
-        RunError: It is not one that runs here.
+        RunError: The model has no local weights.
     """
     spec: AnySpec = build(config.model)
     if not isinstance(spec, lms.LocalModel | lms.ClassifierModel):
@@ -115,7 +115,7 @@ def local_model(config: DictConfig) -> lms.LocalModel | lms.ClassifierModel:
 def note_sentences(
     config: DictConfig, corpus: Corpus, spec: AnySpec, folder: RunFolder, record: dict[str, Any]
 ) -> tuple[list[Sentence], list[Sentence]]:
-    """The sentences to train on and to judge by, written into the run's record."""
+    """Choose the train and dev sentences, and write corpus, model and sentence counts into the run's record."""
     train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
     note_corpus(record, corpus, "train", folder)
     record["model"] = {"name": spec.name}
@@ -127,17 +127,17 @@ def note_sentences(
 def collect_records(
     config: DictConfig, spec: lms.LocalModel, folder: RunFolder, record: dict[str, Any]
 ) -> tuple[list[Record], list[Record], Origin]:
-    """Training and dev records, and where they come from; what they come from is written into the run's record first."""
+    """Training records, dev records and their origin. The run's folder first gets the program and a note on the sentences."""
     strategy: Strategy = build(config.strategy)
     if strategy.context != "none":
         raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, folder, record)
-    asked, overrides = config.copy(), Overrides.of(record)
+    program_config, overrides = config.copy(), Overrides.of(record)
     if strategy.demonstrations == "nearest":
-        OmegaConf.update(asked, "strategy.k", strategy.k + 1)  # the nearest of a training sentence is itself
+        OmegaConf.update(program_config, "strategy.k", strategy.k + 1)  # the nearest neighbour of a training sentence is itself
         overrides = Overrides(overrides.choices, overrides.keys | {"strategy.k"})
-    program = build_program(asked, corpus, [*train, *dev], spec, record, overrides=overrides)
+    program = build_program(program_config, corpus, [*train, *dev], spec, record, overrides=overrides)
     tagger, adapter = program.members[0]
     if not isinstance(tagger, Tagger):
         raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
@@ -150,14 +150,14 @@ def collect_records(
 
 
 def dev_sentences(corpus: Corpus, limit: int | None) -> list[Sentence]:
-    """The sentences that training is judged by: none for limit 0 or in a corpus without a dev split."""
+    """The sentences to evaluate the training on: none for limit 0 or in a corpus without a dev split."""
     if limit == 0 or not any(corpus.sentences("dev")):
         return []
     return choose_sentences(corpus, "dev", limit)[0]
 
 
 def about(result: Result) -> dict[str, Any]:
-    """What `run.json` says of a training."""
+    """The facts about a training for `run.json`."""
     model = result.model
     weights = find_weights(with_base(model) if isinstance(model, lms.ClassifierModel) else model)
     return {
@@ -172,7 +172,7 @@ def about(result: Result) -> dict[str, Any]:
 
 
 def log_result(log: logging.Logger, result: Result) -> None:
-    """What each epoch came to, and what was left out."""
+    """Log the scores of each epoch and the number of records left out."""
     for epoch in result.epochs:
         log.info("epoch %d: train loss %s, dev loss %s, dev F1 %s", epoch.number, epoch.train_loss, epoch.dev_loss, epoch.dev_f1)
     if result.left_out:

@@ -32,7 +32,7 @@ _BESIDES = "besides.json"
 
 
 def main(config: DictConfig) -> None:
-    """One compilation: every candidate in the folder, the best as `program.json`, the folder's path last."""
+    """Run one compilation: write every candidate, the best one as `program.json`, and print the folder's path last."""
     with prepared(config, output_folder(), command="optimize") as (folder, own, record):
         if not finished(record):
             with observed(own, folder, record, command="optimize"):
@@ -41,7 +41,7 @@ def main(config: DictConfig) -> None:
 
 
 def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
-    """Compile, and say what came of it."""
+    """Compile, and report the result."""
     log = log_to(folder.path)
     with recorded(folder, record, log):
         refuse_batches(config)
@@ -71,10 +71,10 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
 
 
 def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictConfig) -> None:
-    """Compile, and name what goes wrong inside an optimizer without its words: they may hold what was read.
+    """Compile. An error inside an optimizer is reported without its message, which may quote texts.
 
     Raises:
-        RunError: The optimizer stopped; names the kind of error and its place.
+        RunError: The optimizer stopped; the message names the class of the error and its place.
     """
     try:
         optimizer.compile(context)
@@ -84,15 +84,15 @@ def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictCon
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
-        kept = f"What was measured is kept: go on with resume={context.folder}"
-        raise RunError(f"the optimizer stopped with {where}. {remedy}. {kept}") from None
+        resume_hint = f"What was measured is kept: go on with resume={context.folder}"
+        raise RunError(f"the optimizer stopped with {where}. {remedy}. {resume_hint}") from None
 
 
 def refuse_batches(config: DictConfig) -> None:
-    """Refuse models that answer within a day: each step of a compilation depends on the one before.
+    """Refuse models behind a batch API, which may answer only after a day: each step of a compilation needs the previous one.
 
     Raises:
-        InputError: Names the model.
+        InputError: A model uses batches; the message names it.
     """
     for key in ("model", "reflection_model"):
         if config[key] and config[key].get("batch"):
@@ -101,7 +101,7 @@ def refuse_batches(config: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What was tried, best first, and what is taken of it."""
+    """The trials, best first, with the start and the selected trial."""
 
     context: OptimizationContext
     trials: list[Trial]
@@ -110,14 +110,17 @@ class Result:
 
     @classmethod
     def of(cls, context: OptimizationContext, optimizer: Optimizer) -> Result:
-        """Take the best of what was measured on all of dev; the program it began with only where the optimizer keeps it."""
+        """Select the best trial that was measured on all of dev.
+
+        The start program is eligible only if the optimizer keeps it or no other trial was measured on all of dev.
+        """
         trials = sorted(context.evaluator.trials.values(), key=lambda trial: trial.rank, reverse=True)
         start = context.evaluator.trial(context.start)
-        able = [trial for trial in context.evaluator.complete if optimizer.keeps_start or trial is not start]
-        return cls(context, trials, start, able[0] if able else start)
+        eligible = [trial for trial in context.evaluator.complete if optimizer.keeps_start or trial is not start]
+        return cls(context, trials, start, eligible[0] if eligible else start)
 
     def write(self, folder: RunFolder, metric: Metric, config: DictConfig) -> dict[str, Any]:
-        """Write the program, what it said of dev, its scores, and all that was tried; gives the scores."""
+        """Write the program, its predictions on dev, its scores and all trials. Return the scores."""
         rows = self.context.evaluator.records(self.best)
         labels = [label.name for label in self.context.corpus.labels]
         alignment = self.best.candidate.adapter.alignment
@@ -133,7 +136,7 @@ class Result:
         return scores
 
     def about(self, scores: Mapping[str, Any]) -> dict[str, Any]:
-        """What `run.json` says of it."""
+        """The facts about the compilation for `run.json`."""
         best, start = self.best, self.start
         f1 = {"micro": scores["micro"]["f1"], "macro": scores["macro"]["f1"]}
         return {
@@ -144,16 +147,18 @@ class Result:
         }
 
     def table(self) -> list[dict[str, Any]]:
-        """What was tried, as tables show it."""
+        """The trials as table rows."""
         return [{**trial.as_dict(), "best": trial is self.best, "reached": trial.reached} for trial in self.trials]
 
 
 class Besides:
-    """What an optimizer asked beside its candidates, whose tokens are in their folders: tokens by model, on disk as it goes.
+    """Token counts by model of an optimizer's requests outside its candidates, saved to disk during the compilation.
+
+    The tokens of a candidate are in the candidate's own folder.
 
     Args:
-        folder: The run's; what an earlier process asked there is counted too.
-        usage: DSPy's count of what this process asks.
+        folder: The run's folder. Tokens that an earlier process spent there are included.
+        usage: DSPy's token count of this process.
     """
 
     def __init__(self, folder: RunFolder, usage: UsageTracker) -> None:
@@ -164,19 +169,19 @@ class Besides:
         """`prompt_tokens` and `answer_tokens` of each model."""
         usage = {model: Counter(counts) for model, counts in self._before.items()}
         for model, counts in self._usage.get_total_tokens().items():
-            now = {"prompt_tokens": counts.get("prompt_tokens"), "answer_tokens": counts.get("completion_tokens")}
-            usage.setdefault(model, Counter()).update({key: int(n or 0) for key, n in now.items()})
+            spent = {"prompt_tokens": counts.get("prompt_tokens"), "answer_tokens": counts.get("completion_tokens")}
+            usage.setdefault(model, Counter()).update({key: int(n or 0) for key, n in spent.items()})
         return usage
 
     def write(self) -> None:
-        """Put it on disk."""
+        """Write the counts to disk."""
         self._folder.write(_BESIDES, self.tokens())
 
 
 def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
-    """Tokens of the model and of the writing one where that is another, and US dollars of both; None where nothing has a price.
+    """Tokens of the model and of a separate writing model, and the cost of both in US dollars; None if neither has a price.
 
-    Of two models with one name, what was asked beside candidates cannot be told apart: it counts as the first's.
+    If both have the same name, their requests outside candidates cannot be told apart and count for the first model.
     """
     trials = list(context.evaluator.trials.values())
     nothing: Counter[str] = Counter()
@@ -190,7 +195,7 @@ def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[st
         if context.writer.model != context.lm.model:
             written += besides.get(context.writer.model, nothing)
         costs.append(cost(written, build(config.reflection_model).price))
-    known = [one for one in costs if one is not None]
+    known = [dollars for dollars in costs if dollars is not None]
     return {"tokens": dict(used), "writer_tokens": dict(written), "cost": sum(known) if known else None}
 
 

@@ -1,7 +1,7 @@
 """`python -m programs.report FOLDER [FOLDER ...]`: a leaderboard and a page of tables, figures and sentences.
 
-A FOLDER is a sweep's, with one folder a job, or a single job's own. Jobs that agree in all but the seed are one row of the
-leaderboard; the page shows each job.
+A FOLDER is the folder of a sweep, with one subfolder per job, or the folder of a single job. Jobs that differ only in the seed
+share one row of the leaderboard. The page shows each job.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ _DAMAGE = (AttributeError, InputError, KeyError, TypeError, ValueError)
 
 
 def find_jobs(folder: Path) -> list[Path]:
-    """The folders of the jobs: the folder itself if it is one, else those in it that are named by numbers.
+    """The job folders: the folder itself if it is a job, otherwise its subfolders that are named by numbers.
 
     Raises:
-        InputError: It is no folder, or holds no job.
+        InputError: The path is not a folder, or the folder holds no job.
     """
     if not folder.is_dir():
         raise InputError("is no folder", path=folder, remedy="Give the folder of a sweep, runs/<command>/<date_time>.")
     if (folder / "run.json").is_file():
         return [folder]
-    found = job_folders(folder)
-    if not found:
+    jobs = job_folders(folder)
+    if not jobs:
         remedy = "Give the folder of a sweep, runs/<command>/<date_time>, or of one job."
         raise InputError("holds no run.json and no numbered folders, so it is no sweep and no job", path=folder, remedy=remedy)
-    return found
+    return jobs
 
 
 def load_job(path: Path) -> Job:
-    """Read a job's folder; one that left nothing to read is a job with an error, not an error."""
+    """Read a job's folder. Missing or unreadable files do not raise: the job then has an `error`."""
     folder = RunFolder(path)
     if not (path / "run.json").is_file():
         return Job(str(path), {}, None, error="left no run.json")
@@ -70,7 +70,7 @@ def load_job(path: Path) -> Job:
 
 
 def load_view(job: Job) -> RunView:
-    """What the page shows of a scored job; what cannot be read is left out, and its view says why."""
+    """The page's view of a scored job. Unreadable parts are left out, and `problem` of the view says why."""
     path = Path(job.path)
     assert job.scores is not None
     if "per_type" not in job.scores:
@@ -87,7 +87,7 @@ def load_view(job: Job) -> RunView:
 
 
 def _prompt(job: Job) -> dict[str, Any] | None:
-    """What the job asked of its model; None if its folder does not say."""
+    """The prompt of a job; None if its folder has none or it cannot be read."""
     assert job.scores is not None
     try:
         return recorded_prompt(job.record, RunFolder(Path(job.path)).read("program.json"), list(job.scores["per_type"]))
@@ -96,7 +96,7 @@ def _prompt(job: Job) -> dict[str, Any] | None:
 
 
 def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, redact: bool) -> Report:
-    """The scored jobs in the order of the leaderboard, numbered."""
+    """Build the report of the scored jobs, numbered in the order of the leaderboard."""
     order = {path: place for place, path in enumerate(path for row in board["rows"] for path in row["jobs"])}
     scored = sorted((job for job in jobs if job.scores is not None), key=lambda job: order[job.path])
     views = [replace(load_view(job), number=number) for number, job in enumerate(scored, 1)]
@@ -111,21 +111,21 @@ def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, r
 
 
 def main(config: DictConfig) -> None:
-    """Print the leaderboard; write it, the page and its figures; print the page's path and, last, that of its folder."""
+    """Print and write the leaderboard, write the page with its figures, and print the paths of the page and, last, its folder."""
     if not config.folders:
         raise InputError("there is no sweep to report on", remedy="Give folders of sweeps: runs/<command>/<date_time>.")
     if not isinstance(config.redact, bool):
         raise InputError(f"redact={config.redact} is neither true nor false", remedy="Use redact=true for a page without text.")
     folders = [Path(str(path)).expanduser() for path in config.folders]
-    paths = {path.resolve(): path for folder in folders for path in find_jobs(folder)}  # one given twice counts once
+    paths = {path.resolve(): path for folder in folders for path in find_jobs(folder)}  # a job given twice counts once
     jobs = [load_job(path) for path in paths.values()]
     result = build_leaderboard(jobs)
     folder = RunFolder(output_folder())
     about = {"folders": [str(path) for path in folders], "ended": now(), **environment()}
-    made = f"Made {about['ended']} by clinspan {(about['git']['commit'] or 'of no checkout')[:7]} from {len(jobs)} jobs."
+    provenance = f"Made {about['ended']} by clinspan {(about['git']['commit'] or 'of no checkout')[:7]} from {len(jobs)} jobs."
     folder.write("leaderboard.json", {**about, **result})
     (folder.path / "leaderboard.md").write_text(markdown(result), encoding="utf-8")
-    page = write_page(build_report(jobs, result, made, redact=config.redact), folder.path)
+    page = write_page(build_report(jobs, result, provenance, redact=config.redact), folder.path)
     print_leaderboard(result)
     print(page)
     print(folder.path)

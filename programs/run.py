@@ -29,7 +29,7 @@ from clinspan.reports.terminal.tables import print_scores
 
 
 def main(config: DictConfig) -> None:
-    """One run: everything in its folder, the scores on the terminal, the folder's path last."""
+    """Execute one run: write all results to its folder, print the scores and, last, the folder's path."""
     with prepared(config, output_folder()) as (folder, own, record):
         if not finished(record):
             with observed(own, folder, record, command="run"):
@@ -38,7 +38,7 @@ def main(config: DictConfig) -> None:
 
 
 def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
-    """Tag, score, say."""
+    """Tag and score the sentences, and report the result."""
     log = log_to(folder.path)
 
     def started(corpus: Corpus, spec: AnySpec) -> None:
@@ -61,7 +61,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         try:
             predict(parts, folder, config)
         except RunError:
-            if len(folder.load_predictions()) == len(parts.sentences):  # nothing is left to do: what failed is in the scores
+            if len(folder.load_predictions()) == len(parts.sentences):  # nothing is left to do: failed sentences are in the scores
                 finish(parts, folder, config, record, error_analysis)
             raise
     finish(parts, folder, config, record, error_analysis)
@@ -69,7 +69,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
 
 
 def predict(parts: RunComponents | ClassifierComponents, folder: RunFolder, config: DictConfig) -> None:
-    """Tag what the folder does not hold yet."""
+    """Tag the sentences that the folder does not hold yet."""
     predictor = Predictor(
         asker=parts.asker,
         folder=folder,
@@ -89,7 +89,7 @@ def finish(
     record: dict[str, Any],
     error_analysis: ErrorAnalysis,
 ) -> None:
-    """Score the predictions, analyse their errors, complete the record, show the table."""
+    """Score the predictions, analyse their errors, complete the record and print the table."""
     records = list(folder.load_predictions().values())
     labels = [label.name for label in parts.corpus.labels]
     scores = score_records(records, labels, parts.metric, alignment=parts.alignment, seed=config.seed)
@@ -111,8 +111,8 @@ def finish(
     print(printable(errors_line(errors)))
     if len(served) > 1:
         print(printable(changed_model(served)), file=sys.stderr)
-    if again := sum(map(may_pass, records)):
-        print(f"{again} sentences failed of what may have passed by now: resume={folder.path} asks them again")
+    if retryable := sum(map(may_pass, records)):
+        print(f"{retryable} sentences failed of what may have passed by now: resume={folder.path} asks them again")
 
 
 if __name__ == "__main__":

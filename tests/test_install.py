@@ -1,4 +1,4 @@
-"""The set-up script: what it installs, and what it says of words that it does not know."""
+"""The set-up script: the packages it installs, and its message about unknown extras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gets installed: the wheel that the image is built from, in an environment that does not see the checkout."""
+"""The installed package: the wheel that the image is built from, in an environment that does not see the checkout."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy(ROOT / name, source / name)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(built)]
     subprocess.run([*build, str(source)], check=True, capture_output=True)
-    (found,) = built.glob("clinspan-*.whl")
-    return found
+    (wheel_file,) = built.glob("clinspan-*.whl")
+    return wheel_file
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An environment with the wheel, which finds other packages where this one has them, but not the checkout."""
+    """An environment with the wheel and the other packages of this environment, but without the checkout."""
     home = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     (library,) = home.glob("lib/python*/site-packages")
@@ -87,7 +87,7 @@ def test_the_command_lists_its_commands_without_loading_any(command: Command, in
     assert "split: test # train | dev | test" in command("clinspan", "run", "--help").stdout
 
 
-def test_each_command_is_in_the_command() -> None:
+def test_the_command_has_each_program() -> None:
     commands = {path.stem for path in (ROOT / "programs").glob("*.py") if "\n    run_app(" in path.read_text(encoding="utf-8")}
     assert set(COMMANDS) == commands
 
@@ -97,7 +97,7 @@ def test_a_command_that_does_not_exist_is_refused(command: Command) -> None:
     assert done.returncode == 2 and "Did you mean clinspan run?" in done.stderr
 
 
-def test_an_installed_run_is_as_one_from_a_checkout(command: Command, tmp_path: Path) -> None:
+def test_an_installed_run_equals_one_from_a_checkout(command: Command, tmp_path: Path) -> None:
     (tmp_path / "outputs.jsonl").write_text('{"output": "x : O"}\n' * 4, encoding="utf-8")
     done = command("clinspan", "run", "model=replay", "model.path=outputs.jsonl", "limit=4", "strategy=zero_shot")
     assert done.returncode == 0, done.stderr
@@ -105,7 +105,7 @@ def test_an_installed_run_is_as_one_from_a_checkout(command: Command, tmp_path: 
     assert (tmp_path / folder).parent.parent == tmp_path / "runs"
     record = load(tmp_path / folder / "run.json")
     assert record["status"] == "finished" and record["corpus"]["name"] == "raremini"
-    assert record["git"] == {"commit": None, "dirty": None}  # the checkout around its environment is not its own
+    assert record["git"] == {"commit": None, "dirty": None}  # the repository around its environment is another one
 
 
 OWN = ("metrics.py", "conf/__init__.py", "reports/__init__.py", "programs/__init__.py", "lms/__init__.py", "corpora.py")
@@ -113,7 +113,7 @@ OWN = ("metrics.py", "conf/__init__.py", "reports/__init__.py", "programs/__init
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A user's folder with modules of the user's own, called as our top-level folders are."""
+    """A user's folder with modules that have the names of our top-level folders."""
     for name in OWN:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("OWN = True\n", encoding="utf-8")
@@ -134,13 +134,13 @@ REPLAY = ("model=replay", "model.path=outputs.jsonl", "limit=4", "strategy=zero_
     ],
     ids=["clinspan", "python -m clinspan", "joblib", "submitit"],
 )
-def test_modules_of_the_users_own_by_any_name_disturb_no_command(command: Command, folder: Path, words: tuple[str, ...]) -> None:
+def test_modules_of_the_user_with_our_names_disturb_no_command(command: Command, folder: Path, words: tuple[str, ...]) -> None:
     done = command(*words)
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "runs").rglob("scores.json"))) == (2 if "seed=1,2" in words else 1)
 
 
-def test_a_script_and_a_test_have_their_own_modules_and_ours(command: Command, folder: Path) -> None:
+def test_a_script_and_a_test_import_their_own_modules_and_ours(command: Command, folder: Path) -> None:
     script = "import metrics, clinspan\nassert metrics.OWN and clinspan.load_corpus().name == 'raremini'\n"
     (folder / "script.py").write_text(f"{script}print(clinspan.__version__)\n", encoding="utf-8")
     done = command("python", "script.py")
@@ -152,7 +152,7 @@ def test_a_script_and_a_test_have_their_own_modules_and_ours(command: Command, f
     assert done.returncode == 0, done.stdout
 
 
-def test_a_foreign_hydra_program_beside_it_runs_and_says_nothing(command: Command, tmp_path: Path) -> None:
+def test_another_hydra_program_runs_without_messages(command: Command, tmp_path: Path) -> None:
     for name in ("corpora.py", "metrics.py"):
         (tmp_path / name).write_text("OWN = True\n", encoding="utf-8")
     program = "import hydra\n@hydra.main(version_base=None)\ndef main(config):\n    print('ran')\nmain()\n"
@@ -171,7 +171,7 @@ def test_the_public_api_is_importable_and_typed(command: Command, installed: Pat
 
 
 def test_a_source_distribution_can_be_tested(tmp_path: Path) -> None:
-    """Git gives the files; unpacked, where there are no symbolic links, `programs` and `clinspan` are one package."""
+    """The archive holds the files in git. Unpacked without symbolic links, `programs` and `clinspan` are one package."""
     source = tmp_path / "source"
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, tracked):
@@ -186,13 +186,13 @@ def test_a_source_distribution_can_be_tested(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tested]
     done = subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and str(home) != str(ROOT), done.stdout[-3000:] + done.stderr[-2000:]
-    told = subprocess.run([sys.executable, "-m", "programs.run", "--help"], cwd=home, capture_output=True, text=True, timeout=60)
-    assert told.returncode == 0 and told.stderr == ""
+    shown = subprocess.run([sys.executable, "-m", "programs.run", "--help"], cwd=home, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0 and shown.stderr == ""
     where = [sys.executable, "-c", "import clinspan.programs.run as run; print(run.__file__)"]
     assert str(home) in subprocess.run(where, cwd=home, check=True, capture_output=True, text=True).stdout
 
 
-def test_the_version_stands_in_one_place_and_is_cited() -> None:
+def test_the_version_is_stated_in_one_place_and_cited() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         stated = tomllib.load(file)["project"]["version"]
     assert f"version: {stated}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""One module a format that corpora and notes are read from."""
+"""Readers of corpora and notes, one module per format."""

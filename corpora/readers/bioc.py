@@ -1,7 +1,7 @@
-"""BioC collections (Comeau et al. 2013) as a corpus: XML or JSON, many documents of passages each.
+"""Reader of BioC collections (Comeau et al. 2013), XML or JSON: many documents, each with several passages.
 
-A document's text is its passages, each where its offset says, so that offsets of annotations are those of the file where they count
-characters. An annotation's type is its infon `type`. Relations are counted and passed over.
+Each passage is placed at its own offset in the document's text. So the offsets of annotations stay those of the file if the file
+counts characters. The type of an annotation is its infon `type`. Relations are counted and skipped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def load_bioc(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read one file as `test`, files named by their split, or folders named so, with any number of files in each."""
+    """Read one file as `test`, a folder with one file per split, or a folder with one sub-folder of files per split."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
     files, passed_over = _files(path)
@@ -62,22 +62,22 @@ def _reason(error: Exception) -> str:
 def _files(path: Path) -> tuple[dict[str, list[Path]], Counter[str]]:
     if path.is_dir():
         try:
-            found = split_files(path, SUFFIXES, {})
+            split_paths = split_files(path, SUFFIXES, {})
         except InputError:
-            found = Splits({})
-        if not found.places:
+            split_paths = Splits({})
+        if not split_paths.places:
             folders = split_folders(path)
             passed_over, places = folders.passed_over, {}
             for split, folder in folders.places.items():
-                files, more = files_below(folder)
-                passed_over += more + Counter(kind(file) for file in files if kind(file) not in SUFFIXES)
+                files, skipped = files_below(folder)
+                passed_over += skipped + Counter(kind(file) for file in files if kind(file) not in SUFFIXES)
                 places[split] = [file for file in files if kind(file) in SUFFIXES]
             if not any(places.values()):
                 raise InputError("holds no .xml and no .json file", path=path, remedy="Set corpus.path to BioC files.")
             return {split: files for split, files in places.items() if files}, passed_over
     else:
-        found = split_files(path, SUFFIXES, {})
-    return {split: [file] for split, file in found.places.items()}, found.passed_over
+        split_paths = split_files(path, SUFFIXES, {})
+    return {split: [file] for split, file in split_paths.places.items()}, split_paths.passed_over
 
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
@@ -85,32 +85,46 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
     if kind(path) == ".json":
         try:
             value = parse_json(text)
-            documents = value["documents"] if isinstance(value, dict) else [one for part in value for one in part["documents"]]
+            collections = [value] if isinstance(value, dict) else value
+            documents = [document for collection in collections for document in collection["documents"]]
+            if not all(isinstance(document, dict) for document in documents):
+                raise TypeError
         except (ValueError, KeyError, TypeError):
-            raise InputError("is no BioC collection in JSON", path=path, remedy="It has to have documents.") from None
-        return list(documents)
+            remedy = "Give an object with a list of objects under the key documents."
+            raise InputError("is not a BioC collection in JSON", path=path, remedy=remedy) from None
+        return documents
     if "<!ENTITY" in text:
-        raise InputError("defines entities of its own, which can be endless", path=path, remedy="Write them out.")
+        remedy = "Replace the entities by their text."
+        raise InputError("defines its own XML entities, which is not allowed", path=path, remedy=remedy)
     try:
         root = ElementTree.fromstring(text.encode())
     except ElementTree.ParseError as error:
         raise InputError(f"is no XML ({error.msg})", path=path, line=error.position[0], remedy="Repair the file.") from None
     if root.tag != "collection":
         raise InputError(f"has the root {root.tag[:40]}, not collection", path=path, remedy="Give a BioC collection.")
-    return [_from_xml(document) for document in root.iter("document")]
+    documents = []
+    for document in root.iter("document"):
+        try:
+            documents.append(_from_xml(document))
+        except ValueError:
+            problem = f"document {document.findtext('id')}: a location has no whole number as offset or length"
+            raise InputError(problem, path=path, remedy="Repair the location.") from None
+    return documents
 
 
 def _from_xml(document: ElementTree.Element) -> dict[str, Any]:
-    """A document as BioC's JSON form has it, as far as it is read here."""
+    """Convert an XML document to BioC's JSON form, with the fields that this reader uses."""
 
     def annotations(element: ElementTree.Element) -> list[dict[str, Any]]:
         return [
             {
-                "infons": {infon.get("key"): infon.text for infon in one.findall("infon")},
-                "text": one.findtext("text"),
-                "locations": [{key: int(place.get(key, "")) for key in ("offset", "length")} for place in one.findall("location")],
+                "infons": {infon.get("key"): infon.text for infon in annotation.findall("infon")},
+                "text": annotation.findtext("text"),
+                "locations": [
+                    {key: int(place.get(key, "")) for key in ("offset", "length")} for place in annotation.findall("location")
+                ],
             }
-            for one in element.findall("annotation")
+            for annotation in element.findall("annotation")
         ]
 
     def part(element: ElementTree.Element) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def _from_xml(document: ElementTree.Element) -> dict[str, Any]:
 
 
 def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -> tuple[Document, Counter[str]]:
-    text, found = "", list(_placed(record, 0))
+    text, annotations = "", list(_placed(record, 0))
     acts = Counter(relations=len(record.get("relations") or ()))
     for passage in record["passages"]:
         acts["relations"] += len(passage.get("relations") or ())
@@ -133,18 +147,18 @@ def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -
             offset, words = int(part["offset"]), part.get("text") or ""
             if offset > len(text):
                 text += "\n" + " " * (offset - len(text) - 1)
-            shift = len(text) - offset  # of passages that overlap, or are counted in other units
+            shift = len(text) - offset  # not 0 if passages overlap or their offsets count another unit
             text += words
-            found += _placed(part, shift)
+            annotations += _placed(part, shift)
         if passage.get("text"):
             for sentence in passage.get("sentences") or ():
-                found += _placed(sentence, shift)
-    reading = fit(text, found)
+                annotations += _placed(sentence, shift)
+    reading = fit(text, annotations)
     for entity in reading.entities:
         if entity.end > len(reading.text):
             raise ValueError(f"an annotation ends at {entity.end}, past the end of the text")
-    document, done = build_document(str(record["id"]), reading.text, reading.entities, cutting=cutting, policies=policies)
-    return document, +(acts + reading.acts + done)
+    document, tagging_acts = build_document(str(record["id"]), reading.text, reading.entities, cutting=cutting, policies=policies)
+    return document, +(acts + reading.acts + tagging_acts)
 
 
 def _placed(part: Mapping[str, Any], shift: int) -> Iterator[Placed]:

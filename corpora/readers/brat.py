@@ -1,11 +1,11 @@
-r"""Brat standoff: a `.txt` with the text and a `.ann` with the annotations, offsets in characters.
+r"""Reader of brat standoff: a `.txt` with the text and a `.ann` with the annotations, offsets in characters.
 
     T1	Sign 20 33;52 60	muscle cramps of the arm
     R1	Produces Arg1:T2 Arg2:T1
     #1	AnnotatorNotes T1	checked
 
-Format: https://brat.nlplab.org/standoff.html. Relations, events, attributes, notes and comments are counted and not kept. The
-two files of the BioNLP shared tasks, `.a1` and `.a2`, are read where there is no `.ann`; event triggers of `.a2` are no mentions.
+Format: https://brat.nlplab.org/standoff.html. Relations, events, attributes, notes and comments are counted and not kept.
+Without an `.ann`, the two files of the BioNLP shared tasks, `.a1` and `.a2`, are read. Event triggers of `.a2` are not mentions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REMEDY = "A mention reads 'T1<TAB>Type start end<TAB>text', or 'start end;start
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One `T` line: where it stands in its file, its id, the entity, and the text that the file says it covers."""
+    """One `T` line: its line number, its id, the entity, and the text that the file gives for the mention."""
 
     line: int
     id: str
@@ -40,54 +40,54 @@ class Annotation:
 
 
 def parse_annotations(text: str, path: Path) -> tuple[list[Annotation], Counter[str]]:
-    """Read the lines of an `.ann` file. A mention's text or a note may go on in the next line, as some tools write them.
+    """Parse an `.ann` file. The text of a mention or a note may continue on the next line, as some tools write it.
 
     Args:
         text: The file's content.
         path: Its path, for messages.
 
     Returns:
-        The `T` lines in file order, and counts of what was passed over (`relations`, `comment_lines`, `other_lines`,
-        `dangling_relations`: relations to mentions that the file lacks).
+        The `T` lines in file order, and counts of skipped lines (`relations`, `comment_lines`, `other_lines`;
+        `dangling_relations` are relations to mentions that the file lacks).
 
     Raises:
-        InputError: A line that is no brat annotation.
+        InputError: A line is not a brat annotation.
     """
     annotations: list[Annotation] = []
     acts: Counter[str] = Counter()
     ends: list[list[str]] = []
-    before = ""
+    previous = ""
     for number, line in enumerate(_LINE_END.split(text.removeprefix("\ufeff")), 1):
         if not line.strip():
             continue
         if not _OWN_LINE.match(line):
             if line.startswith("#"):
                 acts["comment_lines"] += 1
-            elif before == "T" and _goes_on(annotations[-1], line):
+            elif previous == "T" and _goes_on(annotations[-1], line):
                 last = annotations.pop()
                 annotations.append(Annotation(last.line, last.id, last.entity, f"{last.mention}\n{line}"))
             elif line.startswith("T"):
                 raise InputError("malformed T line", path=path, line=number, remedy=_REMEDY)
-            elif before != "#":
+            elif previous != "#":
                 remedy = "Give brat standoff lines such as 'T1<TAB>Sign 0 5<TAB>fever'."
                 raise InputError("is not a brat annotation", path=path, line=number, remedy=remedy)
             continue
-        before = line[0]
-        if before == "T":
+        previous = line[0]
+        if previous == "T":
             annotations.append(_parse_mention(line, number, path))
-        elif before == "R":
+        elif previous == "R":
             ends.append(re.findall(r"(?::|\s)(T\d+)(?!\S)", line.partition("\t")[2]))
             acts["relations"] += 1
         else:
             acts["other_lines"] += 1
-    names = {annotation.id for annotation in annotations}
-    if dangling := sum(not names.issuperset(pair) for pair in ends):
+    ids = {annotation.id for annotation in annotations}
+    if dangling := sum(not ids.issuperset(pair) for pair in ends):
         acts["dangling_relations"] = dangling
     return annotations, acts
 
 
 def _goes_on(annotation: Annotation, line: str) -> bool:
-    """Whether a line belongs to the text of the mention before it, which is not whole without it."""
+    """Whether a line continues the text of the mention before it: that text is still shorter than the mention's span."""
     length = sum(end - start for start, end in annotation.entity.fragments) + len(annotation.entity.fragments)
     return len(annotation.mention) + len(line) <= length
 
@@ -108,22 +108,21 @@ def _parse_mention(line: str, number: int, path: Path) -> Annotation:
 
 
 def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -> tuple[str, list[Annotation], Counter[str]]:
-    """The text and annotations of one document; a `.txt` without annotations has none.
+    """Read the text and the annotations of one document. A `.txt` without an annotation file has no annotations.
 
-    Offsets are checked against the text, and each mention against the text at its offsets; `corpora.offsets` has what is done
-    where they do not fit.
+    Each mention is checked against the text at its offsets. `corpora.offsets` describes what happens if they do not agree.
 
     Args:
         text_path: The text.
-        annotation_paths: Its annotations; None: the `.ann` beside it.
+        annotation_paths: Its annotation files; None: the `.ann` beside it, if there is one.
 
     Raises:
-        InputError: A span goes past the end of the text, or a line is malformed.
+        InputError: A span ends past the end of the text, or a line is malformed.
     """
     raw = read_text(text_path)
     if annotation_paths is None:
-        beside = text_path.with_suffix(".ann")
-        annotation_paths = [beside] if beside.exists() else []
+        ann_path = text_path.with_suffix(".ann")
+        annotation_paths = [ann_path] if ann_path.exists() else []
     if not annotation_paths:
         return raw, [], Counter(documents_without_ann=1)
     annotations: list[Annotation] = []
@@ -131,14 +130,14 @@ def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -
     acts: Counter[str] = Counter()
     for path in annotation_paths:
         content = read_text(path)
-        found, more = parse_annotations(content, path)
+        parsed, file_acts = parse_annotations(content, path)
         if path.suffix.lower() == ".a2":
             triggers = set(re.findall(r"(?m)^E\S*\t[^\s:]+:(T\S+)", content))
-            more["event_triggers"] += sum(annotation.id in triggers for annotation in found)
-            found = [annotation for annotation in found if annotation.id not in triggers]
-        annotations += found
-        files += [path] * len(found)
-        acts += more
+            file_acts["event_triggers"] += sum(annotation.id in triggers for annotation in parsed)
+            parsed = [annotation for annotation in parsed if annotation.id not in triggers]
+        annotations += parsed
+        files += [path] * len(parsed)
+        acts += file_acts
     reading = fit(raw, [Placed(annotation.entity, annotation.mention) for annotation in annotations])
     placed = []
     for annotation, entity, path in zip(annotations, reading.entities, files, strict=True):
@@ -152,7 +151,7 @@ def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The files of one document: its id, which is its path below the folder without the suffix, its text, its annotations."""
+    """The text file and the annotation files of one document; `id` is its path below the folder, without the suffix."""
 
     id: str
     text: Path
@@ -160,7 +159,7 @@ class Pair:
 
 
 def text_files(folder: Path) -> tuple[list[Pair], Counter[str]]:
-    """The documents of a folder and its sub-folders in alphabetic order, and what is passed over, by suffix.
+    """List the documents of a folder and its sub-folders in alphabetical order, and count other files by suffix.
 
     Raises:
         InputError: The folder is missing, holds no `.txt`, or holds annotations without their text.
@@ -175,16 +174,16 @@ def text_files(folder: Path) -> tuple[list[Pair], Counter[str]]:
         if kind(file) == ".txt":
             stem = str(file.with_suffix(""))
             ann = companions.get((stem, ".ann"))
-            beside = [ann] if ann else [companions[stem, suffix] for suffix in (".a1", ".a2") if (stem, suffix) in companions]
-            pairs.append(Pair(file.relative_to(folder).with_suffix("").as_posix(), file, tuple(beside)))
-            used.update([file, *beside])
+            annotations = [ann] if ann else [companions[stem, suffix] for suffix in (".a1", ".a2") if (stem, suffix) in companions]
+            pairs.append(Pair(file.relative_to(folder).with_suffix("").as_posix(), file, tuple(annotations)))
+            used.update([file, *annotations])
     for file in files:
         if file in used:
             continue
         if kind(file) in (".ann", ".a1") and (str(file.with_suffix("")), ".txt") not in companions:
             remedy = f"Put {file.stem}.txt beside it: annotations without their text cannot be read."
             raise InputError("has no .txt", path=file, remedy=remedy)
-        if kind(file) != ".conf":  # brat's own
+        if kind(file) != ".conf":  # brat's configuration
             passed_over[kind(file)] += 1
     if not pairs:
         raise InputError("holds no .txt file", path=folder, remedy=remedy)
@@ -201,28 +200,28 @@ def load_brat(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read a brat folder with the splits as sub-folders, or one without, which is `test`."""
+    """Read a brat folder with one sub-folder per split; a folder without such sub-folders is `test`."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
     folders = split_folders(path)
     passed_over = folders.passed_over
     for split, folder in folders.places.items():
         splits[split], conversion[split] = [], Counter()
-        pairs, more = text_files(folder)
-        passed_over += more
+        pairs, skipped = text_files(folder)
+        passed_over += skipped
         for pair in pairs:
             text, annotations, acts = load_pair(pair.text, pair.annotations)
-            entities, whole = whole_mentions(text, [annotation.entity for annotation in annotations])
-            document, done = build_document(pair.id, text, entities, cutting=cutting, policies=policies)
+            entities, join_acts = whole_mentions(text, [annotation.entity for annotation in annotations])
+            document, tagging_acts = build_document(pair.id, text, entities, cutting=cutting, policies=policies)
             splits[split].append(document)
-            conversion[split] += acts + whole + done
+            conversion[split] += acts + join_acts + tagging_acts
     return build_corpus(
         name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
     )
 
 
 def whole_mentions(text: str, entities: Iterable[Entity]) -> tuple[list[Entity], Counter[str]]:
-    """Mentions that only a line's end or other white space breaks as one piece, counted as `line_broken_joined`."""
+    """Join fragments of mentions that only a line end or other white space separates; count them as `line_broken_joined`."""
     acts: Counter[str] = Counter()
     result = []
     for entity in entities:

@@ -1,12 +1,13 @@
-r"""CoNLL columns: one token a line, its tag in one column, an empty line between sentences.
+r"""Reader of CoNLL columns: one token per line, its tag in one column, an empty line between sentences.
 
     Ataxia	B-Disease
     is	O
 
-Columns are divided by tabs or, in a line without tabs, by spaces. The tag stands in the last column that holds nothing but tags: in
-CoNLL-U, where a number comes first, others follow it. Tags are IOB1, IOB2, IO, IOBES, BILOU or BMES, or bare `B` and `I`. A line
-`-DOCSTART-` or `###MEDLINE:123` begins a document; without any, each sentence is taken as a document of its own, because nothing
-says which belong together. Comment lines (`# id = 1`) are counted and passed over.
+Tabs separate the columns, or spaces in a line without tabs. The tag is in the last column that holds only tags. In CoNLL-U the
+first column is a number, and other columns may follow the tag. Tags are IOB1, IOB2, IO, IOBES, BILOU or BMES, or bare `B` and `I`.
+
+A line `-DOCSTART-` or `###MEDLINE:123` starts a document. In a file without such lines each sentence becomes a document, because
+the file does not say which sentences belong together. Comment lines (`# id = 1`) are counted and skipped.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ _REMEDY = "A line holds a token and, in the last column, its tag, divided by a t
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a file of columns holds.
+    """Content of a column file.
 
     Attributes:
         documents: Documents of sentences of `(token, tag, line)`.
         marked: Whether the file marks its documents.
-        acts: Counts of what was passed over.
+        acts: Counts of skipped lines.
     """
 
     documents: list[list[list[Row]]]
@@ -51,10 +52,10 @@ class Table:
 
 
 def parse_rows(path: Path) -> Table:
-    """Read a file of columns.
+    """Read a column file.
 
     Raises:
-        InputError: A line without a token or without a tag.
+        InputError: A line has no token, no tag or no valid tag, or the file has no tokens.
     """
     text = read_text(path).removeprefix("\ufeff")
     if not text.strip():
@@ -72,9 +73,12 @@ def parse_rows(path: Path) -> Table:
 
 
 def parse_columns(text: str) -> tuple[list[list[list[tuple[list[str], int]]]], bool, Counter[str]]:
-    """Documents of sentences of `(columns, line)`, whether documents are marked, and counts of what was passed over.
+    """Split column text into documents and sentences.
 
-    A token of white space alone is a token where tabs divide the columns.
+    Where tabs separate the columns, a token may consist of white space only.
+
+    Returns:
+        Documents of sentences of `(columns, line)`, whether the text marks its documents, and counts of skipped lines.
     """
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     plain = [line for line in lines if line.strip() and not line.startswith(("#", DOCUMENT_MARK))]
@@ -91,7 +95,7 @@ def parse_columns(text: str) -> tuple[list[list[list[tuple[list[str], int]]]], b
         if line.strip() and not begins:
             columns = _divided(line)
             if len(columns) > 2 and _NUMBER.fullmatch(columns[0]) and not columns[0].isdigit():
-                acts["word_ranges"] += 1  # of CoNLL-U: the words themselves follow
+                acts["word_ranges"] += 1  # a CoNLL-U range such as 1-2: its words follow on their own lines
                 continue
             sentence.append((columns, number))
             continue
@@ -109,7 +113,7 @@ def _divided(line: str) -> list[str]:
 
 
 def _is_comment(line: str, widths: set[int], tabs: bool) -> bool:
-    """Whether a line that begins with `#` is no token: it is divided otherwise than the rest, or has no tag in its last column."""
+    """Whether a line that begins with `#` is a comment: its columns differ from those of other lines, or its last has no tag."""
     columns = _divided(line)
     if len(columns) == 1:
         return line.strip() != "#" or 1 not in widths
@@ -119,7 +123,7 @@ def _is_comment(line: str, widths: set[int], tabs: bool) -> bool:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
-    """Which column is the token, and which, counted from the end, the tag."""
+    """Index of the token column, and negative index of the tag column."""
     narrowest = min(map(len, rows))
     numbered = narrowest > 2 and all(row[0].isdigit() for row in rows) and rows[0][0] in ("0", "1")
     for tag in range(-1, -narrowest + int(numbered), -1):
@@ -133,7 +137,7 @@ def _is_tag(text: str) -> bool:
 
 
 def words_of(text: str) -> tuple[list[list[list[str]]], Counter[str]]:
-    """Documents of sentences of tokens of a file of columns, with or without tags, and counts of what was passed over."""
+    """Documents of sentences of tokens from column text with or without tags, and counts of skipped lines."""
     documents, _, acts = parse_columns(text)
     rows = [columns for document in documents for sentence in document for columns, _ in sentence]
     word = _columns(rows)[0] if rows else 0
@@ -142,25 +146,25 @@ def words_of(text: str) -> tuple[list[list[list[str]]], Counter[str]]:
 
 
 def _word(column: str) -> str:
-    """A token; one of blanks alone is one blank."""
+    """The token of a column without outer blanks; a column of blanks gives one blank."""
     return column.strip(" ") or " "
 
 
 def _row(columns: Sequence[str], word: int, tag: int, line: int, path: Path) -> Row:
-    found = columns[tag].strip()
-    if not _is_tag(found):
+    tag_text = columns[tag].strip()
+    if not _is_tag(tag_text):
         remedy = "Tags are O, B-label or I-label; IOBES and BILOU have E-, S-, L- and U- too."
-        raise InputError(f"{found[:40]!r} is not a BIO tag", path=path, line=line, remedy=remedy)
-    if len(found) > 1:
+        raise InputError(f"{tag_text[:40]!r} is not a BIO tag", path=path, line=line, remedy=remedy)
+    if len(tag_text) > 1:
         try:
-            check_tag("B" + found[1:])
+            check_tag("B" + tag_text[1:])
         except ValueError as error:
             raise InputError(str(error), path=path, line=line, remedy="Rename the label.") from None
-    return _word(columns[word]), found, line
+    return _word(columns[word]), tag_text, line
 
 
 def is_iob1(sentences: Sequence[Sequence[str]]) -> bool:
-    """Whether tags are IOB1: spans open with `I-`, and each `B-` stands right behind a span of its own label.
+    """Whether tags are IOB1: spans open with `I-`, and each `B-` directly follows a span of the same label.
 
     >>> is_iob1([["I-Sign", "B-Sign", "O"]]), is_iob1([["B-Sign", "O", "I-Sign"]])
     (True, False)
@@ -184,12 +188,12 @@ def iob1_to_iob2(tags: Sequence[str]) -> list[str]:
 
 
 def to_iob2(sentences: Sequence[Sequence[str]], *, scheme: str, bare: str) -> tuple[list[list[str]], Counter[str]]:
-    """Tags of a whole file as IOB2, and counts of what that took.
+    """Convert the tags of a whole file to IOB2, and count what was converted.
 
     Args:
         sentences: Tags by sentence, in any scheme.
         scheme: One of `SCHEMES`; under `IOB2` and `auto` an `I-` that opens a span is kept and counted.
-        bare: The label of tags without one.
+        bare: The label for tags that have none.
     """
     acts: Counter[str] = Counter()
     prefixes = {tag[0] for tags in sentences for tag in tags}
@@ -215,13 +219,13 @@ def load_conll(
     definitions: dict[str, str],
     phi: bool,
 ) -> Corpus:
-    """Read files of columns. Tags without a label get the one label that is given, or `Entity`."""
+    """Read column files. Tags without a label get the label in `labels` if it holds exactly one, else `Entity`."""
     if scheme not in SCHEMES:
         raise InputError(f"corpus.scheme={scheme} is not known", remedy=f"Use one of {', '.join(SCHEMES)}.")
-    found = split_files(path, SUFFIXES, files)
+    split_paths = split_files(path, SUFFIXES, files)
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, file in found.places.items():
+    for split, file in split_paths.places.items():
         table = parse_rows(file)
         groups = table.documents if table.marked else [[sentence] for group in table.documents for sentence in group]
         tags = [[tag for _, tag, _ in sentence] for group in groups for sentence in group]
@@ -232,7 +236,7 @@ def load_conll(
         splits[split] = [_document(f"{file.stem}-{n}", group, [next(remaining) for _ in group]) for n, group in enumerate(groups)]
         conversion[split] = +(acts + table.acts)
     return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=found.passed_over
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=split_paths.passed_over
     )
 
 

@@ -6,7 +6,7 @@ r"""Documents as annotation tools export them, one JSON object each.
     {"id": 1, "data": {"text": "No fever."}, "annotations": [{"result": [{"type": "labels",
      "value": {"start": 3, "end": 8, "text": "fever", "labels": ["Sign"]}}]}]}                         Label Studio (also JSON-MIN)
 
-Of several annotators of one text the first is read; the others are counted.
+If several annotators annotated one text, only the first is read, and the others are counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clinspan.corpora.offsets import Placed
 from clinspan.corpora.types import Entity
 
 KEYS = ("entities", "label", "labels", "spans", "annotations")
-"""Where annotations stand, in the order in which they are looked for."""
+"""Keys that may hold the annotations, in the order in which they are tried."""
 
 
 _OTHER = ("sentences", "tokens", "relations", "Comments", "comments", "data", "meta", "predictions")
@@ -32,7 +32,7 @@ def not_accepted(record: Mapping[str, Any]) -> bool:
 
 
 def document_of(record: Mapping[str, Any], usual: str) -> tuple[str, str]:
-    """The id and text of a document; without an id it is called `usual`.
+    """The id and text of a document; the id is `usual` if the record has none.
 
     Raises:
         ValueError: It has no text.
@@ -42,7 +42,7 @@ def document_of(record: Mapping[str, Any], usual: str) -> tuple[str, str]:
     if text is None and isinstance(data, Mapping):  # Label Studio
         texts = [value for value in data.values() if isinstance(value, str)]
         text = data.get("text", texts[0] if len(texts) == 1 else None)
-    elif text is None and isinstance(data, str):  # doccano of old
+    elif text is None and isinstance(data, str):  # old versions of doccano
         text = data
     if not isinstance(text, str):
         raise ValueError("it has no text: the key text is wanted")
@@ -52,10 +52,10 @@ def document_of(record: Mapping[str, Any], usual: str) -> tuple[str, str]:
 
 
 def annotations_of(record: Mapping[str, Any]) -> tuple[list[Placed], Counter[str]]:
-    """The annotations of a document and counts of what was passed over.
+    """The annotations of a document, and counts of skipped items.
 
     Raises:
-        ValueError: They are in no known form, or under no known key.
+        ValueError: The form or the key of the annotations is not known.
     """
     acts: Counter[str] = Counter()
     key = next((key for key in KEYS if isinstance(record.get(key), Sequence) and not isinstance(record[key], str)), None)
@@ -83,11 +83,11 @@ def _looks_like_spans(key: str, value: Any) -> bool:
 
 
 def _of_label_studio(annotations: Sequence[Mapping[str, Any]], acts: Counter[str]) -> list[Any]:
-    done = [one for one in annotations if not one.get("was_cancelled")]
-    acts["further_annotators"] += max(0, len(done) - 1)
-    acts["answers_not_accepted"] += len(annotations) - len(done)
+    completed = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+    acts["further_annotators"] += max(0, len(completed) - 1)
+    acts["answers_not_accepted"] += len(annotations) - len(completed)
     items = []
-    for result in done[0]["result"] if done else ():
+    for result in completed[0]["result"] if completed else ():
         if "labels" in result.get("value", {}):
             items.append(result["value"])
         else:

@@ -1,15 +1,16 @@
-r"""i2b2/VA 2010 concepts: a text of one sentence a line, and a `.con` file of mentions by line and word.
+r"""Reader of i2b2/VA 2010 concepts: a text with one sentence per line, and a `.con` file of mentions by line and word.
 
     c="chest pain" 3:1 3:2||t="problem"
 
-Lines are counted from 1, words (divided by white space) from 0, and the last word belongs to the mention. The two files lie side by
-side or, as they are given out, in folders of their own (`txt/`, `concept/`); they belong together by their names.
+Lines are numbered from 1. Words are separated by white space and numbered from 0. The last word is part of the mention. The two
+files of a document have the same name. They are in one folder or, as distributed, in separate folders (`txt/`, `concept/`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from clinspan.corpora.bio import Policies
@@ -32,17 +33,16 @@ def load_i2b2(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read a folder with the splits as sub-folders, or one without, which is `test`."""
+    """Read a folder with one sub-folder per split; a folder without such sub-folders is `test`."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
     folders = split_folders(path)
     passed_over = folders.passed_over
     for split, folder in folders.places.items():
         splits[split], conversion[split] = [], Counter()
-        files, more = files_below(folder)
-        passed_over += more
-        texts = {file.stem: file for file in files if kind(file) == ".txt"}
-        concepts = {file.stem: file for file in files if kind(file) == ".con"}
+        files, skipped = files_below(folder)
+        passed_over += skipped
+        texts, concepts = _by_stem(files, ".txt"), _by_stem(files, ".con")
         passed_over += Counter(kind(file) for file in files if kind(file) not in (".txt", ".con"))
         if not texts:
             raise InputError("holds no .txt file", path=folder, remedy="Set corpus.path to a folder of .txt and .con files.")
@@ -51,21 +51,36 @@ def load_i2b2(
         for stem, file in sorted(texts.items()):
             text = read_text(file)
             entities, acts = parse_concepts(text, concepts[stem]) if stem in concepts else ([], Counter(documents_without_con=1))
-            document, done = build_document(stem, text, entities, cutting=cutting, policies=policies)
+            document, tagging_acts = build_document(stem, text, entities, cutting=cutting, policies=policies)
             splits[split].append(document)
-            conversion[split] += acts + done
+            conversion[split] += acts + tagging_acts
     return build_corpus(
         name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
     )
 
 
-def parse_concepts(text: str, path: Path) -> tuple[list[Entity], Counter[str]]:
-    """The mentions of a `.con` file in characters of its text; counts `mention_differs_from_text`.
+def _by_stem(files: Sequence[Path], suffix: str) -> dict[str, Path]:
+    """The files of a kind by their name without suffix, in which texts and concepts agree.
 
     Raises:
-        InputError: A line is no concept, or names a word that the text lacks.
+        InputError: Two files have the same name.
     """
-    places = [[found.span() for found in _WORD.finditer(line)] for line in text.split("\n")]
+    named: dict[str, Path] = {}
+    for file in files:
+        if kind(file) == suffix:
+            if file.stem in named:
+                raise InputError(f"has the same name as {named[file.stem]}", path=file, remedy="Give each document its own name.")
+            named[file.stem] = file
+    return named
+
+
+def parse_concepts(text: str, path: Path) -> tuple[list[Entity], Counter[str]]:
+    """Parse a `.con` file into mentions with character offsets, and count `mention_differs_from_text`.
+
+    Raises:
+        InputError: A line is not a concept, names a word that the text lacks, or its span ends before it begins.
+    """
+    places = [[word.span() for word in _WORD.finditer(line)] for line in text.split("\n")]
     starts = [0]
     for line in text.split("\n"):
         starts.append(starts[-1] + len(line) + 1)
@@ -74,12 +89,12 @@ def parse_concepts(text: str, path: Path) -> tuple[list[Entity], Counter[str]]:
     for number, line in enumerate(read_text(path).removeprefix("\ufeff").splitlines(), 1):
         if not line.strip():
             continue
-        found = _LINE.fullmatch(line.strip())
-        if found is None:
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
             remedy = 'A line reads c="chest pain" 3:1 3:2||t="problem".'
             raise InputError("is no concept", path=path, line=number, remedy=remedy)
-        mention, label = found[1], found[6]
-        first, begin, last, end = (int(found[i]) for i in range(2, 6))
+        mention, label = match[1], match[6]
+        first, begin, last, end = (int(match[i]) for i in range(2, 6))
         try:
             if first < 1 or last < first:
                 raise IndexError

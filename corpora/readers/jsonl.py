@@ -1,10 +1,10 @@
-r"""JSON lines: one document a line, in `train.jsonl`, `dev.jsonl`, `test.jsonl`.
+r"""Reader of JSON lines: one document per line, in `train.jsonl`, `dev.jsonl`, `test.jsonl`.
 
     {"id": "d1", "text": "No fever.", "entities": [{"label": "Sign", "start": 3, "end": 8}],
      "sentences": [{"tokens": [[0, 2], [3, 8], [8, 9]], "tags": ["O", "B-Sign", "O"]}]}
 
-`sentences` may be missing: then the text is cut and tagged like a brat document. What doccano, Prodigy and Label Studio export is
-read too; see `corpora.readers.exports`. A file `.json` may hold all documents as one array, as Label Studio writes it.
+Without `sentences` the text is tokenized, split and tagged like a brat document. Exports of doccano, Prodigy and Label Studio are
+read too, see `corpora.readers.exports`. A `.json` file may hold all documents as one array, as Label Studio writes it.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def _reason(error: Exception) -> str:
 
 
 def load_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """`(line, object)` of each line of a JSON lines file; of a `.json` file with one array, `(place, object)` from 1.
+    """`(line, object)` for each line of JSON lines, or `(position, object)`, counted from 1, for a `.json` file with one array.
 
     Raises:
-        InputError: A line that is no JSON object, or a JSON lines file that holds one array.
+        InputError: A line is not a JSON object, a JSON lines file holds one array, or the file is empty.
     """
     text = read_text(path).removeprefix("\ufeff")
     records: list[tuple[int, dict[str, Any]]] = []
@@ -117,16 +117,16 @@ def _document(record: dict[str, Any], usual: str, cutting: Cutting, policies: Po
     if not_accepted(record):
         return None, Counter(answers_not_accepted=1)
     name, text = document_of(record, usual)
-    found, acts = annotations_of(record)
-    reading = fit(text, found, characters_only="sentences" in record)
+    annotations, acts = annotations_of(record)
+    reading = fit(text, annotations, characters_only="sentences" in record)
     for entity in reading.entities:
         for start, end in entity.fragments:
             _check_span(start, end, reading.text)
-    entities, whole = whole_mentions(reading.text, reading.entities)
-    acts = acts + reading.acts + whole
+    entities, join_acts = whole_mentions(reading.text, reading.entities)
+    acts = acts + reading.acts + join_acts
     if "sentences" not in record:
-        document, done = build_document(name, reading.text, entities, cutting=cutting, policies=policies)
-        return document, acts + done
+        document, tagging_acts = build_document(name, reading.text, entities, cutting=cutting, policies=policies)
+        return document, acts + tagging_acts
     cut, rows = _sentences(record["sentences"], text)
     return assemble(name, text, reading.entities, cut, rows), acts
 

@@ -1,8 +1,7 @@
-"""Readers of notes without annotations: folders of `.txt`, brat folders (their `.ann` are not read), JSON lines, Parquet files and
-folders of them, CoNLL.
+"""Readers of notes without annotations: folders of `.txt`, brat (without the `.ann`), JSON lines, Parquet files or folders, CoNLL.
 
-A text is what the file's bytes decode to, with its byte order mark, line ends, tabs and form feeds: nothing is altered, and
-offsets count its characters. What cannot be read is said to be so, with the kind of problem and never its words.
+A text is exactly what the bytes of the file decode to, with byte order mark, line ends, tabs and form feeds. Offsets count its
+characters. A note that cannot be read becomes an `Unreadable`, which names the kind of problem and never quotes the text.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class Note:
     """One text.
 
     Attributes:
-        id: Its name: in a folder the path below it without `.txt`, else as the file says.
-        text: Untouched.
-        cut: Its sentences and tokens, where the file has them; None: it is for others to cut it.
+        id: In a folder, the path below it without `.txt`; otherwise the id in the file, or one made from the file's name.
+        text: The unchanged text.
+        cut: Its sentences and tokens if the file has them; None: the text is not split yet.
     """
 
     id: str
@@ -51,10 +50,10 @@ class Unreadable:
     """A text that could not be read.
 
     Attributes:
-        id: Its name, as far as it is known.
+        id: Its id, or a name for its place if the id is not known.
         error: The kind of problem: `encoding`, `not_json`, `no_text`, `surrogate`, `unreadable` (also of a folder),
             `no_regular_file` (a pipe, a device), `leads_out` (a link out of the folder), `linked_folder` or `duplicate_id`.
-        at: Where: a byte or a line of the file, or None.
+        at: The byte, line or row in the file, or None.
     """
 
     id: str
@@ -65,30 +64,31 @@ class Unreadable:
 def read_notes(
     path: Path, *, encoding: str = "utf-8", leave: Path | None = None, first: Callable[[str], bool] | None = None
 ) -> Iterator[Note | Unreadable]:
-    """The texts of a file or folder, one after the other; a folder's in alphabetic order.
+    """Yield the notes of a file or folder one by one; those of a folder in alphabetical order.
 
     Args:
-        path: A folder (its `.txt` files at any depth, but hidden ones, or where it has none its `.parquet` files), or one file.
-        encoding: What the bytes are.
-        leave: A folder that is passed over, as results may lie below what is read.
-        first: Whether an id is met for the first time; None: ids are remembered here, in memory.
+        path: One file or a folder. In a folder, all `.txt` files at any depth are read except hidden ones; if there are none,
+            its `.parquet` files are read.
+        encoding: The encoding of the text.
+        leave: A folder to skip, because results may be written below the input folder.
+        first: Function that returns whether an id is new; None: seen ids are kept in memory.
 
     Raises:
-        InputError: There is nothing to read, the kind of file or the encoding is not known.
+        InputError: There is nothing to read, or the kind of file or the encoding is not known.
     """
     check_encoding(encoding)
     first = first or _remembered()
-    for found in _reader(path, encoding, leave):
-        if not is_text(found.id):
-            yield Unreadable(without_lone_surrogates(found.id), "surrogate")
+    for note in _reader(path, encoding, leave):
+        if not is_text(note.id):
+            yield Unreadable(without_lone_surrogates(note.id), "surrogate")
             continue
-        if not first(found.id):
-            yield Unreadable(found.id, "duplicate_id")
+        if not first(note.id):
+            yield Unreadable(note.id, "duplicate_id")
             continue
-        if isinstance(found, Note) and not is_text(found.text):
-            yield Unreadable(found.id, "surrogate")
+        if isinstance(note, Note) and not is_text(note.text):
+            yield Unreadable(note.id, "surrogate")
             continue
-        yield found
+        yield note
 
 
 def _remembered() -> Callable[[str], bool]:
@@ -103,14 +103,15 @@ def _remembered() -> Callable[[str], bool]:
 
 
 def check_encoding(name: str) -> None:
-    """
+    """Check that Python knows a text encoding.
+
     Raises:
-        InputError: No text can be decoded by that name.
+        InputError: The encoding is not known.
     """
     try:
         b"a".decode(name)
     except UnicodeError:
-        return  # no letter of its own, but known
+        return  # a known encoding in which this byte is not a whole character
     except (LookupError, ValueError):
         remedy = "Name one that Python knows, such as utf-8, latin-1 or cp1252."
         raise InputError(f"encoding={name} is not known", remedy=remedy) from None
@@ -136,15 +137,15 @@ def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Un
 def _folder(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Unreadable]:
     texts = note_files(path, ".txt", leave)
     before: list[Path | Unreadable] = []
-    for found in texts:
-        before.append(found)
-        if isinstance(found, Path):
-            return (_member(path, one, encoding) for one in chain(before, texts))
+    for entry in texts:
+        before.append(entry)
+        if isinstance(entry, Path):
+            return (_member(path, file, encoding) for file in chain(before, texts))
     tables = list(note_files(path, ".parquet", leave))
     if not any(isinstance(table, Path) for table in tables):
         if not before:
             raise InputError("holds no .txt and no .parquet file", path=path, remedy=_REMEDY)
-        return (found for found in before if isinstance(found, Unreadable))
+        return (entry for entry in before if isinstance(entry, Unreadable))
     return chain.from_iterable(_table(path, table) for table in tables)
 
 
@@ -167,7 +168,7 @@ def _member(folder: Path, file: Path | Unreadable, encoding: str) -> Note | Unre
 
 
 def _leads_out(folder: Path, file: Path) -> bool:
-    """Whether a file is a link to somewhere else: whoever named the folder did not mean that to be read."""
+    """Whether a file is a link that leads out of the folder; the user did not mean such a file to be read."""
     return file.is_symlink() and not file.resolve().is_relative_to(folder.resolve())
 
 
@@ -176,14 +177,16 @@ def _below(folder: Path, file: Path) -> str:
 
 
 def note_files(folder: Path, suffix: str, leave: Path | None = None, *, root: Path | None = None) -> Iterator[Path | Unreadable]:
-    """The files below a folder with a suffix in any case, in alphabetic order of their paths' parts; in memory are one folder's
-    names. Sub-folders that cannot be listed, and links to folders, which are not followed, are given as unreadable.
+    """Yield the files below a folder that have a suffix, in alphabetical order of the parts of their paths.
+
+    Only the names in the current folder and its parents are in memory. Sub-folders that cannot be listed and links to folders
+    are yielded as `Unreadable`. Links to folders are not followed.
 
     Args:
         folder: The folder.
-        suffix: The suffix, in lower case.
-        leave: A folder that is passed over.
-        root: The folder that names are relative to; None: this one.
+        suffix: The suffix in lower case; files may have it in upper case too.
+        leave: A folder to skip.
+        root: The folder that names are relative to; None: `folder`.
     """
     root = root or folder
     try:
@@ -192,9 +195,9 @@ def note_files(folder: Path, suffix: str, leave: Path | None = None, *, root: Pa
     except OSError:
         yield Unreadable(folder.relative_to(root).as_posix(), "unreadable")
         return
-    for name, below, linked in sorted(found for found in visible if found[1] or found[0].lower().endswith(suffix)):
+    for name, is_folder, linked in sorted(entry for entry in visible if entry[1] or entry[0].lower().endswith(suffix)):
         path = folder / name
-        if not below:
+        if not is_folder:
             yield path
         elif leave is not None and path.resolve() == leave.resolve():
             continue
@@ -212,16 +215,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def passed_over(path: Path, leave: Path | None = None) -> dict[str, int]:
-    """How many files of other kinds lie below a folder, by suffix: they are not read. Hidden files are not counted.
+    """Count the files of other kinds below a folder, which are not read, by suffix. Hidden files are not counted.
 
     Args:
-        path: The input; a file has nothing beside it.
-        leave: A folder that is not looked into.
+        path: The input; for a single file nothing is counted.
+        leave: A folder to skip.
     """
     counts: dict[str, int] = {}
     if not path.is_dir():
         return counts
-    texts = any(isinstance(found, Path) for found in note_files(path, ".txt", leave))
+    texts = any(isinstance(file, Path) for file in note_files(path, ".txt", leave))
     read = (".txt",) if texts else (".parquet",)
     for folder, folders, files in os.walk(path):
         here = Path(folder)
@@ -251,15 +254,15 @@ class NotRegularError(OSError):
 
 
 def read_regular(file: Path) -> bytes:
-    """The bytes of a regular file; a pipe or a device is not waited for.
+    """Read the bytes of a regular file, without waiting on a pipe or a device.
 
     Raises:
-        NotRegularError: It is something else.
+        NotRegularError: It is not a regular file.
         OSError: It cannot be read.
     """
-    number = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(number, "rb") as opened:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as opened:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularError(str(file))
         return opened.read()
 
@@ -278,7 +281,7 @@ def _json_lines(path: Path, encoding: str) -> Iterator[Note | Unreadable]:
 
 
 def _decoded_lines(path: Path, encoding: str) -> Iterator[str | None]:
-    """The lines of a file; None for one that cannot be decoded. In UTF-16 and UTF-32 nothing behind such a line can be."""
+    """Yield the lines of a file, None for a line that cannot be decoded. UTF-16 and UTF-32 cannot be decoded beyond such a line."""
     with _opened(path) as file:
         if not codecs.lookup(encoding).name.startswith(_WIDE):
             for line in file:
@@ -328,10 +331,10 @@ def _parquet(path: Path, name: str, where: str = "") -> Iterator[Note | Unreadab
 
 
 def _conll(path: Path, encoding: str) -> Iterator[Note | Unreadable]:
-    found = _plain(path, path.stem, encoding)
-    if isinstance(found, Unreadable):
-        yield found
+    note = _plain(path, path.stem, encoding)
+    if isinstance(note, Unreadable):
+        yield note
         return
-    full, _ = words_of(found.text.removeprefix("\ufeff"))
-    for number, sentences in enumerate(full):
-        yield Note(path.stem if len(full) == 1 else f"{path.stem}-{number}", *lay_out(sentences))
+    documents, _ = words_of(note.text.removeprefix("\ufeff"))
+    for number, sentences in enumerate(documents):
+        yield Note(path.stem if len(documents) == 1 else f"{path.stem}-{number}", *lay_out(sentences))

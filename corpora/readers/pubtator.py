@@ -1,10 +1,10 @@
-r"""PubTator files: many documents, each a title, an abstract and its mentions, with an empty line between documents.
+r"""Reader of PubTator files: documents of a title, an abstract and mentions, with an empty line between documents.
 
     227508|t|Naloxone reverses the effect of clonidine.
     227508|a|In rats ...
     227508	0	8	Naloxone	Chemical	D009270
 
-Offsets count the title, one character between, and the abstract. Relations are counted and passed over.
+Offsets count the title, one separating character and the abstract. Relations are counted and skipped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REMEDY = "Lines read ID|t|title, ID|a|abstract or ID<TAB>start<TAB>end<TAB>ment
 
 @dataclass(slots=True)
 class _Parts:
-    """One document as far as it has been read."""
+    """One document while it is being read."""
 
     id: str
     line: int
@@ -48,7 +48,7 @@ def load_pubtator(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read the files of a folder whose names say which split they are, or one file as `test`."""
+    """Read one file as `test`, or the files of a folder whose names contain a split."""
     files = split_files(path, SUFFIXES, {})
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
@@ -60,9 +60,9 @@ def load_pubtator(
                 if entity.end > len(reading.text):
                     problem = f"the span ends at {entity.end}, past the end of the text ({len(reading.text)} characters)"
                     raise InputError(problem, path=file, line=line, remedy="Repair the line.")
-            document, done = build_document(parts.id, reading.text, reading.entities, cutting=cutting, policies=policies)
+            document, tagging_acts = build_document(parts.id, reading.text, reading.entities, cutting=cutting, policies=policies)
             splits[split].append(document)
-            conversion[split] += parts.acts + reading.acts + done
+            conversion[split] += parts.acts + reading.acts + tagging_acts
     return build_corpus(
         name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
     )
@@ -88,10 +88,10 @@ def _documents(path: Path) -> Iterator[_Parts]:
 
 
 def _annotation(fields: list[str], document: _Parts, number: int, path: Path) -> None:
-    if len(fields) >= 2 and not fields[1].strip().isdigit():
+    if len(fields) >= 2 and not fields[1].strip().isdecimal():
         document.acts["relations"] += 1
         return
-    if len(fields) < 5 or not fields[2].strip().isdigit() or len(fields[1]) > 15 or len(fields[2]) > 15:
+    if len(fields) < 5 or not fields[2].strip().isdecimal() or len(fields[1]) > 15 or len(fields[2]) > 15:
         raise InputError("is no mention of PubTator", path=path, line=number, remedy=_REMEDY)
     start, end, label = int(fields[1]), int(fields[2]), fields[4].strip()
     if start >= end:

@@ -1,10 +1,10 @@
-"""RareDis (Martínez-deMiguel et al. 2022) by the protocol of arXiv 2407.00731, which gives its Table 1 to the digit.
+"""Reader of RareDis (Martínez-deMiguel et al. 2022) by the protocol of arXiv 2407.00731; it reproduces the paper's Table 1 exactly.
 
-The texts are NORD's and are given out by the corpus' authors on request; `path` is the user's own copy:
+The texts belong to NORD. The authors of the corpus distribute them on request, and `path` is the user's own copy:
 
     T3	RAREDISEASE 0 15	ACTH deficiency
 
-All six types are applied; `ANAPHOR` becomes `O` only after that, so it can hide tags of other types below it.
+All six types are tagged first, and `ANAPHOR` becomes `O` afterwards. So an `ANAPHOR` can hide tags of other types.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ TYPES = {
 
 
 def protocol_tags(tokens: Sequence[Token], entities: Sequence[Entity]) -> tuple[list[str], Counter[str]]:
-    """Tag tokens as the paper did.
+    """Tag tokens by the rules of the paper.
 
-    A token whose start is an annotation's start is `B-`; one that starts later inside it and ends by its end
-    is `I-`. Types are applied in the order in which each first occurs, later ones over earlier ones; within
-    one type the first annotation that fits a token wins. Of a discontinuous annotation the first fragment counts.
+    A token that starts where an annotation starts gets `B-`. A token that starts later and ends inside the annotation or at
+    its end gets `I-`. Types are applied in the order of their first annotations, and later types overwrite earlier ones.
+    Within one type the first annotation that fits a token wins. Only the first fragment of a discontinuous annotation is used.
 
     Args:
         tokens: All tokens of a document.
         entities: Its annotations in file order, with the corpus' own type names.
 
     Returns:
-        One tag a token, `O` where a type is `ANAPHOR`, and counts of what the rules did.
+        One tag per token, `O` where a type is `ANAPHOR`, and counts of what the rules did.
     """
     raw = ["O"] * len(tokens)
     acts: Counter[str] = Counter(discontinuous_first=sum(not e.continuous for e in entities))
@@ -66,9 +66,9 @@ def protocol_tags(tokens: Sequence[Token], entities: Sequence[Entity]) -> tuple[
 
 
 def _fitting(starts: Sequence[int], ends: Sequence[int], spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
-    """Tokens that the spans fit, each once, for the first span that does: `B` where both begin, `I` inside.
+    """Yield `(token index, prefix)` of the tokens that the spans fit: `B` where both start, `I` inside.
 
-    Tokens that have their span are leapt over, so that spans over the same tokens cost no time.
+    Each token goes to the first span that fits it. Union-find skips tokens that have a span, so repeated spans cost little time.
     """
     free = list(range(len(starts) + 1))
 
@@ -103,9 +103,9 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
                     remedy = f"RareDis has {', '.join(TYPES)}; read other brat folders with corpus=brat."
                     problem = f"{annotation.entity.label} is no type of RareDis"
                     raise InputError(problem, path=pair.text.with_suffix(".ann"), line=annotation.line, remedy=remedy)
-            piece, more = _piece(pair.id, text, [annotation.entity for annotation in annotations])
+            piece, tagging_acts = _piece(pair.id, text, [annotation.entity for annotation in annotations])
             pieces.append(piece)
-            conversion[split] += acts + more
+            conversion[split] += acts + tagging_acts
         splits[split] = [piece.document for piece in _joined(pieces, conversion[split])]
         conversion[split] = +conversion[split]
     return build_corpus("raredis", splits, labels=labels, phi=phi, conversion=conversion, passed_over=folders.passed_over)
@@ -113,7 +113,7 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A document on its way: its text, annotations, and tokens and tags by sentence."""
+    """A document under construction: its text, its annotations, and its tokens and tags by sentence."""
 
     name: str
     text: str
@@ -127,7 +127,7 @@ class _Piece:
 
     @property
     def open(self) -> bool:
-        """Whether the last sentence has no end."""
+        """Whether the last sentence has no end mark."""
         return bool(self.cut) and not ends_sentence(self.text, self.cut[-1][-1])
 
 
@@ -143,10 +143,10 @@ def _piece(name: str, text: str, entities: Sequence[Entity]) -> tuple[_Piece, Co
 
 
 def _joined(pieces: Sequence[_Piece], acts: Counter[str]) -> list[_Piece]:
-    """Move a last sentence that has no end to the front of the next document.
+    """Move a last sentence without an end mark to the front of the next document.
 
-    The paper's sentences end only after a full stop, a question or an exclamation mark, so they run on from one
-    document into the next, by file name; its Table 1 counts them so, and recorded outputs have one answer for each.
+    In the paper a sentence ends only after a full stop, a question mark or an exclamation mark. So a sentence may continue in
+    the next document, by file name. The paper's Table 1 counts it as one sentence, and recorded outputs have one answer for it.
     Text, tokens, tags and annotations move together, so every offset still points into its document's text.
     """
     result: list[_Piece] = []
@@ -162,33 +162,33 @@ def _joined(pieces: Sequence[_Piece], acts: Counter[str]) -> list[_Piece]:
 
 
 def _divided(piece: _Piece, acts: Counter[str]) -> tuple[_Piece, _Piece]:
-    """A piece before its last sentence, and that sentence; an annotation goes where its first fragment is."""
+    """Split a piece into the part before its last sentence and that sentence; an annotation goes with its first fragment."""
     at = piece.cut[-1][0].start
-    kept: list[Entity] = []
-    moved: list[Entity] = []
+    head_entities: list[Entity] = []
+    tail_entities: list[Entity] = []
     for entity in piece.entities:
-        ahead = entity.fragments[0][0] < at
-        same = [(start, min(end, at) if ahead else end) for start, end in entity.fragments if (start < at) == ahead]
-        acts["fragments_cut_at_join"] += sum(start < at < end or (start < at) != ahead for start, end in entity.fragments)
-        if ahead:
-            kept.append(Entity(entity.label, tuple(same)))
+        in_head = entity.fragments[0][0] < at
+        fragments = [(start, min(end, at) if in_head else end) for start, end in entity.fragments if (start < at) == in_head]
+        acts["fragments_cut_at_join"] += sum(start < at < end or (start < at) != in_head for start, end in entity.fragments)
+        if in_head:
+            head_entities.append(Entity(entity.label, tuple(fragments)))
         else:
-            moved.append(_shifted(Entity(entity.label, tuple(same)), -at))
+            tail_entities.append(_shifted(Entity(entity.label, tuple(fragments)), -at))
     tail = tuple(Token(t.text, t.start - at, t.end - at) for t in piece.cut[-1])
-    before = _Piece(piece.name, piece.text[:at], tuple(kept), piece.cut[:-1], piece.rows[:-1])
-    return before, _Piece(piece.name, piece.text[at:], tuple(moved), (tail,), piece.rows[-1:])
+    head = _Piece(piece.name, piece.text[:at], tuple(head_entities), piece.cut[:-1], piece.rows[:-1])
+    return head, _Piece(piece.name, piece.text[at:], tuple(tail_entities), (tail,), piece.rows[-1:])
 
 
 def _prefixed(tail: _Piece, piece: _Piece) -> _Piece:
-    """A piece whose first sentence begins with the tail of the document before."""
+    """Put the tail of the previous document before the first sentence of a piece."""
     text = tail.text if tail.text[-1].isspace() else tail.text + "\n"
-    by = len(text)
-    cut = [tuple(Token(t.text, t.start + by, t.end + by) for t in sentence) for sentence in piece.cut]
+    shift = len(text)
+    cut = [tuple(Token(t.text, t.start + shift, t.end + shift) for t in sentence) for sentence in piece.cut]
     first = tail.cut[0] + (cut[0] if cut else ())
     row = tail.rows[0] + (piece.rows[0] if piece.rows else ())
-    entities = (*tail.entities, *(_shifted(entity, by) for entity in piece.entities))
+    entities = (*tail.entities, *(_shifted(entity, shift) for entity in piece.entities))
     return _Piece(piece.name, text + piece.text, entities, (first, *cut[1:]), (row, *piece.rows[1:]))
 
 
-def _shifted(entity: Entity, by: int) -> Entity:
-    return Entity(entity.label, tuple((start + by, end + by) for start, end in entity.fragments))
+def _shifted(entity: Entity, shift: int) -> Entity:
+    return Entity(entity.label, tuple((start + shift, end + shift) for start, end in entity.fragments))

@@ -1,4 +1,4 @@
-"""A slice of the input of `corpora.readers.notes` as a Parquet file, read back as the same notes."""
+"""Shards: slices of the notes that `corpora.readers.notes` reads, written to Parquet files and read back unchanged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _TOGETHER = 64
 
 
 def write_shard(notes: Iterable[Note | Unreadable], path: Path, digest: str) -> None:
-    """Write a slice: columns id, text, cut (places of its tokens as JSON, where the note has them), error, at; zstd.
+    """Write a shard with columns id, text, cut (token offsets as JSON, if the note has tokens), error and at, zstd-compressed.
 
     Args:
-        notes: The slice.
+        notes: The notes of the shard.
         path: The file.
-        digest: What the slice can be known by; kept in the file's metadata.
+        digest: Identifies the content of the shard; stored in the file's metadata.
 
     Raises:
         InputError: pyarrow is not installed.
@@ -34,17 +34,17 @@ def write_shard(notes: Iterable[Note | Unreadable], path: Path, digest: str) -> 
 
 
 def shard_digest(path: Path) -> str | None:
-    """The digest that a file was written with; None if it is not there or no such file."""
+    """The digest in the metadata of a shard; None if the file is missing, is not Parquet or has no digest."""
     pyarrow = _pyarrow()
     try:
-        found = (pyarrow.parquet.read_schema(path).metadata or {}).get(_DIGEST)
+        digest = (pyarrow.parquet.read_schema(path).metadata or {}).get(_DIGEST)
     except (OSError, ValueError):
         return None
-    return None if found is None else str(found.decode())
+    return None if digest is None else str(digest.decode())
 
 
 def read_shard(path: Path) -> Iterator[Note | Unreadable]:
-    """The notes of a slice, as they were written."""
+    """Yield the notes of a shard as they were written."""
     for batch in _pyarrow().parquet.ParquetFile(path).iter_batches(batch_size=_TOGETHER):
         for row in batch.to_pylist():
             yield _note(row) if row["error"] is None else Unreadable(row["id"], row["error"], row["at"])

@@ -1,1 +1,1 @@
-"""One module a format that corpora and annotated notes are written in."""
+"""Writers of corpora and annotated notes, one module per format."""

@@ -1,7 +1,7 @@
-"""BioC (Comeau et al. 2013), XML and JSON: one collection of one document a note, one passage, offsets in characters.
+"""Writer of BioC (Comeau et al. 2013), XML and JSON: one collection with one document per note, offsets in characters.
 
-XML can neither hold control characters such as form feeds nor escape them. Rather than to alter the text, the XML leaves them
-between two passages: each passage says at which character it begins. In JSON the text is one passage.
+In JSON the text is one passage. XML can neither hold nor escape control characters such as form feeds. Instead of replacing them,
+the XML leaves them out and starts a new passage. Each passage gives the character at which it begins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ABOUT = {"offsets": "characters"}
 
 
 def bioc_json(note: Annotated) -> bytes:
-    """The note in BioC's JSON form; the date is left empty, so that equal results are equal files."""
+    """The note in BioC's JSON form; the date is left empty, so that equal results give equal files."""
     annotations = [
         {
             "id": f"T{n}",
@@ -40,7 +40,7 @@ def bioc_json(note: Annotated) -> bytes:
 
 def bioc_xml(note: Annotated) -> bytes:
     """The note in BioC's XML form. A mention with a character that XML cannot hold has several locations."""
-    parts = [(found.start(), found.end()) for found in _LEGAL.finditer(note.text)] or [(0, 0)]
+    parts = [(match.start(), match.end()) for match in _LEGAL.finditer(note.text)] or [(0, 0)]
     passages = []
     done, begins = 0, [mention.start for mention in note.mentions]
     for start, end in parts:
@@ -59,8 +59,8 @@ def _origin(note: Annotated) -> dict[str, str]:
 
 
 def _infons(mention: Mention) -> dict[str, str]:
-    sure = {} if mention.confidence is None else {"confidence": str(mention.confidence)}
-    return {"type": mention.label, **sure}
+    confidence = {} if mention.confidence is None else {"confidence": str(mention.confidence)}
+    return {"type": mention.label, **confidence}
 
 
 def _xml_infons(infons: dict[str, str]) -> str:
@@ -76,12 +76,12 @@ def _annotation(number: int, mention: Mention, text: str) -> str:
 
 
 def _pieces(mention: Mention, text: str) -> Iterator[tuple[int, str]]:
-    for found in _LEGAL.finditer(text, mention.start, mention.end):
-        yield found.start(), found.group()
+    for match in _LEGAL.finditer(text, mention.start, mention.end):
+        yield match.start(), match.group()
 
 
 def _escaped(text: str) -> str:
-    """XML's own characters escaped, and carriage returns, which a reader would otherwise make line feeds."""
+    """Escape XML's special characters, and carriage returns, which an XML reader would turn into line feeds."""
     return escape(text, {"\r": "&#13;"})
 
 

@@ -1,4 +1,4 @@
-"""Brat standoff: a `.txt` with the text and an `.ann` with the mentions."""
+"""Writer of brat standoff: a `.txt` with the text and an `.ann` with the mentions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from clinspan.corpora.types import Corpus, Sentence
 
 
 def write_brat(corpus: Corpus, folder: Path) -> None:
-    """Write each split into a sub-folder: the untouched text, and the spans of the tags as continuous mentions.
+    """Write each split to a sub-folder: the unchanged text, and the spans of the tags as continuous mentions.
 
-    What the tags say is what is written: reading it back with the cutting that the corpus was cut by
-    gives the same sentences and tags.
+    The mentions come from the tags, not from the annotations. Reading the files back with the same `Cutting` gives the same
+    sentences and tags.
     """
     for split, documents in corpus.splits.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
@@ -34,9 +34,9 @@ def character_spans(sentence: Sentence) -> list[tuple[int, int, str]]:
 
 
 def annotation_lines(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
-    """The content of an `.ann` file: one `T` line for each `(start, end, label)`, line ends in its text as blanks.
+    """The content of an `.ann` file: one `T` line for each `(start, end, label)`.
 
-    White space in a label, which brat cannot have, is written as `_`.
+    Line ends and other white space in a mention become blanks. White space in a label, which brat does not allow, becomes `_`.
     """
     mentions = (re.sub(r"\s", " ", text[start:end]) for start, end, _ in spans)
     rows = enumerate(zip(spans, mentions, strict=True), 1)

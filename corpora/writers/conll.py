@@ -1,4 +1,4 @@
-"""CoNLL columns: one token a line, a tab, its IOB2 tag; one `-DOCSTART-` a document."""
+"""Writer of CoNLL columns: one line per token with a tab and its IOB2 tag, and one `-DOCSTART-` per document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNFIT = re.compile("[ \t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def write_conll(corpus: Corpus, folder: Path) -> None:
-    """Write `train.tsv`, `devel.tsv` and `test.tsv`: IOB2, tabs, one `-DOCSTART-` a document."""
+    """Write `train.tsv`, `devel.tsv` and `test.tsv`: IOB2, tabs, one `-DOCSTART-` per document."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, documents in corpus.splits.items():
         name = {"dev": "devel"}.get(split, split)
@@ -24,7 +24,7 @@ def write_conll(corpus: Corpus, folder: Path) -> None:
 
 
 def document_rows(sentences: Iterable[Sentence]) -> str:
-    """A document as it stands in a file: `-DOCSTART-`, then its sentences, each behind an empty line. See `shown_word`."""
+    """The lines of a document: `-DOCSTART-`, then each sentence after an empty line. Tokens are written by `shown_word`."""
     blocks = [f"{DOCUMENT_MARK}\tO\n"]
     for sentence in sentences:
         rows = zip(sentence.words, sentence.tags, strict=True)
@@ -33,7 +33,7 @@ def document_rows(sentences: Iterable[Sentence]) -> str:
 
 
 def shown_word(word: str) -> str:
-    """A token as a line can hold it: on one line, without tabs, never empty and never what begins a document.
+    """A token in a form that fits into a column: without line ends and tabs, never empty, never the start of a document mark.
 
     >>> shown_word("a\\tb\\n"), shown_word(" "), shown_word("-DOCSTART-")
     ('a b', '_', '_DOCSTART-')

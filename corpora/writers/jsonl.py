@@ -1,4 +1,4 @@
-"""JSON lines: one document a line, with its sentences, tokens and tags; nothing is lost."""
+"""Writer of JSON lines: one document per line, with its sentences, tokens and tags; nothing is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_jsonl(corpus: Corpus, folder: Path) -> None:
 def _record(document: Document) -> dict[str, Any]:
     entities: list[dict[str, Any]] = []
     for entity in document.entities:
-        where: dict[str, Any] = {"start": entity.start, "end": entity.end}
-        entities.append({"label": entity.label, **(where if entity.continuous else {"fragments": entity.fragments})})
+        bounds: dict[str, Any] = {"start": entity.start, "end": entity.end}
+        entities.append({"label": entity.label, **(bounds if entity.continuous else {"fragments": entity.fragments})})
     sentences = [{"tokens": [[t.start, t.end] for t in s.tokens], "tags": s.tags} for s in document.sentences]
     return {"id": document.id, "text": document.text, "entities": entities, "sentences": sentences}

@@ -21,11 +21,11 @@ WINDOW = 512
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a model says of a sentence.
+    """A model's predictions for the words of a sentence.
 
     Attributes:
-        log_probs: Natural logarithms of the classes' probabilities, shape (words, classes).
-        pieces: Sub-word pieces that were read for it, special ones and those read twice included.
+        log_probs: Natural logarithms of the class probabilities, shape (words, classes).
+        pieces: Number of sub-word pieces read for it, including special pieces and those read twice.
     """
 
     log_probs: LogProbs
@@ -33,13 +33,13 @@ class Reading:
 
 
 class TokenClassifier:
-    """A loaded model with a head.
+    """A loaded token-classification model.
 
     Args:
-        spec: Which model and how.
+        spec: The specification of the model.
 
     Raises:
-        ModelError: It is not available, or has no head that was tuned.
+        ModelError: The model is not available, or has no fine-tuned head.
     """
 
     def __init__(self, spec: ClassifierModel) -> None:
@@ -57,20 +57,24 @@ class TokenClassifier:
                 f"model={spec.name} is a base model without a head that was tuned: python -m programs.finetune tuning=encoder "
                 f"model={spec.name}, then programs.run with model.path=FOLDER/model of that"
             )
-        named = self.model.config.id2label
-        self.classes = tuple(str(named[n]) for n in range(self.model.config.num_labels))
+        class_names = self.model.config.id2label
+        self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
         self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
-        """Read sentences, given as words; each is read by itself, those alike in length together."""
+        """Classify sentences, given as words. Each is read independently; those of similar length share a batch."""
         windows = encode_all(self.encoder, sentences)
-        found = read_windows(self.model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler)
-        sizes = [sum(len(window.ids) for window in some) for some in windows]
-        return [Reading(table, size) for table, size in zip(found, sizes, strict=True)]
+        log_probs = read_windows(self.model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler)
+        piece_counts = [sum(len(window.ids) for window in sentence_windows) for sentence_windows in windows]
+        return [Reading(table, pieces) for table, pieces in zip(log_probs, piece_counts, strict=True)]
 
 
 def with_base(spec: ClassifierModel) -> ClassifierModel:
-    """A spec that names an adapter alone, with the weights that the adapter's note says it was tuned on."""
+    """Complete a spec that names only an adapter with the base model from the adapter's tuning note.
+
+    Raises:
+        ModelError: The spec names no weights.
+    """
     if not any((spec.path, spec.adapter, spec.hub_id, spec.package)):
         raise ModelError(
             f"model={spec.name} stands for a classifier that was tuned: give model.adapter=FOLDER/model or, where all weights "
@@ -79,15 +83,15 @@ def with_base(spec: ClassifierModel) -> ClassifierModel:
     if spec.adapter is None:
         return spec
     note = read_note(Path(spec.adapter).expanduser())
-    named = replace(spec, name=str(note.get("name", spec.name)))
+    named_spec = replace(spec, name=str(note.get("name", spec.name)))
     if spec.path or spec.hub_id or spec.package:
-        return named
+        return named_spec
     base = note.get("base") or {}
-    return replace(named, hub_id=base.get("hub_id"), revision=base.get("revision"), package=base.get("package"))
+    return replace(named_spec, hub_id=base.get("hub_id"), revision=base.get("revision"), package=base.get("package"))
 
 
 def read_note(folder: Path) -> dict[str, Any]:
-    """What training wrote beside its weights; nothing beside weights from elsewhere."""
+    """The tuning note that training wrote beside its weights; empty for other weights."""
     try:
         content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Sub-word tokenization of pre-tokenized sentences: first pieces represent words, long sentences are read in windows."""
+"""Sub-word tokenization of pre-tokenized sentences: the first piece represents a word, long sentences are read in windows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LEAST_WINDOW = 16
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is read at once: a sentence or, where that is too long, a part of it.
+    """Pieces that are read at once: a sentence, or a part of a sentence that is too long.
 
     Attributes:
-        ids: The pieces, special ones included.
-        words: The numbers of the sentence's words for which it speaks. Of all windows of a sentence just one speaks for a word.
-        places: For each of those words, where in `ids` its first piece is.
+        ids: Ids of the pieces, special ones included.
+        words: Indices of the words that are classified from this window; each word of a sentence belongs to exactly one window.
+        places: For each of those words, the index in `ids` of its first piece.
     """
 
     ids: tuple[int, ...]
@@ -29,14 +29,14 @@ class Window:
 
 
 class SubwordEncoder:
-    """Sentences as windows of pieces.
+    """Splits sentences into windows of sub-word pieces.
 
     Args:
-        tokenizer: The model's, of the fast kind.
-        window: Most pieces of a window, special ones included.
+        tokenizer: The model's fast tokenizer.
+        window: Maximum number of pieces in a window, special ones included.
 
     Raises:
-        ModelError: The tokenizer does not say where its pieces stand in the text, or the window is too small.
+        ModelError: The tokenizer gives no character offsets, or the window is too small.
     """
 
     def __init__(self, tokenizer: Any, *, window: int) -> None:
@@ -44,20 +44,20 @@ class SubwordEncoder:
             raise ModelError("the tokenizer does not say where its pieces stand: a fast one (tokenizer.json) is needed")
         if window < LEAST_WINDOW:
             raise ModelError(f"a window of {window} pieces is too small: at least {LEAST_WINDOW} are needed")
-        self.tokenizer = copy.deepcopy(tokenizer)  # `split_special_tokens` is kept in the object
+        self.tokenizer = copy.deepcopy(tokenizer)  # the tokenizer object stores `split_special_tokens`
         bare = list(tokenizer("a", add_special_tokens=False)["input_ids"])
         whole = list(tokenizer("a")["input_ids"])
-        at = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
-        self.before, self.after = tuple(whole[:at]), tuple(whole[at + len(bare) :])
-        known = (tokenizer.unk_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, *bare)
-        self.filler = next(int(token) for token in known if token is not None)
+        offset = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+        self.before, self.after = tuple(whole[:offset]), tuple(whole[offset + len(bare) :])
+        candidates = (tokenizer.unk_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, *bare)
+        self.filler = next(int(token) for token in candidates if token is not None)
         self.room = window - len(self.before) - len(self.after)
 
     def windows(self, words: Sequence[str]) -> list[Window]:
-        """The windows of a sentence, in order; none of a sentence without words.
+        """The windows of a sentence, in order; empty for a sentence without words.
 
-        A sentence that does not fit is read in windows that overlap by a quarter at least, and of those that hold a word the
-        one in which it stands farthest from where the sentence was cut speaks for it.
+        A sentence that does not fit is read in windows that overlap by at least a quarter. A word belongs to the window in which it
+        is farthest from a cut.
         """
         ids, firsts = self.pieces(words)
         if not firsts:
@@ -66,37 +66,37 @@ class SubwordEncoder:
         while starts[-1] + self.room < len(ids):
             starts.append(min(starts[-1] + self.room - self.room // _OVERLAP, len(ids) - self.room))
         owners = [max(range(len(starts)), key=lambda n: (self._margin(place, starts[n], len(ids)), -n)) for place in firsts]
-        found = []
+        windows = []
         for n, start in enumerate(starts):
-            own = tuple(word for word, owner in enumerate(owners) if owner == n)
-            part = (*self.before, *ids[start : start + self.room], *self.after)
-            found.append(Window(part, own, tuple(len(self.before) + firsts[word] - start for word in own)))
-        return [window for window in found if window.words]
+            own_words = tuple(word for word, owner in enumerate(owners) if owner == n)
+            window_ids = (*self.before, *ids[start : start + self.room], *self.after)
+            windows.append(Window(window_ids, own_words, tuple(len(self.before) + firsts[word] - start for word in own_words)))
+        return [window for window in windows if window.words]
 
     def pieces(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
-        """The pieces of a sentence, its words joined by blanks, and for each word the number of its first one.
+        """The pieces of a sentence, its words joined by blanks, and for each word the index of its first piece.
 
-        What looks like a control token is text. A word of which the tokenizer leaves nothing has the unknown piece.
+        Control tokens in the text are read as plain text. A word for which the tokenizer gives no piece gets the unknown piece.
         """
-        read = self.tokenizer(
+        encoding = self.tokenizer(
             " ".join(words), add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, truncation=False
         )
-        raw, spans = read["input_ids"], read["offset_mapping"]
+        raw, offsets = encoding["input_ids"], encoding["offset_mapping"]
         ids: list[int] = []
         firsts: list[int] = []
-        at, end = 0, -1
+        position, end = 0, -1
         for word in words:
             start, end = end + 1, end + 1 + len(word)
-            while at < len(raw) and spans[at][1] <= start:
-                ids.append(raw[at])
-                at += 1
+            while position < len(raw) and offsets[position][1] <= start:
+                ids.append(raw[position])
+                position += 1
             firsts.append(len(ids))
-            if at == len(raw) or spans[at][0] >= end:
+            if position == len(raw) or offsets[position][0] >= end:
                 ids.append(self.filler)
-        return ids + list(raw[at:]), firsts
+        return ids + list(raw[position:]), firsts
 
     def _margin(self, place: int, start: int, length: int) -> float:
-        """How many pieces around a place a window shows at least, where the sentence goes on; -1 if it does not hold it."""
+        """Number of pieces between a place and the nearest cut of its window; infinite without a cut, -1 outside the window."""
         end = start + self.room
         if not start <= place < end:
             return -1

@@ -1,12 +1,12 @@
-"""Audit log of requests that leave this machine: one line each in `audit.jsonl`, written before sending, without text.
+"""Audit log of requests that leave this machine: one line per request in `audit.jsonl`, written before sending, without text.
 
     {"when": "...", "host": "x.openai.azure.com", "scheme": "https", "model": "gpt-4o", "sentences": 1,
      "documents": ["note7"], "bytes": 2113, "outcome": "answered"}
 
-Where a prompt holds demonstrations, `demonstrations` names the documents that they are taken from.
+If a prompt holds demonstrations, `demonstrations` names the documents that they come from.
 
-A line begins with the outcome `sent`, which is overwritten in its place when the outcome is known: what is still `sent` was
-in progress when the process was killed, and counts as gone. Requests to this machine are not written down.
+The outcome is first `sent` and is overwritten in place once it is known. A request that still has the outcome `sent` was in
+progress when the process was killed; its text may have left. Requests to this machine are not recorded.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _demonstrations: ContextVar[tuple[str, ...]] = ContextVar("demonstrations", defa
 
 
 class AuditLog:
-    """The file of one run. Several threads and processes may write to it at once.
+    """The audit file of one run. Several threads and processes may write to it at once.
 
     Args:
-        folder: The run's; the file is made when something is sent.
+        folder: The run's folder; the file is created with the first request.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,32 +42,32 @@ class AuditLog:
         self._lock = threading.Lock()
 
     def begin(self, facts: dict[str, object]) -> int:
-        """Write a line and hand it to the disk; gives the place of its outcome."""
+        """Write a line and flush it to disk; returns the file offset of its outcome."""
         head = json.dumps(facts, ensure_ascii=False)[:-1].encode() + b', "outcome": '
         line = head + _padded("sent") + b"}\n"
         with self._lock:
             try:
                 file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             except OSError as error:
-                why = error.strerror or type(error).__name__
-                raise ModelError(f"{self.path} cannot be written ({why}), so nothing was sent: repair that and go on") from None
+                reason = error.strerror or type(error).__name__
+                raise ModelError(f"{self.path} cannot be written ({reason}), so nothing was sent: repair that and go on") from None
             try:
                 os.write(file, line)  # one call: lines of other processes stay whole
-                at = os.lseek(file, 0, os.SEEK_CUR) - len(line) + len(head)
+                offset = os.lseek(file, 0, os.SEEK_CUR) - len(line) + len(head)
                 os.fsync(file)
             finally:
                 os.close(file)
-        return at
+        return offset
 
     def end(self, at: int, outcome: str) -> None:
-        """Write an outcome to its place."""
+        """Overwrite the outcome at an offset."""
         with self._lock, self.path.open("rb+", buffering=0) as file:
             file.seek(at)
             file.write(_padded(outcome))
 
 
 class Sent:
-    """A request in progress; `outcome` is what the audit says of it when it is over."""
+    """A request in progress; `outcome` is recorded when it ends."""
 
     outcome = "answered"
 
@@ -77,18 +77,18 @@ class _Current:
 
 
 def audit_to(folder: Path | None) -> None:
-    """From now on requests of this process are recorded in this folder; None: nowhere."""
+    """Record the requests of this process in a folder from now on; None: record nothing."""
     _Current.log = None if folder is None else AuditLog(folder)
 
 
 def home() -> Path | None:
-    """The folder of the run that this process is at."""
+    """The folder of the current run; None without an audit log."""
     return None if _Current.log is None else _Current.log.folder
 
 
 @contextmanager
 def asking(*documents: str) -> Iterator[None]:
-    """Within it requests of this thread are about these documents; the outermost takes precedence."""
+    """Declare the documents that this thread's requests are about; the outermost call takes precedence."""
     token = _documents.set(_documents.get() or documents)
     try:
         yield
@@ -98,7 +98,7 @@ def asking(*documents: str) -> Iterator[None]:
 
 @contextmanager
 def demonstrating(*documents: str) -> Iterator[None]:
-    """Within it requests of this thread hold demonstrations out of these documents."""
+    """Declare the documents from which this thread's requests take demonstrations."""
     token = _demonstrations.set(documents)
     try:
         yield
@@ -108,7 +108,7 @@ def demonstrating(*documents: str) -> Iterator[None]:
 
 @contextmanager
 def sentence_id(id: str) -> Iterator[None]:
-    """Within it requests of this thread are about this sentence."""
+    """Declare the sentence that this thread's requests are about."""
     token = _sentence.set(id)
     try:
         yield
@@ -117,12 +117,12 @@ def sentence_id(id: str) -> Iterator[None]:
 
 
 def current_sentence_id() -> str:
-    """The sentence that this thread's requests are about; empty if that is not said."""
+    """The id of the sentence that this thread's requests are about; empty if none is declared."""
     return _sentence.get()
 
 
 def demonstrated() -> tuple[str, ...]:
-    """The documents of which this thread's requests hold demonstrations."""
+    """The documents from which this thread's requests take demonstrations."""
     return _demonstrations.get()
 
 
@@ -135,35 +135,35 @@ def asked_about() -> tuple[str, ...]:
 def audited(
     address: str, *, model: str, size: int, documents: tuple[str, ...] | None = None, sentences: int | None = None
 ) -> Iterator[Sent]:
-    """Record a request, if its address is outside this machine, and afterwards what became of it.
+    """Record a request to an address outside this machine, and its outcome when it ends.
 
     Args:
-        address: Where it goes.
-        model: The model or deployment that is asked.
-        size: Bytes of what is sent.
-        documents: What it is about; None: what `asking` says.
-        sentences: How many it holds; None: one if it is about a document.
+        address: The address of the request.
+        model: The model or deployment.
+        size: Bytes of the request's body.
+        documents: The documents that it is about; None: those declared by `asking`.
+        sentences: Number of sentences in it; None: one if it is about a document, else none.
     """
     request, log, host = Sent(), _Current.log, host_outside(address)
     if log is None or host is None:
         yield request
         return
-    about = asked_about() if documents is None else documents
+    document_ids = asked_about() if documents is None else documents
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     facts: dict[str, object] = {"when": when, "host": _place(address, host), "scheme": urlsplit(address).scheme}
-    if via := proxy_of(address):
-        facts["via"] = via
-    count = (1 if about else 0) if sentences is None else sentences
-    facts |= {"model": model, "sentences": count, "documents": list(about)}
-    if shown := demonstrated():
-        facts["demonstrations"] = list(shown)
-    at = log.begin({**facts, "bytes": size})
+    if proxy := proxy_of(address):
+        facts["via"] = proxy
+    count = (1 if document_ids else 0) if sentences is None else sentences
+    facts |= {"model": model, "sentences": count, "documents": list(document_ids)}
+    if sources := demonstrated():
+        facts["demonstrations"] = list(sources)
+    offset = log.begin({**facts, "bytes": size})
     try:
         yield request
     except BaseException as error:
-        log.end(at, f"failed {type(error).__name__}")
+        log.end(offset, f"failed {type(error).__name__}")
         raise
-    log.end(at, request.outcome)
+    log.end(offset, request.outcome)
 
 
 def _place(address: str, host: str) -> str:
@@ -172,7 +172,7 @@ def _place(address: str, host: str) -> str:
 
 
 def _padded(outcome: str) -> bytes:
-    """The outcome as JSON in always the same number of bytes.
+    """The outcome as JSON, padded or cut to a fixed number of bytes.
 
     >>> len(_padded("sent")) == len(_padded("failed LMServerError 503")) == len(_padded("x" * 99))
     True

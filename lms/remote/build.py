@@ -17,10 +17,10 @@ from clinspan.lms.specs import AzureModel, OpenAIModel, sound_key
 
 
 def build_azure(spec: AzureModel) -> dspy.LM:
-    """The deployment as a DSPy model.
+    """Build the DSPy model of an Azure deployment.
 
     Raises:
-        UnavailableError: The endpoint or the key is not in the environment, or none of several endpoints answers.
+        UnavailableError: The environment lacks the endpoint or the key, or none of several endpoints answers.
     """
     deployed, endpoints = spec.deployed, spec.endpoints
     tokens = EntraTokens(spec.auth_scope) if spec.auth == "entra" else None
@@ -33,7 +33,7 @@ def build_azure(spec: AzureModel) -> dspy.LM:
     places = []
     for address, key in zip(endpoints, keys, strict=True):
         root = address.rstrip("/").removesuffix("/openai/v1")
-        line = HttpTransport(
+        transport = HttpTransport(
             f"{root}/openai/v1",
             model=deployed,
             timeout=spec.timeout,
@@ -43,16 +43,16 @@ def build_azure(spec: AzureModel) -> dspy.LM:
             limits=_limits(spec),
             tokens=tokens,
         )
-        places.append((line, root, key))
+        places.append((transport, root, key))
     return _built(spec, f"azure/{deployed}", places)
 
 
 def build_openai(spec: OpenAIModel) -> dspy.LM:
-    """The server's model as a DSPy model.
+    """Build the DSPy model of an OpenAI-compatible server.
 
     Raises:
         ModelError: No model id is given.
-        UnavailableError: There are several servers and none answers.
+        UnavailableError: None of several servers answers.
     """
     if not spec.id:
         raise ModelError(f"model=openai needs model.id=NAME, the model's name on the server at {spec.endpoints[0]}")
@@ -63,24 +63,24 @@ def build_openai(spec: OpenAIModel) -> dspy.LM:
         return build_openai_batch(spec, _alone(spec))
     places = []
     for address in spec.endpoints:
-        about = {"Authorization": f"Bearer {key}"}
-        line = HttpTransport(
-            address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=about, limits=_limits(spec)
+        headers = {"Authorization": f"Bearer {key}"}
+        transport = HttpTransport(
+            address, model=spec.id, timeout=spec.timeout, connections=spec.concurrency, headers=headers, limits=_limits(spec)
         )
-        places.append((line, address.rstrip("/"), key))
+        places.append((transport, address.rstrip("/"), key))
     return _built(spec, f"{'openai' if spec.route == 'responses' else 'hosted_vllm'}/{spec.id}", places)
 
 
 def _built(spec: AzureModel | OpenAIModel, model: str, places: Sequence[tuple[HttpTransport, str, str]]) -> dspy.LM:
-    """The model by its lines, each with the base address that DSPy's client wants and the key."""
+    """Build the model from its transports, each with the base address and the key for DSPy's client."""
     endpoints = []
-    for line, address, key in places:
-        client = native_engine(model, address, key, line, route=spec.route)
-        endpoints.append(Endpoint(line.address, client, line.health_error))
-    alone = len(endpoints) == 1
-    patience = 2.0**spec.retries - 1  # what DSPy's exponential backoff adds up to
+    for transport, address, key in places:
+        client = native_engine(model, address, key, transport, route=spec.route)
+        endpoints.append(Endpoint(transport.address, client, transport.health_error))
+    single = len(endpoints) == 1
+    patience = 2.0**spec.retries - 1  # the sum of the pauses of DSPy's exponential backoff
     engine = ServedEngine(endpoints, patience=patience, settings=spec.request_settings)
-    return dspy.LM(model, engine=engine, model_type=spec.route, cache=False, num_retries=spec.retries if alone else 0)
+    return dspy.LM(model, engine=engine, model_type=spec.route, cache=False, num_retries=spec.retries if single else 0)
 
 
 def _limits(spec: AzureModel | OpenAIModel) -> Limits:
@@ -93,10 +93,10 @@ def _limits(spec: AzureModel | OpenAIModel) -> Limits:
 
 
 def _alone(spec: AzureModel | OpenAIModel) -> str:
-    """The endpoint that batches go to.
+    """The single endpoint that batches are sent to.
 
     Raises:
-        ModelError: There are several.
+        ModelError: There are several endpoints.
     """
     if len(spec.endpoints) > 1:
         raise ModelError(f"model.batch=true takes one endpoint, here are {', '.join(spec.endpoints)}: name one of them")
@@ -104,20 +104,20 @@ def _alone(spec: AzureModel | OpenAIModel) -> str:
 
 
 def _dated(root: str, deployment: str, version: str, route: Route) -> Rewrite:
-    """The route of a dated version, on which the deployment stands in the path of chat completions."""
+    """Return a rewrite to the route of a dated API version, which has the deployment in the path of chat completions."""
     place = f"deployments/{deployment}/chat/completions" if route == "chat" else "responses"
     url = f"{root}/openai/{place}?api-version={version}"
-    return lambda asked: url
+    return lambda requested_url: url
 
 
 def _azure_keys(spec: AzureModel) -> list[str]:
-    """A key an endpoint.
+    """The keys, one per endpoint.
 
     Raises:
-        UnavailableError: There is none, or not as many as endpoints.
+        UnavailableError: There is no key, or the numbers of keys and endpoints differ.
     """
-    given = os.environ.get("AZURE_OPENAI_API_KEY", "").split(",")
-    keys = [sound_key(key, "AZURE_OPENAI_API_KEY") for key in given if key.strip()]
+    values = os.environ.get("AZURE_OPENAI_API_KEY", "").split(",")
+    keys = [sound_key(key, "AZURE_OPENAI_API_KEY") for key in values if key.strip()]
     endpoints = spec.endpoints
     if not keys:
         ways = "AZURE_OPENAI_API_KEY in the environment, or model.auth=entra"

@@ -1,8 +1,8 @@
 """One deadline for a whole HTTP request, from connecting to the last byte.
 
-httpx' timeouts are for each single read, so a server that sends a byte now and then is never given up. Here the request's
-timeout bounds all reads and writes together: each gets what is left of it. A sync client does its input and output in the thread
-that sends the request, so the deadline is kept by thread.
+httpx applies its timeouts to each single read, so a server that sends a byte now and then never times out. Here the request's
+timeout bounds all reads and writes together: each operation gets the remaining time. A sync client does its input and output in
+the thread that sends the request, so the deadline is thread-local.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class AnswerTooLargeError(httpx.HTTPError):
 
 
 def limit_time(client: httpx.Client) -> None:
-    """Have a client's requests end at their timeout, whatever the server does meanwhile."""
+    """Make a client's requests end at their timeout, whatever the server does."""
     for transport in [client._transport, *client._mounts.values()]:
         if isinstance(transport, httpx.HTTPTransport):
             transport._pool._network_backend = _Backend()
 
 
 def start_clock(request: httpx.Request) -> None:
-    """An event hook of httpx: the request that begins has its read timeout for all it does."""
+    """Set the deadline of a request that begins (an event hook of httpx): its read timeout bounds the whole request."""
     seconds = request.extensions.get("timeout", {}).get("read")
     _deadline.at = None if seconds is None else time.monotonic() + seconds
 
@@ -48,7 +48,7 @@ def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> floa
     """Seconds that a single operation may take.
 
     Raises:
-        httpcore.TimeoutException: None are left.
+        httpcore.TimeoutException: The deadline has passed.
     """
     if _deadline.at is None:
         return timeout
@@ -97,12 +97,12 @@ def read_bounded(response: httpx.Response, most: int) -> bytes:
     """The decoded body of a streamed response.
 
     Args:
-        response: Its body is not read yet.
-        most: Bytes that it may have after decompression.
+        response: A response whose body is not read yet.
+        most: Maximum number of bytes after decompression.
 
     Raises:
-        AnswerTooLargeError: It has more, or is compressed in another way than gzip or deflate.
-        httpx.HTTPError: It ends too early, is damaged, or its time is over.
+        AnswerTooLargeError: The body is larger, or is compressed with something other than gzip or deflate.
+        httpx.HTTPError: The body is truncated or damaged, or the deadline has passed.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "deflate"):
@@ -120,8 +120,8 @@ def read_bounded(response: httpx.Response, most: int) -> bytes:
     return bytes(body)
 
 
-def _decompressed(decoder: Any, part: bytes, most: int) -> Iterator[bytes]:
-    """What a part of a compressed body comes to, in pieces that memory holds."""
+def _decompressed(decoder: Any, part: bytes, max_bytes: int) -> Iterator[bytes]:
+    """Decompress a part of a body in chunks of bounded size."""
     while part and not decoder.eof:
-        yield decoder.decompress(part, most + 1)
+        yield decoder.decompress(part, max_bytes + 1)
         part = decoder.unconsumed_tail

@@ -16,14 +16,15 @@ class Endpoint:
     """One server.
 
     Attributes:
-        address: For messages.
-        engine: Answers a request by it, in one attempt.
-        trouble: Asks whether it is there: None, or what is wrong.
-        under_way: Requests that it has now.
-        failures: In a row; 0 if it is well.
-        rests_until: When it may be asked again, by the monotonic clock.
-        said: What was wrong last.
-        dead: Whether it did not even answer.
+        address: The server's address, for messages.
+        engine: Sends a request to the server, in one attempt.
+        health_error: Checks the server; returns None or what is wrong.
+        under_way: Number of requests in progress.
+        failures: Number of failures in a row; 0 if it is healthy.
+        rests_until: Time of the pool's clock from which it may be tried again.
+        said: The last error.
+        dead: Whether it did not answer at all.
+        checking: Whether a thread is checking it now.
     """
 
     address: str
@@ -38,12 +39,12 @@ class Endpoint:
 
 
 class EndpointPool:
-    """Chooses among servers; threads may share it.
+    """Chooses among endpoints. Threads may share it.
 
     Args:
-        endpoints: The servers.
-        first: Seconds that a server is left alone after its first failure; twice as long after each further one, up to a minute.
-        clock: Gives the time.
+        endpoints: The endpoints.
+        first: Seconds of an endpoint's pause after its first failure; doubled after each further one, up to a minute.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -54,17 +55,17 @@ class EndpointPool:
         self._turn = 0
 
     def take(self, but: Collection[Endpoint]) -> Endpoint | None:
-        """The server with the fewest requests in progress, in turn where several have as few; None if none is healthy.
+        """Take the healthy endpoint with the fewest requests in progress; None if none is healthy.
 
-        One whose pause is over is asked whether it is there before a request is risked on it.
+        Endpoints with equally few requests take turns. An endpoint whose pause is over is checked before it gets a request.
 
         Args:
-            but: Servers that are not wanted.
+            but: Endpoints to exclude.
         """
         while (resting := self._due(but)) is not None:
             try:
                 health_error = resting.health_error()
-            except Exception as error:  # whatever it is, the endpoint is asked again after its pause
+            except Exception as error:  # whatever the error is, the endpoint is checked again after its pause
                 health_error = type(error).__name__
             finally:
                 resting.checking = False
@@ -73,25 +74,25 @@ class EndpointPool:
             else:
                 self.failed(resting, health_error, dead=True)
         with self._lock:
-            well = [one for one in self.endpoints if not one.failures and one not in but]
-            if not well:
+            healthy = [endpoint for endpoint in self.endpoints if not endpoint.failures and endpoint not in but]
+            if not healthy:
                 return None
             self._turn += 1
-            n = len(self.endpoints)
-            chosen = min(well, key=lambda one: (one.under_way, (self.endpoints.index(one) - self._turn) % n))
+            count = len(self.endpoints)
+            chosen = min(healthy, key=lambda endpoint: (endpoint.under_way, (self.endpoints.index(endpoint) - self._turn) % count))
             chosen.under_way += 1
             return chosen
 
     def _due(self, but: Collection[Endpoint]) -> Endpoint | None:
         with self._lock:
-            for one in self.endpoints:
-                if one.failures and not one.checking and one not in but and one.rests_until <= self.clock():
-                    one.checking = True
-                    return one
+            for endpoint in self.endpoints:
+                if endpoint.failures and not endpoint.checking and endpoint not in but and endpoint.rests_until <= self.clock():
+                    endpoint.checking = True
+                    return endpoint
         return None
 
     def release(self, endpoint: Endpoint) -> None:
-        """The server is done with a request."""
+        """Record that an endpoint has finished a request."""
         with self._lock:
             endpoint.under_way -= 1
 
@@ -100,12 +101,13 @@ class EndpointPool:
             endpoint.failures, endpoint.dead = 0, False
 
     def failed(self, endpoint: Endpoint, said: str, *, dead: bool, pause: float | None = None) -> None:
-        """Leave a server alone; what fails while it rests already makes its pause no longer.
+        """Start an endpoint's pause after a failure; a failure during the pause does not extend it.
 
         Args:
+            endpoint: The endpoint.
             said: What is wrong.
             dead: Whether it did not answer at all.
-            pause: Seconds, where it says itself for how long.
+            pause: Seconds that the server itself asks for, if any.
         """
         with self._lock:
             endpoint.said, endpoint.dead = said, dead
@@ -116,10 +118,10 @@ class EndpointPool:
             endpoint.rests_until = self.clock() + max(grown, min(pause or 0.0, _LONGEST))
 
     def until_next(self) -> float:
-        """Seconds until some server may be asked again."""
+        """Seconds until the next endpoint may be tried again."""
         with self._lock:
-            return max(0.0, min(one.rests_until for one in self.endpoints) - self.clock())
+            return max(0.0, min(endpoint.rests_until for endpoint in self.endpoints) - self.clock())
 
     def told(self) -> str:
-        """Each server and what is wrong with it."""
-        return ", ".join(f"{one.address} ({one.said})" for one in self.endpoints)
+        """List each endpoint with its last error, for messages."""
+        return ", ".join(f"{endpoint.address} ({endpoint.said})" for endpoint in self.endpoints)

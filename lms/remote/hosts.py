@@ -22,9 +22,9 @@ _ODD = re.compile(r"[\s\x00-\x1f\x7f\\?#]")
 def host_outside(address: str) -> str | None:
     """The host outside this machine that an address leads to, or None if it is this machine.
 
-    One function decides for all kinds of address: of servers, databases, files and artifact stores. This machine is `localhost`
-    and what is written as a loopback address; no name is resolved, since what a name means can change between the question and
-    the request. Whatever is not known to be here is outside.
+    This function decides for all kinds of address: servers, databases, files and artifact stores. This machine is `localhost` and
+    every literal loopback address. No name is resolved, because its address can change between the check and the request.
+    Whatever is not known to be on this machine counts as outside.
 
     >>> [host_outside(f"http://{h}/v1") for h in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000")]
     [None, None, None]
@@ -44,12 +44,12 @@ def host_outside(address: str) -> str | None:
         scheme, host = parts.scheme.partition("+")[0], parts.hostname or ""
     except ValueError:
         return "an unknown host"
-    if scheme in _LOCAL_SCHEMES or not scheme:  # a path, or what the server keeps that was asked for already
+    if scheme in _LOCAL_SCHEMES or not scheme:  # a path, or artifacts of a server whose own address is checked
         if parts.netloc:
             return None if scheme == "file" and host == "localhost" else host or parts.netloc
         plain_path = address.startswith(("/", "./", "../", "runs/")) or bool(scheme)
         return None if plain_path else address or "an unknown host"
-    if scheme in _DATABASES and parts.query:  # which may name another host
+    if scheme in _DATABASES and parts.query:  # the query may name another host
         return "an unknown host"
     if scheme not in (*_WEB, *_DATABASES):
         return host or address
@@ -85,14 +85,14 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_address(address: str, key: str) -> str:
-    """The address, if it is one that all libraries read alike and that holds no secret.
+    """Return an address if all libraries parse it alike and it holds no secret.
 
     Args:
         address: As the user gave it.
         key: The setting it comes from, for the message.
 
     Raises:
-        ModelError: It is none; the message does not repeat what may be a password.
+        ModelError: The address fails this check; the message does not repeat what may be a password.
     """
     if "@" in address:
         raise ModelError(f"{key} holds a user name or a password, which would be recorded: leave it out, the environment has keys")
@@ -102,32 +102,32 @@ def check_address(address: str, key: str) -> str:
     except ValueError:
         sound = False
     if not sound or _ODD.search(address):
-        shown = re.split(r"[?#]", address)[0]  # behind them there may be a key
+        shown = re.split(r"[?#]", address)[0]  # the query may hold a key
         raise ModelError(f"{key}={shown} is no address: it reads http://HOST:PORT/... or https://... and has no ? or #")
     return address
 
 
 def ask_directly(*addresses: str) -> None:
-    """Have every library of this process and of its children ask this machine directly, whatever the environment says of proxies.
+    """Make every library in this process and its children connect to this machine without a proxy, whatever the environment says.
 
     Args:
-        addresses: Of servers, beside the usual names of this machine; those outside it are left as they are.
+        addresses: Addresses of servers, in addition to the usual names of this machine; those outside it are ignored.
     """
-    here = [*_HERE, *(_host(address) for address in addresses if host_outside(address) is None)]
+    local_hosts = [*_HERE, *(_host(address) for address in addresses if host_outside(address) is None)]
     for name in ("NO_PROXY", "no_proxy"):
-        kept = [word for word in os.environ.get(name, "").split(",") if word]
-        os.environ[name] = ",".join(dict.fromkeys([*kept, *here]))
+        excluded = [word for word in os.environ.get(name, "").split(",") if word]
+        os.environ[name] = ",".join(dict.fromkeys([*excluded, *local_hosts]))
 
 
 def proxy_of(address: str) -> str | None:
-    """The host of the proxy by which the environment sends requests to an address, if it is not asked directly."""
+    """The host of the proxy that the environment sets for an address; None for a direct connection."""
     if host_outside(address) is None:
-        return None  # never: see `lms.remote.transport`
+        return None  # this machine is never reached through a proxy: see `lms.remote.transport`
     proxies = urllib.request.getproxies()
-    found = proxies.get(urlsplit(address).scheme) or proxies.get("all")
-    if not found or urllib.request.proxy_bypass(_host(address)):
+    proxy = proxies.get(urlsplit(address).scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(_host(address)):
         return None
-    return urlsplit(found if "://" in found else f"http://{found}").hostname
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
 
 
 def _host(address: str) -> str:

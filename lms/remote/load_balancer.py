@@ -20,23 +20,23 @@ _GLANCE = 0.1
 
 
 class ServedEngine:
-    """Answers requests by servers. With one server each request is one attempt, as DSPy repeats what fails by itself.
+    """Sends requests to servers. With one server, each request is one attempt, because DSPy retries by itself.
 
-    With several, a request that a server refuses, drops, answers with 408, 429 or 5xx or not in time goes to the next, and after
-    all of them again when the first has rested.
+    With several, a request goes to the next server if one refuses it, drops it, answers 408, 429 or 5xx, or times out. After the
+    last server it is retried as soon as the first pause is over.
 
     Args:
         endpoints: The servers.
-        patience: Seconds for which a request is tried again, where there are several.
-        ring: Chooses among them; None: the usual one.
-        settings: What every request carries.
+        patience: Seconds for which a request is retried, with several servers.
+        ring: Chooses among the endpoints; None: a default pool.
+        settings: Settings of every request.
 
     Raises:
-        UnavailableError: There are several and none is there; names them.
+        UnavailableError: None of several servers answers; the message names them.
     """
 
     wire = True
-    """Takes what a server's protocol knows and no more."""
+    """A request holds only what a server's protocol defines."""
 
     def __init__(
         self,
@@ -48,58 +48,59 @@ class ServedEngine:
     ) -> None:
         self.ring, self.patience, self.settings = ring or EndpointPool(endpoints), patience, settings or RequestSettings()
         if len(endpoints) > 1:
-            for one in endpoints:
-                if (health_error := one.health_error()) is not None:
-                    self.ring.failed(one, health_error, dead=True)
-            if all(one.dead for one in endpoints):
+            for endpoint in endpoints:
+                if (health_error := endpoint.health_error()) is not None:
+                    self.ring.failed(endpoint, health_error, dead=True)
+            if all(endpoint.dead for endpoint in endpoints):
                 raise self._nobody()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        """Return self: optimizers copy programs often, and all copies share one model."""
         return self
 
     def complete(self, request: lm15.Request) -> lm15.Response:
-        """
+        """Answer a request, with failover and retries.
+
         Raises:
-            lm15.LM15Error: As the last server said it.
-            UnavailableError: No server answered in all that time; names them.
+            lm15.LM15Error: The error of the last server.
+            UnavailableError: No server answered within `patience`; the message names them.
         """
         request = self.settings.applied(request)
         if len(self.ring.endpoints) == 1:
             response: lm15.Response = self.ring.endpoints[0].engine.complete(request)
             return response
-        last: Exception | None = None
+        last_error: Exception | None = None
         deadline = self.ring.clock() + self.patience
         while True:
-            found, error = self._round(request)
-            if found is not None:
-                return found
-            last = error or last
-            pause = max(_GLANCE, self.ring.until_next())  # another thread may be asking a server whether it is there
+            answer, error = self._round(request)
+            if answer is not None:
+                return answer
+            last_error = error or last_error
+            pause = max(_GLANCE, self.ring.until_next())  # another thread may be checking a server
             if self.ring.clock() + pause > deadline:
                 break
             time.sleep(pause)
-        if last is None or all(one.dead for one in self.ring.endpoints):
+        if last_error is None or all(endpoint.dead for endpoint in self.ring.endpoints):
             raise self._nobody()
-        raise last
+        raise last_error
 
     def _round(self, request: lm15.Request) -> tuple[lm15.Response | None, Exception | None]:
-        """Try each server that is well; the answer, or what the last one said."""
+        """Try each healthy server once; returns the answer, or the last error."""
         tried: list[Endpoint] = []
-        last: Exception | None = None
+        last_error: Exception | None = None
         while (endpoint := self.ring.take(tried)) is not None:
             tried.append(endpoint)
             try:
                 return endpoint.engine.complete(request), None
             except _PASSING as error:
-                last = error
+                last_error = error
                 status = getattr(error, "status", None)
-                said = f"{error}" if isinstance(error, _SILENT) else f"{type(error).__name__}{f' {status}' if status else ''}"
+                message = f"{error}" if isinstance(error, _SILENT) else f"{type(error).__name__}{f' {status}' if status else ''}"
                 pause = getattr(error, "retry_after", None)
-                self.ring.failed(endpoint, said, dead=isinstance(error, _SILENT), pause=pause)
+                self.ring.failed(endpoint, message, dead=isinstance(error, _SILENT), pause=pause)
             finally:
                 self.ring.release(endpoint)
-        return None, last
+        return None, last_error
 
     def _nobody(self) -> UnavailableError:
         return UnavailableError(f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base")
@@ -109,12 +110,12 @@ class ServedEngine:
 
     def close(self) -> None:
         """Close the connections."""
-        for one in self.ring.endpoints:
-            one.engine.close()
+        for endpoint in self.ring.endpoints:
+            endpoint.engine.close()
 
 
 def native_engine(model: str, address: str, key: str, transport: Any, *, route: Route = "chat") -> LM15Engine:
-    """DSPy's client for a model, over a transport of ours."""
+    """DSPy's client for a model, over one of our transports."""
     provider = LM15Engine(model_type=route).resolve(model).provider
     config = RouterConfig(api_keys={provider: key}, base_urls={provider: address}, transport=transport)
     return LM15Engine(config, model_type=route)

@@ -21,7 +21,7 @@ _CODES = (
 )
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _MOST_NAMED = 2
-_REPEATED = re.compile(r"""["'](messages|content|input)["']""")  # the server repeats the request
+_REPEATED = re.compile(r"""["'](messages|content|input)["']""")  # the message quotes the request
 _TOO_MUCH = re.compile(r"too large|at most|maximum|exceed|above|less than or equal")
 _SETTINGS = {
     "temperature": "model.temperature=null leaves it out",
@@ -43,12 +43,12 @@ _SETTINGS = {
 
 
 def parameter_refused(status: int, body: bytes, request: bytes) -> str | None:
-    """What to say of a refusal that every request would meet, because a parameter is wrong; None if it is another refusal.
+    """Explain a refusal that every request would meet because a parameter is wrong; None for any other refusal.
 
     Args:
-        status: The server's.
-        body: Its answer.
-        request: What was sent.
+        status: The response's status code.
+        body: The response's body.
+        request: The request's body.
 
     >>> parameter_refused(400, b'{"error": {"param": "temperature", "code": "unsupported_value"}}', b'{"temperature": 0.0}')
     'the server refuses temperature=0.0 (unsupported_value): model.temperature=null leaves it out'
@@ -63,14 +63,14 @@ def parameter_refused(status: int, body: bytes, request: bytes) -> str | None:
     name = _parameter(error, message, sent)
     if name is None:
         return None
-    shown = f"{name}={sent[name]}" if isinstance(sent.get(name), (int, float)) else name
-    said = f" ({code})" if code in _CODES else ""
+    parameter = f"{name}={sent[name]}" if isinstance(sent.get(name), (int, float)) else name
+    code_note = f" ({code})" if code in _CODES else ""
     if name in _LIMITS and _TOO_MUCH.search(message):
-        return f"the server refuses {shown}{said}: it is too much for this model, set a smaller model.reasoning_tokens"
+        return f"the server refuses {parameter}{code_note}: it is too much for this model, set a smaller model.reasoning_tokens"
     if name not in sent:
-        return f"the server wants {shown}{said}: {_SETTINGS[name]}"
+        return f"the server wants {parameter}{code_note}: {_SETTINGS[name]}"
     setting = _SETTINGS.get(name) or f"leave model.parameters.{name} out"
-    return f"the server refuses {shown}{said}: {setting}"
+    return f"the server refuses {parameter}{code_note}: {setting}"
 
 
 def _object(text: bytes) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _error(body: bytes) -> dict[str, Any]:
 
 
 def _words(error: dict[str, Any]) -> str:
-    """Its message, or what FastAPI's servers say in its place."""
+    """The message of an error and the `detail` that FastAPI servers send in its place, in lower case."""
     return f"{error.get('message') or ''} {json.dumps(error.get('detail')) if 'detail' in error else ''}"[:4000].lower()
 
 
@@ -97,12 +97,12 @@ def _sent(request: bytes) -> dict[str, Any]:
 
 
 def _parameter(error: dict[str, Any], message: str, sent: dict[str, Any]) -> str | None:
-    """The parameter that a refusal is about: one that was sent, or one of ours that was wanted."""
+    """The parameter that a refusal is about: one that was sent, or `reasoning_effort` if it is required."""
     known = [*sent, *(name for name in ("reasoning_effort",) if name not in sent)]
     named = re.split(r"[.\[]", str(error.get("param") or ""))[0]
     if named:
         return named if named in known else None
-    found = [name for name in known if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", message)]
-    if len(found) > _MOST_NAMED or _REPEATED.search(message):
+    mentioned = [name for name in known if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", message)]
+    if len(mentioned) > _MOST_NAMED or _REPEATED.search(message):
         return None
-    return min(found, key=lambda name: message.index(name.lower())) if found else None
+    return min(mentioned, key=lambda name: message.index(name.lower())) if mentioned else None

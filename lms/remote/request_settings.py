@@ -14,7 +14,7 @@ from clinspan.lms.errors import ModelError
 Route = Literal["chat", "responses"]
 TokenLimit = Literal["auto", "max_tokens", "max_completion_tokens"]
 REASONING_TOKENS = 16_000
-"""What a reasoning model is given beside its answer; DSPy refuses a smaller budget for such models."""
+"""Token budget of a reasoning model beside its answer; DSPy refuses a smaller one for such models."""
 _OWN = {
     "messages": None,
     "input": None,
@@ -33,7 +33,7 @@ _OWN = {
 
 
 def is_reasoning_model(name: str) -> bool:
-    """Whether a model reasons before it answers, by DSPy's rule on names (o1, o3, o4-mini, gpt-5 and their kin, not gpt-5-chat).
+    """Whether a model reasons before it answers, by DSPy's rule on names (o1, o3, o4-mini, gpt-5 and similar ones, not gpt-5-chat).
 
     >>> is_reasoning_model("gpt-5-mini"), is_reasoning_model("o3"), is_reasoning_model("gpt-4o")
     (True, True, False)
@@ -45,16 +45,16 @@ def is_reasoning_model(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestSettings:
-    """Settings of a server's model, ready to be put into requests.
+    """Settings of a server's model that are applied to every request.
 
     Attributes:
-        temperature: Sent where a request names none; None: never sent, as reasoning models refuse it.
+        temperature: Sent if a request names none; None: never sent, because reasoning models refuse it.
         reasoning_effort: How much the model reasons (`minimal`, `low`, `medium`, `high`, ...); None: not sent.
-        reasoning_tokens: Tokens beside those of the answer, for reasoning: it is taken out of the same budget.
-        seed: Sent where it is not None.
-        parameters: Further fields of the request's body, as the server names them.
+        reasoning_tokens: Tokens for reasoning, added to those of the answer because both share one budget.
+        seed: Sent if a request names none; None: not sent.
+        parameters: Further fields of the request's body, by the server's names.
         route: Chat Completions or the Responses API.
-        token_limit: The field that holds the budget; `auto` is the client's own choice.
+        token_limit: The field that holds the budget; `auto` leaves the choice to the client.
     """
 
     temperature: float | None = 0.0
@@ -84,7 +84,7 @@ class RequestSettings:
                 )
 
     def applied(self, request: lm15.Request) -> lm15.Request:
-        """The request with these settings; what it says itself takes precedence, but for a temperature that is never sent."""
+        """Apply these settings to a request. Its own values take precedence, except for a temperature that is never sent."""
         config = request.config
         extensions: dict[str, Any] = {**self.parameters, **(config.extensions or {})}
         limit = config.max_tokens
@@ -104,7 +104,7 @@ class RequestSettings:
             temperature=None if self.temperature is None else default,
             max_tokens=limit,
             seed=self.seed if config.seed is None else config.seed,
-            store=False if self.route == "responses" else config.store,  # else the service keeps texts for a month
+            store=False if self.route == "responses" else config.store,  # otherwise the service stores texts for a month
             extensions=extensions or None,
         )
         return replace(request, config=changed)

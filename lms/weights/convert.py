@@ -17,11 +17,11 @@ def convert(place: str, folder: Path) -> None:
     """Load a model and its tokenizer and save them into a new folder.
 
     Args:
-        place: A folder, or the id of a repository on the Hugging Face hub.
-        folder: Where to save; it must not be there.
+        place: A folder, or a repository id on the Hugging Face hub.
+        folder: Where to save; it must not exist.
 
     Raises:
-        ModelError: The model cannot be loaded, or the folder is there.
+        ModelError: The model cannot be loaded, or the folder exists.
     """
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
@@ -42,7 +42,7 @@ def convert(place: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Convert what the command line names."""
+    """Convert the model that the command line names."""
     if len(sys.argv) != 3:
         print("usage: python -m clinspan.lms.weights.convert MODEL FOLDER", file=sys.stderr)
         sys.exit(2)

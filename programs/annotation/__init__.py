@@ -1,1 +1,1 @@
-"""What `programs.annotate` is made of: notes in, annotated files out, in one process or on a Ray cluster."""
+"""The parts of `programs.annotate`, which reads notes and writes annotated files, in one process or on a Ray cluster."""

@@ -6,10 +6,15 @@
     for entity in annotator("He has Wilson disease."):
         print(entity.start, entity.end, entity.label, entity.text, entity.confidence)
 
-Where labels come from: of a token classifier, from its classes; with `corpus=...` among the settings, from that; else from
-the default corpus, if the program was made for the same labels (or there is no program, so that the handwritten prompt and
-the demonstrations are that corpus'); else from the program, in alphabetic order and without definitions, as a `program.json`
-has them. Its instructions and demonstrations are its own in each case.
+The labels come from the first source that applies:
+
+1. A token classifier: its classes.
+2. `corpus=...` among the settings: that corpus.
+3. The default corpus, if the program was made for the same labels or there is no program. Without a program, the handwritten
+   prompt and the demonstrations come from this corpus too.
+4. The program: `program.json` holds the labels in alphabetic order and without definitions.
+
+A program always uses its own instructions and demonstrations.
 """
 
 from __future__ import annotations
@@ -42,16 +47,16 @@ _DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an annotator is.
+    """Identity of an annotator: its labels, model and program.
 
     Attributes:
-        labels: The types that it can find, in order.
+        labels: Entity types that it can find, in order.
         model: Id of the model, with its revision where it has one.
-        program: Id of the program: a fingerprint of what is in its `program.json`.
-        by: Tells apart whatever can make another annotator's results differ.
-        record: What a run's record says of model and program.
+        program: Id of the program: a fingerprint of the content of its `program.json`.
+        by: Fingerprint of everything that can change the results; it tells annotators apart.
+        record: Facts about model and program for a run's `run.json`.
         content: The content of `program.json`.
-        price: US dollars for a million prompt and a million answer tokens, if known.
+        price: US dollars for a million prompt tokens and for a million answer tokens, if known.
     """
 
     labels: tuple[str, ...]
@@ -65,14 +70,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a note: `annotated`, or the kind of `error` of its first sentence that failed.
+    """Result of one note: `annotated`, or the kind of `error` of its first failed sentence.
 
     Attributes:
-        id: The note's.
-        annotated: The note with its mentions; None if a sentence failed, as half a result can be taken for a whole one.
-        error: As `programs.inference.failures.failure_name` calls it.
-        counts: `sentences`, `failed_sentences`, `cuts` (made inside sentences that were too long), tokens used.
-        repairs: What answers had wrong, by name.
+        id: Id of the note.
+        annotated: The note with its mentions. None if a sentence failed: a partial result could be mistaken for a complete one.
+        error: Name of the failure, see `programs.inference.failures.failure_name`.
+        counts: `sentences`, `failed_sentences`, `cuts` (inside sentences that were too long), tokens used.
+        repairs: Number of faults in answers, by name of the fault.
     """
 
     id: str
@@ -83,12 +88,12 @@ class Outcome:
 
 
 class Annotator:
-    """Finds entities in texts. Loaded once; may be called by several threads at once.
+    """Finds entities in texts. Load it once; several threads may call it at the same time.
 
     Args:
-        tagger: What tags sentences.
-        facts: What it is.
-        segmenter: How texts become sentences.
+        tagger: Tags sentences.
+        facts: Identity of the annotator.
+        segmenter: Splits texts into sentences; None: one with default settings.
     """
 
     def __init__(self, tagger: SentenceTagger, facts: Facts, segmenter: Segmenter | None = None) -> None:
@@ -96,7 +101,7 @@ class Annotator:
 
     @property
     def batches(self) -> bool:
-        """Whether answers come together and late, so that many notes should be given at once."""
+        """Whether the tagger works in batches. Answers then come late and all together, so many notes should be passed at once."""
         return bool(getattr(self.tagger, "batches", False))
 
     @classmethod
@@ -112,45 +117,46 @@ class Annotator:
         """Load a program and its model.
 
         Args:
-            program: A compiled program or a run's or training's folder; None: the handwritten prompt.
-            model: As `model=` of the commands; None: the program's own or the default.
+            program: A compiled program, or the folder of a run or training; None: the handwritten prompt.
+            model: Same values as `model=` on the command line; None: the program's own model or the default.
             phi: Whether texts may hold protected health information.
-            allow_remote: Let such texts leave this machine.
-            settings: Further words as on the command line of `programs.annotate`, such as `strategy=knn`.
+            allow_remote: Whether such texts may leave this machine.
+            settings: Further overrides as on the command line of `programs.annotate`, such as `strategy=knn`.
 
         Raises:
-            InputError: A word names nothing, the program cannot be read or is for other labels.
+            InputError: An override is unknown, or the program cannot be read or is for other labels.
             ModelError: The model is not available.
-            RunError: The model is elsewhere, texts may hold protected health information, and it is not allowed.
+            RunError: The model is remote, texts may hold protected health information, and `allow_remote` is not set.
         """
         from clinspan.programs.annotation.build_annotator import load_annotator
 
         return load_annotator(program=program, model=model, phi=phi, allow_remote=allow_remote, settings=settings)
 
     def __call__(self, text: str) -> list[Mention]:
-        """The entities of a text, in its order; `text[entity.start:entity.end] == entity.text`.
+        """Return the entities of a text in text order; `text[entity.start:entity.end] == entity.text`.
 
         Raises:
-            InputError: It holds half of a surrogate pair, so it is no text.
-            RunError: A sentence could not be tagged; says of what kind the problem is.
+            InputError: The text holds half of a surrogate pair, so it is not valid Unicode.
+            RunError: A sentence could not be tagged; the message names the kind of failure.
         """
         if not is_text(text):
             raise InputError("the text holds half of a surrogate pair", remedy="Decode it again from its bytes.")
-        (found,) = self.annotate([Note("text", text)])
-        if found.annotated is None:
-            raise RunError(f"{found.counts['failed_sentences']} of {found.counts['sentences']} sentences failed: {found.error}")
-        return list(found.annotated.mentions)
+        (outcome,) = self.annotate([Note("text", text)])
+        if outcome.annotated is None:
+            counts = outcome.counts
+            raise RunError(f"{counts['failed_sentences']} of {counts['sentences']} sentences failed: {outcome.error}")
+        return list(outcome.annotated.mentions)
 
     def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
-        """What becomes of each note, in their order. Their sentences are tagged together, which is faster than one by one.
+        """Return the outcome of each note, in order. All sentences are tagged together, which is faster than one by one.
 
         Args:
             notes: The notes.
-            tag_all: Tags sentences; None: this annotator's tagger does.
+            tag_all: Tags sentences; None: the annotator's own tagger.
         """
         tag_all = tag_all or self.tagger.tag_all
         cuts = [self.segmenter(note) for note in notes]
-        found: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
+        tagged: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
         todo = {
             f"{n}:{i}": (n, Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens)))
@@ -158,26 +164,26 @@ class Annotator:
             for i, tokens in enumerate(cut)
         }
         while todo:
-            again: dict[str, tuple[int, Sentence]] = {}
+            remaining: dict[str, tuple[int, Sentence]] = {}
             for sentence, record in tag_all([sentence for _, sentence in todo.values()]):
                 n = todo[sentence.id][0]
                 if record["error"] == "prompt_too_long" and len(sentence.tokens) > 1:
                     halves = _halves(notes[n].text, sentence)
-                    again.update((half.id, (n, half)) for half in halves)
+                    remaining.update((half.id, (n, half)) for half in halves)
                     halved[n] += len(halves) - 1
                     cuts[n][2].update(half.tokens[0].start for half in halves[1:])
                 else:
-                    found[n].append((sentence, record))
-            todo = again
-        cutting = [(cut, made + halved[n], boundaries) for n, (cut, made, boundaries) in enumerate(cuts)]
-        return [self._outcome(note, *cutting[n], found[n]) for n, note in enumerate(notes)]
+                    tagged[n].append((sentence, record))
+            todo = remaining
+        cutting = [(cut, cut_count + halved[n], boundaries) for n, (cut, cut_count, boundaries) in enumerate(cuts)]
+        return [self._outcome(note, *cutting[n], tagged[n]) for n, note in enumerate(notes)]
 
     def _outcome(
-        self, note: Note, cut: list[tuple[Token, ...]], cuts: int, boundaries: set[int], found: Sequence[Tagged]
+        self, note: Note, cut: list[tuple[Token, ...]], cuts: int, boundaries: set[int], tagged: Sequence[Tagged]
     ) -> Outcome:
-        counts, repairs = Counter(sentences=len(found), cuts=cuts), Counter[str]()
+        counts, repairs = Counter(sentences=len(tagged), cuts=cuts), Counter[str]()
         errors: dict[int, str] = {}
-        for sentence, record in found:
+        for sentence, record in tagged:
             counts.update(record["usage"])
             counts.update(f"{SERVED}{name}" for name in record.get("served", ()))
             repairs.update(record["repairs"])
@@ -186,25 +192,26 @@ class Annotator:
         if errors:
             counts["failed_sentences"] = len(errors)
             return Outcome(note.id, None, errors[min(errors)], counts, repairs)
-        mentions = [one for tagged in merge_segments(found, boundaries) for one in sentence_mentions(note.text, *tagged)]
+        merged = merge_segments(tagged, boundaries)
+        mentions = [mention for sentence, record in merged for mention in sentence_mentions(note.text, sentence, record)]
         sentences = merge_cut_sentences(cut, [(mention.start, mention.end) for mention in mentions])
         annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), self.facts.model, self.facts.program)
         return Outcome(note.id, annotated, None, counts, repairs)
 
 
 SERVED = "served_by:"
-"""Begins the names of counts that say which model a server answered as, in sentences."""
+"""Prefix of counts of sentences by the model name that the server reported."""
 
 
 def merge_segments(found: Sequence[Tagged], boundaries: set[int]) -> list[Tagged]:
-    """Tagged sentences in the order of the text, each that was cut whole again.
+    """Return the tagged sentences in text order, with the parts of each cut sentence joined again.
 
-    A model that is shown the second half of a mention can only say that one begins there. So one that begins at a cut of ours
-    is taken for the rest of one of the same label that ends there.
+    A model that sees only the second half of a mention can only tag it as the beginning of a mention. So a mention that
+    begins at a cut is treated as the rest of a mention of the same label that ends at this cut.
 
     Args:
-        found: Sentences or parts of them, with their lines of `predictions.jsonl`.
-        seams: Where the parts begin that stand behind a cut.
+        found: Sentences or parts of sentences, with their lines of `predictions.jsonl`.
+        boundaries: Start offsets of the parts that follow a cut.
     """
     groups: list[list[Tagged]] = []
     for tagged in sorted(found, key=lambda tagged: tagged[0].tokens[0].start):
@@ -216,46 +223,49 @@ def merge_segments(found: Sequence[Tagged], boundaries: set[int]) -> list[Tagged
 
 
 def _joined(parts: Sequence[Tagged]) -> Tagged:
-    """The parts of a sentence as one."""
+    """Join the parts of a sentence."""
     pred: list[str] = []
     for _, record in parts:
         first, last = record["pred"][0], pred[-1] if pred else "O"
         pred += [f"I{last[1:]}" if last != "O" and first == f"B{last[1:]}" else first, *record["pred"][1:]]
-    sure = [value for _, record in parts for value in record["confidence"] or [None] * len(record["pred"])]
+    confidence = [value for _, record in parts for value in record["confidence"] or [None] * len(record["pred"])]
     tokens = tuple(token for sentence, _ in parts for token in sentence.tokens)
     sentence = replace(parts[0][0], tokens=tokens, tags=("O",) * len(tokens))
-    return sentence, {**parts[0][1], "pred": pred, "confidence": sure}
+    return sentence, {**parts[0][1], "pred": pred, "confidence": confidence}
 
 
 def merge_cut_sentences(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[int, int]]) -> list[tuple[Token, ...]]:
-    """The sentences, those made one that a mention goes across: else its second half would stand in a sentence without a begin.
+    """Return the sentences; merge those that one mention crosses, so that each mention begins and ends in the same sentence.
 
     Args:
         cut: The sentences in order.
         spans: Start and end of each mention, in order.
     """
-    whole: list[list[Token]] = []
-    ends = iter(spans)
-    start, end = next(ends, (-1, -1))
+    merged: list[list[Token]] = []
+    remaining_spans = iter(spans)
+    start, end = next(remaining_spans, (-1, -1))
     for tokens in cut:
         while 0 <= end <= tokens[0].start:
-            start, end = next(ends, (-1, -1))
-        if whole and start < tokens[0].start < end:
-            whole[-1] += tokens
+            start, end = next(remaining_spans, (-1, -1))
+        if merged and start < tokens[0].start < end:
+            merged[-1] += tokens
         else:
-            whole.append(list(tokens))
-    return [tuple(tokens) for tokens in whole]
+            merged.append(list(tokens))
+    return [tuple(tokens) for tokens in merged]
 
 
 def sentence_mentions(text: str, sentence: Sentence, record: dict[str, Any]) -> list[Mention]:
-    """The mentions that a sentence's tags say, in characters of its note's text. Confidences are rounded: their last digits
-    depend on which sentences were read together."""
-    found = []
+    """Return the mentions in a sentence's tags, with character offsets in the note's text.
+
+    Confidences are rounded, because their last digits depend on which sentences were in the same batch.
+    """
+    mentions = []
     for first, last, label in tag_spans(record["pred"]):
         start, end = sentence.tokens[first].start, sentence.tokens[last - 1].end
-        sure = entity_confidence(record["confidence"], first, last)
-        found.append(Mention(start, end, label, text[start:end], None if sure is None else round(sure, _DIGITS)))
-    return found
+        confidence = entity_confidence(record["confidence"], first, last)
+        rounded = None if confidence is None else round(confidence, _DIGITS)
+        mentions.append(Mention(start, end, label, text[start:end], rounded))
+    return mentions
 
 
 def _halves(text: str, sentence: Sentence) -> list[Sentence]:

@@ -30,9 +30,9 @@ from clinspan.programs.tagging.tagger import Ensemble, Tagger
 def load_annotator(
     *, program: str | Path | None, model: str | None, phi: bool, allow_remote: bool, settings: Sequence[str]
 ) -> Annotator:
-    """What `Annotator.load` does."""
-    words = [*([] if model is None else [f"model={model}"]), *settings]
-    config, chosen, keys = compose("annotate", words)
+    """Load an annotator; see `Annotator.load` for arguments and errors."""
+    overrides = [*([] if model is None else [f"model={model}"]), *settings]
+    config, chosen, keys = compose("annotate", overrides)
     config.phi, config.allow_remote = phi, allow_remote
     if program is not None:
         config.program = str(program)
@@ -40,15 +40,15 @@ def load_annotator(
 
 
 def load_program(path: str | Path, *, model: str | None = None, settings: Sequence[str] = ()) -> Tagger | Ensemble:
-    """A compiled program with its model and format, as a DSPy module: `program(tokens=["No", "fever"]).tags`.
+    """Load a compiled program with its model and format as a DSPy module: `program(tokens=["No", "fever"]).tags`.
 
     Args:
-        path: A `program.json`, or a folder that `programs.run` or `programs.optimize` left.
-        model: As `model=` of the commands; None: the default.
+        path: A `program.json`, or an output folder of `programs.run` or `programs.optimize`.
+        model: Same values as `model=` on the command line; None: the default.
         settings: Further overrides, such as `model.path=FOLDER`.
 
     Raises:
-        InputError: It is no program, or one of a token classifier, which `Annotator.load` takes.
+        InputError: The path holds no program, or the program of a token classifier; `Annotator.load` takes the latter.
         ModelError: The model is not available.
     """
     annotator = load_annotator(program=path, model=model, phi=True, allow_remote=False, settings=settings)
@@ -59,10 +59,10 @@ def load_program(path: str | Path, *, model: str | None = None, settings: Sequen
 
 
 def annotator_settings(config: DictConfig, overrides: Overrides) -> tuple[DictConfig, Overrides]:
-    """The config with the settings of the program that it names, and what is said with the options that those are.
+    """Return the config with the settings of the program that it names, and the overrides with the options of these settings.
 
     Raises:
-        InputError: The program cannot be read, or something that was said concerns prompts and the model has none.
+        InputError: The program cannot be read, or an override concerns prompts and the model has none.
     """
     config, chosen = program_settings(config, overrides)
     options = {**overrides.choices, **chosen}
@@ -73,7 +73,7 @@ def annotator_settings(config: DictConfig, overrides: Overrides) -> tuple[DictCo
 
 
 def build_annotator(config: DictConfig, overrides: Overrides) -> Annotator:
-    """Build what the config describes.
+    """Build the annotator that the config describes.
 
     Raises:
         InputError, ModelError, RunError: As `Annotator.load`.
@@ -85,7 +85,7 @@ def build_annotator(config: DictConfig, overrides: Overrides) -> Annotator:
 
 
 def check_settings(config: DictConfig, overrides: Overrides) -> bool:
-    """Refuse what `build_annotator` refuses before it loads anything, above all that texts go where they may not.
+    """Make the checks that `build_annotator` makes before it loads anything, above all whether texts may go to the servers.
 
     Returns:
         Whether the model is on a server.
@@ -138,27 +138,27 @@ def _prompting(config: DictConfig, spec: lms.ModelSpec, segmenter: Segmenter, ov
     content = dump_program(tagger, corpus)
     program = fingerprint(content)
     base = facts.get("retrieval", {})
-    searched = [base.get("content_sha256"), base.get("chunks"), facts.get("embedder"), base.get("embedder")]
-    train = corpus.sha256 if "embedder" in facts else None
-    by = fingerprint([content, facts["model"], lm.model, repr(segmenter), config.constrained, searched, train])
+    retrieval = [base.get("content_sha256"), base.get("chunks"), facts.get("embedder"), base.get("embedder")]
+    train_sha256 = corpus.sha256 if "embedder" in facts else None
+    by = fingerprint([content, facts["model"], lm.model, repr(segmenter), config.constrained, retrieval, train_sha256])
     labels = tuple(label.name for label in corpus.labels)
-    asker = PromptTagger(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
-    return Annotator(asker, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), segmenter)
+    prompt_tagger = PromptTagger(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
+    return Annotator(prompt_tagger, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), segmenter)
 
 
 def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, overrides: Overrides) -> Corpus:
-    """The corpus of labels and demonstrations, once it is sure that neither it nor the input goes where it may not."""
+    """Return the corpus of labels and demonstrations, after checking that its texts and the input go only to permitted servers."""
     leave, texts = Permission.of(config), protected_texts(config)
     check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     build(config.strategy)
-    check_chroma(texts, url=config.retriever.url, leave=leave)  # some member may search there
+    check_chroma(texts, url=config.retriever.url, leave=leave)  # a member of an ensemble may search there
     corpus = label_corpus(config, overrides)
     check_destinations(protected_texts(config, corpus), what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     return corpus
 
 
 def label_corpus(config: DictConfig, overrides: Overrides) -> Corpus:
-    """The corpus that labels, definitions and demonstrations come from; see `programs.annotation.annotator` for which that is."""
+    """Return the corpus of labels, definitions and demonstrations; `programs.annotation.annotator` says which corpus it is."""
     corpus = load_corpus(config)
     if config.program is None or any(key.split(".")[0] == "corpus" for key in overrides.keys):
         return corpus

@@ -1,4 +1,4 @@
-"""An annotation job: skips finished notes, annotates the others in groups, and writes results as they come."""
+"""An annotation job: skips finished notes, annotates the others in groups, and writes each group's results at once."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
 
 _NOTES, _CHARACTERS = 16, 16_000
-_BATCHED = 10_000, 20_000_000  # where answers take a day to come, in as few goes as memory allows
+_BATCHED = 10_000, 20_000_000  # batch answers can take a day: groups are as large as memory allows
 Notes = Callable[[], Iterable[Note | Unreadable]]
 Progress = Callable[[int, int], None]
 
 
 @dataclass
 class JobStats:
-    """What a session has done.
+    """Statistics of a session.
 
     Attributes:
-        documents: `annotated` now, `kept` from before, `failed`.
-        counts: Of what is annotated, now or before: sentences, cuts, tokens used.
-        entities: By label.
-        repairs: What answers had wrong, by name.
-        used: Tokens used by this session and those before it in the same folder, whether or not they came to an end.
+        documents: Number of documents by state: `annotated` now, `kept` from an earlier session, `failed`.
+        counts: Sentences, cuts and tokens of all annotated documents, from this session or an earlier one.
+        entities: Number of entities by label.
+        repairs: Number of faults in answers, by name of the fault.
+        used: Tokens used by this session and earlier ones in the same folder, including sessions that did not finish.
         failed: The lines of `failed.jsonl`.
     """
 
@@ -54,17 +54,18 @@ class JobStats:
 
 
 class AnnotationJob:
-    """Annotates notes into a folder.
+    """Annotates notes and writes the results into a folder.
 
     Args:
-        annotator: What finds entities.
-        writer: What writes them.
+        annotator: Finds entities.
+        writer: Writes annotated notes.
         folder: Holds `state.jsonl` and `failed.jsonl`.
-        stop_after: Notes in a row that fail by the model (content filters and long prompts not counted) and end the session.
-        progress: Called with the number of notes that are dealt with, and of sentences tagged by this session.
+        stop_after: Number of consecutive notes that fail because of the model, after which the session ends. Content filters and
+            long prompts do not count.
+        progress: Called with the number of notes handled and the number of sentences tagged by this session.
 
     Attributes:
-        in_row: Notes in a row that have failed by the model, up to now.
+        in_row: Number of consecutive notes, up to now, that failed because of the model.
     """
 
     def __init__(self, annotator: Annotator, writer: DocumentWriter, folder: Path, *, stop_after: int, progress: Progress) -> None:
@@ -78,13 +79,13 @@ class AnnotationJob:
         self.in_row = self.sentences = 0
 
     def run(self, notes: Notes) -> JobStats:
-        """Annotate what is not done yet, then write what has one file for all notes.
+        """Annotate the notes that are not done yet, then write the formats that have one file for all notes.
 
         Args:
-            notes: Gives the notes, each time that it is called.
+            notes: Returns the notes from the start at each call.
 
         Raises:
-            RunError: Every further note would fail too, or nothing can be written. What was annotated is on disk.
+            RunError: Every further note would fail too, or the folder cannot be written. Finished annotations are on disk.
         """
         try:
             with writing(self.folder):
@@ -93,7 +94,7 @@ class AnnotationJob:
                 self.delivery.write_together(self._again)
                 self.journal.close()
         except BaseException:
-            with suppress(OSError):  # what went wrong first is told
+            with suppress(OSError):  # the first error is the one to report
                 self._list_failures()
             raise
         finally:
@@ -106,7 +107,7 @@ class AnnotationJob:
         return self.stats
 
     def _groups(self, notes: Iterable[Note | Unreadable]) -> Iterator[list[tuple[Note, str]]]:
-        """Notes to annotate together, each with its digest; the others are dealt with on the way."""
+        """Yield groups of notes to annotate together, each note with its digest. Unreadable and finished notes are handled here."""
         group: list[tuple[Note, str]] = []
         characters = 0
         notes_together, characters_together = _BATCHED if self.annotator.batches else (_NOTES, _CHARACTERS)
@@ -129,7 +130,7 @@ class AnnotationJob:
             yield group
 
     def _keep(self, note: Note, entry: Entry) -> None:
-        """Leave a note as it is; formats that it lacks are written from the resume state."""
+        """Keep the annotation of a finished note and write its missing formats from the resume state."""
         if missing := self.delivery.missing(note.id, entry.to):
             self.delivery.write(self._restored(note, entry), missing)
             entry = replace(entry, to=tuple(sorted({*entry.to, *missing})))
@@ -138,9 +139,9 @@ class AnnotationJob:
 
     def _annotate(self, group: list[tuple[Note, str]]) -> None:
         notes = [note for note, _ in group]
-        texts = {note.id: digest for note, digest in group}
+        digests = {note.id: digest for note, digest in group}
         outcomes = self.annotator.annotate(
-            notes, tag_all=lambda sentences: self._counted(self.journal.tag_all(self.annotator.tagger, sentences, texts))
+            notes, tag_all=lambda sentences: self._counted(self.journal.tag_all(self.annotator.tagger, sentences, digests))
         )
         for outcome, (_, digest) in zip(outcomes, group, strict=True):
             if outcome.annotated is None:
@@ -161,7 +162,7 @@ class AnnotationJob:
         self.journal.clear()
 
     def _counted(self, tagged: Iterable[Tagged]) -> Iterator[Tagged]:
-        """Tagged sentences as they come, told to whoever watches: a long note takes its time."""
+        """Yield tagged sentences and report progress at each one, because a long note takes time."""
         for sentence, record in tagged:
             self.sentences += 1
             self.progress(self.stats.documents.total(), self.sentences)
@@ -178,19 +179,19 @@ class AnnotationJob:
             )
 
     def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:
-        if error != "duplicate_id":  # the first of that id is as it should be
+        if error != "duplicate_id":  # the files belong to the first note of that id
             self.delivery.remove(name)
         self.stats.failed.append({"id": name, "error": error, **about})
         self.stats.documents["failed"] += 1
         self.progress(self.stats.documents.total(), self.sentences)
 
-    def _done(self, what: str, entry: Entry) -> None:
+    def _done(self, status: str, entry: Entry) -> None:
         self.stats.add(entry)
-        self.stats.documents[what] += 1
+        self.stats.documents[status] += 1
         self.progress(self.stats.documents.total(), self.sentences)
 
     def _again(self) -> Iterator[Annotated]:
-        """The annotated notes in the order of the input, with the text that was annotated, out of the resume state."""
+        """Yield the annotated notes in input order, with their text from the spool and entities from the resume state."""
         for note in self.spool or ():
             if entry := self.state.find(note.id, digest_of(note), self.annotator.facts.by):
                 yield self._restored(note, entry)
@@ -201,7 +202,7 @@ class AnnotationJob:
         return entry.annotated(note.text, sentences, facts.model, facts.program)
 
     def _list_failures(self) -> None:
-        """Failures of this session, in alphabetic order; no file if there is none."""
+        """Write the failures of this session in alphabetic order; remove the file if there are none."""
         path = self.folder / "failed.jsonl"
         rows = sorted(json.dumps(row, ensure_ascii=False) + "\n" for row in self.stats.failed)
         if rows:

@@ -1,7 +1,7 @@
-"""The journal of unfinished notes: each sentence's answer survives a kill, and so does the count of paid tokens.
+"""Journal of unfinished notes: each sentence's answer and the count of paid tokens survive a kill.
 
-A note enters `state.jsonl` only when it is whole, and notes are tagged in groups. So that no answer is paid for twice, each one
-is appended to `answers.jsonl`, which holds tags and counts but no text, and is emptied when its group is in `state.jsonl`.
+A note enters `state.jsonl` only when it is complete, and notes are tagged in groups. So that no answer is paid for twice, each
+answer is appended to `answers.jsonl`, as tags and counts without text. The file is emptied when its group is in `state.jsonl`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Journal:
     """Answers of the notes that are in progress, and tokens spent by all sessions of a folder.
 
     Args:
-        folder: Of the session.
-        by: Which annotator; answers of another one are not used.
+        folder: Output folder of the session.
+        by: Fingerprint of the annotator; answers of another annotator are not used.
     """
 
     def __init__(self, folder: Path, by: str) -> None:
@@ -44,45 +44,45 @@ class Journal:
     def tag_all(
         self, tagger: SentenceTagger, sentences: Sequence[Sentence], texts: Mapping[str, str]
     ) -> Generator[tuple[Sentence, dict[str, Any]]]:
-        """Tag sentences, those of which an answer is known without asking.
+        """Tag sentences; take answers from the journal where they are known.
 
         Args:
-            tagger: Answers the others.
+            tagger: Tags the other sentences.
             sentences: The sentences.
-            texts: By document, a digest of its text.
+            texts: Digest of the text of each document, by document id.
 
         Yields:
             Each sentence with its line of `predictions.jsonl`.
         """
-        asked = []
+        unanswered = []
         for sentence in sentences:
             known = self._answers.get(self._key(sentence, texts))
             if known is not None and len(known["pred"]) == len(sentence.tokens):
-                kept = {name: known[name] for name in _KEPT}
-                yield sentence, {**blank_record(sentence), "raw": None, **kept, "served": known.get("served", [])}
+                fields = {name: known[name] for name in _KEPT}
+                yield sentence, {**blank_record(sentence), "raw": None, **fields, "served": known.get("served", [])}
             else:
-                asked.append(sentence)
-        if asked:
-            for sentence, record in tagger.tag_all(asked):
+                unanswered.append(sentence)
+        if unanswered:
+            for sentence, record in tagger.tag_all(unanswered):
                 self._add(sentence, record, texts)
                 yield sentence, record
 
     def _add(self, sentence: Sentence, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         self.spent.update({name: n for name, n in record["usage"].items() if name.endswith("_tokens")})
-        kept = {**{name: record[name] for name in _KEPT}, "served": record.get("served", [])}
-        row = {"key": self._key(sentence, texts) if record["error"] is None else None, "by": self.by, **kept}
+        fields = {**{name: record[name] for name in _KEPT}, "served": record.get("served", [])}
+        row = {"key": self._key(sentence, texts) if record["error"] is None else None, "by": self.by, **fields}
         with self.path.open("ab") as file:
             file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
     def clear(self) -> None:
-        """The group is in `state.jsonl`: its answers are not needed any more, what they cost is kept."""
+        """Drop the answers of a group that is in `state.jsonl`; keep the count of their tokens."""
         write_whole(self._spent_path, json.dumps(dict(self.spent)).encode())
         self._answers.clear()
         if self.path.exists():
             os.truncate(self.path, 0)
 
     def close(self) -> None:
-        """All is done."""
+        """Remove the journal at the end of the job."""
         self.path.unlink(missing_ok=True)
 
     @staticmethod
@@ -92,25 +92,25 @@ class Journal:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal that are answers."""
+    """Return the lines of a journal that are answers."""
     return [line for line in _rows(path) if all(name in line for name in _KEPT)]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file that can be read; a last one may be torn."""
+    """Return the JSON objects of a file; lines that cannot be read, such as a truncated last one, are left out."""
     try:
         rows = path.read_bytes().split(b"\n")
     except OSError:
         return []
-    found = []
+    objects = []
     for row in rows:
         try:
             line = parse_json(row)
         except ValueError:
             continue
         if isinstance(line, dict):
-            found.append(line)
-    return found
+            objects.append(line)
+    return objects
 
 
 def _tokens(line: Mapping[str, Any]) -> dict[str, int]:
@@ -120,9 +120,9 @@ def _tokens(line: Mapping[str, Any]) -> dict[str, int]:
 
 
 def spent_in(folder: Path) -> Counter[str]:
-    """The tokens that the sessions of a folder have spent, as far as their answers are not in its journal.
+    """Return the tokens that the sessions of a folder have spent, without those of answers still in its journal.
 
-    Of a folder that was written before these were counted, those of the notes in its `state.jsonl`.
+    A folder of an older version has no such count: then return the tokens of the notes in its `state.jsonl`.
     """
     try:
         content = parse_json((folder / SPENT).read_bytes())

@@ -16,12 +16,12 @@ _MARK = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """How notes become sentences.
+    """Splits notes into sentences of limited length.
 
     Attributes:
         tokenizer: `punctuation` or `whitespace`.
         sentences: `clinical`, `punctuation` (the protocol of the RareDis paper) or `lines`.
-        longest: Most tokens of a sentence: longer ones are cut where it hurts least.
+        longest: Maximum number of tokens in a sentence; longer ones are cut at the best place, see `cut_long`.
     """
 
     tokenizer: str = "punctuation"
@@ -34,20 +34,24 @@ class Segmenter:
             raise InputError(f"longest={self.longest} leaves no token", remedy="Use a positive number.")
 
     def __call__(self, note: Note) -> tuple[list[tuple[Token, ...]], int, set[int]]:
-        """The sentences, how many cuts had to be made inside them, and where those begin that stand behind such a cut.
+        """Split a note into sentences.
 
-        Tokens and sentences that the note has already stay, but for those that are too long. A byte order mark is in no token.
+        Tokens and sentences that come with the note are kept, except those that are too long. A byte order mark is in no token.
+
+        Returns:
+            The sentences, the number of cuts inside tokens and sentences, and the start offsets of the parts of cut sentences
+            that follow a cut.
         """
-        whole = note.cut if note.cut is not None else self._sentences(note.text)
+        sentences = note.cut if note.cut is not None else self._sentences(note.text)
         cut: list[tuple[Token, ...]] = []
-        made, boundaries = 0, set[int]()
-        for tokens in whole:
+        cut_count, boundaries = 0, set[int]()
+        for tokens in sentences:
             pieces = cut_words(tokens, MOST_CHARACTERS)
             parts = cut_long(note.text, pieces, self.longest) if pieces else []
-            made += len(pieces) - len(tokens) + max(0, len(parts) - 1)
+            cut_count += len(pieces) - len(tokens) + max(0, len(parts) - 1)
             boundaries.update(part[0].start for part in parts[1:])
             cut += parts
-        return cut, made, boundaries
+        return cut, cut_count, boundaries
 
     def _sentences(self, text: str) -> list[tuple[Token, ...]]:
         cutting = Cutting(self.tokenizer, self.sentences)

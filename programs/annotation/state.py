@@ -1,4 +1,7 @@
-"""Resume state of an annotation job: one line per finished document in `state.jsonl`, without text; the last line counts."""
+"""Resume state of an annotation job: one line per finished document in `state.jsonl`, without text.
+
+If a document has several lines, the last one is valid.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ class Entry:
     """A line of the resume state.
 
     Attributes:
-        id: The document's.
-        sha256: Of its text and, where it came with them, its tokens.
-        by: Which annotator; see `programs.annotation.annotator.Facts`.
-        to: The formats in which it was written.
-        entities: Start, end, label and confidence of each.
-        counts: Of the annotation: sentences, cuts, tokens used.
-        repairs: What answers had wrong, by name.
+        id: Id of the document.
+        sha256: SHA-256 of its text and of the tokens that came with it, if any.
+        by: Fingerprint of the annotator, see `programs.annotation.annotator.Facts`.
+        to: Formats in which it was written.
+        entities: Start, end, label and confidence of each entity.
+        counts: Sentences, cuts and tokens used.
+        repairs: Number of faults in answers, by name of the fault.
     """
 
     id: str
@@ -40,24 +43,24 @@ class Entry:
 
     @classmethod
     def of(cls, note: Annotated, *, sha256: str, by: str, to: Iterable[str], counts: Counter[str], repairs: Counter[str]) -> Entry:
-        """The entry of a document that was just annotated."""
+        """Return the entry of a document that was just annotated."""
         entities = tuple((m.start, m.end, m.label, m.confidence) for m in note.mentions)
         return cls(note.id, sha256, by, tuple(to), entities, dict(+counts), dict(+repairs))
 
     def annotated(self, text: str, cut: Iterable[tuple[Token, ...]], model: str, program: str) -> Annotated:
-        """The document again, with its text and tokens."""
-        mentions = tuple(Mention(start, end, label, text[start:end], sure) for start, end, label, sure in self.entities)
+        """Rebuild the annotated document from its text and tokens."""
+        mentions = tuple(Mention(start, end, label, text[start:end], confidence) for start, end, label, confidence in self.entities)
         return Annotated(self.id, text, tuple(cut), mentions, model, program)
 
 
 class ResumeState:
-    """The file. Keeps in memory where each document's line is, not what it says.
+    """The file `state.jsonl`. Memory holds the position of each document's line, not its content.
 
     Args:
-        path: The file; it need not be there.
+        path: The file; it may be missing.
 
     Raises:
-        InputError: A line that is no entry, other than a last one that was cut short.
+        InputError: A line is not a valid entry. A truncated last line is removed instead.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,16 +86,16 @@ class ResumeState:
             raise InputError("is no entry", path=self.path, line=number, remedy=remedy) from None
 
     def find(self, name: str, digest: str, by: str) -> Entry | None:
-        """The entry of a document, if it is of the same text and the same annotator."""
-        known = self._places.get(name)
-        if known is None or known[:2] != (digest, by):
+        """Return the entry of a document, if it is for the same text and the same annotator."""
+        place = self._places.get(name)
+        if place is None or place[:2] != (digest, by):
             return None
         with self.path.open("rb") as file:
-            file.seek(known[2])
+            file.seek(place[2])
             return _entry(file.readline())
 
     def add(self, entry: Entry) -> None:
-        """Append an entry and hand it to the operating system."""
+        """Append an entry to the file and close the file, so that the entry survives a kill of this process."""
         row = {name: getattr(entry, name) for name in Entry.__slots__}
         line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
         with self.path.open("ab") as file:
@@ -102,18 +105,19 @@ class ResumeState:
 
 
 def _entry(line: bytes) -> Entry:
-    """
+    """Parse a line of the file.
+
     Raises:
-        KeyError, TypeError, ValueError: The line is no entry.
+        KeyError, TypeError, ValueError: The line is not a valid entry.
     """
     row = parse_json(line)
-    entities = tuple((int(start), int(end), str(label), sure) for start, end, label, sure in row["entities"])
+    entities = tuple((int(start), int(end), str(label), confidence) for start, end, label, confidence in row["entities"])
     name, sha256, by = (str(row[key]) for key in ("id", "sha256", "by"))
-    counts, repairs = ({str(what): int(n) for what, n in dict(row[key]).items()} for key in ("counts", "repairs"))
+    counts, repairs = ({str(kind): int(n) for kind, n in dict(row[key]).items()} for key in ("counts", "repairs"))
     return Entry(name, sha256, by, tuple(map(str, row["to"])), entities, counts, repairs)
 
 
 def digest_of(note: Note) -> str:
-    """The SHA-256 of what is annotated: the text and, where the note brings them, its tokens."""
+    """Return the SHA-256 of the annotated content: the text and the tokens that came with the note, if any."""
     cut = "" if note.cut is None else json.dumps([[[t.start, t.end] for t in tokens] for tokens in note.cut])
     return hashlib.sha256(note.text.encode() + b"\0" + cut.encode()).hexdigest()

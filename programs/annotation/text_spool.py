@@ -1,7 +1,7 @@
 """A spool of annotated texts, kept until formats with one file for all notes are written.
 
-An input can change while it is annotated, as export folders of hospitals do. So the second pass does not read it again: what is
-written in every format is the text that was annotated. The file lies in the output folder and is removed at the end.
+The input can change while it is annotated, as export folders of hospitals do. So the second pass reads the spool instead of the
+input, and every format contains the text that was annotated. The spool is in the output folder and is removed at the end.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ SPOOL = "texts.part"
 
 
 class TextSpool:
-    """Notes in the order of the input, on disk; in memory are two numbers a note.
+    """Notes in input order, stored on disk; memory holds two numbers per note.
 
     Args:
-        folder: Of the session.
+        folder: Output folder of the session.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / SPOOL
         self._places: list[tuple[int, int]] = []
         self._end = 0
-        self.path.unlink(missing_ok=True)  # of a session that was killed
+        self.path.unlink(missing_ok=True)  # left by a session that was killed
 
     def add(self, number: int, note: Note) -> None:
-        """Keep a note.
+        """Append a note.
 
         Args:
-            number: Its place in the input.
+            number: Position of the note in the input.
             note: The note.
         """
         cut = None if note.cut is None else [[[t.text, t.start, t.end] for t in tokens] for tokens in note.cut]

@@ -1,5 +1,6 @@
-"""Writers of annotated notes: one file per note, written atomically, or one file for all, which can be
-put together from pieces.
+"""Writers of annotated notes.
+
+A format has one file per note, written atomically, or one file for all notes, which can be joined from pieces.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ SEPARATE: dict[str, tuple[tuple[str, ...], Render]] = {
 
 
 def write_jsonl(notes: Iterable[Annotated], path: Path) -> None:
-    """One note a line; `corpus=jsonl` reads it."""
+    """Write one note per line; `corpus=jsonl` reads the file."""
     with path.open("wb") as file:
         for note in notes:
             file.write((json.dumps(note.record(), ensure_ascii=False) + "\n").encode())
 
 
 def write_conll(notes: Iterable[Annotated], path: Path) -> None:
-    """Tokens and tags, `-DOCSTART-` before each note; `corpus=conll` reads it."""
+    """Write tokens and tags, with `-DOCSTART-` before each note; `corpus=conll` reads the file."""
     with path.open("wb") as file:
         for number, note in enumerate(notes):
             file.write((_BETWEEN["conll"] if number else b"") + conll_rows(note).encode())
@@ -49,12 +50,12 @@ _BETWEEN = {"jsonl": b"", "conll": b"\n"}
 
 
 def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
-    """Make the file for all notes of the files for some of them, byte for byte as if it had been written at once.
+    """Join pieces into the file for all notes, byte for byte the same as if it were written at once.
 
     Args:
         form: `jsonl` or `conll`; Parquet stays in pieces.
-        pieces: In the order of the notes; those of no notes are empty.
-        folder: Where the file goes.
+        pieces: Files in the order of the notes; a piece without notes is empty.
+        folder: Folder of the joined file.
     """
     with replacing(folder / TOGETHER[form][0]) as scratch, scratch.open("wb") as whole:
         for piece in pieces:
@@ -65,16 +66,16 @@ def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
 
 
 class DocumentWriter:
-    """Writes notes in the formats that were asked for.
+    """Writes notes in the requested formats.
 
     Args:
-        folder: Where to; a format with a file a note has a folder of its name in it.
+        folder: Output folder. Each format with one file per note has a subfolder of its name.
         to: The formats.
-        labels: All types, in order.
-        pieces: Where files for all notes go; None: there too.
+        labels: All entity types, in order.
+        pieces: Folder of the files for all notes; None: `folder`.
 
     Raises:
-        InputError: A format is not known, or none is named.
+        InputError: A format is not known, or none is given.
     """
 
     def __init__(self, folder: Path, to: Sequence[str], labels: Sequence[str], *, pieces: Path | None = None) -> None:
@@ -84,13 +85,13 @@ class DocumentWriter:
         self.together = [name for name in TOGETHER if name in to]
 
     def open(self) -> None:
-        """Write what stands beside the notes' own files: brat's list of types."""
+        """Write the files that accompany the files of the notes: brat's list of types."""
         if "brat" in self.separate:
             (self.folder / "brat").mkdir(exist_ok=True)
             write_whole(self.folder / "brat" / "annotation.conf", brat_configuration(self.labels).encode())
 
     def missing(self, name: str, written: Sequence[str]) -> list[str]:
-        """Formats of which a note's files are not there, or were written of an earlier annotation."""
+        """Return the formats that a note lacks: its files do not exist, or the format is not in `written`."""
         paths = {form: self._paths(form, name) for form in self.separate}
         return [form for form in self.separate if form not in written or not all(path.exists() for path in paths[form])]
 
@@ -108,14 +109,14 @@ class DocumentWriter:
                 write_whole(path, files[suffix])
 
     def remove(self, name: str, *, but: Sequence[str] = ()) -> None:
-        """Take away files of a note that are no longer true, of whatever format but those."""
+        """Remove the outdated files of a note, in all formats except `but`."""
         for form in SEPARATE.keys() - set(but):
             for path in self._paths(form, name):
                 if path.is_file():
                     path.unlink()
 
     def write_together(self, notes: Callable[[], Iterable[Annotated]]) -> None:
-        """Write the formats that have one file for all; `notes` is called for each."""
+        """Write the formats that have one file for all notes; `notes` is called once per format."""
         for form in self.together:
             file, writer = TOGETHER[form]
             with replacing(self.pieces / file) as scratch:
@@ -126,9 +127,10 @@ class DocumentWriter:
 
 
 def check_formats(to: Sequence[str]) -> None:
-    """
+    """Check the names of formats.
+
     Raises:
-        InputError: One is not known, or none is named.
+        InputError: A format is not known, or none is given.
     """
     known = [*SEPARATE, *TOGETHER]
     for name in to or [""]:

@@ -1,4 +1,4 @@
-"""Builds a run with a token classifier: no prompt, no format, no strategy."""
+"""Builds a run with a token classifier, which has no prompt, format or strategy."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class ClassifierComponents:
-    """What a run with a token classifier is made of.
+    """The components of a run with a token classifier.
 
     Attributes:
-        corpus: Where the sentences are from.
-        sentences: Those of the run.
-        split_ids: Of the whole split.
-        spec: The model.
+        corpus: The corpus of the sentences.
+        sentences: The sentences of the run.
+        split_ids: The sentence ids of the whole split.
+        spec: The model's spec.
         metric: How tags are read.
-        classifier: The model, loaded.
+        classifier: The loaded model.
         program: The content of `program.json`.
-        facts: For the run's record.
+        facts: Facts for the run's record.
     """
 
     corpus: Corpus
@@ -50,7 +50,7 @@ class ClassifierComponents:
 
     @property
     def asker(self) -> ClassifierTagger:
-        """What tags the sentences."""
+        """The tagger of the sentences."""
         return ClassifierTagger(self.classifier, self.spec.batch_size)
 
 
@@ -61,11 +61,11 @@ def build_classifier_run(
 
     Args:
         config: The run's config.
-        spec: The model.
+        spec: The model's spec.
         started: Called as soon as the corpus is known, before anything heavy is loaded.
 
     Raises:
-        InputError: The model's classes are not the corpus' tags, or `program=` names a prompt.
+        InputError: The model's classes are not the corpus' tags, or `program=` names a program with a prompt.
         ModelError: The model is not available, or was not tuned.
     """
     metric: Metric = build(config.metric)
@@ -83,10 +83,10 @@ def build_classifier_run(
 
 
 def classifier_program(program: str, spec: lms.ClassifierModel) -> dict[str, Any]:
-    """The content of the program that goes with a model.
+    """The content of a token classifier's program.
 
     Raises:
-        InputError: It is a prompt, or cannot be read.
+        InputError: The program has a prompt, or it cannot be read.
     """
     content = read_program(Path(str(program)).expanduser())
     if CLASSIFIER not in content:
@@ -99,7 +99,7 @@ def check_classes(classes: Sequence[str], corpus: Corpus) -> None:
     """Refuse a model whose classes are not the tags of a corpus.
 
     Raises:
-        InputError: Names both sides'.
+        InputError: They differ; the message names both.
     """
     if set(classes) != set(bio_classes(label.name for label in corpus.labels)):
         labels = ", ".join(label.name for label in corpus.labels)

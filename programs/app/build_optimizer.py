@@ -1,4 +1,4 @@
-"""Builds what an optimizer works with, from a config of `programs.optimize`."""
+"""Builds the context of an optimizer from a config of `programs.optimize`."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ _MISSING = object()
 
 
 def without_test(corpus: Corpus) -> Corpus:
-    """The corpus as optimizers see it: train and dev."""
+    """The corpus that optimizers see: train and dev only."""
     return replace(corpus, splits={name: documents for name, documents in corpus.splits.items() if name != "test"})
 
 
 def limited(corpus: Corpus, split: str, limit: int | None) -> Corpus:
-    """The corpus with the first so many sentences of a split."""
+    """The corpus with only the first `limit` sentences of a split; None: all of them."""
     if limit is None:
         return corpus
-    kept = {sentence.id for sentence in choose_sentences(corpus, split, limit)[0]}
-    documents = [replace(d, sentences=tuple(s for s in d.sentences if s.id in kept)) for d in corpus.splits[split]]
+    ids = {sentence.id for sentence in choose_sentences(corpus, split, limit)[0]}
+    documents = [replace(d, sentences=tuple(s for s in d.sentences if s.id in ids)) for d in corpus.splits[split]]
     return replace(corpus, splits={**corpus.splits, split: tuple(d for d in documents if d.sentences)})
 
 
 def about_test(whole: Corpus, train: Sequence[Sentence], dev: Sequence[Sentence]) -> str:
-    """What a run's record says of the test split: that it is left out, and how much of it stands in train or dev too."""
+    """The note on the test split for a run's record: it is left out, and how many of its sentences also occur in train or dev."""
     words = {sentence.words for sentence in (*train, *dev)}
     test = list(whole.sentences("test"))
-    alike = sum(sentence.words in words for sentence in test)
-    told = "not seen: the test split is left out before anything is built"
-    return f"{told}; {alike} of its {len(test)} sentences have the words of one that was used" if alike else told
+    overlap = sum(sentence.words in words for sentence in test)
+    note = "not seen: the test split is left out before anything is built"
+    return f"{note}; {overlap} of its {len(test)} sentences have the words of one that was used" if overlap else note
 
 
 def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
-    """Refuse to begin with a program whose demonstrations are of the test split: what it is judged on later would be known.
+    """Refuse a start program with a demonstration from the test split: a later test score would not be on unseen sentences.
 
     Raises:
-        InputError: Names the sentence.
+        InputError: There is such a demonstration; the message names the sentence.
     """
     ids = {sentence.id for sentence in whole.sentences("test")}
     train = {sentence.words for sentence in whole.sentences("train")}
@@ -68,7 +68,10 @@ def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
 
 
 def with_pool(config: DictConfig) -> DictConfig:
-    """The config whose programs take demonstrations from where they are compiled, so that later runs take the same."""
+    """The config with `strategy.pool` set to `train_limit` by default.
+
+    Later runs of the program then take demonstrations from the same sentences as its compilation.
+    """
     if config.train_limit is None or config.strategy.get("pool") is not None:
         return config
     own = config.copy()
@@ -79,7 +82,7 @@ def with_pool(config: DictConfig) -> DictConfig:
 def build_optimization(
     config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch
 ) -> OptimizationContext:
-    """Load corpus and models, and build the program to begin with."""
+    """Load corpus and models, and build the start program and the context of the optimizer."""
     spec = prompted(build(config.model), "so there is no prompt to optimize")
     whole = load_corpus(config)
     config = with_pool(config)
@@ -87,16 +90,16 @@ def build_optimization(
     train, _ = choose_sentences(corpus, "train", None)
     dev, _ = choose_sentences(corpus, "dev", config.dev_limit)
     writer_spec: lms.ModelSpec | None = build(config.reflection_model) if config.reflection_model else None
-    for what, one in (("model", spec), ("reflection_model", writer_spec)):
-        if one is not None:
+    for group, model in (("model", spec), ("reflection_model", writer_spec)):
+        if model is not None:
             texts = protected_texts(config, corpus)
-            check_destinations(texts, what=f"{what}={one.name}", addresses=one.endpoints, leave=Permission.of(config))
+            check_destinations(texts, what=f"{group}={model.name}", addresses=model.endpoints, leave=Permission.of(config))
     note_corpus(record, whole, "dev", folder)
-    about = OmegaConf.to_container(config.optimizer, resolve=True)
-    assert isinstance(about, dict)
+    settings = OmegaConf.to_container(config.optimizer, resolve=True)
+    assert isinstance(settings, dict)
     record["optimizer"] = {
         "name": record["choices"]["optimizer"],
-        **{key: value for key, value in about.items() if key != "_target_"},
+        **{key: value for key, value in settings.items() if key != "_target_"},
     }
     record["trainset"], record["devset"] = [s.id for s in train], [s.id for s in dev]
     record["test"] = about_test(whole, train, dev)
@@ -135,8 +138,8 @@ def build_optimization(
     start = Candidate(tagger.on(lm, adapter, disable_history=True), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
-        one, form = build_program(config, corpus, dev, writer_spec, {}, overrides=Overrides.of(record)).members[0]
-        teacher = Candidate(one.on(writer, form, disable_history=True), form, corpus, "teacher", writer, writer_spec.concurrency)
+        member, form = build_program(config, corpus, dev, writer_spec, {}, overrides=Overrides.of(record)).members[0]
+        teacher = Candidate(member.on(writer, form, disable_history=True), form, corpus, "teacher", writer, writer_spec.concurrency)
     return OptimizationContext(
         corpus=corpus,
         train=train,
@@ -161,13 +164,13 @@ class _Maker:
     """Makes candidates on the run's model.
 
     Attributes:
-        config: The run's.
+        config: The run's config.
         corpus: Train and dev.
         dev: The dev sentences that candidates are measured on.
-        spec: How the model is had.
+        spec: The model's spec.
         lm: The model.
-        record: The run's.
-        trained: What the program to begin with says of weights of its own, if it has any.
+        record: The run's record.
+        trained: The start program's settings of its own trained weights; None if it has none.
     """
 
     config: DictConfig
@@ -181,8 +184,8 @@ class _Maker:
     def variant(self, changes: Mapping[str, Any], by: str) -> Candidate:
         """See `OptimizationContext.variant`."""
         own, chosen = self._changed(changes)
-        one, form = self._member(with_pool(own), chosen, None)
-        return Candidate(one, form, self.corpus, by)
+        tagger, form = self._member(with_pool(own), chosen, None)
+        return Candidate(tagger, form, self.corpus, by)
 
     def allow(self, changes: Mapping[str, Any]) -> None:
         """See `OptimizationContext.allow`."""
@@ -197,31 +200,31 @@ class _Maker:
             if state["settings"].get("adapter") != self.trained:
                 return None
             own, chosen = with_settings(self.config, state["settings"], frozenset())
-            one, form = self._member(own, chosen, saved_parts(state, frozenset()))
-            one.settings = dict(state["settings"])
-            members.append((one, form))
-        one, form = members[0]
-        return Candidate(Ensemble([member for member, _ in members]) if "members" in content else one, form, self.corpus, by)
+            tagger, form = self._member(own, chosen, saved_parts(state, frozenset()))
+            tagger.settings = dict(state["settings"])
+            members.append((tagger, form))
+        tagger, form = members[0]
+        return Candidate(Ensemble([member for member, _ in members]) if "members" in content else tagger, form, self.corpus, by)
 
     def _changed(self, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
         return changed(self.config, changes, self.record["given"])
 
     def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
         options = {**self.record["choices"], **chosen}
-        one, form = build_tagger(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
-        return one.on(self.lm, form, disable_history=True), form
+        tagger, form = build_tagger(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
+        return tagger.on(self.lm, form, disable_history=True), form
 
 
 def changed(config: DictConfig, changes: Mapping[str, Any], given: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:
-    """The config with other settings, and the options that were chosen: groups first, then keys.
+    """The config with the changes applied, and the changed groups with their new options. Groups are changed before keys.
 
     Args:
-        config: The program's that is compiled.
+        config: The config of the compiled program.
         changes: Values by key or group.
-        given: Keys that the user has set: they hold in another option of their group too, unless they are changed.
+        given: Keys that the user has set. They also apply to another option of their group, unless they are changed.
 
     Raises:
-        InputError: There is no such key, or it is none that a program keeps.
+        InputError: A key does not exist, or a program does not save it.
     """
     own = config.copy()
     chosen: dict[str, str] = {}

@@ -29,7 +29,7 @@ from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 @dataclass
 class RunComponents:
-    """What a run is made of. The model is built last, because it takes longest."""
+    """The components of a run. The model is built last, because it takes longest."""
 
     corpus: Corpus
     sentences: list[Sentence]
@@ -48,12 +48,12 @@ class RunComponents:
 
     @property
     def asker(self) -> PromptTagger:
-        """What tags the sentences."""
+        """The tagger of the sentences."""
         return PromptTagger(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.spec.concurrency)
 
     @property
     def alignment(self) -> str:
-        """How answers find their tokens."""
+        """How answers are aligned to tokens."""
         return self.adapter.alignment
 
 
@@ -67,15 +67,15 @@ def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[lis
         raise InputError(f"split={split} is not known", remedy=f"Use one of {', '.join(SPLITS)}.")
     sentences = list(corpus.sentences(split))
     if not sentences:
-        there = [name for name in SPLITS if any(corpus.sentences(name))]
-        remedy = f"It has {', '.join(there)}: choose one of these or add that one." if there else "Check corpus.path."
+        splits = [name for name in SPLITS if any(corpus.sentences(name))]
+        remedy = f"It has {', '.join(splits)}: choose one of these or add that one." if splits else "Check corpus.path."
         raise InputError(f"the {split} split of {corpus.name} has no sentence", remedy=remedy)
     return sentences[:limit], [sentence.id for sentence in sentences]
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user has said, of this run or of the one that is resumed.
+    """The user's overrides of this run, or of the run that is resumed.
 
     Attributes:
         choices: The option of each group.
@@ -87,12 +87,12 @@ class Overrides:
 
     @classmethod
     def now(cls) -> Overrides:
-        """By the command line."""
+        """The overrides on the command line."""
         return cls(chosen_options(), frozenset(overridden_keys()))
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Overrides:
-        """By a run's record."""
+        """The overrides in a run's record."""
         return cls(record["choices"], frozenset(record["given"]))
 
 
@@ -104,7 +104,7 @@ def build_run(
     Args:
         config: The run's config.
         started: Called as soon as corpus and model are known, before anything heavy is loaded.
-        overrides: What the user has said; None: what the command line says.
+        overrides: The user's overrides; None: those on the command line.
     """
     metric: Metric = build(config.metric)
     spec = prompted(build(config.model), "and here prompts are compared")
@@ -123,7 +123,7 @@ def build_run(
 
 
 def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
-    """Which model it is: its name, id and revision."""
+    """The model's name, id and revision."""
     engine = lm.engine
     id, revision = (engine.weights.id, engine.weights.revision) if isinstance(engine, LocalEngine) else (lm.model, None)
     return {"name": spec.name, "id": id, "revision": revision}
@@ -134,8 +134,8 @@ class BuiltProgram:
     """A program before its model is loaded.
 
     Attributes:
-        members: Its taggers, each with its format; more than one vote.
-        votes: Whether it is an ensemble, if only of one.
+        members: Its taggers, each with its format. Several taggers vote.
+        votes: Whether it is an ensemble, possibly of one member.
     """
 
     members: tuple[tuple[Tagger, Format], ...]
@@ -143,7 +143,7 @@ class BuiltProgram:
 
     @property
     def adapter(self) -> Format:
-        """The format, of an ensemble its first member's."""
+        """The format; for an ensemble that of its first member."""
         return self.members[0][1]
 
     def on(self, lm: dspy.LM) -> Tagger | Ensemble:
@@ -162,7 +162,7 @@ def build_program(
     *,
     overrides: Overrides,
 ) -> BuiltProgram:
-    """The program that the config describes or that `program=` names."""
+    """Build the program that the config describes or that `program=` names."""
     if config.program is None:
         return BuiltProgram((build_tagger(config, corpus, sentences, spec, facts, chosen=overrides.choices),))
     path = folder_path(config.program)
@@ -176,31 +176,31 @@ def build_program(
     for state in member_states(content):
         check_sources(path, state["settings"], overrides.keys)
         own, chosen = with_settings(config, state["settings"], overrides.keys)
-        kept = saved_parts(state, overrides.keys)
+        saved = saved_parts(state, overrides.keys)
         options = {**overrides.choices, **chosen}
-        origin = read_origin(content) if kept else None
+        origin = read_origin(content) if saved else None
         trained = state["settings"].get("adapter")
         trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
         members.append(
-            build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=kept, origin=origin, trained=trained)
+            build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=saved, origin=origin, trained=trained)
         )
     return BuiltProgram(tuple(members), votes="members" in content)
 
 
 def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str, Any]:
-    """What is taken of a saved tagger: its demonstrations unless others are asked for, its instructions unless a prompt is."""
-    kept = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
+    """The demonstrations and instructions of a saved tagger, without those that the overrides replace."""
+    parts = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
     if overrides & {"strategy", "strategy.k", "strategy.pool", "strategy.demonstrations"}:
-        del kept["demos"]
+        del parts["demos"]
     if "prompt" in overrides:
-        del kept["signature"]
-    return kept
+        del parts["signature"]
+    return parts
 
 
 def program_settings(config: DictConfig, overrides: Overrides | None = None) -> tuple[DictConfig, dict[str, str]]:
-    """The config with the settings and trained weights of the program that it names, and the options of its groups.
+    """The config with the settings and trained weights of the program that it names, and the options of the program's groups.
 
-    What the user has said, by default on the command line, takes precedence over the program's own.
+    The user's overrides, by default those on the command line, take precedence over the program's settings.
     """
     if config.program is None:
         return config, {}
@@ -222,7 +222,7 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
 def with_classifier(
     config: DictConfig, path: Path, content: Mapping[str, Any], overrides: Overrides
 ) -> tuple[DictConfig, dict[str, str]]:
-    """The config with the token classifier that a program is, and its choice; a model that the user has set takes precedence."""
+    """The config with the token classifier of a program, and its `model` option. A model that the user has set takes precedence."""
     allowed = {use: config.model.get(use) if f"model.{use}" in overrides.keys else None for use in ("path", "adapter")}
     name, keys = classifier_model(path, content, allowed)
     if "model" in overrides.keys and overrides.choices.get("model") != name:
@@ -239,7 +239,7 @@ def with_classifier(
 
 
 def with_settings(config: DictConfig, settings: Mapping[str, Any], overrides: frozenset[str]) -> tuple[DictConfig, dict[str, str]]:
-    """The config with a program's settings, and the options that those are; keys that the user has set take precedence."""
+    """The config with a program's settings, and the options of its groups. Keys that the user has set take precedence."""
     own = config.copy()
     OmegaConf.set_struct(own, False)
     chosen: dict[str, str] = {}

@@ -22,11 +22,12 @@ _REFERENCE = re.compile(r"\{([\w.]+)\}")
 
 @dataclass
 class CellsSweeperConf:
-    """
+    """The settings of `CellsSweeper`.
+
     Attributes:
-        cells: Overrides as on the command line, separated by spaces; one with commas stands for several cells. `{key}` is
-            the value of another key in the job's config, where `${key}` would be read before there are jobs.
-        max_batch_size: How many jobs are checked and launched together; all if None.
+        cells: Overrides as on the command line, separated by spaces. An override with commas expands to several cells. `{key}`
+            stands for the value of another key in the job's config: `${key}` would be resolved before there are jobs.
+        max_batch_size: How many jobs are checked and launched together; None: all.
     """
 
     _target_: str = "hydra_plugins.clinspan_cells_sweeper.cells_sweeper.CellsSweeper"
@@ -35,10 +36,10 @@ class CellsSweeperConf:
 
 
 class CellsSweeper(Sweeper):
-    """See `CellsSweeperConf`.
+    """Sweeps over cells; see `CellsSweeperConf`.
 
-    Overrides on the command line take precedence over a cell's own. Cells that are then alike are one, and a cell of which no word
-    is left is none unless all are.
+    Overrides on the command line take precedence over those of a cell. Cells that are then equal run once. Cells that are then
+    empty are dropped; if all are empty, one job runs.
     """
 
     def __init__(self, *, cells: Sequence[str], max_batch_size: int | None) -> None:
@@ -50,7 +51,7 @@ class CellsSweeper(Sweeper):
         self.launcher = plugins.instantiate_launcher(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Check and launch the jobs, batch by batch; the first error of a job that it did not catch itself is raised here."""
+        """Check and launch the jobs, batch by batch. The first error that a job did not catch is raised here."""
         assert self.config is not None and self.launcher is not None
         jobs = self.jobs(OverridesParser.create().parse_overrides(arguments))
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
@@ -65,17 +66,17 @@ class CellsSweeper(Sweeper):
         return returns
 
     def jobs(self, overrides: list[Override]) -> list[Job]:
-        """The overrides of each job: the cells, each with what the command line says, commas expanded."""
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # Hydra loads the module anew when it looks for plugins
+        """The overrides of each job: those of a cell and of the command line, with commas expanded."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # Hydra reloads the module in its plugin search
 
         parser = OverridesParser.create()
         given = {override.get_key_element().lstrip("+~") for override in overrides}
         rows = [parser.parse_overrides([_REFERENCE.sub(r"${\1}", word) for word in cell.split()]) for cell in self.cells]
-        kept = [[word for word in row if not replaced(word.get_key_element(), given)] for row in rows]
+        remaining = [[word for word in row if not replaced(word.get_key_element(), given)] for row in rows]
         jobs: list[Job] = []
-        for words in [row for row in kept if row] or [[]]:
-            (found,) = BasicSweeper.split_arguments([*words, *overrides], None)
-            jobs += [job for job in found if job not in jobs]
+        for words in [row for row in remaining if row] or [[]]:
+            (expanded,) = BasicSweeper.split_arguments([*words, *overrides], None)
+            jobs += [job for job in expanded if job not in jobs]
         return jobs
 
 

@@ -1,4 +1,4 @@
-"""Settings that concern prompts only: token classifiers have none of them, and reject them."""
+"""Settings that concern prompts only. Token classifiers reject them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from clinspan.corpora import InputError
 
 _GROUPS = ("strategy", "format", "prompt", "retriever")
 PROMPT_KEYS = frozenset((*_GROUPS, "alignment", "label_order", "label_wording", "constrained", "draft"))
-"""Groups and keys that mean something only to models that answer prompts."""
+"""Groups and keys that apply only to models that answer prompts."""
 AnySpec = lms.ModelSpec | lms.ClassifierModel
 
 
 def without_prompt(config: DictConfig, overrides: Iterable[str], *, what: str) -> DictConfig:
-    """The config without what concerns prompts.
+    """The config without the keys that concern prompts.
 
     Args:
-        config: A run's or a training's.
+        config: The config of a run or a training.
         overrides: Keys and groups that the user has set.
-        what: The choice that goes without a prompt, for the message.
+        what: The choice that uses no prompt, for the message.
 
     Raises:
-        InputError: One of them concerns prompts.
+        InputError: An override concerns prompts.
     """
     refuse_prompt_keys(overrides, what=what)
     own = config.copy()
@@ -36,9 +36,10 @@ def without_prompt(config: DictConfig, overrides: Iterable[str], *, what: str) -
 
 
 def refuse_prompt_keys(overrides: Iterable[str], *, what: str) -> None:
-    """
+    """Refuse overrides that concern prompts.
+
     Raises:
-        InputError: A key that the user has set concerns prompts; names it.
+        InputError: An override concerns prompts; the message names its key.
     """
     if stray := sorted(key for key in overrides if key.split(".")[0] in PROMPT_KEYS):
         problem = f"{stray[0]} is for models that answer prompts, and {what} classifies tokens without one"
@@ -46,10 +47,10 @@ def refuse_prompt_keys(overrides: Iterable[str], *, what: str) -> None:
 
 
 def prompted(spec: AnySpec, why: str) -> lms.ModelSpec:
-    """A model's spec if it answers prompts.
+    """The spec of a model that answers prompts.
 
     Raises:
-        InputError: It does not; says why that is needed.
+        InputError: The model does not answer prompts; the message says why it must.
     """
     if isinstance(spec, lms.ClassifierModel):
         remedy = "Use a model that answers prompts, such as model=smollm2."

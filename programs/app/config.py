@@ -27,17 +27,17 @@ from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 
 PLUGINS = (CellsSweeper, RayLauncher)
-"""Ours. They are imported before Hydra looks for plugins: it would load them as modules that Python does not know of."""
+"""Our Hydra plugins. They are imported before Hydra's plugin search, which would load them outside `sys.modules`."""
 CONF = Path(__file__).resolve().parents[2] / "conf"
 USER_ERRORS = (InputError, ModelError, RunError)
 _COUNTS = ("dev_limit", "limit", "repeats", "samples", "stop_after", "train_limit")
 _FREE_KEYS = ("corpus.definitions.", "model.parameters.", "model.chat_options.", "reflection_model.parameters.")
-"""Below these keys users choose names of their own."""
-_HIGHEST_SEED = 2**32 - 2  # NumPy's generators and MIPROv2's, which adds one, take no higher
+"""Prefixes below which users choose the names of keys."""
+_HIGHEST_SEED = 2**32 - 2  # the limit of NumPy's generators and of MIPROv2, which adds one
 
 
 def explain(error: BaseException) -> str:
-    """The first cause of an error of Hydra's that is ours, else its own words on one line."""
+    """The message for an error: that of the first `USER_ERRORS` in its chain of causes, otherwise Hydra's text on one line."""
     seen: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in seen:
@@ -56,24 +56,24 @@ def explain(error: BaseException) -> str:
 
 
 def check_numbers(config: DictConfig) -> None:
-    """Refuse a seed or a number of sentences that nothing could be done with, before anything is loaded or paid for.
+    """Refuse a seed or a count outside its range before anything is loaded or paid for.
 
     Raises:
-        InputError: Names the key and its range.
+        InputError: A number is out of range; the message names the key and its range.
     """
     if "seed" in config:
         check_number("seed", config.seed, 0, most=_HIGHEST_SEED)
     for key in _COUNTS:
         if config.get(key) is not None:
-            trains = key == "dev_limit" and "tuning" in config  # a training may do without sentences to judge it by
+            trains = key == "dev_limit" and "tuning" in config  # a training may run without dev sentences
             check_number(key, config[key], 0 if trains else 1)
 
 
 def check_words(config_name: str, words: Sequence[str]) -> None:
-    """Refuse an override whose key or option does not exist, and name the nearest that does.
+    """Refuse an override whose key or option does not exist.
 
     Raises:
-        InputError: With the nearest right name, if one is near.
+        InputError: There is such an override; the message names the nearest valid name, if one is close.
     """
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
     for word in overrides:
@@ -86,7 +86,7 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
     if stray:
         raise InputError(f"{stray[0]!r} is no override", remedy="Overrides read key=value.")
     if any(word.startswith(("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")) for word in words):
-        return  # other folders hold other names: Hydra itself checks
+        return  # other folders have other names, so Hydra itself checks
     folders = [path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))]
     groups = {path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in folders}
     chosen, keys = [], []
@@ -96,7 +96,7 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
             keys += [] if key.split(".")[0] == "hydra" or key.startswith("hydra/") else [key]
             continue
         text = str(override.input_line).partition("=")[2]
-        options = [] if "(" in text else [option.strip("'\"[] ") for option in text.split(",")]  # glob(*) is Hydra's
+        options = [] if "(" in text else [option.strip("'\"[] ") for option in text.split(",")]  # Hydra expands glob(*)
         for option in options:
             _known(option, groups[key], f"{key}=")
         chosen += [f"{key}={options[0]}"] if options else []
@@ -106,9 +106,10 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
 
 
 def _check_readable(word: str) -> None:
-    """
+    """Refuse an override that Hydra cannot parse.
+
     Raises:
-        InputError: Hydra's grammar has no such override; says how to quote the value.
+        InputError: Hydra cannot parse it; the message says how to quote the value.
     """
     try:
         OverridesParser.create().parse_override(word)
@@ -135,7 +136,7 @@ def _known(word: str, names: Sequence[str], prefix: str) -> None:
 
 
 def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
-    """All keys, dotted, of the config that these choices compose, and below free-form ones whatever is set."""
+    """All dotted keys of the config that these choices compose, including those that are set below free-form keys."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose(config_name, overrides=list(chosen))
     keys: set[str] = set()
@@ -151,14 +152,17 @@ def _keys(config_name: str, chosen: Sequence[str]) -> set[str]:
 
 
 def compose(config_name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str], frozenset[str]]:
-    """A command's config outside of it, for use as a library: the config, the option of each group, what the words set.
+    """Compose the config of a command outside of that command, for use as a library.
 
     Args:
         config_name: The command's file in `conf/`, without its suffix.
         words: Overrides as on the command line.
 
+    Returns:
+        The config, the option of each group, and the keys and groups that the words set.
+
     Raises:
-        InputError: A word is no override, or names nothing.
+        InputError: A word is not an override, or names an unknown key or option.
     """
     check_words(config_name, words)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -173,13 +177,13 @@ def compose(config_name: str, words: Sequence[str]) -> tuple[DictConfig, dict[st
     return composed, chosen, frozenset(keys)
 
 
-def build(config: Any, **more: Any) -> Any:
-    """The object that a config describes by `_target_`, with plain lists and dictionaries."""
-    return hydra.utils.instantiate(config, _convert_="all", _partial_=True)(**more)
+def build(config: Any, **arguments: Any) -> Any:
+    """Build the object that a config describes by `_target_`. Lists and dictionaries become plain ones."""
+    return hydra.utils.instantiate(config, _convert_="all", _partial_=True)(**arguments)
 
 
 def load_corpus(config: DictConfig) -> Corpus:
-    """The corpus that the config names; what lies beside it and is not read is said on standard error."""
+    """Load the corpus that the config names. Files beside it that are not read are reported on standard error."""
     corpus: Corpus = build(config.corpus).load()
     if corpus.passed_over:
         counts = ", ".join(f"{n} {kind}" if n > 1 else kind for kind, n in sorted(corpus.passed_over.items()))
@@ -188,7 +192,7 @@ def load_corpus(config: DictConfig) -> Corpus:
 
 
 def folder_path(value: object) -> Path:
-    """A path of the config as one: Hydra reads a name of digits as a number."""
+    """The path in a config value. The value may be a number, since Hydra parses a name of digits as one."""
     return Path(str(value)).expanduser()
 
 
@@ -203,14 +207,14 @@ def output_folder() -> Path:
 
 
 def chosen_options() -> dict[str, str]:
-    """Which option of each group was chosen; empty outside a command."""
+    """The chosen option of each group; empty outside a command."""
     if not HydraConfig.initialized():
         return {}
     return {key: value for key, value in HydraConfig.get().runtime.choices.items() if not key.startswith("hydra/") and value}
 
 
 def overridden_keys() -> set[str]:
-    """The keys and groups that the user has set."""
+    """The keys and groups that the user has set; empty outside a command."""
     if not HydraConfig.initialized():
         return set()
     words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
@@ -218,10 +222,10 @@ def overridden_keys() -> set[str]:
 
 
 def compose_here(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """A command's config from the configuration folders in use: those of the running command, else `conf/` alone.
+    """Compose a command's config from the config folders of the running command or, outside a command, from `conf/` alone.
 
     Raises:
-        InputError: An override names nothing.
+        InputError: An override names an unknown key or option.
     """
     try:
         if GlobalHydra.instance().is_initialized():
@@ -233,16 +237,16 @@ def compose_here(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def group_option(group: str, option: str) -> DictConfig:
-    """The config of one option of a group, from `conf/` or from a folder of the user's own (`--config-dir`).
+    """The config of one option of a group, from `conf/` or from the user's folder (`--config-dir`).
 
     Raises:
         InputError: There is no such option.
     """
     loader = GlobalHydra.instance()
     folders = str(loader.config_loader().get_search_path()) if loader.is_initialized() else str(CONF)
-    found = OmegaConf.create(_group_option(group, option, folders))
-    assert isinstance(found, DictConfig)
-    return found
+    content = OmegaConf.create(_group_option(group, option, folders))
+    assert isinstance(content, DictConfig)
+    return content
 
 
 @functools.lru_cache(maxsize=256)

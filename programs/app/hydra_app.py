@@ -46,36 +46,36 @@ _WORDY = ("chromadb", "dspy", "gepa", "httpcore", "httpx", "LiteLLM", "openai", 
 def run_app(
     config_name: str, job: Callable[[DictConfig], None], *, listed: str | None = None, also: Callable[[str], bool] | None = None
 ) -> None:
-    """Run a job under Hydra and end the process: 0, or 2 after one message that says what to do.
+    """Run a job under Hydra. On a user error, print one message that says what to do and exit with 2.
 
-    A sweep ends with 2 if a job failed, the others having run; cells of an experiment preset that lack their model are no
-    failures, unless all do.
+    A sweep runs all its jobs and exits with 2 if one failed. Cells of an experiment preset whose model is missing are not
+    failures, unless no cell could run.
 
     Args:
         config_name: The command's file in `conf/`, without its suffix.
-        job: What the command does with its config.
-        listed: The key that takes the words which are no overrides, as a list.
-        also: Which of the words with `=` it takes too.
+        job: The work of the command, called with its config.
+        listed: The key that takes a list of the words that are not overrides.
+        also: Selects words with `=` that `listed` takes too.
     """
     if listed:
         sys.argv[1:] = gather(sys.argv[1:], listed, also)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and ending by itself
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them and exiting
     for plugin in PLUGINS:
-        Plugins.instance().register(plugin)  # Hydra's own search does not see into editable installs
+        Plugins.instance().register(plugin)  # Hydra's own search does not find plugins of editable installs
     prepare_process()
     handle_sigterm()
     failed, task = False, _importable(job)
 
     def guarded(config: DictConfig) -> None:
         nonlocal failed
-        prepare_process()  # a launcher may have made this process
+        prepare_process()  # a launcher may have started this process
         try:
             check_experiment()
             check_numbers(config)
             task(config)
         except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
             lacking = missing_part(error, chosen_options())
-            if lacking is None:  # of a sweep the other jobs go on
+            if lacking is None:  # in a sweep the other jobs continue
                 failed = True
                 print(f"clinspan: {printable(explain(error))}", file=sys.stderr)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -101,12 +101,12 @@ def run_app(
 
 @contextmanager
 def clean_exit(config_name: str) -> Iterator[None]:
-    """Turn what a user can fix, a lost process and an interruption into one message and an exit code."""
+    """Turn a user error, a lost process or an interruption into one message and an exit code."""
     try:
         yield
     except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
         stop(explain(error))
-    except OSError as error:  # Hydra makes folders before a job begins
+    except OSError as error:  # Hydra creates folders before a job starts
         stop(f"cannot use {error.filename or 'a file'}: {error.strerror or type(error).__name__}")
     except KeyboardInterrupt as error:
         way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
@@ -120,16 +120,16 @@ def clean_exit(config_name: str) -> Iterator[None]:
 
 
 def is_lost_process(error: BaseException) -> bool:
-    """Whether a launcher says that a job's process died: joblib's pool, or submitit, which need not be installed."""
+    """Whether joblib or submitit reports that a job's process died. Submitit is optional, so only its module name is checked."""
     return isinstance(error, BrokenExecutor) or type(error).__module__.partition(".")[0] == "submitit"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a cluster sends it before it kills: the command ends as it does when its user interrupts it."""
+    """Raised on SIGTERM, which clusters send before they kill a job. The command then ends as on an interrupt by its user."""
 
 
 def handle_sigterm() -> None:
-    """Have SIGTERM raise `Terminated`, unless somebody else answers it."""
+    """Make SIGTERM raise `Terminated`, unless it already has a handler."""
 
     def end(number: int, frame: object) -> None:
         raise Terminated
@@ -139,7 +139,7 @@ def handle_sigterm() -> None:
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process; Python would wait for threads whose requests are in progress, for as long as a server lets them."""
+    """End the process at once. A normal exit would wait for threads with requests in progress, however long a server takes."""
     if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
         sys.exit(code)
     logging.shutdown()
@@ -149,16 +149,16 @@ def exit_now(code: int) -> NoReturn:
 
 
 def _importable(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
-    """The job as another process can import it: what lives in `__main__` would travel with all its globals."""
+    """The job as a function that other processes can import: one from `__main__` would be pickled with all its globals."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if job.__module__ != "__main__" or spec is None:
         return job
-    found: Callable[[DictConfig], None] = getattr(importlib.import_module(spec.name), job.__name__)
-    return found
+    imported: Callable[[DictConfig], None] = getattr(importlib.import_module(spec.name), job.__name__)
+    return imported
 
 
 def gather(words: Sequence[str], key: str, also: Callable[[str], bool] | None = None) -> list[str]:
-    """Words that are no overrides, or that `also` asks for, as one override of a list.
+    """Collect the words that are not overrides, or that `also` selects, into one override with a list.
 
     >>> gather(["runs/a", "seed=1", "runs/b c"], "runs")
     ['seed=1', 'runs=["runs/a","runs/b c"]']
@@ -169,7 +169,7 @@ def gather(words: Sequence[str], key: str, also: Callable[[str], bool] | None = 
 
 
 def prepare_process() -> None:
-    """What holds in every process that does a command's work: files for their owner alone, quiet libraries."""
+    """Prepare a process that does a command's work: owner-only files, no core dumps, no proxy for localhost, quiet libraries."""
     os.umask(0o077)
     forbid_core_dumps()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -179,46 +179,46 @@ def prepare_process() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """Have a crash of this process, or of its children, write no memory to the disk: it holds texts."""
+    """Disable core dumps of this process and its children: their memory holds texts."""
     try:
         import resource
     except ImportError:  # a system without such limits
         return
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard_limit))
 
 
 def silence_libraries() -> None:
-    """Other libraries' progress bars and notices off: a command prints what its user asked for."""
+    """Turn off progress bars and notices of other libraries, so that a command prints only its own output."""
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    if "transformers" in sys.modules:  # which has read the variables already; importing it takes a second
+    if "transformers" in sys.modules:  # then it has read the variables already; it is not imported for this, as that takes a second
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-    os.environ.pop("OPENAI_LOG", None)  # with it openai sets up a log of its own
+    os.environ.pop("OPENAI_LOG", None)  # with it, openai sets up its own log
     for name in _WORDY:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what they say of an error can hold what was asked
-    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what Hydra logs of a failed job
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # their error messages can quote prompts
+    logging.getLogger().addHandler(logging.NullHandler())  # otherwise Python prints what Hydra logs about a failed job
     warnings.filterwarnings("ignore", module="seqeval")
 
 
 def stop(message: str) -> None:
-    """Say one thing on standard error and exit with 2."""
+    """Print one message on standard error and exit with 2."""
     print(f"clinspan: {printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 
 class _QuietFile(logging.FileHandler):
-    """A log that cannot be written on a full disk is no reason to stop."""
+    """A log file whose write errors are ignored, since a full disk is no reason to stop."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing."""
+        """Ignore the error."""
 
 
 def log_to(folder: Path) -> logging.Logger:
-    """The run's own log, in `run.log`: what happened, never what was read or said. Requests are recorded beside it."""
+    """Open the run's log `run.log`, which has events but no texts or answers, and the audit log of requests beside it."""
     audit_to(folder)
     logger = logging.getLogger("clinspan")
     logger.setLevel(logging.INFO)

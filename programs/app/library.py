@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def load_corpus(name: str = "raremini", *settings: str) -> Corpus:
-    """A corpus, as `corpus=` names it.
+    """Load a corpus that `corpus=` can name.
 
     Args:
         name: An option of `conf/corpus/`: `raremini`, `brat`, `conll`, `jsonl`, `bioc`, ...
@@ -23,7 +23,7 @@ def load_corpus(name: str = "raremini", *settings: str) -> Corpus:
         Documents by split, with tokens and tags.
 
     Raises:
-        InputError: There is no such option or setting, or the corpus cannot be read; names file and line.
+        InputError: There is no such option or setting, or the corpus cannot be read; the message names file and line.
 
     >>> load_corpus().name
     'raremini'
@@ -33,7 +33,7 @@ def load_corpus(name: str = "raremini", *settings: str) -> Corpus:
 
 
 def local_lm(name: str = "smollm2", *settings: str) -> dspy.LM:
-    """A language model for `dspy.configure(lm=...)`, as `model=` names it; threads that call it are batched.
+    """A language model that `model=` can name, for `dspy.configure(lm=...)`. Calls of several threads are batched.
 
     Args:
         name: An option of `conf/model/`: `smollm2`, `qwen3`, `hf`, ...
@@ -41,7 +41,7 @@ def local_lm(name: str = "smollm2", *settings: str) -> dspy.LM:
 
     Raises:
         InputError: There is no such option or setting.
-        ModelError: The model is not available; says what to do.
+        ModelError: The model is not available; the message says what to do.
     """
     composed, _, _ = config.compose("run", [f"model={name}", *(f"model.{setting}" for setting in settings)])
     return lms.build(config.build(composed.model))

@@ -1,11 +1,10 @@
-"""Loads a saved program: its settings are data and are checked against the options that they belong to.
+"""Loads a saved program. Its settings are data and are checked against the options that they belong to.
 
-`program.json` is DSPy's own state of the `Tagger` (instructions and demonstrations) with `settings` beside it: the format,
-strategy, alignment and presentation of labels that it was made with, and the retriever if it asks one. A program of several
-taggers has `members`, each of that shape. No code is stored in it, and none is run when it is loaded: see
-`programs.app.saved_data`. Of a model that classifies tokens, which has no prompt, it says under `classifier` where the weights are.
-`origin` says which corpora its demonstrations and its weights come from, and whether those may hold protected health
-information.
+`program.json` holds DSPy's state of the `Tagger` (instructions and demonstrations) and `settings`: the format, strategy,
+alignment and presentation of labels that the program was made with, and the retriever if it uses one. A program of several
+taggers has `members`, each of that shape. The program of a token classifier has no prompt; `classifier` says where the weights
+are. `origin` names the corpora that demonstrations and weights come from, and says whether these may hold protected health
+information. The file stores no code, and loading it runs none: see `programs.app.saved_data`.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ _REMEDY = "Give a program.json that programs.optimize or programs.run wrote, or 
 
 
 def read_program(path: Path) -> dict[str, Any]:
-    """The content of a `program.json`, or of that in a folder.
+    """The content of a `program.json`, which is named itself or by its folder.
 
     Raises:
-        InputError: It is missing or no program.
+        InputError: The file is missing or is not a program.
     """
     file = path / "program.json" if path.is_dir() else path
     try:
@@ -50,9 +49,10 @@ def read_program(path: Path) -> dict[str, Any]:
 
 
 def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
-    """
+    """Check the settings of a saved tagger.
+
     Raises:
-        InputError: A setting is not one of the option that it belongs to.
+        InputError: A setting is unknown, or is not valid for the option that it belongs to.
     """
     known = {*GROUPS, RETRIEVER, *PLAIN, "adapter"}
     refuse_code(settings, path=file)
@@ -78,16 +78,16 @@ def _check_weights(about: Any, file: Path) -> None:
 
 
 def classifier_model(path: Path, content: Mapping[str, Any], allowed: Mapping[str, str | None]) -> tuple[str, dict[str, str]]:
-    """What a classifier's program says of its model: the name, and the keys that lead to its weights.
+    """The model name in a classifier's program, and the `model` keys that locate its weights.
 
     Args:
         path: The program.
         content: Its content.
-        allowed: `path` and `adapter` of the model as the user has set them: weights outside the program's folder are loaded only
-            from where the user names too.
+        allowed: The `path` and `adapter` of the model that the user has set. See `_named_weights` for weights outside the
+            program's folder.
 
     Raises:
-        InputError: They are not there, or outside the program's folder and not named by the user.
+        InputError: The weights are missing, or are outside the program's folder and not named by the user.
     """
     about = content[CLASSIFIER]
     keys = {"path": _named_weights(path, str(about["base"]), "path", allowed)} if "base" in about else {}
@@ -99,10 +99,10 @@ def classifier_model(path: Path, content: Mapping[str, Any], allowed: Mapping[st
 
 
 def _named_weights(program: Path, place: str, use: str, allowed: Mapping[str, str | None]) -> str:
-    """Weights outside the program's folder, if the user has named them.
+    """The place of weights outside the program's folder: the one that the user has set, otherwise `place` if it is below `runs/`.
 
     Raises:
-        InputError: The user has not.
+        InputError: The user has set none, and `place` is not below `runs/`.
     """
     file = program / "program.json" if program.is_dir() else program
     own = allowed.get(use)
@@ -113,21 +113,21 @@ def _named_weights(program: Path, place: str, use: str, allowed: Mapping[str, st
 
 
 def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
-    """Where the weights of a program are: beside it, or beside the candidates that it is one of.
+    """The folder of a program's weights: beside the program or, for a candidate, beside the folder of candidates.
 
     Raises:
-        InputError: They are not there, or the program names a place outside of its folder.
+        InputError: The weights are missing, or the program names a place outside of its folder.
     """
     folder, name = path if path.is_dir() else path.parent, str(settings["adapter"]["folder"])
     for place in (folder, folder.parent.parent):
-        found = inside(place, name, path=path, key="adapter.folder")
-        if found.is_dir():
-            return found.resolve()
+        weights = inside(place, name, path=path, key="adapter.folder")
+        if weights.is_dir():
+            return weights.resolve()
     raise InputError(f"has no weights {name} beside it", path=path, remedy="Keep the program in the folder it was compiled in.")
 
 
 def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str]) -> None:
-    """Refuse an embedder or a knowledge base that a program names and neither its option nor the user does.
+    """Refuse an embedder or a knowledge base that only the program names, not its option or the user.
 
     Args:
         path: The program.
@@ -135,7 +135,7 @@ def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str
         given: Keys that the user has set.
 
     Raises:
-        InputError: Names the setting and how to allow it.
+        InputError: There is one; the message names the setting and how to allow it.
     """
     retriever = settings.get(RETRIEVER)
     if retriever is None or RETRIEVER in given:
@@ -155,7 +155,7 @@ def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:
     """Refuse a program that was made for other labels.
 
     Raises:
-        InputError: Names both sides' labels.
+        InputError: The labels differ; the message names both sets.
     """
     names = sorted(label.name for label in corpus.labels)
     if content["labels"] != names:

@@ -16,21 +16,21 @@ from clinspan.programs.telemetry.tracing import note, NoTracing
 from clinspan.programs.telemetry.tracking import NoTracking
 
 FOLLOWERS = ("tracking", "tracing")
-"""The groups that decide who is told of a run, and nothing of what it does."""
+"""The config groups of the observers. They have no effect on what a run does."""
 
 
 @contextmanager
 def observed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, command: str) -> Iterator[None]:
-    """Have what is done inside followed.
+    """Track and trace the enclosed block.
 
     Args:
-        config: The run's.
-        folder: The run's.
-        record: Its record.
-        command: What kind of run it is.
+        config: The run's config.
+        folder: The run's folder.
+        record: The run's record.
+        command: The name of the command.
 
     Raises:
-        RunError: The tracker is on another machine, where the corpus may not go, or it cannot be used.
+        RunError: The tracker is on another machine, to which the corpus may not be sent, or it cannot be used.
     """
     tracker = build(config.tracking) if config.get("tracking") else NoTracking()
     tracing = build(config.tracing) if config.get("tracing") else NoTracing()
@@ -45,13 +45,13 @@ def observed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, c
 
 
 def observers(config: DictConfig, given: Collection[str]) -> dict[str, Any]:
-    """The parts of a config about who is told, as far as the user has said something of it."""
+    """The observer groups of a config that the user has set."""
     overrides = {key.split(".")[0] for key in given}
     return {key: config[key] for key in FOLLOWERS if key in overrides}
 
 
 def without_observers(config: Any) -> Any:
-    """A config, as plain values, of what a run does: whoever follows it, it is the same run."""
+    """A config without its observer groups, as a plain dictionary. Configs that differ only in observers describe the same run."""
     return {key: value for key, value in (config or {}).items() if key not in FOLLOWERS}
 
 

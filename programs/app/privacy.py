@@ -1,6 +1,6 @@
 """Privacy checks: where protected health information may be sent, and what error messages may contain.
 
-Everything that sends text asks here first: `docs/privacy.md` lists what was tried to get around it, and the tests that hold it.
+All code that sends texts calls these checks first. `docs/privacy.md` lists the attempts to bypass them, with their tests.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from clinspan.programs.rundir.errors import RunError
 _SECRET = re.compile(
     r"://[^/\s]*@"  # user and password of an address
     r"|[?&](api[-_]?key|key|token|sig|code)="  # a key in its query
-    r"|\bsk-(?=\S*\d)[A-Za-z0-9_-]{20,}"  # as OpenAI's keys begin
+    r"|\bsk-(?=\S*\d)[A-Za-z0-9_-]{20,}"  # the start of OpenAI's keys
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectedText:
-    """Something whose text is sent, or can be repeated by what is sent.
+    """A source of text that is sent, or that what is sent can repeat.
 
     Attributes:
-        whose: What it is, for messages.
-        key: The setting or record that says whether it may hold protected health information.
-        phi: Whether it may.
+        whose: The source, for messages.
+        key: The setting or record that says whether the source may hold protected health information.
+        phi: Whether the source may hold it.
     """
 
     whose: str
@@ -54,7 +54,7 @@ class Permission:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Permission:
-        """What a config allows."""
+        """The permissions in a config."""
         return cls(bool(config.get("allow_remote", False)), bool(config.get("allow_http", False)))
 
 
@@ -62,14 +62,14 @@ def check_destinations(texts: Iterable[ProtectedText], *, what: str, addresses: 
     """Refuse to send texts where they may not go.
 
     Args:
-        texts: Everything that is sent, or that can be repeated by what is sent.
-        what: What they would be sent to, as the user chose it.
-        addresses: Where that is.
+        texts: All sources of text that is sent, or that what is sent can repeat.
+        what: The destination, as the user chose it.
+        addresses: The addresses of the destination.
         leave: What the user allows.
 
     Raises:
-        RunError: Some text may hold protected health information, an address is another machine's, and the user has not
-            allowed it; or the way to another machine is not encrypted.
+        RunError: A text may hold protected health information, an address is on another machine, and the user has not allowed
+            it. Or the connection to another machine is not encrypted, and the user has not allowed that.
     """
     places = list(addresses)
     hosts = hosts_outside(places)
@@ -90,12 +90,12 @@ def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None,
         whose: What the texts are, for the message.
         key: The setting that says whether they may hold such information.
         phi: Its value.
-        what: What they would be sent to, as the user chose it.
-        host: Where that is, or None if it is this machine.
-        allow_remote: The user's leave.
+        what: The destination, as the user chose it.
+        host: The host of the destination; None if it is this machine.
+        allow_remote: Whether the user allows it.
 
     Raises:
-        RunError: They may hold it, the host is elsewhere, and the user has not allowed it.
+        RunError: The texts may hold it, the host is another machine, and the user has not allowed it.
     """
     if phi and host is not None and not allow_remote:
         raise RunError(
@@ -105,15 +105,15 @@ def check_texts(whose: str, key: str, phi: bool, *, what: str, host: str | None,
 
 
 def check_chroma(texts: Iterable[ProtectedText], *, url: str | None, leave: Permission) -> None:
-    """Refuse to search for such texts on a Chroma server elsewhere: it is given their vectors, which say what they say.
+    """Refuse to search for protected texts on a remote Chroma server: it receives their vectors, which reveal their content.
 
     Args:
-        url: Of the server; None: the index is a folder of this machine.
-        texts, leave: As of `check_destinations`.
+        url: The address of the server; None: the index is a folder on this machine.
+        texts, leave: See `check_destinations`.
 
     Raises:
-        ModelError: The address is none.
-        RunError: As `check_destinations`.
+        ModelError: The address is not valid.
+        RunError: See `check_destinations`.
     """
     if url is None:
         return
@@ -123,10 +123,10 @@ def check_chroma(texts: Iterable[ProtectedText], *, url: str | None, leave: Perm
 
 
 def refuse_secret(override: str) -> None:
-    """Refuse an override on the command line that holds a password or a key: a run records what it was told.
+    """Refuse an override on the command line that holds a password or a key: a run records its overrides.
 
     Raises:
-        InputError: Names the setting and does not repeat its value.
+        InputError: It holds one; the message names the setting but not its value.
     """
     if _SECRET.search(override):
         remedy = "Keys come from the environment, addresses are given without user and password."
@@ -134,7 +134,7 @@ def refuse_secret(override: str) -> None:
 
 
 def end_wordless() -> None:
-    """Have errors that nobody expected reported by their kinds and places: their words can quote what was read or said."""
+    """Report uncaught errors by their classes and places only: their messages can quote texts and answers."""
     sys.excepthook = _report
     threading.excepthook = lambda args: _report(args.exc_type, args.exc_value, args.exc_traceback)
 
@@ -146,7 +146,7 @@ def _report(kind: type[BaseException], error: BaseException | None, where: Trace
 
 
 def wordless(error: BaseException) -> str:
-    """A traceback without any error's words, the first cause first.
+    """A traceback without the messages of the errors, the first cause first.
 
     >>> wordless(ValueError("He has Fever"))
     'clinspan: stopped by ValueError; its words are left out, as they can quote texts'
@@ -157,8 +157,8 @@ def wordless(error: BaseException) -> str:
         chain.append(current)
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     lines = []
-    for one in reversed(chain):
-        for frame in traceback.extract_tb(one.__traceback__):
+    for cause in reversed(chain):
+        for frame in traceback.extract_tb(cause.__traceback__):
             lines.append(f"  {frame.filename}, line {frame.lineno}, in {frame.name}")
-        lines.append(f"clinspan: stopped by {type(one).__name__}; its words are left out, as they can quote texts")
+        lines.append(f"clinspan: stopped by {type(cause).__name__}; its words are left out, as they can quote texts")
     return "\n".join(lines)

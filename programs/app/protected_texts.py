@@ -1,6 +1,6 @@
 """All texts of a run that may hold protected health information: input, program, weights, knowledge base.
 
-Every way out of the process (models, trackers, traces, Chroma servers) asks about all of them.
+Every component that sends data out of the process (models, trackers, traces, Chroma servers) checks all of them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from clinspan.programs.tagging.saved_program import trained_on
 
 
 def protected_texts(config: DictConfig, corpus: Corpus | None = None) -> list[ProtectedText]:
-    """What a command reads, with what its program, weights and knowledge base were made from.
+    """The text sources of a command: its input or corpus, and the sources of its program, weights and knowledge base.
 
     Args:
-        config: The command's.
-        corpus: The loaded corpus; None: what the config says of it.
+        config: The command's config.
+        corpus: The loaded corpus; None: use the config's entry for it.
     """
     return [*_read(config, corpus), *program_texts(config), *weights_texts(config), *knowledge_texts(config)]
 
@@ -40,14 +40,14 @@ def _read(config: DictConfig, corpus: Corpus | None) -> Iterator[ProtectedText]:
 
 
 def program_texts(config: DictConfig) -> Iterator[ProtectedText]:
-    """The program that `program=` names: its demonstrations and instructions quote what it was compiled from."""
+    """The program that `program=` names: its demonstrations and instructions quote the texts that it was compiled from."""
     if config.get("program") is not None:
         origin = read_origin(read_program(folder_path(config.program)))
         yield ProtectedText(f"what program={config.program} was compiled from", "phi in its program.json", origin.phi)
 
 
 def weights_texts(config: DictConfig) -> Iterator[ProtectedText]:
-    """Weights that were trained here: a model can repeat what it was trained on."""
+    """Weights with a record of their training texts: a model can repeat the texts that it was trained on."""
     for group in ("model", "reflection_model"):
         if config.get(group) is None:
             continue
@@ -58,7 +58,7 @@ def weights_texts(config: DictConfig) -> Iterator[ProtectedText]:
 
 
 def knowledge_texts(config: DictConfig) -> Iterator[ProtectedText]:
-    """A knowledge base whose chunks stand in prompts: a folder may hold anything, unless `retriever.phi=false`."""
+    """A knowledge base whose chunks appear in prompts. A folder may hold anything, unless `retriever.phi=false`."""
     strategy: Mapping[str, Any] = config.get("strategy") or {}
     retriever = config.get("retriever")
     if strategy.get("context") == "retrieved" and retriever is not None:

@@ -15,15 +15,15 @@ from typing import Any
 
 from clinspan.corpora import InputError
 
-_SOCKETS = 66  # characters of a socket's path below Ray's folder; of the whole a system takes 107
-_LONGEST_PATH = 107
+_SOCKETS = 66  # characters of a socket's path below Ray's folder
+_LONGEST_PATH = 107  # characters of a whole socket path that a system accepts
 
 
 def keep_private() -> None:
-    """Have a Ray that is started here listen on the loopback interface alone and ask everybody for a token.
+    """Make a Ray that is started here listen only on the loopback interface and require a token from every client.
 
-    It has to be called before Ray is imported. Ray takes a node for a part of a cluster, and so listens on all interfaces, unless
-    the variable below says that there is none; it was made for macOS and Windows and holds on Linux too.
+    Call this before Ray is imported. By default Ray assumes that a node belongs to a cluster, and listens on all interfaces. The
+    first variable below disables clusters. It was made for macOS and Windows, and also works on Linux.
     """
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_AUTH_MODE"] = "token"
@@ -32,8 +32,10 @@ def keep_private() -> None:
 
 @contextmanager
 def ray_folder(home: Path | None) -> Iterator[str]:
-    """A folder for Ray's own files, which only their owner can read: in the output folder or, if its path is too long for sockets
-    in it, in the system's folder for temporary files. It is removed at the end.
+    """A folder for Ray's own files, which only the owner can read. It is removed at the end.
+
+    It is in the output folder `home`. If there is none, or its path is too long for sockets, it is in the temporary folder of the
+    system.
     """
     inside = None if home is None else home / ".ray"
     if inside is not None and len(str(inside)) + _SOCKETS < _LONGEST_PATH:
@@ -49,18 +51,18 @@ def ray_folder(home: Path | None) -> Iterator[str]:
 
 @contextmanager
 def joined(address: str | None, *, cores: int | None = None, home: Path | None = None) -> Iterator[None]:
-    """Have a Ray cluster meanwhile. What Ray itself has to say goes to standard error; what its workers print stays with them.
+    """Use a Ray cluster in the enclosed block. Ray's own output goes to standard error; the output of workers is not forwarded.
 
     Args:
-        address: Of a running cluster, `auto` for the one that this machine belongs to; None: `RAY_ADDRESS` or, without it, a
-            cluster is started on this machine and ended again.
-        cores: How many cores one that is started here takes itself to have; None: as many as there are.
+        address: The address of a running cluster; `auto`: the cluster of this machine; None: `RAY_ADDRESS` or, if that is not
+            set, a cluster that is started on this machine and stopped at the end.
+        cores: The number of cores that a cluster started here uses; None: all.
         home: The output folder, for the files of a cluster that is started here.
 
     Raises:
-        InputError: Ray is not installed, or there is no cluster at that address.
+        InputError: Ray is not installed, did not start, or there is no cluster at that address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics are sent
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     place = address or os.environ.get("RAY_ADDRESS") or "local"
     if place == "local":
@@ -77,7 +79,7 @@ def joined(address: str | None, *, cores: int | None = None, home: Path | None =
         try:
             _check_port(place)
             ray.init(address=place, log_to_driver=False, logging_level="ERROR", **settings)
-        except Exception as error:  # Ray has none of its own for this
+        except Exception as error:  # Ray has no error class for this
             kind = type(error).__name__
             if place == "local":
                 remedy = "See that there is memory and room in /tmp, and start again: what was annotated is on disk."
@@ -94,10 +96,10 @@ def joined(address: str | None, *, cores: int | None = None, home: Path | None =
 
 
 def _check_port(place: str) -> None:
-    """Find out at once that nobody listens at an address: Ray itself asks for minutes.
+    """Fail at once if nothing listens at an address: Ray itself retries for minutes.
 
     Raises:
-        OSError: Nobody does.
+        OSError: Nothing listens there.
     """
     host, _, port = place.rpartition(":")
     if port.isdigit() and "://" not in place:

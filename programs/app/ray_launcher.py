@@ -1,7 +1,7 @@
 """A Hydra launcher that runs each job of a sweep as a Ray task.
 
-Hydra accepts launchers from the package `hydra_plugins` alone, and the published one for Ray asks for a cloudpickle that
-DSPy does not work with.
+Hydra accepts launchers only from the package `hydra_plugins`. The published launcher for Ray requires a version of cloudpickle
+that DSPy does not work with.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from clinspan.programs.app.ray_cluster import keep_private, ray_folder
 
 @dataclass
 class RayLauncherConf:
-    """
+    """The settings of `RayLauncher`.
+
     Attributes:
-        address: Of a running cluster, `auto` for the one that this machine belongs to; None: Ray is started here for the sweep.
-        cpus_per_job: Cores that a job waits for; the sum over running jobs never exceeds what the cluster has.
-        gpus_per_job: The same for GPUs; a part of one lets jobs share it.
-        retries: How often a job is begun again whose worker or machine was lost; it goes on with what is in its folder.
+        address: The address of a running cluster; `auto`: the cluster of this machine; None: Ray is started here for the sweep.
+        cpus_per_job: Cores that a job waits for. The sum over running jobs never exceeds the cores of the cluster.
+        gpus_per_job: The same for GPUs. A fraction lets jobs share a GPU.
+        retries: How often a job is restarted after its worker or machine was lost. It resumes from the contents of its folder.
     """
 
     _target_: str = "hydra_plugins.clinspan_ray_launcher.ray_launcher.RayLauncher"
@@ -43,7 +44,7 @@ class RayLauncherConf:
 
 
 class RayLauncher(Launcher):
-    """See `RayLauncherConf`. Job folders must be on a disk that all machines see under the same path."""
+    """Launches jobs as Ray tasks; see `RayLauncherConf`. All machines must see the job folders under the same path."""
 
     def __init__(self, *, address: str | None, cpus_per_job: float, gpus_per_job: float, retries: int) -> None:
         self.address, self.cpus, self.gpus, self.retries = address, cpus_per_job, gpus_per_job, retries
@@ -52,10 +53,10 @@ class RayLauncher(Launcher):
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs, as many at once as there is room for, and wait for all of them.
+        """Run the jobs, as many at once as the resources allow, and wait for all of them.
 
         Raises:
-            InputError: Ray is not installed, or a job was lost for good; the others have run.
+            InputError: Ray is not installed, or a job's process died on every try. The other jobs have run.
         """
         if not self.address:
             keep_private()
@@ -65,9 +66,9 @@ class RayLauncher(Launcher):
             raise InputError("hydra/launcher=ray needs Ray", remedy="pip install --editable '.[ray]'") from None
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        ours = not ray.is_initialized()
+        started_here = not ray.is_initialized()
         stack = ExitStack()
-        if ours:
+        if started_here:
             settings: dict[str, Any] = {}
             if not self.address:
                 place = stack.enter_context(ray_folder(Path(str(self.config.hydra.sweep.dir)).absolute()))
@@ -76,13 +77,13 @@ class RayLauncher(Launcher):
         try:
             task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, retry_exceptions=True)(_apart)
             shared = {"context": self.context, "config": self.config, "task": self.task}
-            shared |= {"state": Singleton.get_state(), "here": Path.cwd()}
+            shared |= {"state": Singleton.get_state(), "working_folder": Path.cwd()}
             numbered = enumerate(job_overrides, initial_job_idx)
             jobs = [task.remote(number=n, words=list(words), **shared) for n, words in numbered]
-            ray.wait(jobs, num_returns=len(jobs))  # one that is lost does not end the others
+            ray.wait(jobs, num_returns=len(jobs))  # a lost job does not end the others
             return self._results(jobs)
         finally:
-            if ours:
+            if started_here:
                 ray.shutdown()
             stack.close()
 
@@ -102,12 +103,12 @@ class RayLauncher(Launcher):
 
 
 def _apart(**job: Any) -> JobReturn:
-    """One job in a process of its own beside the Ray worker: models and Hydra's globals go with it, and a crash is not Ray's."""
+    """Run one job in a child process of the Ray worker. Models and Hydra's globals end with it, and a crash spares the worker."""
     from joblib.externals.loky import ProcessPoolExecutor
 
     with ProcessPoolExecutor(max_workers=1) as pool:
-        done: JobReturn = pool.submit(_job, **job).result()
-    return done
+        result: JobReturn = pool.submit(_job, **job).result()
+    return result
 
 
 def _job(
@@ -118,10 +119,10 @@ def _job(
     config: DictConfig,
     task: TaskFunction,
     state: dict[Any, Any],
-    here: Path,
+    working_folder: Path,
 ) -> JobReturn:
-    """What Hydra's own launcher does, from the folder in which the sweep was begun."""
-    os.chdir(here)
+    """Run a job as Hydra's own launcher does, in the working folder of the sweep."""
+    os.chdir(working_folder)
     setup_globals()
     Singleton.set_state(state)
     sweep = context.config_loader.load_sweep_config(config, words)

@@ -1,7 +1,7 @@
 """Reconstructs the prompt of a run from its folder, without loading a model, a corpus or an index.
 
-Instructions, rules of the format and fixed demonstrations are those of every sentence and are in the folder. Nearest
-demonstrations and retrieved chunks are not: where a run had them, the prompt says that they stood there.
+Instructions, rules of the format and fixed demonstrations are the same for every sentence and are in the folder. Nearest
+demonstrations and retrieved chunks are not recorded: if a run had them, a note says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clinspan.programs.formats.base import Question
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.saved_program import member_states
 
-_SLOT = "\ue000"  # of Unicode's private use: stands for the sentence
+_SLOT = "\ue000"  # placeholder for the sentence, from Unicode's private use area
 _NEAREST = "Before the sentence stood its {} nearest training sentences as demonstrations; they are not recorded."
 _RETRIEVED = "Before the sentence stood the chunks that were retrieved for it; they are not recorded."
 _FREQUENT = "The order of labels was that of their frequency in the train split; here it is the corpus' own."
@@ -37,9 +37,9 @@ def recorded_prompt(record: Mapping[str, Any], program: Mapping[str, Any], label
         labels: The corpus' labels, in order.
 
     Returns:
-        `questions`, each with `key`, `turns` as `[role, text]`, the last with the slot in it, and `separator`, which joins
-        the sentence's tokens in the slot's place; `slot`; `notes`, what the prompt had besides. None if the program says
-        nothing to a model.
+        A dictionary with `questions`, `slot` and `notes`, or None if the program has no prompt. Each question has a `key`, its
+        `turns` as `[role, text]`, and a `separator`. The last turn contains the slot, which stands for the sentence's tokens,
+        joined by the separator. The notes name other content of the prompt.
     """
     states = [state for state in member_states(program) if isinstance(state, Mapping) and isinstance(state.get("tag"), Mapping)]
     if not states:
@@ -48,9 +48,9 @@ def recorded_prompt(record: Mapping[str, Any], program: Mapping[str, Any], label
     notes: dict[str, None] = {}
     for number, state in enumerate(states):
         prefix = f"{number}:" if len(states) > 1 else ""
-        found, said = _member(record, state, labels)
-        questions += [{**question, "key": f"{prefix}{question['key']}"} for question in found]
-        notes |= dict.fromkeys(said)
+        member_questions, member_notes = _member(record, state, labels)
+        questions += [{**question, "key": f"{prefix}{question['key']}"} for question in member_questions]
+        notes |= dict.fromkeys(member_notes)
     return {"questions": questions, "slot": _SLOT, "notes": list(notes)}
 
 
@@ -73,12 +73,12 @@ def _member(record: Mapping[str, Any], state: Mapping[str, Any], labels: Sequenc
         notes.append(_DROPPED)
     try:
         return _asked(_format(config, settings, labels), instructions, demos), notes
-    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):  # the record of another version
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):  # a record of another version
         return [_plain(instructions, demos)], [*notes, _UNREAD]
 
 
 def _format(config: Mapping[str, Any], settings: Mapping[str, Any], names: Sequence[str]) -> Format:
-    """The run's format, from its record alone; of a class that the record names only one that is known here is used."""
+    """Build the run's format from its record alone. Only classes that `conf/format/` names are used."""
     texts = config["corpus"].get("definitions") or {}
     labels = tuple(Label(name, texts.get(name, "")) for name in names)
     order = config.get("label_order", "corpus")
@@ -92,20 +92,20 @@ def _format(config: Mapping[str, Any], settings: Mapping[str, Any], names: Seque
 
 @functools.cache
 def _formats() -> dict[str, type[Format]]:
-    """The classes that `conf/format/` names, which every choice of a format has."""
+    """The format classes that `conf/format/` names, by their `_target_`."""
     targets = {str(OmegaConf.select(OmegaConf.load(path), "_target_")) for path in sorted((CONF / "format").glob("*.yaml"))}
     places = {target: target.rpartition(".") for target in targets}
     return {target: getattr(importlib.import_module(module), name) for target, (module, _, name) in places.items()}
 
 
 def _asked(form: Format, instructions: str, demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every question's turns, as the format writes them."""
-    found = []
+    """The turns of every question, as the format writes them."""
+    questions = []
     for question in form.questions([_SLOT], ()):
         system, turns = form.messages(instructions, demos, Question(question.key, question.turns))
         separator = form.sentence(["a", "b"])[1:-1]
-        found.append({"key": question.key, "turns": [["system", system], *map(list, turns)], "separator": separator})
-    return found
+        questions.append({"key": question.key, "turns": [["system", system], *map(list, turns)], "separator": separator})
+    return questions
 
 
 def _plain(instructions: str, demos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Settings from saved files: data, validated against the option of `conf/` that they belong to.
+"""Settings from saved files, validated as data against the options of `conf/` that they belong to.
 
-A `program.json` or a `run.json` may come from anybody. Nothing in it names a class, a function or a variable: classes come from
-`conf/` or the user's own `--config-dir`, and a saved value has to fit the parameter that it is for. One message refuses
-everything else, at any depth: keys that begin with `_`, interpolations, unknown keys, values of another type.
+A `program.json` or a `run.json` may come from an untrusted source. It cannot choose a class, a function or a variable: classes
+come from `conf/` or the user's own `--config-dir`, and a saved value must fit its parameter. Everything else is refused at any
+depth and with one error message: keys that begin with `_`, interpolations, unknown keys, values of another type.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ADDRESSES = (("model", "api_base"), ("reflection_model", "api_base"), ("trackin
 
 
 def refuse_code(value: Any, *, path: Path, key: str = "") -> None:
-    """Refuse a saved value with anything in it that a configuration would evaluate.
+    """Refuse a saved value that contains anything that Hydra would evaluate.
 
     Args:
         value: Parsed JSON.
@@ -37,7 +37,7 @@ def refuse_code(value: Any, *, path: Path, key: str = "") -> None:
         key: Dotted key of the value.
 
     Raises:
-        InputError: A key begins with `_`, or a text holds an interpolation; names file and key.
+        InputError: A key begins with `_`, or a text holds an interpolation; the message names file and key.
     """
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -52,7 +52,7 @@ def refuse_code(value: Any, *, path: Path, key: str = "") -> None:
 
 
 def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path, key: str) -> dict[str, Any]:
-    """Saved settings of an option, each checked against the parameter of the option's class; `refuse_code` has passed them.
+    """Check saved settings against the parameters of their option's class, and return them. Call `refuse_code` on them first.
 
     Args:
         option: The option, as `conf/` or the user's configuration has it.
@@ -61,10 +61,10 @@ def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path:
         key: The group, or the dotted key of a part of an option.
 
     Raises:
-        InputError: A setting is unknown or has a value of another type; names file and key.
+        InputError: A setting is unknown or has a value of another type; the message names file and key.
     """
     hints = _parameters(str(option["_target_"]))
-    found: dict[str, Any] = {}
+    checked: dict[str, Any] = {}
     for name, value in saved.items():
         where = _dotted(key, name)
         if name not in option:
@@ -73,14 +73,14 @@ def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path:
         if isinstance(own, Mapping) and "_target_" in own:
             if not isinstance(value, Mapping):
                 raise _refused(path, where, "has a value of another type")
-            found[name] = checked_option(own, value, path=path, key=where)
+            checked[name] = checked_option(own, value, path=path, key=where)
         else:
-            found[name] = _fitting(value, own, hints.get(name), path=path, key=where)
-    return found
+            checked[name] = _fitting(value, own, hints.get(name), path=path, key=where)
+    return checked
 
 
 def restored_config(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path) -> dict[str, Any]:
-    """A saved config over one that Hydra composed of the same options: values are the file's, classes those of `conf/`.
+    """Merge a saved config into one that Hydra composed of the same options: values come from the file, classes from `conf/`.
 
     Settings that the file does not have keep their composed value.
 
@@ -92,7 +92,7 @@ def restored_config(composed: Mapping[str, Any], saved: Mapping[str, Any], *, pa
 
 
 def _restored(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Path, key: str) -> dict[str, Any]:
-    found = dict(composed)
+    merged = dict(composed)
     for name, value in saved.items():
         where = _dotted(key, name)
         if name not in composed:
@@ -102,17 +102,17 @@ def _restored(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Pa
             if value != own:
                 raise _refused(path, where, "names another class than the option of that name")
         elif isinstance(own, Mapping) and isinstance(value, Mapping) and name not in _FREE:
-            found[name] = _restored(own, value, path=path, key=where)
+            merged[name] = _restored(own, value, path=path, key=where)
         else:
             refuse_code(value, path=path, key=where)
-            found[name] = _fitting(value, own, None, path=path, key=where)
-    return found
+            merged[name] = _fitting(value, own, None, path=path, key=where)
+    return merged
 
 
 def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, path: Path) -> None:
-    """Refuse to go on with a run whose record names another machine, unless the user names that machine too.
+    """Refuse to resume a run whose record names another machine, unless the user has set that address too.
 
-    A record from elsewhere could otherwise send a corpus of this machine to its author.
+    Otherwise a record from an untrusted source could send a local corpus to its author.
 
     Args:
         config: The record's config.
@@ -120,7 +120,7 @@ def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, p
         path: The record.
 
     Raises:
-        InputError: Names the address and how to allow it.
+        InputError: The record names one; the message gives the address and how to allow it.
     """
     for group, name in _ADDRESSES:
         value = (config.get(group) or {}).get(name)
@@ -138,7 +138,7 @@ def composed_config(command: str, choices: Mapping[str, str], *, path: Path) -> 
     """The config of a command with the options that a saved record names, as plain values.
 
     Raises:
-        InputError: A name is not one of an option, or there is no such option.
+        InputError: A name is not valid for an option, or there is no such option.
     """
     overrides = []
     for group, option in choices.items():
@@ -161,27 +161,27 @@ def _is_name(text: object) -> bool:
 
 
 def inside(folder: Path, name: object, *, path: Path, key: str) -> Path:
-    """A file or folder that a saved file names, which has to lie within a folder.
+    """The path of a file or folder that a saved file names. It must be within `folder`.
 
     Args:
         folder: The folder.
         name: A path relative to it.
         path: The file that names it.
-        key: Where in that file.
+        key: The key in that file.
 
     Raises:
         InputError: The name is absolute, has `..` in it, or leads out of the folder by a link.
     """
     if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         raise _refused(path, key, "leads out of the folder of the program")
-    found = folder / name
-    if not found.resolve().is_relative_to(folder.resolve()):
+    target = folder / name
+    if not target.resolve().is_relative_to(folder.resolve()):
         raise _refused(path, key, "leads out of the folder of the program")
-    return found
+    return target
 
 
 def _fitting(value: Any, own: Any, hint: Any, *, path: Path, key: str) -> Any:
-    """The value, if it fits the parameter's type or, where that is not known, the type of the option's own value."""
+    """The value, if it fits the type of the parameter or, where that is unknown, the type of the option's own value."""
     if hint is not None:
         try:
             return hint.validate_json(json.dumps(value), strict=True)
@@ -207,14 +207,14 @@ def _parameters(target: str) -> dict[str, TypeAdapter[Any]]:
         hints = get_type_hints(constructor)
     except (NameError, TypeError):
         return {}
-    found: dict[str, TypeAdapter[Any]] = {}
+    validators: dict[str, TypeAdapter[Any]] = {}
     for name, hint in hints.items():
         if name != "return":
             try:
-                found[name] = TypeAdapter(hint)
-            except Exception:  # pydantic has no schema for it, so it is no type of a setting
+                validators[name] = TypeAdapter(hint)
+            except Exception:  # pydantic has no schema for it, so it cannot be the type of a setting
                 continue
-    return found
+    return validators
 
 
 def _dotted(key: str, name: object) -> str:

@@ -20,15 +20,15 @@ from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 
 RESUME_KEYS = frozenset({"resume", "stop_after"})
-"""Settings that a resumed run takes from the command line, beside tracking, tracing and the addresses of its servers."""
+"""Settings that a resumed run takes from the command line, besides tracking, tracing and the addresses of its servers."""
 
 
 @contextmanager
 def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Iterator[tuple[RunFolder, DictConfig, dict[str, Any]]]:
-    """What `prepare` gives, while no other process may write into that folder.
+    """The result of `prepare`, while a lock keeps other processes from writing into the folder.
 
     Raises:
-        RunError: Another does.
+        RunError: Another process is writing into it.
     """
     path = RunFolder(output).path if config.resume is None else folder_path(config.resume)
     with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
@@ -38,10 +38,10 @@ def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Itera
 def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
     """The folder, config and record of a new run, or those of the run that is resumed.
 
-    Where the folder holds the same job already, as in a sweep that is started again, that one goes on, or is found finished.
+    If the folder already holds the same job, as in a restarted sweep, that job is resumed, unless it has finished.
 
     Raises:
-        InputError: `resume` names no run, or other settings are given than the run began with.
+        InputError: `resume` names no run, or the settings differ from those that the run began with.
     """
     if config.resume is None:
         config, chosen = program_settings(config)
@@ -73,7 +73,7 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     if promptless := _promptless(began, record["choices"], command):
         refuse_prompt_keys(overridden_keys(), what=promptless)
     _check_overrides(config, began, record["choices"], path)
-    if command != "optimize" or not finished(record):  # a run tries failed sentences again; a compilation has its answer
+    if command != "optimize" or not finished(record):  # a run retries failed sentences; a compilation has its result
         record["status"] = "started"
         record.pop("error", None)
         record.pop("reason", None)
@@ -82,7 +82,7 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
 
 
 def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[str, Any]:
-    """The config that a run began with, from its record: the values are the record's, the classes those of `conf/`.
+    """The config that a run began with: values come from its record, classes from `conf/`.
 
     Args:
         record: The content of `run.json`.
@@ -104,10 +104,10 @@ def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[st
 
 
 def _check_overrides(config: DictConfig, began: DictConfig, choices: Mapping[str, Any], path: Path) -> None:
-    """Refuse every override of a resumed run, unless it may change or repeats what the run began with.
+    """Refuse overrides that change a setting of a resumed run, except settings that may change.
 
     Raises:
-        InputError: Names the key and what the run began with.
+        InputError: There is such an override; the message names its key and the value that the run began with.
     """
     others = f"{', '.join(sorted(RESUME_KEYS))}, tracking, tracing and server addresses"
     remedy = f"Leave it out: a resumed run keeps its own settings, except {others}."
@@ -116,21 +116,21 @@ def _check_overrides(config: DictConfig, began: DictConfig, choices: Mapping[str
             continue
         chosen = chosen_options()
         if key in chosen or key in choices:
-            before, asked = choices.get(key), chosen.get(key)
+            before, given = choices.get(key), chosen.get(key)
         else:
-            before, asked = OmegaConf.select(began, key), OmegaConf.select(config, key)
-        if before != asked:
-            problem = f"the run began with {key}={_shown(before)}, now {key}={_shown(asked)} is given"
+            before, given = OmegaConf.select(began, key), OmegaConf.select(config, key)
+        if before != given:
+            problem = f"the run began with {key}={_shown(before)}, now {key}={_shown(given)} is given"
             raise InputError(problem, path=path, remedy=remedy)
 
 
 def _shown(value: object) -> object:
-    """As an override has it."""
+    """The value as an override writes it."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
 def _move(began: dict[str, Any], config: DictConfig) -> None:
-    """Let a run that is resumed ask the same models at other servers: where a model answers says nothing of what it says."""
+    """Let a resumed run use the same models at other servers: the address of a model has no effect on its answers."""
     for group in ("model", "reflection_model"):
         if f"{group}.api_base" in overridden_keys() and "api_base" in (began.get(group) or {}):
             plain = OmegaConf.to_container(config[group], resolve=True)
@@ -139,7 +139,7 @@ def _move(began: dict[str, Any], config: DictConfig) -> None:
 
 
 def _promptless(config: DictConfig, chosen: Mapping[str, str], command: str) -> str | None:
-    """The choice by which a run or a training classifies tokens, so that nothing that concerns prompts applies to it."""
+    """The choice that makes a run or a training classify tokens without prompts; None if it uses prompts."""
     if command == "finetune":
         from clinspan.tuning import Encoder
 
@@ -150,12 +150,12 @@ def _promptless(config: DictConfig, chosen: Mapping[str, str], command: str) -> 
 
 
 def finished(record: dict[str, Any]) -> bool:
-    """Whether there is nothing left to do, as in a job of a sweep that is started again."""
+    """Whether there is nothing left to do, as for a finished job of a restarted sweep."""
     return bool(record["status"] == "finished")
 
 
 def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of the same job if the folder holds one, else this new one.
+    """The record of the same job if the folder holds one, otherwise the new record.
 
     Raises:
         InputError: The folder holds another job.
@@ -175,10 +175,10 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _begun(folder: RunFolder) -> dict[str, Any]:
-    """The record of a run that was begun.
+    """The record of a run that has started.
 
     Raises:
-        InputError: It is damaged; the predictions beside it can be used all the same.
+        InputError: The record is damaged; the message says how to reuse the predictions beside it.
     """
     try:
         return folder.read("run.json")

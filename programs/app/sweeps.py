@@ -1,7 +1,7 @@
 """Failed jobs of a sweep: collected from the jobs' folders, since launchers may run jobs in other processes or machines.
 
-In an experiment preset, whose cells include models that not everybody has, a cell whose model is not available is no failure:
-the sweep goes on, and at its end says which cells ran, which did not, and how to get what they lack.
+Cells of an experiment preset may use models that are not available everywhere. A cell without its model is not a failure: the
+sweep continues, and at its end lists the cells that ran, the cells that did not, and how to get their models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNAVAILABLE = (UnavailableError, EmbedderUnavailableError)
 
 
 class Sweeps(Callback):
-    """Hydra calls it where the sweep was begun, before the first job and after the last.
+    """Hydra callback in the process that started the sweep, called before the first job and after the last.
 
     Attributes:
         failed: The jobs that failed, each with the class of its error.
@@ -46,9 +46,9 @@ class Sweeps(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         reasons = {}
         for mark in _marks(config):
-            what = json.loads(mark.read_text(encoding="utf-8"))
-            reasons[mark.parent] = what["reason"]
-            (Sweeps.failed if what["reason"] is None else Sweeps.absent).append(f"{mark.parent} ({what['error']})")
+            failure = json.loads(mark.read_text(encoding="utf-8"))
+            reasons[mark.parent] = failure["reason"]
+            (Sweeps.failed if failure["reason"] is None else Sweeps.absent).append(f"{mark.parent} ({failure['error']})")
             mark.unlink()
         if name := config.hydra.runtime.choices.get("experiment"):
             sweep = Path(config.hydra.sweep.dir)
@@ -63,9 +63,10 @@ def job_folders(sweep: Path) -> list[Path]:
 
 
 def check_experiment() -> None:
-    """
+    """Refuse an experiment preset outside a sweep.
+
     Raises:
-        InputError: A preset is run as a single job, which would be one of no model of its cells.
+        InputError: A preset is run as a single job, which would use the model of none of its cells.
     """
     chosen = HydraConfig.get()
     if (name := chosen.runtime.choices.get("experiment")) and chosen.mode == RunMode.RUN:
@@ -73,9 +74,9 @@ def check_experiment() -> None:
 
 
 def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
-    """Why a cell of a preset is not available here and how to get it; None if the error is any other or there is no preset.
+    """Why the model of a preset's cell is not available and how to get it; None for any other error or without a preset.
 
-    Only messages of errors that say so are told, since others may hold what was read.
+    Only the messages of these known errors are returned, since other messages may quote texts.
     """
     name = choices.get("experiment")
     if not name:
@@ -93,14 +94,14 @@ def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
 
 
 def note_failure(path: Path, config: DictConfig, choices: dict[str, str], error: BaseException, reason: str | None = None) -> None:
-    """Mark a job as failed for `Sweeps`, and leave a `run.json` that says so if the job stopped before it wrote one.
+    """Mark a job as failed for `Sweeps`, and write a `run.json` that says so if the job has not written one.
 
     Args:
         path: The job's folder.
         config: The job's config.
         choices: The option of each group.
-        error: Only its class is written: a message may hold what was read.
-        reason: What `missing_part` says of it.
+        error: The error. Only its class is written, since its message may quote texts.
+        reason: The result of `missing_part` for the error.
     """
     folder, name = RunFolder(path), type(error).__name__
     (path / _MARK).write_text(json.dumps({"error": name, "reason": reason}), encoding="utf-8")
@@ -112,9 +113,9 @@ def note_failure(path: Path, config: DictConfig, choices: dict[str, str], error:
         return
     try:
         plain = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:  # which may be why it failed
+    except OmegaConfBaseException:  # this may be why the job failed
         plain = OmegaConf.to_container(config)
-    what = {
+    failed_record = {
         "status": "failed",
         "error": name,
         **why,
@@ -123,11 +124,11 @@ def note_failure(path: Path, config: DictConfig, choices: dict[str, str], error:
         "choices": choices,
         "seed": config.get("seed"),
     }
-    folder.write("run.json", {**what, **environment()})
+    folder.write("run.json", {**failed_record, **environment()})
 
 
 def _cell(path: Path, reason: str | None) -> CellRun:
-    """A job as the sweep's end tells it; one that left no record has failed."""
+    """A job for the summary at the end of the sweep. A job without a record has failed."""
     folder = RunFolder(path)
     try:
         record = folder.read("run.json")

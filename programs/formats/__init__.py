@@ -1,4 +1,4 @@
-"""Output formats: how tags travel through text, both ways. One module a format."""
+"""Output formats: each writes tags as text and reads them back. One module per format."""
 
 from clinspan.programs.formats.base import Decoded, Format
 from clinspan.programs.formats.bio_lines import BioLines

@@ -11,7 +11,7 @@ _COMPARED = 100
 
 
 def fold(token: str) -> str:
-    """A token without the differences that models introduce: case, typographic quotes and dashes.
+    """Remove the differences that models introduce from a token: case, typographic quotes and dashes.
 
     >>> fold("Crohn’s")
     "crohn's"
@@ -20,11 +20,11 @@ def fold(token: str) -> str:
 
 
 def align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
-    """For each token the place of its echo, or None: the cheapest alignment that keeps the order.
+    """The index of each token's echo, or None, in the cheapest alignment that keeps the order.
 
-    Equal pairs cost 0 and, where only `fold` makes them equal, a hundredth; unlike ones 0.6 to 1, the less alike
-    the more (of long ones the first hundred characters count); an echo or a token left alone 0.7. Of equally cheap
-    alignments the one that pairs earlier is taken. Takes time as the product of the two lengths.
+    A pair of equal tokens costs 0, a pair that only `fold` makes equal costs 0.01, and any other pair costs 0.6 to 1, less for
+    more similar tokens (only their first hundred characters are compared). An echo or a token without a partner costs 0.7. Of
+    equally cheap alignments, the one that pairs earlier is chosen. The time grows with the product of the two lengths.
 
     >>> align(["No", "fever", "today"], ["No", "new", "fever"])
     [0, None, 1]
@@ -45,14 +45,14 @@ def _common(a: Sequence[str], b: Sequence[str]) -> int:
 def _align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
     rows, columns = len(echoed), len(tokens)
     cost = [[_GAP * (i + j) if not i or not j else 0.0 for j in range(columns + 1)] for i in range(rows + 1)]
-    known: dict[tuple[str, str], float] = {}
+    pair_costs: dict[tuple[str, str], float] = {}
     for i in range(1, rows + 1):
         for j in range(1, columns + 1):
             pair = (echoed[i - 1], tokens[j - 1])
-            if pair not in known:
-                known[pair] = _unlike(*pair)
-            cost[i][j] = min(cost[i - 1][j - 1] + known[pair], cost[i - 1][j] + _GAP, cost[i][j - 1] + _GAP)
-    found: list[int | None] = [None] * columns
+            if pair not in pair_costs:
+                pair_costs[pair] = _unlike(*pair)
+            cost[i][j] = min(cost[i - 1][j - 1] + pair_costs[pair], cost[i - 1][j] + _GAP, cost[i][j - 1] + _GAP)
+    echoes: list[int | None] = [None] * columns
     i, j = rows, columns
     while i and j:
         if cost[i][j] == cost[i - 1][j] + _GAP:
@@ -61,8 +61,8 @@ def _align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
             j -= 1
         else:
             i, j = i - 1, j - 1
-            found[j] = i
-    return found
+            echoes[j] = i
+    return echoes
 
 
 def _unlike(echo: str, token: str) -> float:

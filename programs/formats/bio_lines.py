@@ -33,13 +33,12 @@ class _Line:
 
 
 class BioLines(Format):
-    """One line a token.
+    """One line per token.
 
     Args:
         labels: The corpus' labels.
-        separator: What stands between the tokens of the question: `space` (the paper's local models) or
-            `newline` (its GPT models).
-        options: See `Format`; `alignment=positional` reads lines just as the paper's scorer did.
+        separator: Separator of the tokens in the question: `space` (the paper's local models) or `newline` (its GPT models).
+        options: See `Format`; `alignment=positional` reads lines exactly as the paper's scorer did.
     """
 
     lines = 8
@@ -66,9 +65,9 @@ class BioLines(Format):
         return "\n".join(f"{token} : {tag}" for token, tag in zip(tokens, tags, strict=True))
 
     def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
-        """A line for each token, its tag any but an `I-` that continues nothing.
+        """A grammar with one line per token, whose tag is any except an `I-` that continues no entity.
 
-        Rule `s3` is line 3 behind an `O`, `s3_1` line 3 behind a tag of label 1; `t3` and `t3_1` are their tags.
+        Rule `s3` is line 3 after an `O`, `s3_1` is line 3 after a tag of label 1; `t3` and `t3_1` are their tags.
         """
         rules: dict[str, Alternatives] = {"start": [[Rule("s0")]]}
         for i, token in enumerate(tokens):
@@ -94,7 +93,7 @@ class BioLines(Format):
         return Decoded(legal(rows, repairs), repairs, places)
 
     def _echo(self, text: str, tokens: Sequence[str]) -> tuple[list[str], list[Place | None]] | None:
-        """Tags of an answer that is just as asked for, whatever its tokens look like; None if it is not."""
+        """Tags and their places in an answer of exactly the requested form, whatever its tokens look like; else None."""
         lines = text.split("\n")
         if len(lines) != len(tokens):
             return None
@@ -111,7 +110,10 @@ class BioLines(Format):
         return tags, places
 
     def _positional(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[str]:
-        """The paper's reading: each line that is not empty is the next token's; a line without just one `: ` is O."""
+        """Read an answer as the paper's scorer did.
+
+        The n-th line that is not empty belongs to the n-th token. A line without exactly one `: ` is O.
+        """
         tags = []
         for line in text.strip().split("\n"):
             if not line:
@@ -126,9 +128,9 @@ class BioLines(Format):
     def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[list[str], list[Place | None]]:
         lines = self._lines(text, tokens, repairs)
         echoed, tags = [line.token for line in lines], [line.tag for line in lines]
-        if echoed and not any(echoed):  # tags alone, without their tokens: their number is all there is
+        if echoed and not any(echoed):  # tags without tokens can only be assigned in order
             places: list[int | None] = [i if i < len(tags) else None for i in range(len(tokens))]
-        else:  # more than twice the lines is no echo of the sentence, and alignment takes time as its length
+        else:  # far more lines than tokens are no echo of the sentence and would make the alignment slow
             places = align(echoed[: _MOST_ALIGNED * len(tokens) + _SLACK], tokens)
         repairs["missing_line"] += places.count(None)
         repairs["surplus_line"] += len(tags) - (len(places) - places.count(None))
@@ -137,7 +139,7 @@ class BioLines(Format):
         return _bridged(rows, places, repairs), [None if place is None else lines[place].place for place in places]
 
     def _lines(self, reply: str, tokens: Sequence[str], repairs: Counter[str]) -> list[_Line]:
-        found: list[_Line] = []
+        token_lines: list[_Line] = []
         text = plain_lines(reply, self._reader.read)
         runs, at = _Runs(tokens), 0
         for line in text.split("\n"):
@@ -149,15 +151,15 @@ class BioLines(Format):
                 place = ("", min(start, end), end) if text == reply else None
                 words = runs.words(token.translate(VISIBLE))
                 if tag is not None and len(words) > 1:
-                    found += [_Line(word, _goes_on(tag) if n else tag, place) for n, word in enumerate(words)]
+                    token_lines += [_Line(word, _goes_on(tag) if n else tag, place) for n, word in enumerate(words)]
                     repairs["merged_line"] += 1
                 else:
-                    found.append(_Line(token.translate(VISIBLE), tag or "O", place))
+                    token_lines.append(_Line(token.translate(VISIBLE), tag or "O", place))
             at += len(line) + 1
-        return found
+        return token_lines
 
     def _line(self, line: str) -> tuple[str, str | None]:
-        """Token and tag of a line: divided at its last colon, else at its last space; or a tag alone."""
+        """Split a line into token and tag at its last colon, else at its last space. A tag alone has an empty token."""
         text = line.strip()
         if text.startswith("[") and text.endswith("]") and len(text) > 2:
             text = text[1:-1].strip()
@@ -167,32 +169,38 @@ class BioLines(Format):
                 return parts[0].strip() or parts[0], tag
             if divider and len(parts) == 2 and (tag := self._before_words(parts[1])) is not None:
                 return parts[0].strip() or parts[0], tag
-        alone = self._reader.read(text)
-        if alone is not None:
-            return "", alone
+        bare_tag = self._reader.read(text)
+        if bare_tag is not None:
+            return "", bare_tag
         return text.rsplit(" :", 1)[0].strip(), None
 
     def _before_words(self, text: str) -> str | None:
-        """The tag that words of explanation follow; only one with a prefix, or O, as a label alone may be one of the words."""
+        """The first word of a text, if it is a tag before an explanation.
+
+        It must be `O` or have a prefix, because a bare label may be a word of the explanation.
+        """
         first = text.split(maxsplit=1)[0] if text.split() else ""
         tag = self._reader.read(first)
         return tag if tag is not None and (tag == "O" or first.strip("*`\"'[(")[1:2] in tuple(f"-_{DASHES}")) else None
 
 
 class _Runs:
-    """Finds the tokens that a line is about, which may be several: `T-cell leukaemia : B-Disease`.
+    """Finds the tokens that a line covers. A line can cover several: `T-cell leukaemia : B-Disease`.
 
     Args:
-        tokens: The sentence's.
+        tokens: The tokens of the sentence.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.tokens, self._known, self._finder = tokens, set(tokens), MentionFinder(tokens)
         self._longest = sum(map(len, tokens))
-        self._at, self._left = 0, 2 * len(tokens) + _SLACK  # more lookups than that are of no honest answer
+        self._at, self._left = 0, 2 * len(tokens) + _SLACK  # a normal answer needs fewer lookups
 
     def words(self, echoed: str) -> list[str]:
-        """The tokens from here on that an echo stands for; the echo itself where it is one token or none is found."""
+        """The tokens that an echo stands for, searched from the current position on.
+
+        The echo itself if it is a single token or stands for no tokens of the sentence.
+        """
         if echoed in self._known:
             self._at = next((i for i in range(self._at, len(self.tokens)) if self.tokens[i] == echoed), self._at - 1) + 1
             return [echoed]
@@ -207,12 +215,12 @@ class _Runs:
 
 
 def _goes_on(tag: str) -> str:
-    """The tag of a further token of the same entity."""
+    """The tag that continues the entity of a tag."""
     return tag if tag == "O" else f"I{tag[1:]}"
 
 
 def _bridged(rows: list[str], places: Sequence[int | None], repairs: Counter[str]) -> list[str]:
-    """One or two tokens without a line inside an entity that goes on behind them belong to it."""
+    """Give one or two tokens without a line to the entity around them, if it continues after them."""
     for i in range(1, len(rows)):
         if places[i] is not None or rows[i] != "O" or rows[i - 1] == "O":
             continue

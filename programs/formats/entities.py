@@ -1,15 +1,15 @@
 """Lists of mentions by type, converted to spans by string matching (`programs.formats.matching`).
 
-Asked for is `{"Sign": ["fever"], "Disease": []}`. Read are also, each with its repairs counted:
+The requested form is `{"Sign": ["fever"], "Disease": []}`. The module also reads these forms and counts their repairs:
 
-- thoughts, drafts, fences and prose around it (`programs.formats.replies`); several objects, a key that comes twice;
-- the object inside another, under any key, or in a list;
+- thoughts, drafts, fences and prose around the object (`programs.formats.replies`); several objects; repeated keys;
+- the object inside another object, under any key, or in a list;
 - mentions as objects with a text (`text`, `mention`, `entity`, `span`, `word`, `phrase`, `term`, `name`, `value`) and a label
-  (`label`, `type`, `category`, `entity_type`, `entity_group`, `class`, `tag`), in a list, under a label, or one a line;
-- pairs of a mention and its label; one text with commas instead of a list;
-- plain lines: a label with a colon, and bullets below it or mentions behind it;
-- labels in other case, with spaces, hyphens or underscores, in the plural;
-- broken JSON, of which a mention counts only if it stands between delimiters.
+  (`label`, `type`, `category`, `entity_type`, `entity_group`, `class`, `tag`), in a list, under a label, or one per line;
+- pairs of a mention and its label; one string with commas instead of a list;
+- plain lines: a label with a colon, with bullets below it or mentions on the same line;
+- labels in another case, with spaces, hyphens or underscores, or in the plural;
+- broken JSON, where a mention counts only if it stands between delimiters.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _LABEL_KEYS = ("label", "type", "category", "entity_type", "entity_group", "clas
 
 
 class Entities(Format):
-    """A JSON object of lists by type or, with `per_type`, one question and one JSON list a type.
+    """A JSON object with a list of mentions per type or, with `per_type`, one question and one JSON list per type.
 
-    A mention marks every place where its tokens stand in the sentence. Where two would share a token the longer
-    is kept and, of equally long ones, that of the earlier label.
+    A mention marks every occurrence of its tokens in the sentence. If two spans share a token, the longer one is kept. Of equally
+    long spans, the one with the earlier label is kept.
 
     Args:
         labels: The corpus' labels.
@@ -81,10 +81,10 @@ class Entities(Format):
         return json.dumps(lists[key] if key else lists, ensure_ascii=False)
 
     def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
-        """Lists of mentions that stand in the sentence, each behind the one before, so that every list ends.
+        """A grammar of lists with mentions in the order of the sentence, without overlap, so that every list ends.
 
-        Rule `list` is what follows an opening bracket, `m3` a mention that begins at token 3 or later, `w3` what
-        follows token 3 inside a mention, `c4` what follows a mention before token 4.
+        Rule `list` is the text after an opening bracket, `m3` a mention that begins at token 3 or later, `w3` the text after
+        token 3 inside a mention, `c4` the text after a mention that ends before token 4.
         """
         words = [json.dumps(token, ensure_ascii=False)[1:-1] for token in tokens]
         if key:
@@ -96,17 +96,20 @@ class Entities(Format):
             rules = {"start": [[*parts, "}"]]}
         rules["list"] = [["]"], ['"', Rule("m0")]]
         for i, word in enumerate(words):
-            behind = i + 1
-            rules[f"m{i}"] = [[word, Rule(f"w{i}")], [Rule(f"m{behind}")]]
-            if behind < len(words):
-                rules[f"w{i}"] = [['"', Rule(f"c{behind}")], [f" {words[behind]}", Rule(f"w{behind}")]]
-                rules[f"c{behind}"] = [["]"], [', "', Rule(f"m{behind}")]]
+            after = i + 1
+            rules[f"m{i}"] = [[word, Rule(f"w{i}")], [Rule(f"m{after}")]]
+            if after < len(words):
+                rules[f"w{i}"] = [['"', Rule(f"c{after}")], [f" {words[after]}", Rule(f"w{after}")]]
+                rules[f"c{after}"] = [["]"], [', "', Rule(f"m{after}")]]
             else:
-                rules[f"m{i}"], rules[f"w{i}"], rules[f"c{behind}"] = [[word, Rule(f"w{i}")]], [['"', Rule(f"c{behind}")]], [["]"]]
+                rules[f"m{i}"], rules[f"w{i}"], rules[f"c{after}"] = [[word, Rule(f"w{i}")]], [['"', Rule(f"c{after}")]], [["]"]]
         return Grammar(rules)
 
     def schema(self, key: str = "") -> dict[str, Any] | None:
-        """An object with a list of texts a type; OpenAI's structured outputs take objects only, so none for one type's list."""
+        """The schema of an object with a list of strings per type.
+
+        None for a question about one type, because its answer is a list and OpenAI's structured outputs accept only objects.
+        """
         if key:
             return None
         names = [label.name for label in self.labels]
@@ -114,7 +117,7 @@ class Entities(Format):
         return {"type": "object", "properties": dict.fromkeys(names, listed), "required": names, "additionalProperties": False}
 
     def longest(self, tokens: Sequence[str], key: str = "") -> str:
-        """Every token a mention of its own under every type at once; of long sentences under two types at least."""
+        """An answer with every token as a mention under every type; for long sentences under fewer types, but at least two."""
         listed = self.labels[: max(2, _LISTED // max(1, len(tokens)))]
         return json.dumps(list(tokens) if key else {label.name: list(tokens) for label in listed}, ensure_ascii=False)
 
@@ -130,42 +133,42 @@ class Entities(Format):
                     spans.setdefault((start, end, label), place)
         order = {label.name: n for n, label in enumerate(self.labels)}
         taken: set[int] = set()
-        kept = []
+        chosen = []
         places: list[Place | None] = [None] * len(tokens)
         for span in sorted(spans, key=lambda s: (s[0] - s[1], order[s[2]], s[0])):
             if taken.isdisjoint(range(span[0], span[1])):
                 taken.update(range(span[0], span[1]))
-                kept.append(span)
+                chosen.append(span)
                 places[span[0] : span[1]] = [spans[span]] * (span[1] - span[0])
             else:
                 repairs["overlapping_mention"] += 1
-        return Decoded(span_tags(len(tokens), kept), repairs, places)
+        return Decoded(span_tags(len(tokens), chosen), repairs, places)
 
     def _mentions(self, key: str, text: str, repairs: Counter[str], finder: MentionFinder) -> Iterator[tuple[str, str]]:
-        """Labels and mentions of an answer, each once; see `programs.formats.entities` for the shapes that are read."""
-        found = read_json(text, repairs, self._keys, bare_lists=bool(key))
-        if found is None:
+        """Yield each (label, mention) of an answer once. The docstring of the module lists the forms that are read."""
+        parsed = read_json(text, repairs, self._keys, bare_lists=bool(key))
+        if parsed is None:
             pairs = list(listed_lines(without_thoughts(text), self._label)) if not key else []
             repairs["malformed_answer"] += not pairs
             yield from dict.fromkeys(pairs)
             return
-        if not key and not isinstance(found.value, (Pairs, list)):
+        if not key and not isinstance(parsed.value, (Pairs, list)):
             repairs["malformed_answer"] += 1
             return
         seen: set[tuple[str, str]] = set()
-        for label, mention, alone in self._walk(found.value, key or None, repairs):
-            if found.repaired and not _enclosed(mention, text):
+        for label, mention, alone in self._walk(parsed.value, key or None, repairs):
+            if parsed.repaired and not _enclosed(mention, text):
                 repairs["malformed_mention"] += 1
                 continue
-            for one in _parts(mention, finder) if alone else [mention]:
-                if (label, one) in seen:
+            for part in _parts(mention, finder) if alone else [mention]:
+                if (label, part) in seen:
                     repairs["repeated_mention"] += 1
                 else:
-                    seen.add((label, one))
-                    yield label, one
+                    seen.add((label, part))
+                    yield label, part
 
     def _walk(self, value: Any, label: str | None, repairs: Counter[str]) -> Iterator[tuple[str, str, bool]]:
-        """Labels and mentions below a value, and whether a mention stood alone where a list was asked for."""
+        """Yield (label, mention, alone) for the mentions in a value; `alone` if a string stands where a list was requested."""
         if isinstance(value, str):
             if label is None or not value.strip():
                 repairs["malformed_mention"] += 1
@@ -206,7 +209,7 @@ class Entities(Format):
                 repairs["unknown_label"] += 1
 
     def _pair(self, value: list[Any]) -> tuple[str, str, bool] | None:
-        """A list of a mention and its label, in either order."""
+        """Read a list of a mention and its label, in either order, as `_walk` yields it; None for any other list."""
         if len(value) != 2 or not all(isinstance(item, str) for item in value):
             return None
         for mention, named in (value, value[::-1]):
@@ -215,7 +218,7 @@ class Entities(Format):
         return None
 
     def _keys(self, value: Any) -> frozenset[str]:
-        """What a value answers: the labels that it has lists of, or the mentions that it is."""
+        """The answer keys of a value for `read_json`: the labels that it has lists for, or the mentions that it holds."""
         if isinstance(value, list):
             pair = self._pair(value)
             return frozenset([f"mention {pair[1]}"]) if pair else frozenset().union(*map(self._keys, value))
@@ -238,14 +241,14 @@ def _holds_objects(value: Any) -> bool:
 
 
 def _parts(mention: str, finder: MentionFinder) -> list[str]:
-    """A text instead of a list, divided at its commas if it does not stand in the sentence as it is."""
+    """Split a string that replaces a list at its commas and semicolons, unless the sentence holds the whole string."""
     if not re.search(r"[,;]", mention) or finder.places(mention, Counter()):
         return [mention]
     return [part.strip() for part in re.split(r"[,;]", mention) if part.strip()]
 
 
 def _enclosed(mention: str, text: str) -> bool:
-    """Whether a mention that was read out of broken JSON stands there between delimiters, and is not the half of another."""
+    """Whether a mention from broken JSON stands between delimiters in the answer, so that it is not a part of another mention."""
     inner = re.escape(json.dumps(mention, ensure_ascii=False)[1:-1])
     plain = re.escape(mention)
     quoted = rf"([\"'])(?:{inner}|{plain})\1\s*(?:[,\]}}:]|\Z)"
@@ -254,7 +257,7 @@ def _enclosed(mention: str, text: str) -> bool:
 
 
 def _place_of(mention: str, key: str, text: str, at: int) -> tuple[Place | None, int]:
-    """Where a mention stands in the answer from character `at` on, quotes included, and where to look for the next."""
+    """The place of a mention in the answer, quotes included, searched from character `at`, and where to search for the next."""
     quoted = json.dumps(mention, ensure_ascii=False)
     start = text.find(quoted, at, at + _NEAR)
     if start < 0:

@@ -38,7 +38,7 @@ class _Mark:
 
 
 class Inline(Format):
-    """Marks around the mentions, in the sentence itself."""
+    """The sentence with a mark around each mention."""
 
     drafts_pay = True
 
@@ -63,9 +63,9 @@ class Inline(Format):
         return " ".join(words)
 
     def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
-        """The sentence with marks that open before a token and close behind one, never one inside another.
+        """A grammar of the sentence with marks that open before a token and close after a token. Marks are not nested.
 
-        Rule `o3` is token 3 outside of a mark, `p3` what comes behind it, `q3_1` the same inside a mark of label 1.
+        Rule `o3` is token 3 outside a mark, `p3` the text after it, `q3_1` the text after it inside a mark of label 1.
         """
         rules: dict[str, Alternatives] = {"start": [[Rule("o0")]]}
         for i, token in enumerate(tokens):
@@ -82,20 +82,20 @@ class Inline(Format):
         repairs: Counter[str] = Counter()
         text = answers.get("", "")
         spans = self._echo(text, tokens)
-        as_asked = spans is not None or self.alignment == "positional"
+        offsets_valid = spans is not None or self.alignment == "positional"
         if spans is None:
-            plain = text if as_asked else plain_marks(text, tokens, self._reader.label, repairs)
-            as_asked = plain == text
+            plain = text if offsets_valid else plain_marks(text, tokens, self._reader.label, repairs)
+            offsets_valid = plain == text
             spans = self._echo(plain, tokens) or self._found(plain, tokens, repairs)
         places: list[Place | None] = [None] * len(tokens)
-        for span in spans if as_asked else ():
+        for span in spans if offsets_valid else ():
             places[span.start : span.end] = [span.place] * (span.end - span.start)
         return Decoded(span_tags(len(tokens), [(s.start, s.end, s.label) for s in spans]), repairs, places)
 
     def _echo(self, text: str, tokens: Sequence[str]) -> list[_Span] | None:
-        """Spans of an answer that is the sentence and well-formed marks, whatever the tokens look like; None if it is not.
+        """Spans of an answer that is the exact sentence with well-formed marks, whatever its tokens look like; else None.
 
-        Where the text can be read in two ways, what can be a token of the sentence is one.
+        A text that can be a mark or a token of the sentence is read as the token.
         """
         names = [label.name for label in self.labels]
         todo: list[tuple[int, int, tuple[str, int, int] | None, tuple[_Span, ...]]] = [(0, 0, None, ())]
@@ -127,96 +127,96 @@ class Inline(Format):
         return None
 
     def _found(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[_Span]:
-        said, owners, labels = self._unmark(text, tokens, repairs)
+        unmarked, owners, marks = self._unmark(text, tokens, repairs)
         if self.alignment == "positional":
-            found = _by_position(said, owners, len(tokens))
+            token_owners = _by_position(unmarked, owners, len(tokens))
         else:
-            found = _by_alignment(said, owners, tokens, repairs)
+            token_owners = _by_alignment(unmarked, owners, tokens, repairs)
         spans: list[_Span] = []
         last: int | None = None
-        for i, owner in enumerate(found):
+        for i, owner in enumerate(token_owners):
             if owner is not None and owner == last:
                 spans[-1] = replace(spans[-1], end=i + 1)
             elif owner is not None:
-                spans.append(_Span(i, i + 1, labels[owner].name, labels[owner].place))
+                spans.append(_Span(i, i + 1, marks[owner].name, marks[owner].place))
             last = owner
-        repairs["mention_not_found"] += len(labels) - len({owner for owner in found if owner is not None})
+        repairs["mention_not_found"] += len(marks) - len({owner for owner in token_owners if owner is not None})
         return spans
 
     def _unmark(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[str, list[int | None], list[_Mark]]:
-        """The text without marks, the number of the mark that owns each character, and the marks.
+        """Split a text into the text without marks, the index of the mark around each of its characters, and the marks.
 
-        What looks like a mark but stands in the sentence itself is text.
+        A text that looks like a mark but occurs in the sentence is no mark.
         """
         sentence = "".join(tokens)
-        said: list[str] = []
+        pieces: list[str] = []
         owners: list[int | None] = []
-        labels: list[_Mark] = []
+        marks: list[_Mark] = []
         current: int | None = None
         at = 0
         for match in [*self._mark.finditer(text), None]:
             piece = text[at : match.start()] if match else text[at:]
-            said.append(piece)
+            pieces.append(piece)
             owners += [current] * len(piece)
             if match is None:
                 break
             at = match.end()
             label = self._reader.label(match[2])
             if label is None and re.sub(r"\s", "", match[0]) in sentence:
-                said.append(match[0])
+                pieces.append(match[0])
                 owners += [current] * len(match[0])
             elif match[1]:
                 repairs["stray_close"] += current is None
                 if current is not None:
-                    labels[current] = replace(labels[current], place=("", labels[current].place[1], at))
+                    marks[current] = replace(marks[current], place=("", marks[current].place[1], at))
                 current = None
             elif label is None:
                 repairs["unknown_label"] += 1
             else:
                 repairs["unclosed_mark"] += current is not None
-                labels.append(_Mark(label, ("", match.start(), len(text))))
-                current = len(labels) - 1
+                marks.append(_Mark(label, ("", match.start(), len(text))))
+                current = len(marks) - 1
         repairs["unclosed_mark"] += current is not None
-        return "".join(said), owners, labels
+        return "".join(pieces), owners, marks
 
 
-def _by_position(said: str, owners: Sequence[int | None], length: int) -> list[int | None]:
-    words = [next((o for o in owners[m.start() : m.end()] if o is not None), None) for m in re.finditer(r"\S+", said)]
+def _by_position(text: str, owners: Sequence[int | None], length: int) -> list[int | None]:
+    words = [next((o for o in owners[m.start() : m.end()] if o is not None), None) for m in re.finditer(r"\S+", text)]
     return (words + [None] * length)[:length]
 
 
-def _by_alignment(said: str, owners: Sequence[int | None], tokens: Sequence[str], repairs: Counter[str]) -> list[int | None]:
-    """The mark that owns most of each token's characters, found by aligning all characters that are not white space.
+def _by_alignment(text: str, owners: Sequence[int | None], tokens: Sequence[str], repairs: Counter[str]) -> list[int | None]:
+    """The mark that owns most of each token's characters, by an alignment of all characters except white space.
 
-    What is more than twice as long as the sentence is not looked at, and of very long sentences words are aligned instead, as
-    that takes time as the product of the lengths at least.
+    Text beyond about twice the length of the sentence is ignored. For very long sentences words are aligned instead, because the
+    time grows at least with the product of the lengths.
     """
     length = sum(map(len, tokens))
-    kept = [i for i, c in enumerate(said) if not c.isspace()]
-    surplus = len(kept) > 2 * length + _SLACK
-    kept = kept[: 2 * length + _SLACK]
-    if len(kept) * length > _MOST_BY_CHARACTER:
-        return _by_word(said[: kept[-1] + 1], owners, tokens, repairs)
-    echo = [fold(said[i]) for i in kept]
+    positions = [i for i, c in enumerate(text) if not c.isspace()]
+    surplus = len(positions) > 2 * length + _SLACK
+    positions = positions[: 2 * length + _SLACK]
+    if len(positions) * length > _MOST_BY_CHARACTER:
+        return _by_word(text[: positions[-1] + 1], owners, tokens, repairs)
+    echo = [fold(text[i]) for i in positions]
     source = [(fold(c), t) for t, token in enumerate(tokens) for c in token if not c.isspace()]
     votes: list[Counter[int | None]] = [Counter() for _ in tokens]
     matched = 0
     for block in SequenceMatcher(None, [c for c, _ in source], echo, autojunk=False).get_matching_blocks():
         matched += block.size
         for k in range(block.size):
-            votes[source[block.a + k][1]][owners[kept[block.b + k]]] += 1
+            votes[source[block.a + k][1]][owners[positions[block.b + k]]] += 1
     repairs["changed_text"] += surplus or matched < max(len(source), len(echo))
     for vote in votes:
         repairs["cut_token"] += len(vote) > 1
     return [max(v, key=lambda owner: (owner is not None, v[owner])) if v else None for v in votes]
 
 
-def _by_word(said: str, owners: Sequence[int | None], tokens: Sequence[str], repairs: Counter[str]) -> list[int | None]:
-    words = punctuation_tokens(said)
+def _by_word(text: str, owners: Sequence[int | None], tokens: Sequence[str], repairs: Counter[str]) -> list[int | None]:
+    words = punctuation_tokens(text)
     places = align([word.text for word in words], tokens)
-    found: list[int | None] = []
+    token_owners: list[int | None] = []
     for place in places:
         inside = [] if place is None else [o for o in owners[words[place].start : words[place].end] if o is not None]
-        found.append(Counter(inside).most_common(1)[0][0] if inside else None)
+        token_owners.append(Counter(inside).most_common(1)[0][0] if inside else None)
     repairs["changed_text"] += 1
-    return found
+    return token_owners

@@ -20,13 +20,13 @@ _SINGLE = "'’‘‚‛`´′ʹʼʻ‵＇"
 _DOUBLE = '"“”„‟″«»＂‶'
 _DROPPED = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 VISIBLE = str.maketrans(dict.fromkeys(_DROPPED, ""))
-"""Takes characters without width out of a text."""
+"""Translation table that removes zero-width characters from a text."""
 DASHES = "‐‑‒–—−﹣－"
 _MARKS = str.maketrans({**dict.fromkeys(_SINGLE, "'"), **dict.fromkeys(_DOUBLE, '"'), **dict.fromkeys(_DROPPED), "−": "-"})
 
 
 def folded(text: str) -> str:
-    """A text as mentions are compared, case kept.
+    """A text in the form in which mentions are compared, with case kept.
 
     >>> folded("Niemann\u2011Pick ’s"), folded("1 , 000"), folded("5′"), folded("e\u0301") == folded("é")
     ("Niemann-Pick's", '1,000', "5'", True)
@@ -39,7 +39,7 @@ class MentionFinder:
     """Finds mentions in a sentence.
 
     Args:
-        tokens: The sentence's.
+        tokens: The tokens of the sentence.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
@@ -48,26 +48,26 @@ class MentionFinder:
         self._spelt = _Joined(["".join(token.split()) for token in tokens])
 
     def places(self, mention: str, repairs: Counter[str]) -> list[tuple[int, int]]:
-        """Every place where a mention stands, as half-open runs of tokens.
+        """Every occurrence of a mention, as half-open token ranges.
 
         Args:
-            mention: As the model wrote it.
-            repairs: Counts `respelt_mention` for one that stands there in other characters, `changed_case` for one that stands
-                there in another case, `mention_not_found` for one that does not.
+            mention: The mention as the model wrote it.
+            repairs: Counts `respelt_mention` if the sentence has the mention in other characters, `changed_case` if it has the
+                mention in another case, `mention_not_found` if it does not have it.
         """
-        if found := self._spelt.find("".join(mention.split())):
-            return found
+        if ranges := self._spelt.find("".join(mention.split())):
+            return ranges
         wanted = folded(mention)
-        if found := self._exact.find(wanted):
+        if ranges := self._exact.find(wanted):
             repairs["respelt_mention"] += 1
-            return found
-        found = self._caseless.find(wanted.casefold())
-        repairs["changed_case" if found else "mention_not_found"] += 1
-        return found
+            return ranges
+        ranges = self._caseless.find(wanted.casefold())
+        repairs["changed_case" if ranges else "mention_not_found"] += 1
+        return ranges
 
 
 class _Joined:
-    """Tokens written without anything between them, and where each begins and ends."""
+    """The tokens joined without separators, and the offsets where each token begins and ends."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.text = "".join(tokens)
@@ -81,12 +81,12 @@ class _Joined:
                 self._ends[at] = number + 1
 
     def find(self, wanted: str) -> list[tuple[int, int]]:
-        """Every run of tokens whose text is this; runs do not overlap one another."""
-        found: list[tuple[int, int]] = []
+        """Every half-open range of tokens whose joined text is `wanted`. Ranges may overlap."""
+        ranges: list[tuple[int, int]] = []
         at = self.text.find(wanted) if wanted else -1
         while at >= 0:
             start, end = self._starts.get(at), self._ends.get(at + len(wanted))
             if start is not None and end is not None:
-                found.append((start, end))
+                ranges.append((start, end))
             at = self.text.find(wanted, at + 1)
-        return found
+        return ranges

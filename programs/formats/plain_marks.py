@@ -1,9 +1,11 @@
 """Normalizes the ways in which models mark mentions in a sentence to `<Label>mention</Label>`.
 
-Read are, beside the form that is asked for: marks with attributes (`<Sign type="x">`, `<entity type="Sign">`), with a BIO prefix
-(`<B-Sign>`), escaped ones (`&lt;Sign&gt;`), one mark around label and mention (`<Sign: fever>`, `[Sign: fever]`,
-`[fever](Sign)`), a label behind a mention (`fever (Sign)`), brackets (`[Sign]fever[/Sign]`), and thoughts, a draft or the bare
-sentence before the answer.
+Besides the requested form, the module reads:
+
+- marks with attributes (`<Sign type="x">`, `<entity type="Sign">`), with a BIO prefix (`<B-Sign>`), or escaped (`&lt;Sign&gt;`);
+- one mark around label and mention (`<Sign: fever>`, `[Sign: fever]`, `[fever](Sign)`);
+- a label after its mention (`fever (Sign)`), and brackets (`[Sign]fever[/Sign]`);
+- thoughts, a draft or the bare sentence before the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from clinspan.programs.formats.matching import folded
 from clinspan.programs.formats.replies import without_thoughts
 
-# every part is bounded: an answer may be 100,000 characters of anything
+# every repetition is bounded, because an answer may be 100,000 characters of any text
 _ATTRIBUTES = re.compile(r"<\s?([^<>/\s=]{1,80})((?:\s{1,3}[\w:-]{1,40}=(?:\"[^\"<>]{0,80}\"|'[^'<>]{0,80}')){1,4})\s?/?>")
 _VALUE = re.compile(r"=(?:\"([^\"<>]{0,80})\"|'([^'<>]{0,80})')")
 _PREFIXED = re.compile(r"<(/?)[BIESLU][-_]([^<>/]{1,80})>")
@@ -38,17 +40,17 @@ present presents presented presenting develop develops developed include include
 complains complained reports reported denies denied reveals revealed leads led results resulted also often usually he
 she it they"""
 _FIRST = frozenset(_WORDS.split())
-"""Words that no mention begins with: in front of `(Label)` they say where the mention begins."""
+"""Words that cannot begin a mention. Before `mention (Label)`, they show where the mention begins."""
 
 
 def plain_marks(text: str, tokens: Sequence[str], label: Label, repairs: Counter[str]) -> str:
-    """The text with marks in the form that is asked for; what is no mark of a known label stays as it is.
+    """Rewrite the marks in a text to the requested form. Text that is not a mark of a known label stays unchanged.
 
     Args:
-        text: What the model wrote.
-        tokens: The sentence.
-        label: The label that a spelling names, or None.
-        repairs: Counts `guessed_start` for labels that stand behind a mention, which do not say where it begins.
+        text: The text that the model wrote.
+        tokens: The tokens of the sentence.
+        label: Returns the label that a spelling names, or None.
+        repairs: Counts `guessed_start` for each label after a mention, because it does not show where the mention begins.
     """
     body = without_thoughts(text)
     if "&lt;" in body and "<" not in body:
@@ -59,8 +61,8 @@ def plain_marks(text: str, tokens: Sequence[str], label: Label, repairs: Counter
 
     def named(mark: re.Match[str], name: str, inner: str) -> str:
         known = label(name.strip())
-        stands_there = re.sub(r"\s", "", mark[0]) in sentence
-        return mark[0] if known is None or stands_there else f"<{known}>{inner.strip()}</{known}>"
+        in_sentence = re.sub(r"\s", "", mark[0]) in sentence
+        return mark[0] if known is None or in_sentence else f"<{known}>{inner.strip()}</{known}>"
 
     body = _TOGETHER.sub(lambda mark: named(mark, mark[1] or mark[3], mark[2] or mark[4]), body)
     body = _LINKED.sub(lambda mark: named(mark, mark[2], mark[1]), body)
@@ -69,7 +71,10 @@ def plain_marks(text: str, tokens: Sequence[str], label: Label, repairs: Counter
 
 
 def _labels_behind(text: str, sentence: str, label: Label, repairs: Counter[str]) -> str:
-    """The text with `burning pain (Sign)` as `<Sign>burning pain</Sign>`: back to a word that no mention begins with, or a mark."""
+    """Rewrite `burning pain (Sign)` to `<Sign>burning pain</Sign>`.
+
+    The mention begins after the nearest word before it that cannot begin a mention, or after the nearest punctuation or mark.
+    """
     pieces, at = [], 0
     for mark in _BEHIND.finditer(text):
         known = label(mark[1].strip())
@@ -101,7 +106,10 @@ def _attributed(mark: re.Match[str], label: Label) -> str:
 
 
 def _answering(text: str, sentence: str) -> str:
-    """Of several lines that hold the whole sentence the last, as those before it are drafts; else all."""
+    """The last line that holds the whole sentence, if several do or the text is much longer than one that does; else the text.
+
+    The lines before it are drafts or explanations.
+    """
     wanted = folded(sentence).casefold()
     lines = [line for line in text.split("\n") if wanted and wanted in folded(_ANY_MARK.sub("", line)).casefold()]
     return lines[-1] if len(lines) > 1 or (lines and len(folded(text)) > 3 * len(folded(lines[0]))) else text

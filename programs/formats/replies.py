@@ -21,7 +21,7 @@ _TRIES = 100
 
 
 def without_thoughts(reply: str) -> str:
-    """A reply without blocks of thinking; a block that is never closed is all thought.
+    """Remove thinking blocks from a reply. A block without an end reaches to the end of the reply.
 
     >>> without_thoughts("<think>{a}</think>\\n[1]"), without_thoughts("hm </think> [1]"), without_thoughts("<think>no end")
     ('\\n[1]', ' [1]', '')
@@ -31,18 +31,18 @@ def without_thoughts(reply: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A JSON object as its keys and values in order, so that a key that comes twice loses nothing."""
+    """A JSON object as (key, value) pairs in order, so that a repeated key loses no value."""
 
     items: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in a reply.
+    """The JSON value that was found in a reply.
 
     Attributes:
         value: `Pairs`, a list, or another JSON value.
-        repaired: Whether the JSON was broken, so that texts in it may be halves of others.
+        repaired: Whether the JSON was broken, so that a string in it may be a fragment of a mention.
     """
 
     value: Any
@@ -53,43 +53,43 @@ _DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: Pairs(tuple(pairs)))
 
 
 def unfenced(text: str) -> str:
-    """A text without the fence that is around all of it."""
+    """Remove the code fence around a text."""
     return text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
 
 
 def json_values(text: str) -> list[Any]:
-    """The JSON objects and lists that stand in a text, in order, objects as `Pairs`; what stands inside one is not given again.
+    """The outermost JSON objects and lists in a text, in order, objects as `Pairs`.
 
     >>> json_values('so: {"a": 1, "a": 2} and [3] {4}')
     [Pairs(items=(('a', 1), ('a', 2))), [3]]
     """
-    found: list[Any] = []
+    values: list[Any] = []
     at = tries = 0
-    while len(found) < _VALUES and tries < _TRIES and (match := _OPENING.search(text, at)) is not None:
+    while len(values) < _VALUES and tries < _TRIES and (match := _OPENING.search(text, at)) is not None:
         try:
             value, at = _DECODER.raw_decode(text, match.start())
-            found.append(value)
+            values.append(value)
         except (ValueError, RecursionError):
-            at, tries = match.end(), tries + 1  # each try can take as long as the text is
-    return found
+            at, tries = match.end(), tries + 1  # a failed try may read the rest of the text
+    return values
 
 
 def read_json(
     reply: str, repairs: Counter[str], keys: Callable[[Any], frozenset[str]], *, bare_lists: bool = False
 ) -> Found | None:
-    """The value that a reply answers with.
+    """Extract the JSON value that is the answer of a reply.
 
-    Several objects with different keys are parts of one answer. Of objects that answer the same keys the one with more of them
-    is taken and, of equally large ones, the later: what comes first is a draft.
+    Objects with different keys are parts of one answer. Of objects with a key in common, the one with the most keys is chosen. Of
+    equally large ones, the last is chosen, because the earlier ones are drafts.
 
     Args:
-        reply: What the model wrote.
-        repairs: Counts `malformed_json` for a reply that is not JSON alone, `surplus_json` for objects that are not taken.
-        keys: The keys of the answer that a value has; a value without any is passed over.
-        bare_lists: Whether a list of texts is an answer.
+        reply: The text that the model wrote.
+        repairs: Counts `malformed_json` for a reply that is not JSON alone, `surplus_json` for each object that is not chosen.
+        keys: Returns the answer keys of a value. If text surrounds the JSON, values without a key are ignored.
+        bare_lists: Whether a list of strings is an answer.
 
     Returns:
-        The value; None if the reply holds none.
+        The value, or None if the reply holds none.
     """
     try:
         whole = _DECODER.decode(unfenced(reply))
@@ -122,7 +122,7 @@ def _merged(values: list[Any], keys: Callable[[Any], frozenset[str]], repairs: C
 
 
 def _repaired(text: str) -> Any:
-    """What the beginning of a broken text can be made to say: repairing takes time as the cube of the length."""
+    """Repair the beginning of broken JSON, or return None. The length is limited, because the repair time grows with its cube."""
     match = _OPENING.search(text)
     if match is None:
         return None
@@ -133,27 +133,27 @@ def _repaired(text: str) -> Any:
 
 
 def as_pairs(value: Any) -> Any:
-    """A value with its objects as `Pairs`."""
+    """Convert the objects in a JSON value to `Pairs`."""
     if isinstance(value, dict):
         return Pairs(tuple((str(key), as_pairs(inner)) for key, inner in value.items()))
     return [as_pairs(inner) for inner in value] if isinstance(value, list) else value
 
 
 def listed_lines(text: str, label: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:
-    """Labels and mentions of a list in plain lines: `Label:` with bullets below it, or with mentions behind it.
+    """Yield (label, mention) from plain lines: `Label:` with bullets below it, or with mentions on the same line.
 
     >>> list(listed_lines("Sign:\\n- pain\\n- rash\\n* Disease: flu", {"Sign": "S", "Disease": "D"}.get))
     [('S', 'pain'), ('S', 'rash'), ('D', 'flu')]
     """
-    current: str | None = None
+    current_label: str | None = None
     for line in text.split("\n"):
         bare = line.strip().lstrip("-*•").strip().strip("*").strip()
         head, colon, rest = bare.partition(":")
-        if colon and (named := label(head.strip(" *\"'`"))) is not None:
-            current = named
+        if colon and (line_label := label(head.strip(" *\"'`"))) is not None:
+            current_label = line_label
             if rest.strip(" *"):
-                yield named, rest.strip(" *")
-        elif current is not None and line.strip()[:1] in ("-", "*", "•") and bare:
-            yield current, bare
+                yield line_label, rest.strip(" *")
+        elif current_label is not None and line.strip()[:1] in ("-", "*", "•") and bare:
+            yield current_label, bare
         elif bare:
-            current = None
+            current_label = None

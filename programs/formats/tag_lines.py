@@ -1,7 +1,7 @@
 """Normalizes the ways in which models write token tags to one `token : TAG` per line.
 
-Read are, beside the form that is asked for: a Markdown table, quoted or plain columns with commas, semicolons or tabs, a JSON list
-of pairs or of tags alone, `token/TAG`, all on one line, line ends written as `\\n`, and thoughts or fences around it.
+Besides the requested form, the module reads a Markdown table, quoted or plain columns with commas, semicolons or tabs, a JSON list
+of pairs or of tags alone, `token/TAG`, several pairs on one line, line ends written as `\\n`, and thoughts or fences around it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Reads = Callable[[str], str | None]
 
 
 def plain_lines(text: str, reads: Reads) -> str:
-    """The text with its lines as `token : TAG`, as far as they are of a known shape; the same text if it is as asked for.
+    """Rewrite each line of a known shape to `token : TAG`. A text in the requested form stays unchanged.
 
     Args:
-        text: What the model wrote.
-        reads: Says which tag a text is, or None.
+        text: The text that the model wrote.
+        reads: Returns the tag that a text stands for, or None.
     """
     body = without_thoughts(text)
     if "\n" not in body.strip() and "\\n" in body:
@@ -33,13 +33,13 @@ def plain_lines(text: str, reads: Reads) -> str:
     if (pairs := _json_pairs(body, reads)) is not None:
         return "\n".join(pairs)
     lines = [line for line in body.split("\n") if line.strip()]
-    if len(lines) == 1 and (found := _one_line(lines[0], reads)) is not None:
-        return "\n".join(found)
+    if len(lines) == 1 and (line_pairs := _one_line(lines[0], reads)) is not None:
+        return "\n".join(line_pairs)
     return "\n".join(_plain(line, reads) for line in body.split("\n") if not _is_ruler(line))
 
 
 def _is_ruler(line: str) -> bool:
-    """Whether a line rules off a table's head."""
+    """Whether a line is the separator below the header of a table."""
     return "|" in line and "-" in line and _RULES.issuperset(line.strip())
 
 
@@ -86,13 +86,13 @@ def _json_pairs(text: str, reads: Reads) -> list[str] | None:
 
 
 def _one_line(line: str, reads: Reads) -> list[str] | None:
-    """The pairs of a line that holds several and nothing else."""
+    """The `token : TAG` pairs of a line that holds only pairs, at least two; None for any other line."""
     for pattern in (_SPACED, _PAIR):
         rows, at = [], 0
         text = line.strip()
-        while at < len(text) and (found := pattern.match(text, at)) is not None and reads(found["tag"]) is not None:
-            rows.append(f"{found['token']} : {found['tag']}")
-            at = found.end()
+        while at < len(text) and (match := pattern.match(text, at)) is not None and reads(match["tag"]) is not None:
+            rows.append(f"{match['token']} : {match['tag']}")
+            at = match.end()
         if len(rows) > 1 and at == len(text):
             return rows
     return None

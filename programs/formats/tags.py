@@ -32,7 +32,10 @@ class TagReader:
         return self._known.get(spelt) or self._known.get(spelt.removesuffix("s")) or self._known.get(spelt.removesuffix("es"))
 
     def read(self, raw: str) -> str | None:
-        """A tag `O` or prefix-label with a prefix of B, I, E, S (of BILOU: U, L); a bare label is `I-`; None for what is no tag."""
+        """Read a tag as `O` or prefix-label with the prefix B, I, E or S; None for a text that is no tag.
+
+        The prefixes L, U and M of other schemes are read as E, S and I. A bare label is read as `I-`.
+        """
         exact = raw.translate(_SAME).strip()
         return self._read(exact) or self._read(exact.strip(" \t\"'`[](){}*.,;"))
 
@@ -47,37 +50,37 @@ class TagReader:
 
 
 class ExactReader:
-    """Reads a row of tags just as the paper's scorer does: seqeval's default reading of whatever stands there.
+    """Reads a sequence of tags exactly as the paper's scorer does: with seqeval's default mode, whatever the strings are.
 
     Args:
-        labels: The corpus' labels, each known as it is spelt here and, as RareDis spells its own, in capitals.
+        labels: The corpus' labels. Each is recognized as it is spelt here and in capitals, as RareDis spells its labels.
     """
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self._known = {spelling: label.name for label in labels for spelling in (label.name.upper(), label.name)}
 
     def read(self, rows: Sequence[str], repairs: Counter[str]) -> list[str]:
-        """Legal tags with the entities of known labels that seqeval sees; what is no tag at all counts as `unknown_label`."""
-        from seqeval.metrics.sequence_labeling import get_entities  # imports scikit-learn: only where answers are read
+        """Legal tags for the entities of known labels that seqeval finds. A string of no known label counts as `unknown_label`."""
+        from seqeval.metrics.sequence_labeling import get_entities  # imports scikit-learn, so only where answers are read
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # seqeval warns of each tag that is none
-            found = get_entities([row or "O" for row in rows])
-        result = span_tags(len(rows), [(start, end + 1, self._known[name]) for name, start, end in found if name in self._known])
+            warnings.simplefilter("ignore")  # seqeval warns about each string that is no tag
+            entities = get_entities([row or "O" for row in rows])
+        result = span_tags(len(rows), [(start, end + 1, self._known[name]) for name, start, end in entities if name in self._known])
         repairs["unknown_label"] += sum(row != "O" and row[2:] not in self._known for row in rows)
         repairs["orphan_i"] += sum(row[:1] == "I" and tag[:1] == "B" for row, tag in zip(rows, result, strict=True))
         return result
 
 
 def legal(tags: Sequence[str], repairs: Counter[str]) -> list[str]:
-    """BIO tags with the entities that seqeval's default mode sees in a row of readings.
+    """Convert tags to legal BIO tags with the entities that seqeval's default mode finds.
 
     Args:
-        tags: `O` or prefix-label with a prefix of B, I, E, S, one a token.
-        repairs: Counts `orphan_i` for each tag whose reading changed.
+        tags: `O` or prefix-label with the prefix B, I, E or S, one per token.
+        repairs: Counts `orphan_i` for each changed tag.
 
     Returns:
-        As many tags; no `I-` stands behind anything but its own entity.
+        The same number of tags. An `I-` follows only a tag of its own entity.
     """
     from seqeval.metrics.sequence_labeling import get_entities
 

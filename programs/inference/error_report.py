@@ -17,11 +17,11 @@ FILE = "errors.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorAnalysis:
-    """How errors are told.
+    """Settings of the error analysis.
 
     Attributes:
-        sentences: Of so many random sentences the kinds of errors are also counted alone; None: of none.
-        mentions: How many of the most frequent missed and invented mentions are listed.
+        sentences: Size of a random sample of sentences whose kinds of errors are also counted separately; None: no sample.
+        mentions: Number of the most frequent missed and invented mentions that are listed.
     """
 
     sentences: int | None = 50
@@ -42,18 +42,18 @@ def train_mentions(corpus: Corpus) -> Counter[str] | None:
 def write_analysis(
     folder: RunFolder, corpus: Corpus | None, settings: ErrorAnalysis, *, mode: Mode, seed: int, split: str
 ) -> dict[str, Any]:
-    """Make `errors.json` from a folder's `predictions.jsonl` and `scores.json`; its text stays in that file.
+    """Write `errors.json` from a folder's `predictions.jsonl` and `scores.json`. The corpus text in it goes nowhere else.
 
     Args:
-        folder: A run whose scores are written.
-        corpus: For the mentions of its train split; None leaves rarity out, and a note says so.
-        settings: What is told.
+        folder: The folder of a run whose scores are written.
+        corpus: The corpus whose train split gives the rarity of mentions. None leaves rarity out, and a note says so.
+        settings: The settings of the analysis.
         mode: How tags are read.
-        seed: Of the choice of sentences.
+        seed: The seed of the sample of sentences.
         split: The split that was tagged.
 
     Returns:
-        What was written.
+        The content of the file.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -68,7 +68,7 @@ def write_analysis(
 
 
 def read_analysis(folder: RunFolder) -> dict[str, Any]:
-    """A finished run's `errors.json`; of a run without one it is computed, without rarity, and not written.
+    """Read a finished run's `errors.json`. If there is none, compute it without rarity and do not write it.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -84,7 +84,7 @@ def read_analysis(folder: RunFolder) -> dict[str, Any]:
 
 
 def _notes(rows: Sequence[Mapping[str, Any]], split: str, corpus: Corpus | None, train: Counter[str] | None) -> list[str]:
-    """What must be known to read the analysis; no text of the corpus."""
+    """Notes for readers of the analysis, without text of the corpus."""
     notes = []
     if train is None:
         why = "the corpus was not read" if corpus is None else f"{corpus.name} has no train split"

@@ -1,4 +1,4 @@
-"""Names of failures of single sentences, and failures that end a run because every sentence would meet them."""
+"""Names of failures of single sentences, and failures that end a run because every sentence would fail."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _FATAL = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelE
 _MISTAKES = (TypeError, AttributeError, KeyError, IndexError, NameError, AssertionError)
 
 LASTING = ("content_filter", "prompt_too_long", "worker_lost")
-"""Failures of a sentence that another try would meet again: they say nothing of the next sentence."""
+"""Failures of a sentence that a retry would repeat. They do not predict a failure of the next sentence."""
 
 
 def failure_name(error: Exception) -> str:
-    """A short name of why one sentence failed, without any text of prompts or answers.
+    """A short name for the failure of one sentence, without text of prompts or answers.
 
     Raises:
-        RunError: The same will befall every sentence: a wrong key, a missing deployment, no such model.
-        Exception: The error itself, where it is a mistake in a program and not a failure of a model.
+        RunError: Every sentence would fail in the same way: a wrong key, a missing deployment, an unknown model.
+        Exception: The error itself, if it is a programming error and not a failure of a model.
     """
     if is_overflow(error):
         return "prompt_too_long"
@@ -63,13 +63,13 @@ def failure_name(error: Exception) -> str:
 
 
 def _is_unreadable_reply(error: BaseException) -> bool:
-    """Whether DSPy's client met a body that is JSON and no reply: wrong types, null where a number is wanted."""
+    """Whether DSPy's client received JSON that is no valid reply: wrong types, or null instead of a number."""
     places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     return bool(places) and "lm15" in Path(places[-1]).parts
 
 
 def is_deferred(error: BaseException) -> bool:
-    """Whether an answer is only not there yet: it comes with the next batch."""
+    """Whether the answer is only deferred and comes with the next batch."""
     return any(isinstance(cause, DeferredError) for cause in _causes(error))
 
 
@@ -91,7 +91,7 @@ def _fatal_message(error: LMError, status: object) -> str:
             "(model=openai). Those of model=gpt35 and gpt4 are retired: deploy a current model and give model=azure "
             "model.deployment=NAME"
         )
-    if isinstance(error, LMProviderError):  # its words are the server's, which may repeat what it was asked
+    if isinstance(error, LMProviderError):  # its message is the server's and may quote the prompt
         return f"the model cannot be used: the server said {type(error).__name__}{f' {status}' if status else ''}"
     first = str(getattr(error, "message", error)).strip().splitlines() or [type(error).__name__]
     return f"the model cannot be used: {first[0]}"

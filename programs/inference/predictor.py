@@ -1,4 +1,4 @@
-"""The prediction loop: concurrent, recorded as it goes, resumable."""
+"""The prediction loop: concurrent and resumable. Each prediction is recorded as soon as it is available."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ Progress = Callable[[int, float], None]
 
 
 class SentenceTagger(Protocol):
-    """What tags sentences: `PromptTagger` with prompts, `programs.inference.token_classifier.ClassifierTagger` without."""
+    """Tags sentences: `PromptTagger` with prompts, `programs.inference.token_classifier.ClassifierTagger` without."""
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
-        """Each sentence with its line of `predictions.jsonl`, in any order."""
+        """Yield each sentence with its record for `predictions.jsonl`, in any order."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTagger:
-    """Has sentences tagged by a program on a model; keeps nothing.
+    """Tags sentences with a program on a model and stores nothing.
 
     Attributes:
         tagger: The program.
@@ -52,7 +52,9 @@ class PromptTagger:
     concurrency: int
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
-        """Each sentence with its line of `predictions.jsonl`, as soon as it is there; what is left is given up when closed.
+        """Yield each sentence with its record for `predictions.jsonl`, as soon as it is available.
+
+        Closing the generator cancels the remaining sentences.
 
         Raises:
             RunError: Every further sentence would fail too.
@@ -65,10 +67,10 @@ class PromptTagger:
                     self._fetch()
                     waiting = yield from self._tag_group(pool, waiting)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # an interruption waits for no server
+            pool.shutdown(wait=False, cancel_futures=True)  # an interruption does not wait for a server
 
     def _groups(self, sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
-        """What is sent off together: for a local model as many as it takes, alike in length; else all."""
+        """Groups of sentences that are submitted together: `concurrency` of similar length for a local model; else all."""
         if not isinstance(self.lm.engine, LocalEngine):
             yield list(sentences)
             return
@@ -77,7 +79,7 @@ class PromptTagger:
             yield ordered[start : start + self.concurrency]
 
     def _fetch(self) -> None:
-        """Have the next batch answered.
+        """Send the next batch and wait for its answers.
 
         Raises:
             RunError: The service cannot be used.
@@ -89,13 +91,13 @@ class PromptTagger:
 
     @property
     def batches(self) -> bool:
-        """Whether answers come together and late, so that as much as there is should be asked at once."""
+        """Whether answers come in batches, so that all sentences should be submitted at once."""
         return isinstance(self.lm.engine, CollectingEngine)
 
     def _tag_group(
         self, pool: ThreadPoolExecutor, group: Sequence[Sentence]
     ) -> Generator[tuple[Sentence, dict[str, Any]], None, list[Sentence]]:
-        """Tag a group; each record is given as soon as it is there, and in the end the sentences that wait for a batch."""
+        """Yield each record of a group as soon as it is available. Return the sentences that wait for the next batch."""
         waiting: list[Sentence] = []
         engine = self.lm.engine
         with engine.expect(len(group)) if isinstance(engine, LocalEngine) else nullcontext() as leave:
@@ -125,34 +127,34 @@ class PromptTagger:
         record = blank_record(sentence)
         try:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None), asking(sentence.document):
-                found = self.tagger(tokens=list(sentence.words), id=sentence.id)
+                prediction = self.tagger(tokens=list(sentence.words), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
             if is_deferred(error):
                 return None
             return failed_record(sentence, failure_name(error))
-        repairs = Counter(found.repairs)
-        repairs["cut_by_budget"] += found.usage.get("ended_by_length", 0)
-        raw = found.answers.get("", found.answers)
-        refused = "content_filter" if found.usage.get("ended_by_content_filter") else None
-        pred = ["O"] * len(sentence.tokens) if refused else list(found.tags)
-        usage = {key: n for key, n in found.usage.items() if key.endswith("_tokens") or key == "passes"}
-        said = {"pred": pred, "confidence": None if refused else found.confidence, "raw": raw}
-        served = {"served": list(found.served)} if found.get("served") else {}
-        return {**record, **said, "repairs": dict(+repairs), "usage": usage, **served, "error": refused}
+        repairs = Counter(prediction.repairs)
+        repairs["cut_by_budget"] += prediction.usage.get("ended_by_length", 0)
+        raw = prediction.answers.get("", prediction.answers)
+        refused = "content_filter" if prediction.usage.get("ended_by_content_filter") else None
+        pred = ["O"] * len(sentence.tokens) if refused else list(prediction.tags)
+        usage = {key: n for key, n in prediction.usage.items() if key.endswith("_tokens") or key == "passes"}
+        outcome = {"pred": pred, "confidence": None if refused else prediction.confidence, "raw": raw}
+        served = {"served": list(prediction.served)} if prediction.get("served") else {}
+        return {**record, **outcome, "repairs": dict(+repairs), "usage": usage, **served, "error": refused}
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """Has sentences tagged and records each.
+    """Tags sentences and records each prediction.
 
     Attributes:
-        asker: What tags them.
+        asker: The tagger of the sentences.
         folder: Where predictions are appended.
         labels: Label names, for the running score.
         mode: How tags are read, for the running score.
-        stop_after: Failures in a row, or of all sentences, after which the run stops (content filters and long prompts
-            not counted).
-        home: The folder that can be resumed, where that is not `folder`.
+        stop_after: Number of failures in a row after which the run stops. A run with fewer sentences stops when all fail.
+            Failures in `LASTING`, such as content filters and long prompts, do not count.
+        home: The folder to resume, if it is not `folder`.
     """
 
     asker: SentenceTagger
@@ -163,14 +165,14 @@ class Predictor:
     home: Path | None = None
 
     def run(self, sentences: Sequence[Sentence], progress: Progress) -> None:
-        """Tag what is not recorded yet.
+        """Tag the sentences that are not recorded yet.
 
         Args:
             sentences: All sentences of the run, in corpus order.
             progress: Called with the number of sentences recorded and the micro F1 so far.
 
         Raises:
-            RunError: Every further sentence would fail too. What was tagged is on disk.
+            RunError: Every further sentence would fail too. The predictions so far are on disk.
         """
         records = self.folder.load_predictions()
         done = {key for key, record in records.items() if not may_pass(record)}
@@ -196,19 +198,19 @@ class Predictor:
 
 
 def blank_record(sentence: Sentence) -> dict[str, Any]:
-    """What a line of `predictions.jsonl` says of a sentence before it is tagged."""
+    """The part of a sentence's record for `predictions.jsonl` that is known before it is tagged."""
     about = {"id": sentence.id, "document": sentence.document}
     return {**about, "tokens": list(sentence.words), "gold": list(sentence.tags)}
 
 
 def failed_record(sentence: Sentence, error: str) -> dict[str, Any]:
-    """The line of a sentence that failed."""
-    said: dict[str, Any] = {"confidence": None, "raw": None, "repairs": {}, "usage": {}, "error": error}
-    return {**blank_record(sentence), "pred": ["O"] * len(sentence.tokens), **said}
+    """The record of a sentence that failed."""
+    outcome: dict[str, Any] = {"confidence": None, "raw": None, "repairs": {}, "usage": {}, "error": error}
+    return {**blank_record(sentence), "pred": ["O"] * len(sentence.tokens), **outcome}
 
 
 def may_pass(record: dict[str, Any]) -> bool:
-    """Whether a sentence failed of something that may have passed by the next try."""
+    """Whether a sentence failed with an error that a retry may not repeat."""
     return record["error"] is not None and record["error"] not in LASTING
 
 

@@ -21,11 +21,11 @@ _TOGETHER = 8
 
 
 class ClassifierTagger:
-    """Has sentences tagged by a token classifier; keeps nothing. Threads that share it take turns.
+    """Tags sentences with a token classifier and stores nothing. Threads that share it take turns.
 
     Args:
         classifier: The model.
-        batch_size: Sentences that are read together.
+        batch_size: Number of sentences per batch.
     """
 
     def __init__(self, classifier: TokenClassifier, batch_size: int) -> None:
@@ -34,7 +34,7 @@ class ClassifierTagger:
         self._turn = threading.Lock()
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
-        """Each sentence with its line of `predictions.jsonl`, those alike in length together."""
+        """Yield each sentence with its record for `predictions.jsonl`. Sentences are grouped by length."""
         todo = sorted(sentences, key=lambda s: len(s.tokens))
         for start in range(0, len(todo), self._size):
             group = todo[start : start + self._size]
@@ -47,7 +47,7 @@ class ClassifierTagger:
                     yield sentence, tagged(sentence, reading, self._lattice)
 
     def _readings(self, group: Sequence[Sentence]) -> list[Reading | None]:
-        """What the model says of each; None of one that memory does not hold even alone."""
+        """The model's reading of each sentence; None for a sentence that runs out of memory even alone."""
         try:
             return [*self.classifier.classify([sentence.words for sentence in group])]
         except OutOfMemoryError:
@@ -56,8 +56,8 @@ class ClassifierTagger:
 
 
 def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:
-    """A sentence's line of `predictions.jsonl`: the likeliest legal tags, and the posterior probability of each."""
+    """A sentence's record for `predictions.jsonl`: the most likely legal tags, and the posterior probability of each."""
     scores = reading.log_probs.astype(np.float64)
     pred = lattice.decode(scores)
-    said = {"pred": pred, "confidence": lattice.confidence(scores, pred), "raw": None}
-    return {**blank_record(sentence), **said, "repairs": {}, "usage": {"pieces": reading.pieces}, "error": None}
+    prediction = {"pred": pred, "confidence": lattice.confidence(scores, pred), "raw": None}
+    return {**blank_record(sentence), **prediction, "repairs": {}, "usage": {"pieces": reading.pieces}, "error": None}

@@ -1,4 +1,4 @@
-"""Optimizers: each finds a better program with train and dev, and knows nothing of test."""
+"""Optimizers: each searches for a better program with train and dev, without access to test."""
 
 from clinspan.metrics.seqeval_f1 import SeqevalF1
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator, Halving

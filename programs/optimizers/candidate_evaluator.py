@@ -1,7 +1,7 @@
 """Evaluates candidates on dev by successive halving, ranked by corpus F1.
 
-Everything measured is on disk, a folder a candidate, named by what it is: measuring the same program again, in this
-process or after an interruption, costs nothing.
+All measurements are on disk, in one folder per candidate, named by a fingerprint of the candidate. So measuring the same program
+again, in this process or after an interruption, costs nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clinspan.programs.tagging.saved_program import fingerprint
 
 Watch = Callable[[str, int, int, float], None]
 ABOUT = "candidate.json"
-"""In a candidate's folder: what made it and which model it was for."""
+"""File in a candidate's folder that says what made the candidate and which model it was for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,9 @@ class Halving:
     """Successive halving (Jamieson and Talwalkar 2016).
 
     Attributes:
-        rungs: How often the sample grows; 1 measures every candidate on all of dev.
-        keep: One in so many candidates goes on to the next sample, which is so many times larger.
-        least: Sentences of the smallest sample: fewer say nothing.
+        rungs: Number of samples; 1 measures every candidate on all of dev.
+        keep: One in `keep` candidates advances to the next sample, which is `keep` times larger.
+        least: Sentences of the smallest sample; fewer would not be informative.
     """
 
     rungs: int = 3
@@ -47,7 +47,7 @@ class Halving:
             check_number(f"halving.{name}", getattr(self, name), least)
 
     def sizes(self, n: int) -> list[int]:
-        """How many of `n` sentences each rung has.
+        """Return the number of sentences of each rung, out of `n` sentences.
 
         >>> Halving(rungs=3, keep=3).sizes(270), Halving().sizes(50), Halving().sizes(9)
         ([30, 90, 270], [20, 50], [9])
@@ -57,7 +57,7 @@ class Halving:
 
 @dataclass
 class Trial:
-    """What became of a candidate: its F1 on each sample that it was measured on, by number of sentences."""
+    """Measurements of a candidate: its F1 on each sample, by number of sentences."""
 
     candidate: Candidate
     key: str
@@ -71,7 +71,7 @@ class Trial:
 
     @property
     def rank(self) -> tuple[int, float, int]:
-        """Sorts trials: who was measured on more is better, then who scored higher there, then who came first."""
+        """Sort key, larger is better: number of sentences measured, then F1 on them, then the earlier trial."""
         return self.reached, self.f1.get(self.reached, 0.0), -self.number
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,19 +80,19 @@ class Trial:
 
 
 class CandidateEvaluator:
-    """Measures candidates.
+    """Measures candidates on dev.
 
     Args:
-        sentences: The dev sentences. Their documents are put in a random order, the same for the same seed.
-        objective: What is measured.
-        lm: The model.
-        concurrency: Requests in progress at once.
+        sentences: The dev sentences. Their documents are shuffled, in the same order for the same seed.
+        objective: The metric.
+        lm: The model, for candidates without their own.
+        concurrency: Number of concurrent requests.
         halving: How the sample grows.
-        folder: Where candidates are kept, a folder each.
-        seed: Of the order of documents.
-        watch: Told of a candidate's name, sentences done and to do, and the best F1 so far.
-        stop_after: Failures in a row after which nothing more is tried.
-        measured: Called whenever a candidate has been asked.
+        folder: Has a subfolder for each candidate.
+        seed: Seed for the order of documents.
+        watch: Called with a candidate's name, the sentences done, their total, and the best F1 so far.
+        stop_after: Number of consecutive failures that ends the evaluation.
+        measured: Called after each prediction run of a candidate.
     """
 
     def __init__(
@@ -127,37 +127,40 @@ class CandidateEvaluator:
         return max((trial.f1[self.sizes[-1]] for trial in self.complete), default=0.0)
 
     def rank(self, candidates: Sequence[Candidate], *, finalists: int = 1) -> list[Trial]:
-        """Measure candidates side by side, the best third (by default) of them on each larger sample; the best first.
+        """Measure candidates on the first sample, and the best third (by default) of them on each larger one.
 
         Args:
-            candidates: Equal ones count once.
-            finalists: So many at least are measured on all of dev.
+            candidates: Equal candidates count once.
+            finalists: At least this number of candidates is measured on all of dev.
+
+        Returns:
+            All trials, the best first.
         """
         trials = list({trial.key: trial for trial in map(self.trial, candidates)}.values())
         alive = trials
         for size in self.sizes:
             for trial in alive:
                 self.measure(trial, size)
-            alive = sorted(alive, key=lambda trial: (-trial.f1[size], trial.number))  # one may have been measured on more
+            alive = sorted(alive, key=lambda trial: (-trial.f1[size], trial.number))  # not `rank`: one may know a larger sample
             if size != self.sizes[-1]:
                 alive = alive[: max(finalists, math.ceil(len(alive) / self.halving.keep))]
         return sorted(trials, key=lambda trial: trial.rank, reverse=True)
 
     def score(self, candidate: Candidate, *, whole: bool = False) -> float:
-        """Measure one candidate of a row that is not known beforehand (asynchronous halving, Li et al. 2020).
+        """Measure one candidate of a sequence that is not known in advance (asynchronous halving, Li et al. 2020).
 
         Args:
-            candidate: It goes on to a larger sample while it is among the best third (by default) seen on the last one.
-            whole: Measure on all of dev whatever comes out.
+            candidate: Advances to the next sample if it is in the best third (by default) of all scores on the current one.
+            whole: Measure on all of dev in any case.
 
         Returns:
-            Its F1 on dev. Where it was dropped, its F1 on the sample, and less than that of the best measured on all.
+            Its F1 on dev. If it was dropped, its F1 on the last sample, limited to less than the best F1 on all of dev.
         """
         trial = self.trial(candidate)
         for size in self.sizes:
-            known = size in trial.f1
+            already_measured = size in trial.f1
             f1 = self.measure(trial, size)
-            if not known:
+            if not already_measured:
                 self._seen[size].append(f1)
             ahead = sum(other > f1 for other in self._seen[size])
             if size != self.sizes[-1] and not whole and ahead >= math.ceil(len(self._seen[size]) / self.halving.keep):
@@ -165,14 +168,14 @@ class CandidateEvaluator:
         return trial.f1[self.sizes[-1]]
 
     def measure(self, trial: Trial, size: int) -> float:
-        """F1 of a candidate on the first so many sentences."""
+        """Return the F1 of a candidate on the first `size` sentences."""
         if size not in trial.f1:
             tags = self.predict(trial.candidate, self.sentences[:size], trial=trial)
             trial.f1[size] = self.objective.corpus_f1([(s.tags, tags[s.id]) for s in self.sentences[:size]])
         return trial.f1[size]
 
     def predict(self, candidate: Candidate, sentences: Sequence[Sentence], *, trial: Trial | None = None) -> dict[str, list[str]]:
-        """Predicted tags by sentence id."""
+        """Return the predicted tags by sentence id."""
         trial = trial or self.trial(candidate)
         folder = RunFolder(self.folder / trial.key)
         if not (folder.path / "program.json").exists():
@@ -200,15 +203,15 @@ class CandidateEvaluator:
         return {sentence.id: records[sentence.id]["pred"] for sentence in sentences}
 
     def records(self, trial: Trial) -> list[dict[str, Any]]:
-        """What a candidate said of the dev sentences, in the order of the sample."""
-        found = RunFolder(self.folder / trial.key).load_predictions()
-        return [found[sentence.id] for sentence in self.sentences if sentence.id in found]
+        """Return the prediction records of a candidate for the dev sentences, in sample order."""
+        records = RunFolder(self.folder / trial.key).load_predictions()
+        return [records[sentence.id] for sentence in self.sentences if sentence.id in records]
 
     def recall(self, build: Callable[[Mapping[str, Any], str], Candidate | None]) -> None:
-        """Take what an earlier process measured and this one did not try: an optimizer that is begun again may go other ways.
+        """Load measurements of an earlier process that this one did not repeat, as a restarted optimizer may try other candidates.
 
         Args:
-            build: A candidate, from the content of its `program.json` and what made it; None if it is not available again.
+            build: Builds a candidate from the content of its `program.json` and what made it; None if that is not possible.
         """
         for path in sorted(path.parent for path in self.folder.glob("*/program.json")):
             if path.name in self.trials or not (path / ABOUT).is_file():
@@ -218,14 +221,14 @@ class CandidateEvaluator:
             candidate = build(folder.read("program.json"), about["by"]) if about["model"] == self.lm.model else None
             if candidate is None or _key(candidate) != path.name:
                 continue
-            trial, told = self.trial(candidate), folder.load_predictions()
+            trial, records = self.trial(candidate), folder.load_predictions()
             for size in self.sizes:
-                if all(sentence.id in told for sentence in self.sentences[:size]):
+                if all(sentence.id in records for sentence in self.sentences[:size]):
                     self.measure(trial, size)
-            trial.tokens = _tokens(list(told.values()))
+            trial.tokens = _tokens(list(records.values()))
 
     def trial(self, candidate: Candidate) -> Trial:
-        """The record of a candidate; equal programs have one."""
+        """Return the trial of a candidate; equal programs share one."""
         key = _key(candidate)
         if key not in self.trials:
             self.trials[key] = Trial(candidate, key, len(self.trials))

@@ -25,15 +25,15 @@ from clinspan.programs.tagging.tagger import Tagger
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """One way to find a better program.
+    """A method that searches for a better program.
 
     Attributes:
-        keeps_start: Whether the program that it began with may be the answer, if nothing better is found.
-        chooses_demos: Whether it chooses demonstrations, so that it cannot begin with nearest ones.
-        least: The least value of each of its settings that is a number.
+        keeps_start: Whether the start program may be the result, if nothing better is found.
+        chooses_demos: Whether it chooses demonstrations. If so, the start program must not look up nearest ones.
+        least: Minimum of each numeric setting.
 
     Raises:
-        InputError: A setting is no number, or less than it may be.
+        InputError: A setting is not a number or is below its minimum.
     """
 
     keeps_start: ClassVar[bool]
@@ -45,39 +45,41 @@ class Optimizer:
             check_number(f"optimizer.{name}", getattr(self, name), least, whole=isinstance(least, int))
 
     def check(self, context: OptimizationContext) -> None:
-        """Refuse what could not be compiled, before a model is asked.
+        """Check that the optimization is possible, before any request to a model.
 
         Raises:
-            InputError: Says what to change.
+            InputError: It is not possible; the message says what to change.
         """
         if self.chooses_demos and context.start.single.nearest is not None:
             problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
             raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
     def compile(self, context: OptimizationContext) -> None:
-        """Try candidates; whatever `context.evaluator` measured on all of dev can be the answer."""
+        """Try candidates. Each one that `context.evaluator` measured on all of dev can be the result."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class OptimizationContext:
-    """
+    """Data, models and functions that an optimizer may use.
+
     Attributes:
         corpus: Train and dev; its test split is empty.
         train: Sentences that demonstrations are taken from.
-        start: The program to begin with.
+        start: The start program.
         evaluator: Measures candidates on dev.
         objective: The metric.
         lm: The model that the program is for.
-        writer: The model that writes instructions; the same one where none is named.
-        teacher: The program on the writer, where that is another model; gives demonstrations and answers.
-        seed: Of every random choice.
-        spec: How the model is had.
-        folder: The run's folder, for what else an optimizer makes.
-        progress: Told of a training's step, how many there are, and its loss.
-        variant: A candidate with other settings: dotted keys of the config, or options of its groups.
-        allow: Refuses settings that no candidate could have, and any where it begins with a program: that has its own.
-        recall: A candidate from the content of its `program.json`; None if it has weights of its own.
+        writer: The model that writes instructions; `lm` if no other one is set.
+        teacher: The program on the writer, for demonstrations and answers; None if the writer is `lm`.
+        seed: Seed for every random choice.
+        spec: Specification of the model.
+        folder: Folder of the run, for other files that an optimizer writes.
+        progress: Called with the step of a training, the number of steps, and the loss.
+        variant: Builds a candidate with other settings: dotted keys of the config, or options of its groups.
+        allow: Raises an error for settings that no candidate can have, and for all settings if the optimization starts from a
+            saved program, which has its own.
+        recall: Builds a candidate from the content of its `program.json`; None if its weights are not those of this run.
     """
 
     corpus: Corpus
@@ -98,34 +100,34 @@ class OptimizationContext:
 
     @cached_property
     def writer_lm(self) -> dspy.LM:
-        """The writer as optimizers ask it."""
+        """The writer for optimizers, with labels renamed to their names in prompts."""
         return worded(self.writer, self.start.adapter.called)
 
     def train_examples(self, limit: int | None = None) -> list[dspy.Example]:
-        """Train sentences in a random order, for DSPy."""
-        found = examples(self.spoken)
-        random.Random(self.seed).shuffle(found)
-        return found[:limit]
+        """Return train sentences in random order, as DSPy examples."""
+        shuffled = examples(self.spoken)
+        random.Random(self.seed).shuffle(shuffled)
+        return shuffled[:limit]
 
     @property
     def spoken(self) -> list[Sentence]:
-        """Train sentences that have words."""
+        """Train sentences that have tokens."""
         return [sentence for sentence in self.train if sentence.tokens]
 
     def teaching(self) -> Tagger | None:
-        """The teacher as DSPy takes it."""
+        """Return a copy of the teacher for DSPy; None if there is no teacher."""
         return self.teacher.student() if self.teacher is not None else None
 
     def dev_examples(self) -> list[dspy.Example]:
         return examples(self.evaluator.sentences)
 
     def tokens(self, text: str) -> int:
-        """How many tokens a text has for a local model; for one behind a server, a quarter of its characters."""
+        """Return the number of tokens of a text for a local model; for a remote one, a quarter of its characters."""
         engine = self.lm.engine
         return engine.count_tokens(text) if isinstance(engine, LocalEngine) else len(text) // 4
 
     def demo_tokens(self, demo: Mapping[str, Any]) -> int:
-        """How many tokens a demonstration costs each prompt, marks between turns left out."""
+        """Return the number of tokens that a demonstration adds to each prompt, without the markers between turns."""
         adapter = self.start.adapter
         question = adapter.questions(demo["tokens"], ())[0]
         _, turns = adapter.messages("", [demo], question)
@@ -133,7 +135,7 @@ class OptimizationContext:
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
-        """DSPy's optimizers print and log what they try, texts included: none of it may reach a terminal or a log."""
+        """Suppress the output of DSPy's optimizers: it contains texts, which must not reach a terminal or a log."""
         with (
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),

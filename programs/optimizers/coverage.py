@@ -22,19 +22,19 @@ Errors = Mapping[tuple[ErrorKind, str], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage(Optimizer):
-    """Local search over sets of demonstrations, led by the errors on dev.
+    """Local search over sets of demonstrations, guided by the errors on dev.
 
-    It begins with the best of a few random sets. In each round it looks at what the best program so far gets wrong (which
-    kind of error, which label), and tries sets with one sentence added or exchanged: a train sentence is the likelier the
-    more of those errors it speaks to and the fewer tokens it costs. A set stays if it has the higher F1 on dev.
+    It begins with the best of a few random sets. In each round it counts the errors of the best program so far, by kind and
+    label, and tries sets with one sentence added or exchanged. A train sentence is more likely to be drawn if it covers more of
+    these errors and costs fewer tokens. A set becomes the best one if its F1 on dev is higher.
 
     Attributes:
-        starts: Random sets to begin with, beside the given one.
-        k: Sentences of a random set.
+        starts: Random sets to begin with, in addition to the start program's set.
+        k: Sentences per random set.
         rounds: Rounds of the search.
-        proposals: Sets that are tried a round.
-        budget: Tokens that all demonstrations together may have.
-        patience: Rounds without success after which it ends.
+        proposals: Sets tried per round.
+        budget: Maximum number of tokens of all demonstrations together.
+        patience: Rounds without improvement after which the search ends.
     """
 
     starts: int = 8
@@ -49,8 +49,8 @@ class Coverage(Optimizer):
 
     def compile(self, context: OptimizationContext) -> None:
         search = _Search(self, context, random.Random(context.seed))
-        begun = [context.start] if context.start.single.tag.demos else []
-        best = context.evaluator.rank(begun + [search.random_set() for _ in range(self.starts)])[0]
+        initial = [context.start] if context.start.single.tag.demos else []
+        best = context.evaluator.rank(initial + [search.random_set() for _ in range(self.starts)])[0]
         idle = 0
         for number in range(self.rounds):
             tried = search.proposals(best, f"coverage {number + 1}")
@@ -71,7 +71,7 @@ class _Search:
         self.cost = costs
 
     def random_set(self) -> Candidate:
-        """`k` sentences, fewer where the budget has no room for more."""
+        """Return a candidate with `k` random sentences, or fewer if the budget allows no more."""
         chosen: list[Sentence] = []
         for sentence in self.rng.sample(self.pool, len(self.pool)):
             if len(chosen) < self.how.k and sum(self.cost[s.id] for s in [*chosen, sentence]) <= self.how.budget:
@@ -79,18 +79,18 @@ class _Search:
         return self.context.start.with_demos([as_demonstration(s) for s in chosen], "coverage start")
 
     def proposals(self, best: Trial, by: str) -> list[Candidate]:
-        """The best set with one sentence added or exchanged, some ways; none where no sentence is left."""
+        """Return variants of the best set with one sentence added or exchanged; none if no sentence is left."""
         demos: list[dict[str, Any]] = list(best.candidate.single.tag.demos)
         errors = count_errors(((r["gold"], r["pred"]) for r in self.context.evaluator.records(best)), self.context.objective.mode)
         taken = {demo.get("id") for demo in demos}
-        there = [sentence for sentence in self.pool if sentence.id not in taken]
-        if not there:
+        unused = [sentence for sentence in self.pool if sentence.id not in taken]
+        if not unused:
             return []
-        weights = [coverage(sentence, errors) / max(1, self.cost[sentence.id]) ** 0.5 + 1e-9 for sentence in there]
-        return [self._moved(list(demos), self.rng.choices(there, weights)[0], by) for _ in range(self.how.proposals)]
+        weights = [coverage(sentence, errors) / max(1, self.cost[sentence.id]) ** 0.5 + 1e-9 for sentence in unused]
+        return [self._moved(list(demos), self.rng.choices(unused, weights)[0], by) for _ in range(self.how.proposals)]
 
     def _moved(self, demos: list[dict[str, Any]], sentence: Sentence, by: str) -> Candidate:
-        """A set with one sentence added or exchanged, within the budget."""
+        """Return the set with one sentence added or exchanged, within the budget."""
         added = as_demonstration(sentence)
         if demos and (self._spent([*demos, added]) > self.how.budget or self.rng.random() < 0.5):
             demos[self.rng.randrange(len(demos))] = added
@@ -105,20 +105,20 @@ class _Search:
 
 
 def coverage(sentence: Sentence, errors: Errors) -> float:
-    """How much of a program's errors a sentence speaks to as a demonstration.
+    """Return how many of a program's errors a sentence covers as a demonstration.
 
-    An error on a label is spoken to by a sentence that has the label, by each further mention half as much as by the one
-    before; an invented mention of a label by a sentence that has none of it.
+    A sentence that has a label covers errors on it. Each further mention of the label counts half as much as the one before. A
+    sentence that lacks a label covers invented mentions of it.
 
     Args:
         sentence: A train sentence.
-        errors: How often each kind of error befell each label.
+        errors: Number of errors by kind and label.
     """
-    has = Counter(label for _, _, label in tag_spans(sentence.tags))
+    mention_counts = Counter(label for _, _, label in tag_spans(sentence.tags))
     total = 0.0
     for (kind, label), n in errors.items():
         if kind == INVENTED:
-            total += n * (label not in has)
+            total += n * (label not in mention_counts)
         else:
-            total += n * (2 - 2 * 0.5 ** has[label])
+            total += n * (2 - 2 * 0.5 ** mention_counts[label])
     return total

@@ -18,7 +18,7 @@ class Labeled(Optimizer):
     """DSPy's LabeledFewShot: random train sentences.
 
     Attributes:
-        k: How many.
+        k: Number of demonstrations.
     """
 
     k: int = 5
@@ -37,10 +37,10 @@ class Bootstrap(Optimizer):
     """DSPy's BootstrapFewShotWithRandomSearch: sets of random train sentences, some with the program's own answers.
 
     Attributes:
-        candidates: Sets that are tried beside no demonstrations, labelled ones and an unshuffled set.
-        bootstrapped: Most demonstrations with the program's (or the teacher's) own answers.
-        labeled: Most demonstrations in all.
-        threshold: The least score of a sentence whose answer may become a demonstration, see `sentence_score`.
+        candidates: Sets to try, in addition to no demonstrations, labelled ones and an unshuffled set.
+        bootstrapped: Maximum number of demonstrations with the program's (or the teacher's) own answers.
+        labeled: Maximum number of demonstrations in all.
+        threshold: Minimum score of an answer that may become a demonstration, see `sentence_score`.
     """
 
     candidates: int = 12
@@ -70,10 +70,10 @@ class Bootstrap(Optimizer):
 
 @dataclass(frozen=True, kw_only=True)
 class Nearest(Optimizer):
-    """The train sentences nearest to each sentence, as DSPy's KNNFewShot has them, in the number that dev likes best.
+    """The train sentences nearest to each sentence, as in DSPy's KNNFewShot, in the number that scores best on dev.
 
-    KNNFewShot compiles a program anew for every sentence and so cannot be saved; here the look-up is part of the
-    program's settings.
+    KNNFewShot compiles a new program for every sentence, so the result cannot be saved. Here the look-up is part of the program's
+    settings.
 
     Attributes:
         ks: Numbers of demonstrations to try.

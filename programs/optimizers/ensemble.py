@@ -15,12 +15,12 @@ from clinspan.programs.tagging.tagger import Ensemble
 
 @dataclass(frozen=True, kw_only=True)
 class Voting(Optimizer):
-    """The best few of several programs with random demonstrations, as DSPy's Ensemble with a vote over spans.
+    """The best few of several programs with random demonstrations, as in DSPy's Ensemble with a vote over spans.
 
     Attributes:
-        pool: Programs to choose from, beside the given one.
-        size: Programs that vote: an odd number.
-        k: Demonstrations of each.
+        pool: Programs to choose from, in addition to the start program.
+        size: Number of programs that vote; must be odd.
+        k: Demonstrations per program.
     """
 
     pool: int = 9

@@ -1,8 +1,8 @@
 """Makes DSPy's optimizers rank candidates by corpus F1.
 
-They score candidates by `dspy.Evaluate`, which averages a metric over sentences, and take no evaluator as an argument. In the
-modules of those optimizers the name `Evaluate` is therefore a function that asks a context variable: within `ranked_by` it makes
-our evaluator, elsewhere, in other threads too, DSPy's own.
+The optimizers score candidates with `dspy.Evaluate`, which averages a metric over sentences. They take no other evaluator as an
+argument. So the name `Evaluate` in their modules is replaced by a function that reads a context variable. Within `ranked_by` the
+function makes our evaluator. Elsewhere, and also in other threads, it makes DSPy's own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _evaluator: ContextVar[Callable[..., Any] | None] = ContextVar("evaluator", defa
 
 
 def _dispatching(original: Callable[..., Any]) -> Callable[..., Any]:
-    """DSPy's `Evaluate`, or within `ranked_by` what stands in for it."""
+    """Return a function that calls our evaluator within `ranked_by`, and `original` elsewhere."""
 
     def evaluate(*args: Any, **options: Any) -> Any:
         return (_evaluator.get() or original)(*args, **options)
@@ -45,7 +45,7 @@ def _dispatching(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _install() -> None:
-    """Have DSPy's optimizers ask the context variable; done once."""
+    """Replace `Evaluate` in the modules of DSPy's optimizers; a second call changes nothing."""
     for place in _PLACES:
         module = importlib.import_module(place)
         if not hasattr(module.Evaluate, "dispatches"):
@@ -53,15 +53,15 @@ def _install() -> None:
 
 
 class CorpusEvaluate:
-    """Takes the place of `dspy.Evaluate`: the score is 100 times the corpus F1 of all examples together.
+    """Replaces `dspy.Evaluate`: the score is 100 times the corpus F1 of all examples together.
 
     Args:
-        context: Its evaluator measures.
-        by: What the candidates are called.
-        failed: Where an error of the model's goes: some of DSPy's optimizers would take it for a score of 0 and go on.
-        whole: Measure every candidate on all examples, also a hopeless one: for optimizers that need single scores.
+        context: Its evaluator measures the candidates.
+        by: What made the candidates.
+        failed: Receives the error of an evaluation, because some of DSPy's optimizers would count it as a score of 0 and continue.
+        whole: Measure every candidate on all examples, even a hopeless one, for optimizers that need scores of single sentences.
         devset: The examples.
-        options: What else `dspy.Evaluate` takes; of no use here.
+        options: Other arguments of `dspy.Evaluate`; ignored.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CorpusEvaluate:
     def _results(
         self, evaluator: CandidateEvaluator, candidate: Candidate, examples: Sequence[Any]
     ) -> list[tuple[Any, Any, float]]:
-        """Single results of the sentences that a candidate was measured on; 0 for those it was not."""
+        """Return the result of each example; the score is 0 for sentences that the candidate was not measured on."""
         tags = {record["id"]: record["pred"] for record in evaluator.records(evaluator.trial(candidate))}
         return [self._result(e, tags[e["id"]]) if e["id"] in tags else (e, dspy.Prediction(), 0.0) for e in examples]
 
@@ -112,10 +112,10 @@ class CorpusEvaluate:
 
 @contextlib.contextmanager
 def ranked_by(context: OptimizationContext, by: str, *, whole: bool = False) -> Iterator[None]:
-    """Let DSPy's optimizers evaluate through its evaluator meanwhile, and print, log and keep nothing.
+    """Let DSPy's optimizers use the context's evaluator within the block, and suppress their output and their history.
 
     Raises:
-        Exception: The first with which an evaluation ended, whatever the optimizer made of it.
+        Exception: The first error of an evaluation, even if the optimizer caught it.
     """
     failed: list[Exception] = []
 

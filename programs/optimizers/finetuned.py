@@ -20,15 +20,15 @@ ADAPTER = "model"
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapFinetune(Optimizer):
-    """Fine-tuning on answers, as DSPy's BootstrapFinetune, by our own `tuning`.
+    """Fine-tuning on answers, as in DSPy's BootstrapFinetune, with our own `tuning`.
 
-    With a `reflection_model` the answers are that model's own to train sentences, those that score enough; without one
-    they are the gold answers. The result asks without demonstrations and needs its adapter, which loads with it.
+    With a `reflection_model`, the answers are those of that model to train sentences, if their score is high enough. Without one,
+    they are the gold answers. The result has no demonstrations. It needs its adapter, which is loaded with the program.
 
     Attributes:
-        threshold: The least score of a sentence whose answer by the other model is learnt, see `sentence_score`.
-        dev_records: Dev sentences whose loss says which epoch is kept.
-        tuning: How it is trained.
+        threshold: Minimum score of an answer of the `reflection_model` to be trained on, see `sentence_score`.
+        dev_records: Number of dev sentences whose loss decides which epoch is kept.
+        tuning: Training options.
     """
 
     threshold: float = 0.8
@@ -65,20 +65,20 @@ class BootstrapFinetune(Optimizer):
         context.evaluator.score(tuned(context, learner, result.model), whole=True)
 
     def _answers(self, context: OptimizationContext) -> list[Sentence]:
-        """Train sentences with the other model's tags, those that score enough."""
+        """Return the train sentences with the teacher's tags, if their score is high enough."""
         assert context.teacher is not None
         tags = context.evaluator.predict(context.teacher, context.train)
         scored: Sequence[tuple[Sentence, float]] = [
             (s, context.objective({"tags": list(s.tags)}, {"tags": tags[s.id]})) for s in context.train
         ]
-        kept = [replace(s, tags=tuple(tags[s.id])) for s, score in scored if score >= self.threshold]
-        if not kept:
+        accepted = [replace(s, tags=tuple(tags[s.id])) for s, score in scored if score >= self.threshold]
+        if not accepted:
             raise InputError("the reflection_model answered no train sentence well enough", remedy="Lower optimizer.threshold.")
-        return kept
+        return accepted
 
 
 def tuned(context: OptimizationContext, learner: Candidate, spec: lms.LocalModel) -> Candidate:
-    """The program on the trained model."""
+    """Return the candidate on the trained model."""
     lm = lms.build(spec)
     tagger = learner.student()
     tagger.settings = {

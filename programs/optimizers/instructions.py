@@ -1,4 +1,4 @@
-"""DSPy's optimizers that write instructions; they need a capable model, `reflection_model=`."""
+"""DSPy's optimizers that write instructions. They need a capable model as `reflection_model=`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from clinspan.programs.optimizers.evaluate import ranked_by
 
 @dataclass(frozen=True, kw_only=True)
 class Copro(Optimizer):
-    """COPRO: instructions proposed, the best of them improved upon.
+    """COPRO: proposes instructions and improves the best of them.
 
     Attributes:
-        breadth: Proposals at a time.
-        depth: How often.
-        temperature: Of the proposals.
+        breadth: Proposals per round.
+        depth: Number of rounds.
+        temperature: Sampling temperature of the proposals.
     """
 
     breadth: int = 4
@@ -44,14 +44,14 @@ class Copro(Optimizer):
 
 @dataclass(frozen=True, kw_only=True)
 class Mipro(Optimizer):
-    """MIPROv2: instructions and demonstration sets proposed, combined by Bayesian search.
+    """MIPROv2: proposes instructions and sets of demonstrations, and combines them by Bayesian search.
 
     Attributes:
-        candidates: Instructions, and sets of demonstrations.
-        trials: Combinations that are tried.
-        bootstrapped: Most demonstrations with the program's own answers.
-        labeled: Most demonstrations in all.
-        threshold: The least score of a sentence whose answer may become a demonstration.
+        candidates: Number of instructions, and of sets of demonstrations.
+        trials: Number of combinations to try.
+        bootstrapped: Maximum number of demonstrations with the program's own answers.
+        labeled: Maximum number of demonstrations in all.
+        threshold: Minimum score of an answer that may become a demonstration.
     """
 
     candidates: int = 6
@@ -74,7 +74,7 @@ class Mipro(Optimizer):
                 max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled,
                 metric_threshold=self.threshold,
-                seed=context.seed + 1,  # MIPROv2 takes 0 for none
+                seed=context.seed + 1,  # MIPROv2 treats 0 as no seed
             )
             search.compile(
                 context.start.student(),
@@ -83,17 +83,17 @@ class Mipro(Optimizer):
                 teacher=context.teaching(),
                 num_trials=self.trials,
                 minibatch=False,
-                program_aware_proposer=False,  # it reads source code, and ours is not the prompt
+                program_aware_proposer=False,  # it reads source code, but ours is not the prompt
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gepa(Optimizer):
-    """GEPA: instructions rewritten after reading, sentence by sentence, what was wrong.
+    """GEPA: rewrites instructions after reading the errors in single sentences.
 
     Attributes:
-        calls: Sentences that may be tagged in all.
-        minibatch: Sentences that are read at a time.
+        calls: Maximum number of sentences tagged in all.
+        minibatch: Sentences read at a time.
         train_limit: Train sentences to read from.
     """
 
@@ -115,24 +115,24 @@ class Gepa(Optimizer):
                 warn_on_score_mismatch=False,
                 seed=context.seed,
             )
-            found = search.compile(
+            optimized = search.compile(
                 context.start.student(),
                 trainset=context.train_examples(self.train_limit),
                 valset=context.dev_examples(),
             )
-            for program in found.detailed_results.candidates:
+            for program in optimized.detailed_results.candidates:
                 context.evaluator.score(context.start.with_tagger(program, "gepa"), whole=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Simba(Optimizer):
-    """SIMBA: demonstrations and rules added for the train sentences that it finds hard.
+    """SIMBA: adds demonstrations and rules for hard train sentences.
 
     Attributes:
-        steps: Batches that are looked at.
-        batch: Sentences a batch.
-        candidates: Programs a batch.
-        demos: Most demonstrations.
+        steps: Number of batches.
+        batch: Sentences per batch.
+        candidates: Programs per batch.
+        demos: Maximum number of demonstrations.
         train_limit: Train sentences to take batches from.
     """
 
@@ -162,21 +162,23 @@ class Simba(Optimizer):
                 prompt_model=context.writer_lm,
                 num_threads=self.batch,
             )
-            found = search.compile(context.start.student(), trainset=context.train_examples(self.train_limit), seed=context.seed)
-            programs = [entry["program"] for entry in found.candidate_programs]
+            optimized = search.compile(
+                context.start.student(), trainset=context.train_examples(self.train_limit), seed=context.seed
+            )
+            programs = [entry["program"] for entry in optimized.candidate_programs]
             context.evaluator.rank([context.start.with_tagger(program, "simba") for program in programs])
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferRules(Optimizer):
-    """InferRules: rules that a model finds in train sentences, added to the instructions.
+    """InferRules: lets a model find rules in train sentences and adds them to the instructions.
 
     Attributes:
-        candidates: Lists of rules that are tried.
-        rules: Rules a list.
-        bootstrapped: Most demonstrations with the program's own answers.
-        labeled: Most demonstrations in all.
-        threshold: The least score of a sentence whose answer may become a demonstration.
+        candidates: Lists of rules to try.
+        rules: Rules per list.
+        bootstrapped: Maximum number of demonstrations with the program's own answers.
+        labeled: Maximum number of demonstrations in all.
+        threshold: Minimum score of an answer that may become a demonstration.
         train_limit: Train sentences that rules are found in.
     """
 

@@ -12,21 +12,21 @@ from dspy import lm15
 
 
 def renamer(called: Mapping[str, str]) -> Callable[[str], str]:
-    """Renames labels where they stand in BIO tags, and nowhere else.
+    """Return a function that renames labels in BIO tags, and nowhere else.
 
     >>> renamer({"Sign": "finding"})("tokens: ['Sign', 'B-12'], tags: ['B-Sign', 'I-Sign', 'B-Signal']")
     "tokens: ['Sign', 'B-12'], tags: ['B-finding', 'I-finding', 'B-Signal']"
     """
     names = "|".join(re.escape(name) for name in sorted(called, key=len, reverse=True))
     tag = re.compile(rf"(?<!\w)([BI])-({names})(?!\w)")
-    return lambda text: tag.sub(lambda found: f"{found[1]}-{called[found[2]]}", text)
+    return lambda text: tag.sub(lambda match: f"{match[1]}-{called[match[2]]}", text)
 
 
 class RenamingLM:
-    """An engine that renames labels in what is asked of another.
+    """An engine that renames labels in requests to another engine.
 
-    DSPy's optimizers show examples and traces as they are, and these have the corpus' names: a model that reads them
-    would write instructions about labels which the program's prompts call otherwise.
+    DSPy's optimizers show examples and traces unchanged, with the label names of the corpus. A model that reads them would write
+    instructions with label names that the program's prompts do not use.
     """
 
     def __init__(self, engine: Any, rename: Callable[[str], str]) -> None:
@@ -35,8 +35,8 @@ class RenamingLM:
     def complete(self, request: lm15.Request) -> lm15.Response:
         messages = tuple(replace(message, parts=self._parts(message.parts)) for message in request.messages)
         system = request.system
-        worded = self._rename(system) if isinstance(system, str) else system and self._parts(system)
-        answer: lm15.Response = self._engine.complete(replace(request, messages=messages, system=worded))
+        renamed_system = self._rename(system) if isinstance(system, str) else system and self._parts(system)
+        answer: lm15.Response = self._engine.complete(replace(request, messages=messages, system=renamed_system))
         return answer
 
     def _parts(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -44,10 +44,10 @@ class RenamingLM:
 
 
 def worded(writer: dspy.LM, called: Mapping[str, str]) -> dspy.LM:
-    """The writer as optimizers ask it; itself where prompts call labels as the corpus does.
+    """Return the writer with labels renamed as in prompts; the writer itself if prompts use the label names of the corpus.
 
     Args:
         writer: A model on an engine object, as `lms.build` gives it.
-        called: The word for each label that has another one in prompts.
+        called: Name in prompts of each label that has another name there.
     """
     return writer.copy(engine=RenamingLM(writer.engine, renamer(called))) if called else writer

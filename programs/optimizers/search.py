@@ -15,14 +15,14 @@ from clinspan.corpora import InputError
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 
 _PATIENCE = 5
-"""Optuna proposes what it has seen again; so many proposals for each combination that is wanted."""
+"""Maximum number of Optuna proposals per wanted combination, because Optuna repeats combinations."""
 
 
 def read_space(lines: Sequence[str]) -> dict[str, list[Any]]:
-    """Values by key, from lines as sweeps have them.
+    """Parse the values of each key from lines in sweep syntax.
 
     Raises:
-        InputError: A line is no `key=value,value,...`, or there is none.
+        InputError: A line is not `key=value,value,...`, or there are no lines.
 
     >>> read_space(["strategy.k=3,5", "format=inline"])
     {'strategy.k': [3, 5], 'format': ['inline']}
@@ -41,11 +41,11 @@ def read_space(lines: Sequence[str]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(Optimizer):
-    """Every combination of values, or so many random ones.
+    """Every combination of values, or a random sample of them.
 
     Attributes:
-        space: A line a key of the config, `key=value,value,...`.
-        most: Combinations that are tried; where there are more, a random part.
+        space: One line per key of the config, `key=value,value,...`.
+        most: Maximum number of combinations to try; of more, a random sample is taken.
     """
 
     space: Sequence[str] = ()
@@ -74,8 +74,8 @@ class Optuna(Optimizer):
     """Combinations that Optuna's tree-structured Parzen estimator proposes (Bergstra et al. 2011).
 
     Attributes:
-        space: A line a key of the config, `key=value,value,...`.
-        trials: Different combinations that are tried.
+        space: One line per key of the config, `key=value,value,...`.
+        trials: Number of different combinations to try.
     """
 
     space: Sequence[str] = ()

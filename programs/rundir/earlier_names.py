@@ -16,7 +16,7 @@ _MOVED = {
 
 
 def current_name(target: str) -> str:
-    """A class by the name that it has now; a name that was never one of ours stays as it is.
+    """The current name of a class. A name that never belonged to this package stays unchanged.
 
     >>> current_name("programs.scoring.Metric"), current_name("lms.LocalModel"), current_name("os.system")
     ('clinspan.metrics.scoring.Metric', 'clinspan.lms.LocalModel', 'os.system')
@@ -28,12 +28,12 @@ def current_name(target: str) -> str:
 
 
 def with_current_names(value: Any) -> Any:
-    """A parsed JSON value with each `_target_` in it by its current name.
+    """Replace each `_target_` in a parsed JSON value with its current name.
 
     >>> with_current_names({"model": {"_target_": "lms.Wire", "k": ["programs.scoring.Metric"]}})
     {'model': {'_target_': 'clinspan.lms.Wire', 'k': ['programs.scoring.Metric']}}
     """
     if isinstance(value, dict):
-        named = {key: current_name(one) if key == "_target_" and isinstance(one, str) else one for key, one in value.items()}
-        return {key: with_current_names(one) for key, one in named.items()}
-    return [with_current_names(one) for one in value] if isinstance(value, list) else value
+        renamed = {key: current_name(item) if key == "_target_" and isinstance(item, str) else item for key, item in value.items()}
+        return {key: with_current_names(item) for key, item in renamed.items()}
+    return [with_current_names(item) for item in value] if isinstance(value, list) else value

@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 class RunError(RuntimeError):
-    """A run that cannot start or go on; the message is one line for the user."""
+    """A run cannot start or continue. The message is one line for the user."""
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Say where something could not be written and why: a full disk, no permission.
+    """Convert a write error in the enclosed block to a message with the folder and the cause: a full disk, no permission.
 
     Raises:
-        RunError: In place of the system's error.
+        RunError: Replaces the `OSError`.
     """
     try:
         yield

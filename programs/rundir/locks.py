@@ -13,7 +13,7 @@ from clinspan.programs.rundir.errors import RunError, writing
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: there a folder is not locked
+except ImportError:  # not a POSIX system: folders are not locked
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
@@ -21,17 +21,17 @@ LOCK = ".lock"
 
 @contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing into a folder meanwhile.
+    """Lock a folder for one writing process while the enclosed block runs.
 
-    The lock is flock's on a file in it, so one that a dead process left behind holds nobody up. Where a file system has no
-    locks there is none. (filelock does the same, but leaves its file behind, and takes a file system without locks for one
-    where the file alone is the lock, which a killed process would never give back.)
+    The lock is a `flock` on a file in the folder, so a file that a dead process left behind blocks nobody. On a file system
+    without locks the folder is not locked. (filelock also uses flock, but it leaves its file behind. On a file system without
+    locks it treats the file itself as the lock, which a killed process would never release.)
 
     Args:
-        folder: It is there.
+        folder: An existing folder.
 
     Raises:
-        RunError: Another process has the folder, or no file can be made in it.
+        RunError: Another process holds the lock, or the lock file cannot be created.
     """
     path = folder / LOCK
     with writing(folder):
@@ -40,12 +40,12 @@ def one_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            path.unlink()  # before the lock is given back: whoever opened this file sees that it is gone
+            path.unlink()  # before the lock is released: a process that has opened this file sees that it is gone
         file.close()
 
 
 def _taken(path: Path) -> BinaryIO:
-    """The lock's file, open and locked as far as the file system can."""
+    """The open lock file, locked if the file system has locks."""
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+", buffering=0)
         if fcntl is None:
@@ -55,14 +55,14 @@ def _taken(path: Path) -> BinaryIO:
         except BlockingIOError:
             with file:
                 raise RunError(_refusal(path.parent, file.read(200))) from None
-        except OSError:  # no locks here
+        except OSError:  # the file system has no locks
             return file
         if _is_there(path, file):
-            with suppress(OSError):  # a full disk: then nobody is named
+            with suppress(OSError):  # a full disk: the file then names no owner
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
             return file
-        file.close()  # its owner took it away in between
+        file.close()  # its owner removed it in the meantime
 
 
 def _is_there(path: Path, file: BinaryIO) -> bool:

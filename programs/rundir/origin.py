@@ -36,7 +36,7 @@ class Origin(BaseModel):
 
 
 UNKNOWN = Origin(phi=True)
-"""Of what does not say where it comes from: it may hold anything."""
+"""The origin of content without provenance, which may hold anything."""
 
 
 def origin_of(corpus: Corpus, demonstrations: Iterable[Mapping[str, Any]] = ()) -> Origin:
@@ -46,7 +46,7 @@ def origin_of(corpus: Corpus, demonstrations: Iterable[Mapping[str, Any]] = ()) 
 
 
 def documents_of(demonstrations: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The documents of demonstrations, each once: a sentence's id is its document's and a number.
+    """The documents of demonstrations, each once. A sentence id is the id of its document, a colon and a number.
 
     >>> documents_of([{"id": "note7:3"}, {"id": "note7:4"}, {"tokens": []}])
     ['note7']
@@ -56,7 +56,7 @@ def documents_of(demonstrations: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def merged(origins: Iterable[Origin]) -> Origin:
-    """The origin of what was made from several things."""
+    """The combined origin of something that was made from several things."""
     parts = list(origins)
     return Origin(
         phi=any(part.phi for part in parts),
@@ -66,7 +66,7 @@ def merged(origins: Iterable[Origin]) -> Origin:
 
 
 def read_origin(content: Mapping[str, Any]) -> Origin:
-    """What a saved file says of its origin; `UNKNOWN` if it says nothing that can be understood.
+    """The origin in the content of a saved file; `UNKNOWN` if it is missing or invalid.
 
     >>> read_origin({"origin": {"phi": False}}).phi, read_origin({}).phi, read_origin({"origin": {"phi": "no"}}).phi
     (False, True, True)

@@ -1,6 +1,6 @@
-"""Typed records of the files in a run folder, by which files that are read back are validated.
+"""Typed records of the files in a run folder. They validate files that are read back.
 
-`docs/schemas/` holds them as JSON schemas for other programs; `python -m clinspan.programs.rundir.records FOLDER` writes those.
+`docs/schemas/` holds their JSON schemas for other programs. `python -m clinspan.programs.rundir.records FOLDER` writes the schemas.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Record(BaseModel):
 
     @classmethod
     def problem(cls, content: object) -> str | None:
-        """The first reason why a JSON value is no such record: its key and what is wrong, without the value. None if it is one."""
+        """The first reason why a JSON value is no valid record: key and error, without the value. None if it is valid."""
         try:
             cls.model_validate(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE]
-            what = first["msg"].removeprefix("Value error, ")
-            return printable(f"{place}: {what}" if place else what)
+            message = first["msg"].removeprefix("Value error, ")
+            return printable(f"{place}: {message}" if place else message)
         return None
 
 

@@ -1,6 +1,6 @@
 """The run folder: writing and reading of its files.
 
-`run.json` is written first and again at the end; `predictions.jsonl` grows a line a sentence. See `runs/README.md`.
+`run.json` is written first and again at the end; `predictions.jsonl` grows by one line per sentence. See `runs/README.md`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class RunFolder:
     """The files of one run.
 
     Args:
-        path: The folder; made with mode 0700 if it is not there.
+        path: The folder. It is created if it does not exist, and gets mode 0700.
 
     Raises:
-        RunError: It cannot be made; from the methods that write, that nothing can be written.
+        RunError: The folder cannot be created. Methods that write raise it if writing fails.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,15 +61,15 @@ class RunFolder:
         return self.path / "predictions.jsonl"
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a JSON file so that it is written atomically."""
+        """Write a JSON file atomically."""
         with writing(self.path):
             write_whole(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
     def read(self, name: str) -> dict[str, Any]:
-        """Read a JSON file of the folder; classes in it have the names that they have now.
+        """Read a JSON file of the folder. Earlier class names in it are replaced by the current ones.
 
         Raises:
-            InputError: It is missing or no JSON object.
+            InputError: The file is missing or is no JSON object.
         """
         path = self.path / name
         try:
@@ -82,17 +82,18 @@ class RunFolder:
         return {key: with_current_names(value) for key, value in content.items()}
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add one sentence and hand it to the operating system before returning."""
+        """Append the record of one sentence and hand it to the operating system before returning."""
         line = json.dumps(record, ensure_ascii=False) + "\n"
         with writing(self.path), self.predictions.open("ab") as file:
             file.write(line.encode())
 
     def load_predictions(self) -> dict[str, dict[str, Any]]:
-        """Records by sentence id, the last line of an id counting. What stands behind the last line end is cut off the file:
-        a line that was cut short, or the zeros that a power failure can leave.
+        """Read the records by sentence id. If an id has several lines, the last one counts.
+
+        Data after the last line end is removed from the file: an incomplete line, or the zeros that a power failure can leave.
 
         Raises:
-            InputError: Another line is no record.
+            InputError: Another line is no valid record.
         """
         if not self.predictions.exists():
             return {}
@@ -101,7 +102,7 @@ class RunFolder:
         return load_records(self.predictions)
 
     def sort_predictions(self, ids: Sequence[str]) -> None:
-        """Rewrite the predictions in this order, one line an id, so that equal runs leave equal files."""
+        """Rewrite the predictions in this order, one line per id, so that equal runs leave equal files."""
         records = self.load_predictions()
         lines = "".join(json.dumps(records[key], ensure_ascii=False) + "\n" for key in ids)
         with writing(self.path):
@@ -109,26 +110,26 @@ class RunFolder:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off what stands behind a file's last line end."""
+    """Remove the data after the last line end of a file."""
     with path.open("rb+") as file:
-        end = kept = file.seek(0, os.SEEK_END)
-        while kept:
-            start = max(0, kept - _BLOCK)
+        end = length = file.seek(0, os.SEEK_END)
+        while length:
+            start = max(0, length - _BLOCK)
             file.seek(start)
-            found = file.read(kept - start).rfind(b"\n")
-            kept = start if found < 0 else start + found + 1
-            if found >= 0:
+            line_end = file.read(length - start).rfind(b"\n")
+            length = start if line_end < 0 else start + line_end + 1
+            if line_end >= 0:
                 break
-        if kept < end:
-            file.truncate(kept)
+        if length < end:
+            file.truncate(length)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file by another name, which this gives, and put it in its place when it is whole.
+    """Yield a temporary path to write to, and rename that file to its final name when it is complete.
 
-    It is on the disk before that: else a power failure could leave an empty file by the right name. Lines that are added to a
-    file are not forced out, as their readers cope with a lost end.
+    The file is flushed to disk before the rename. Otherwise a power failure could leave an empty file with the final name. Lines
+    that are appended to a file are not flushed to disk, because their readers tolerate a lost end.
     """
     scratch = path.with_name(f".{path.name}.part")
     try:
@@ -138,21 +139,21 @@ def replacing(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     except BaseException:
         with suppress(OSError):
-            scratch.unlink()  # it may be what fills the disk
+            scratch.unlink()  # it may be the file that fills the disk
         raise
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is written atomically."""
+    """Write a file atomically."""
     with replacing(path) as scratch:
         scratch.write_bytes(content)
 
 
 def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> None:
-    """Say in a run's record which corpus it is over.
+    """Add the corpus to a run's record.
 
     Raises:
-        InputError: The run began with another, or the corpus has no label.
+        InputError: The run began with another corpus, or the corpus has no label.
     """
     if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
         remedy = "Give the corpus as it was, or start a new run."
@@ -165,7 +166,7 @@ def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunF
 
 @contextmanager
 def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Iterator[None]:
-    """Add the time that is spent to a run's record and, if it stops, say so there: the kind of error, never its words."""
+    """Add the elapsed time of the enclosed block to a run's record and, if it fails, the kind of error without its message."""
     began = time.monotonic()
     try:
         yield
@@ -176,19 +177,19 @@ def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> 
     finally:
         record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
         if "corpus" in record or "input" in record:
-            with suppress(RunError) if record["status"] == "failed" else nullcontext():  # what went wrong first is told
+            with suppress(RunError) if record["status"] == "failed" else nullcontext():  # the first error is reported
                 folder.write("run.json", record)
 
 
 def load_records(path: Path, kind: type[Record] = Prediction) -> dict[str, dict[str, Any]]:
-    """The lines of a `predictions.jsonl` by sentence id, the last line of an id counting.
+    """Read the records of a `predictions.jsonl` by sentence id. If an id has several lines, the last one counts.
 
     Args:
         path: The file.
-        kind: What a line has to be.
+        kind: The record type of a line.
 
     Raises:
-        InputError: The file cannot be read, or a line is no such record: names the line and the key.
+        InputError: The file cannot be read, or a line is no such record. The message names the line and the key.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -211,7 +212,7 @@ def load_records(path: Path, kind: type[Record] = Prediction) -> dict[str, dict[
 
 
 def environment() -> dict[str, Any]:
-    """Versions of the packages that decide results, of Python, and the state of the source tree."""
+    """Versions of Python and of the packages that affect results, the state of the source tree, and the number of cores."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -222,19 +223,19 @@ def environment() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether the tree differs from it; both None outside a checkout, as where a wheel is installed below another."""
+    """The commit and whether the tree differs from it. Both are None outside a checkout, also for a wheel inside another one."""
     file = Path(__file__).resolve()
 
-    def ask(*words: str) -> str | None:
+    def git_output(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", *words], cwd=file.parent, capture_output=True, text=True, timeout=10, check=True)
+            process = subprocess.run(["git", *words], cwd=file.parent, capture_output=True, text=True, timeout=10, check=True)
         except (OSError, subprocess.SubprocessError):
             return None
-        return done.stdout.strip()
+        return process.stdout.strip()
 
-    ours = ask("ls-files", "--error-unmatch", file.name) is not None
-    commit = ask("rev-parse", "HEAD") if ours else None
-    changes = ask("status", "--porcelain", "--untracked-files=no") if commit else None
+    ours = git_output("ls-files", "--error-unmatch", file.name) is not None
+    commit = git_output("rev-parse", "HEAD") if ours else None
+    changes = git_output("status", "--porcelain", "--untracked-files=no") if commit else None
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 
 def changed_model(served: Mapping[str, int]) -> str:
-    """What to say where a deployment answered as several models: its scores are not those of one."""
-    found = ", ".join(f"{name} ({n} sentences)" for name, n in served.items())
-    return f"clinspan: the server answered as several models: {found}; pin one version of the model and run again"
+    """The warning about a deployment that answered as several models: its scores are not those of one model."""
+    models = ", ".join(f"{name} ({n} sentences)" for name, n in served.items())
+    return f"clinspan: the server answered as several models: {models}; pin one version of the model and run again"
 
 
 def cost(used: Counter[str], price: tuple[float, float] | None) -> float | None:
-    """US dollars, if the model has prices.
+    """The cost in US dollars, or None if the model has no prices.
 
     >>> cost(Counter(prompt_tokens=2_000_000, answer_tokens=1_000_000), (10.0, 30.0))
     50.0

@@ -16,15 +16,15 @@ CHOICES = ("auto", "none", "outside", "gazetteer")
 
 
 def build_drafter(choice: str, corpus: Corpus, *, pays: bool = False) -> Drafter | None:
-    """What `draft=` names: nothing, all O, the mentions of the train split, or a run's `predictions.jsonl`.
+    """Build the drafter that `draft=` names: none, all O, the mentions of the train split, or a run's `predictions.jsonl`.
 
     Args:
-        choice: `auto` is all O where drafts pay, else nothing.
-        corpus: Its train split is what `gazetteer` reads.
+        choice: The value of `draft=`. `auto` means all O if drafts pay, else none.
+        corpus: The corpus. `gazetteer` reads its train split.
         pays: Whether verifying a draft costs less than it saves, as with formats that repeat the sentence around few decisions.
 
     Raises:
-        InputError: The choice is no known word and no file of predictions.
+        InputError: The choice is neither a known name nor a file of predictions.
     """
     if choice == "none" or (choice == "auto" and not pays):
         return None
@@ -40,7 +40,7 @@ def build_drafter(choice: str, corpus: Corpus, *, pays: bool = False) -> Drafter
 
 
 class Gazetteer:
-    """Marks what a train sentence marks, the longest mention first, under the label that it has most often.
+    """Tags the mentions of the train split, the longest match first, each with its most frequent label.
 
     Args:
         corpus: Its train split is read.
@@ -68,11 +68,11 @@ class Gazetteer:
 
 
 class Recorded:
-    """The tags that another run gave the same sentences; all O for a sentence that it lacks.
+    """Drafts the tags that another run predicted; all O for a sentence that this run lacks.
 
     Args:
-        path: Its `predictions.jsonl`.
-        corpus: For the labels; tags of others are O.
+        path: The `predictions.jsonl` of the run.
+        corpus: The corpus. Tags with labels that it lacks become O.
     """
 
     def __init__(self, path: Path, corpus: Corpus) -> None:
@@ -82,5 +82,5 @@ class Recorded:
             self._tags[key] = [tag if tag[2:] in names else "O" for tag in record["pred"]]
 
     def __call__(self, name: str, tokens: Sequence[str]) -> list[str]:
-        found = self._tags.get(name, [])
-        return found if len(found) == len(tokens) else ["O"] * len(tokens)
+        tags = self._tags.get(name, [])
+        return tags if len(tags) == len(tokens) else ["O"] * len(tokens)

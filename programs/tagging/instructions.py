@@ -19,11 +19,11 @@ _ADVICE = (
 
 
 def handwritten(labels: Sequence[Label]) -> str:
-    """Task, one line a type with its definition, advice on boundaries."""
+    """Instructions with the task, one line per type with its definition, and advice on boundaries."""
     lines = [f"- {label.name}: {label.definition}" if label.definition else f"- {label.name}" for label in labels]
     return "\n".join([_TASK, *lines, _ADVICE])
 
 
 def bare(labels: Sequence[Label]) -> str:
-    """The names of the types and nothing about them."""
+    """Instructions with only the names of the types."""
     return f"Tag the mentions of {', '.join(label.name for label in labels)} in the sentence with BIO tags."

@@ -12,18 +12,18 @@ from clinspan.lms.weights.find import cache_folder
 if TYPE_CHECKING:
     from clinspan.retrievers import Embedder, Retriever
 
-_BYTES = 4  # of a number of a vector
+_BYTES = 4  # per vector component
 
 
 def open_knowledge_base(
     retriever: Retriever, embedder: Embedder, sentences: Sequence[Sentence]
 ) -> tuple[Callable[[list[str]], list[list[str]]], dict[str, object]]:
-    """What finds the chunks of texts, and what a run's record says of it.
+    """Open the knowledge base: the function that finds the chunks of texts, and the facts for the run's record.
 
     Args:
-        retriever: What is wanted.
+        retriever: The settings of the retriever.
         embedder: The loaded embedder.
-        sentences: Those that will be tagged, for the search for leaks.
+        sentences: The sentences that will be tagged. The knowledge base is searched for leaks of them.
     """
     from clinspan.retrievers import build_base
 
@@ -36,7 +36,7 @@ def open_knowledge_base(
     width: Any = embedder.model.get_sentence_embedding_dimension() or 0
 
     def find(texts: list[str]) -> list[list[str]]:
-        """The chunks of each text; vectors of the texts are sent."""
+        """The chunks of each text. The vectors of the texts are sent to the server."""
         with audited(url, model="chroma: search", size=len(texts) * int(width) * _BYTES, sentences=len(texts)):
             return base.find(texts)
 

@@ -20,15 +20,15 @@ _WORDS: dict[str, Callable[[Label], str]] = {
 
 
 def present_labels(corpus: Corpus, order: str, wording: str) -> tuple[tuple[Label, ...], dict[str, str]]:
-    """Labels as prompts have them, and the word for each label's name where they differ.
+    """Order and name the labels for prompts. The mapping has the new name of each renamed label by its corpus name.
 
     Args:
-        corpus: Its train split says which labels are frequent.
-        order: The corpus' own, `alphabetical`, or the most `frequent` or `rare` in train first.
-        wording: The corpus' own names, `snake` (rare_disease) or `upper` (RAREDISEASE).
+        corpus: The corpus. Label frequencies come from its train split.
+        order: The order of the `corpus`, `alphabetical`, or the most `frequent` or `rare` in train first.
+        wording: The names of the `corpus`, `snake` (rare_disease) or `upper` (RAREDISEASE).
 
     Raises:
-        InputError: An unknown word, or two labels that would be called the same.
+        InputError: An unknown order or wording, or two labels with the same new name.
     """
     for key, value, kind in (("label_order", order, Order), ("label_wording", wording, Wording)):
         if value not in get_args(kind):
@@ -37,10 +37,10 @@ def present_labels(corpus: Corpus, order: str, wording: str) -> tuple[tuple[Labe
     if order == "alphabetical":
         labels.sort(key=lambda label: label.name.casefold())
     elif order != "corpus":
-        seen = Counter(label for s in corpus.sentences("train") for _, _, label in tag_spans(s.tags))
-        labels.sort(key=lambda label: seen[label.name], reverse=order == "frequent")
-    called = {label.name: _WORDS[wording](label) for label in labels}
-    if len(set(called.values())) < len(called):
+        frequency = Counter(label for s in corpus.sentences("train") for _, _, label in tag_spans(s.tags))
+        labels.sort(key=lambda label: frequency[label.name], reverse=order == "frequent")
+    new_names = {label.name: _WORDS[wording](label) for label in labels}
+    if len(set(new_names.values())) < len(new_names):
         raise InputError(f"label_wording={wording} gives two labels the same name", remedy="Use label_wording=corpus.")
-    worded = tuple(replace(label, name=called[label.name], phrase=label.phrase or label.spoken) for label in labels)
-    return worded, {name: word for name, word in called.items() if name != word}
+    renamed = tuple(replace(label, name=new_names[label.name], phrase=label.phrase or label.spoken) for label in labels)
+    return renamed, {name: new_name for name, new_name in new_names.items() if name != new_name}

@@ -34,17 +34,17 @@ PLACE_SETTINGS = ("url",)
 
 
 def settings_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
-    """The part of a config that belongs to a program: of each group its option and keys, and the plain keys.
+    """The part of a config that belongs to a program: the option and keys of each group, and the plain keys.
 
-    The retriever is one of the groups where the strategy looks something up; a server that it may use is not in it, since
-    that belongs to a place and not to a program.
+    The retriever is one of the groups if the strategy searches. The address of its server is left out, because it belongs to a
+    site and not to a program.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     strategy = config["strategy"]
-    asks = strategy.get("demonstrations") == "nearest" or strategy.get("context") == "retrieved"
-    for group in (*GROUPS, RETRIEVER) if asks else GROUPS:
-        found[group] = {"choice": choices.get(group, ""), **_without_code(config[group])}
-    return found | {key: config[key] for key in PLAIN}
+    searches = strategy.get("demonstrations") == "nearest" or strategy.get("context") == "retrieved"
+    for group in (*GROUPS, RETRIEVER) if searches else GROUPS:
+        settings[group] = {"choice": choices.get(group, ""), **_without_code(config[group])}
+    return settings | {key: config[key] for key in PLAIN}
 
 
 def _without_code(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,16 +52,16 @@ def _without_code(keys: Mapping[str, Any]) -> dict[str, Any]:
     >>> _without_code({"_target_": "os.system", "url": "http://x", "k": 5, "embedder": {"_target_": "x", "name": "minilm"}})
     {'k': 5, 'embedder': {'name': 'minilm'}}
     """
-    kept = {key: value for key, value in keys.items() if not key.startswith("_") and key not in PLACE_SETTINGS}
-    return {key: _without_code(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
+    plain = {key: value for key, value in keys.items() if not key.startswith("_") and key not in PLACE_SETTINGS}
+    return {key: _without_code(value) if isinstance(value, Mapping) else value for key, value in plain.items()}
 
 
 def dump_program(tagger: Tagger | Ensemble, corpus: Corpus, *, learned: bool = False) -> dict[str, Any]:
-    """The content of a `program.json`; the labels are in it, since tags have no meaning without them.
+    """The content of a `program.json`. It includes the labels, because tags have no meaning without them.
 
     Args:
         tagger: The program.
-        corpus: The corpus at hand.
+        corpus: The current corpus.
         learned: Whether a loaded program was changed with this corpus, so that its instructions may quote it.
     """
     labels = sorted(label.name for label in corpus.labels)
@@ -72,33 +72,36 @@ def dump_program(tagger: Tagger | Ensemble, corpus: Corpus, *, learned: bool = F
 
 def _origin(tagger: Tagger, corpus: Corpus, learned: bool) -> Origin:
     demos = list(tagger.tag.demos)
-    here = origin_of(corpus, demos)
+    current = origin_of(corpus, demos)
     if tagger.origin is None:
-        return here
-    strange = not set(here.documents) <= set(tagger.origin.documents)
-    return merged([tagger.origin, here]) if learned or strange else tagger.origin
+        return current
+    has_new_documents = not set(current.documents) <= set(tagger.origin.documents)
+    return merged([tagger.origin, current]) if learned or has_new_documents else tagger.origin
 
 
 def dump_classifier(spec: lms.ClassifierModel, corpus: Corpus, *, folder: str | None = None) -> dict[str, Any]:
-    """The content of the `program.json` of a model that classifies tokens.
+    """The content of the `program.json` of a token classifier.
 
     Args:
         spec: The model.
-        corpus: Whose labels it knows.
-        folder: Where what was tuned is, if that is said from where the file is; None: by its whole path.
+        corpus: The corpus whose labels it predicts.
+        folder: The folder of the tuned weights, relative to the file; None: their absolute path is recorded.
     """
     use = "adapter" if spec.adapter else "path"
     place = getattr(spec, use)
-    about = {"model": spec.name, "use": use, "folder": folder or (str(Path(place).expanduser().resolve()) if place else None)}
+    weights = {"model": spec.name, "use": use, "folder": folder or (str(Path(place).expanduser().resolve()) if place else None)}
     if spec.adapter and spec.path:
-        about["base"] = str(Path(spec.path).expanduser().resolve())
+        weights["base"] = str(Path(spec.path).expanduser().resolve())
     labels = sorted(label.name for label in corpus.labels)
     origin = trained_on(spec) or (origin_of(corpus) if folder else UNKNOWN)
-    return {"clinspan": VERSION, "labels": labels, "origin": origin.model_dump(), CLASSIFIER: about}
+    return {"clinspan": VERSION, "labels": labels, "origin": origin.model_dump(), CLASSIFIER: weights}
 
 
 def trained_on(spec: lms.LocalModel | lms.ClassifierModel) -> Origin | None:
-    """What a local model's own weights were trained on, by the note beside them; None if they were not trained here."""
+    """The origin of a local model's weights, from the note beside them.
+
+    None if there is no note, because the weights were not trained here; `UNKNOWN` if the note cannot be read.
+    """
     place = spec.adapter or spec.path
     note = Path(place).expanduser() / NOTE if place else None
     if note is None or not note.is_file():
@@ -111,24 +114,24 @@ def trained_on(spec: lms.LocalModel | lms.ClassifierModel) -> Origin | None:
 
 
 def member_states(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The states of the taggers that a program has: one, or several that vote."""
+    """The states of a program's taggers: one, or the members of an ensemble that vote."""
     members = content.get("members", [content])
     return list(members) if isinstance(members, list) else []
 
 
 def trained_weights(spec: lms.LocalModel, *, folder: str, revision: str | None) -> dict[str, Any]:
-    """What a program's settings say, under `adapter`, of the weights that were trained for it.
+    """The `adapter` entry in a program's settings: the weights that were trained for the program.
 
     Args:
         spec: The trained model.
-        folder: Where they are, from where the program is.
-        revision: The model's, with them.
+        folder: The folder of the weights, relative to the program.
+        revision: The revision of the model with these weights.
     """
     return {"folder": folder, "model": spec.name, "id": revision, "use": "adapter" if spec.adapter else "path"}
 
 
 def fingerprint(content: Any) -> str:
-    """Twelve digits that tell contents apart.
+    """A hash of the content as JSON: twelve hexadecimal digits.
 
     >>> fingerprint({"b": 1, "a": [2]}) == fingerprint({"a": [2], "b": 1})
     True
@@ -137,5 +140,5 @@ def fingerprint(content: Any) -> str:
 
 
 def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Demonstrations as programs keep them, whatever an optimizer has added."""
+    """Demonstrations with only the keys that programs store, without the keys that an optimizer added."""
     return [{key: demo[key] for key in DEMONSTRATION_KEYS if key in demo} for demo in demos]

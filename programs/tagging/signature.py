@@ -14,6 +14,6 @@ class TagTokens(dspy.Signature):
 
 
 def build_signature(instructions: str) -> type[dspy.Signature]:
-    """The signature with other instructions."""
+    """`TagTokens` with other instructions."""
     signature: type[dspy.Signature] = TagTokens.with_instructions(instructions)
     return signature

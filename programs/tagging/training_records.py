@@ -13,17 +13,17 @@ from clinspan.tuning import Record
 
 
 def training_records(tagger: Tagger, adapter: Format, sentences: Iterable[Sentence], *, most: int | None = None) -> list[Record]:
-    """One record for each question about each sentence, its prompt the one that the tagger would send.
+    """Build one record for each question about each sentence, with the prompt that the tagger would send.
 
-    A sentence is never its own demonstration: one with its id or its words is left out of them.
+    A sentence is never its own demonstration: a demonstration with its id or its words is left out.
 
     Args:
-        tagger: Whose instructions and demonstrations are used; it retrieves no context.
+        tagger: The tagger that supplies instructions and demonstrations. It retrieves no context.
         adapter: The format.
-        sentences: With their gold tags.
-        most: Most demonstrations, the last ones; None: all.
+        sentences: Sentences with gold tags.
+        most: Maximum number of demonstrations, of which the last ones are used; None: all.
     """
-    found: list[Record] = []
+    records: list[Record] = []
     instructions = tagger.tag.signature.instructions
     for sentence in sentences:
         tokens = shown_tokens(sentence.words)
@@ -32,8 +32,8 @@ def training_records(tagger: Tagger, adapter: Format, sentences: Iterable[Senten
         tags = renamed(sentence.tags, adapter.called)
         for question in adapter.questions(tokens, ()) if tokens else ():
             system, turns = adapter.messages(instructions, demos, question)
-            found.append(Record(sentence.id, (("system", system), *turns), adapter.answer(tokens, tags, question.key)))
-    return found
+            records.append(Record(sentence.id, (("system", system), *turns), adapter.answer(tokens, tags, question.key)))
+    return records
 
 
 def _same(demo: dict[str, object], sentence: Sentence) -> bool:

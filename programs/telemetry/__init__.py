@@ -1,1 +1,1 @@
-"""What a run tells others while it goes on: MLflow and OpenTelemetry."""
+"""Telemetry of a run: experiment tracking with MLflow, tracing with OpenTelemetry."""

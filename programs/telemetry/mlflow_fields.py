@@ -15,14 +15,14 @@ _LONGEST = 500
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """The config of a run as texts by dotted key, and its choices; without what is called a secret."""
+    """The config and the choices of a run as strings by dotted key, without keys that name a secret."""
     flat = {key: value for key, value in flattened(record["config"]).items() if not _SECRET.search(key)}
     flat |= {f"choice.{key}": option for key, option in record["choices"].items()}
     return {_UNFIT.sub("_", key): without_credentials(str(value))[:_LONGEST] for key, value in flat.items()}
 
 
 def without_credentials(text: str) -> str:
-    """A text without the user names and passwords of addresses in it.
+    """Remove the user names and passwords of URLs from a text.
 
     >>> without_credentials("at http://ann:pw@host/v1")
     'at http://host/v1'
@@ -31,9 +31,9 @@ def without_credentials(text: str) -> str:
 
 
 def tags_of(record: Mapping[str, Any], scores: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """What tells runs apart that is no setting: the state of the code, the corpus, how it ended, what its scores mean."""
+    """Facts about a run that are no settings: state of the code, corpus, model, final status, signature of the scores."""
     git, corpus = record.get("git") or {}, record.get("corpus") or {}
-    found = {
+    tags = {
         "mlflow.source.git.commit": git.get("commit"),
         "clinspan.git_dirty": git.get("dirty"),
         "clinspan.corpus": corpus.get("name"),
@@ -44,27 +44,27 @@ def tags_of(record: Mapping[str, Any], scores: Mapping[str, Any] | None = None) 
         "clinspan.error": record.get("error"),
         "clinspan.signature": (scores or {}).get("signature"),
     }
-    return {key: str(value) for key, value in found.items() if value is not None}
+    return {key: str(value) for key, value in tags.items() if value is not None}
 
 
 def figures_of(record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a run by name: precision, recall and F1 of each type and average, and what they cost.
+    """The metrics of a run by name: precision, recall and F1 of each type and average, tokens, time and cost.
 
     >>> figures_of({"seconds": 2.0, "cost": None, "tokens": {"prompt_tokens": 7}}, {"micro": {"f1": 0.5}})
     {'micro/f1': 0.5, 'tokens/prompt_tokens': 7.0, 'seconds': 2.0}
     """
     parts = {"micro": scores.get("micro"), "macro": scores.get("macro"), **(scores.get("per_type") or {})}
-    found: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         f"{name}/{figure}": (part or {}).get(figure) for name, part in parts.items() for figure in ("precision", "recall", "f1")
     }
-    found |= {key: scores.get(key) for key in ("sentences", "failed")}
-    found |= {f"tokens/{key}": value for key, value in (record.get("tokens") or {}).items()}
-    found |= {key: record.get(key) for key in ("seconds", "cost", "candidates", "steps")}
-    return {_UNFIT.sub("_", key): float(value) for key, value in found.items() if isinstance(value, int | float)}
+    metrics |= {key: scores.get(key) for key in ("sentences", "failed")}
+    metrics |= {f"tokens/{key}": value for key, value in (record.get("tokens") or {}).items()}
+    metrics |= {key: record.get(key) for key in ("seconds", "cost", "candidates", "steps")}
+    return {_UNFIT.sub("_", key): float(value) for key, value in metrics.items() if isinstance(value, int | float)}
 
 
 def histories_of(record: Mapping[str, Any]) -> list[tuple[str, float, int]]:
-    """Figures of a training that have one value an epoch: name, value, number of the epoch."""
+    """Metrics of a training with one value per epoch: name, value, number of the epoch."""
     return [
         (name, float(epoch[name]), int(epoch["number"]))
         for epoch in record.get("epochs") or []

@@ -1,8 +1,7 @@
 """OpenTelemetry spans of a run: calls, costs and times, without text.
 
-A span holds names of settings, numbers and kinds of errors. Neither prompts, answers, labels, tokens nor ids of sentences and
-documents are put into one, nor the words of an exception. So spans may go to a collector on another machine, whatever the
-corpus holds.
+A span holds names of settings, numbers and kinds of errors. It never holds prompts, answers, labels, tokens, ids of sentences or
+documents, or the message of an exception. Spans may therefore go to a collector on another machine, whatever the corpus holds.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class NoTracing:
     """`tracing=none`."""
 
     def spans(self, name: str, about: Mapping[str, Value]) -> AbstractContextManager[None]:
-        """Nothing."""
+        """Trace nothing."""
         return nullcontext()
 
 
@@ -38,24 +37,24 @@ class NoTracing:
 class Otel:
     """`tracing=otel`: spans go to a collector by OTLP over HTTP.
 
-    The standard variables say where it is and how it is spoken to: `OTEL_EXPORTER_OTLP_ENDPOINT` (http://localhost:4318 if it is
-    not set), `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME`, `OTEL_SDK_DISABLED` and so on.
+    The standard environment variables configure it: `OTEL_EXPORTER_OTLP_ENDPOINT` (http://localhost:4318 if it is not set),
+    `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME`, `OTEL_SDK_DISABLED` and so on.
 
     Attributes:
-        service: The name of the service, where no variable says it.
+        service: The name of the service, unless a variable sets it.
     """
 
     service: str = "clinspan"
 
     @contextmanager
     def spans(self, name: str, about: Mapping[str, Value]) -> Iterator[None]:
-        """Trace what is done inside, as one span `name` with a span for each request to a model and each search below it.
+        """Trace the enclosed block as one span `name`, with a child span for each request to a model and each search.
 
-        The provider is the run's own: libraries that trace by themselves, and may put text into their spans, do not reach it.
-        A collector that cannot be reached costs its spans and a line on standard error, never the run.
+        The provider belongs to this run alone. Libraries that trace by themselves, and may put text into their spans, do not use
+        it. If the collector is unreachable, spans are lost and a line on standard error says so, but the run does not fail.
 
         Raises:
-            RunError: OpenTelemetry's SDK is not installed, or is told to speak another protocol.
+            RunError: OpenTelemetry's SDK is not installed, or another protocol is configured.
         """
         exporter = Counted(build_exporter())
         provider, tracer = _provider(self.service, exporter)
@@ -76,12 +75,12 @@ class Otel:
 
 
 class Spans:
-    """The spans of one run: one for all of it, the others below that.
+    """The spans of one run: a root span and its children.
 
     Args:
-        tracer: OpenTelemetry's.
-        name: Of the span for all.
-        about: Its attributes.
+        tracer: The OpenTelemetry tracer.
+        name: The name of the root span.
+        about: The attributes of the root span.
     """
 
     def __init__(self, tracer: Any, name: str, about: Mapping[str, Value]) -> None:
@@ -89,14 +88,14 @@ class Spans:
         self.root = tracer.start_span(name, attributes=dict(about))
 
     def begin(self, name: str, about: Mapping[str, Value]) -> Any:
-        """Begin a span below the first, from whichever thread."""
+        """Begin a child of the root span, from any thread."""
         from opentelemetry.trace import set_span_in_context
 
         return self._tracer.start_span(name, context=set_span_in_context(self.root), attributes=dict(about))
 
     @contextmanager
     def ending(self, span: Any) -> Iterator[None]:
-        """End a span with what is done inside; an error gives it its kind."""
+        """End a span when the enclosed block ends, and note an error in it."""
         try:
             yield
         except BaseException as error:
@@ -107,7 +106,7 @@ class Spans:
 
 
 def note_error(span: Any, error: BaseException) -> None:
-    """Say in a span of what kind an error was. Its words are left out: they may quote what was read."""
+    """Record the kind of an error in a span. Its message is left out, because it may quote the corpus."""
     from opentelemetry.trace import Status, StatusCode
 
     span.set_attribute("error.type", type(error).__name__)
@@ -116,11 +115,11 @@ def note_error(span: Any, error: BaseException) -> None:
 
 @contextmanager
 def traced(name: str, **about: Value) -> Iterator[None]:
-    """A span for what is done inside, if the run is traced.
+    """Trace the enclosed block as a span, if the run is traced.
 
     Args:
-        name: Of the span.
-        about: Its attributes: names of settings, counts. No text.
+        name: The name of the span.
+        about: The attributes of the span: names of settings and counts, but no text.
     """
     if not _under_way:
         yield
@@ -131,20 +130,20 @@ def traced(name: str, **about: Value) -> Iterator[None]:
 
 
 def note(about: Mapping[str, Value | None]) -> None:
-    """Add to the span of the whole run what it came to, if the run is traced."""
+    """Add the results of the run to its root span, if the run is traced."""
     if _under_way:
         _under_way[-1].root.set_attributes({f"clinspan.{key}": value for key, value in about.items() if value is not None})
 
 
 class _Calls(BaseCallback):
-    """DSPy tells it of each request to a model, the optimizers' own too. Time in a span includes waiting for a batch."""
+    """DSPy callback that traces each request to a model, also by optimizers. The time of a span includes waiting for a batch."""
 
     def __init__(self, spans: Spans) -> None:
         self._spans, self._lock = spans, threading.Lock()
         self._open: dict[str, Any] = {}
 
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """Begin its span; names are those of OpenTelemetry's conventions for generative models."""
+        """Begin the span of a request. The names follow OpenTelemetry's conventions for generative models."""
         adapter = dspy.settings.get("adapter")
         about: dict[str, Value] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": str(instance.model)}
         if adapter is not None:
@@ -153,7 +152,7 @@ class _Calls(BaseCallback):
             self._open[call_id] = self._spans.begin(f"chat {instance.model}", about)
 
     def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
-        """End it, with the tokens that were used or the kind of error."""
+        """End the span of a request, with the number of tokens or the kind of error."""
         with self._lock:
             span = self._open.pop(call_id)
         if exception is not None:
@@ -170,20 +169,20 @@ class Counted:
     """An exporter that counts what it could not deliver.
 
     Attributes:
-        lost: Spans that did not arrive.
-        reason: Why, in a word.
+        lost: Number of spans that did not arrive.
+        reason: The reason in one word.
     """
 
     def __init__(self, inner: Any) -> None:
         self.inner, self.lost, self.reason = inner, 0, "refused"
 
     def export(self, spans: Any) -> Any:
-        """Deliver; never raises."""
+        """Deliver spans. Never raises."""
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         try:
             result = self.inner.export(spans)
-        except Exception as error:  # of a broken address or connection
+        except Exception as error:  # a bad address or a broken connection
             result, self.reason = SpanExportResult.FAILURE, type(error).__name__
         self.lost += len(spans) if result is not SpanExportResult.SUCCESS else 0
         return result
@@ -193,24 +192,24 @@ class Counted:
         self.inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Nothing is kept back here."""
+        """Do nothing: this exporter has no buffer."""
         return True
 
 
 def build_exporter() -> Any:
-    """What delivers spans: OTLP over HTTP, as the variables of the environment say.
+    """Build the span exporter: OTLP over HTTP, configured by environment variables.
 
     Raises:
-        RunError: It is not installed, or another protocol is asked for.
+        RunError: The exporter is not installed, or another protocol is configured.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError:
         raise RunError("tracing=otel needs OpenTelemetry's exporter: pip install 'clinspan[otel]'") from None
-    asked = os.environ.get(_PROTOCOL, "http/protobuf")
-    if asked != "http/protobuf":
-        raise RunError(f"{_PROTOCOL}={asked} is not spoken here: use http/protobuf, usually port 4318 of a collector")
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what is lost is counted and told once
+    protocol = os.environ.get(_PROTOCOL, "http/protobuf")
+    if protocol != "http/protobuf":
+        raise RunError(f"{_PROTOCOL}={protocol} is not spoken here: use http/protobuf, usually port 4318 of a collector")
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # lost spans are counted and reported once
     return OTLPSpanExporter()
 
 

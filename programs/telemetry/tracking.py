@@ -1,6 +1,7 @@
 """Experiment tracking with MLflow: settings at the start of a run, scores and files at its end.
 
-A tracker is a copy for convenience. The run's folder has everything, so a tracker that fails in between is warned of and left.
+Tracking is only a convenience, because the run's folder has everything. If the tracker fails during a run, a warning is printed and
+the run continues.
 """
 
 from __future__ import annotations
@@ -28,31 +29,31 @@ _ARTIFACTS = "the artifact store of tracking=mlflow"
 _FILES = ("program.json", "scores.json", "candidates.json", "predictions.jsonl", "errors.json")
 _OWN_STORE = "runs/mlflow/mlflow.db"
 _BATCH = 100
-_QUIET = {  # MLflow sends word of its use unless it is told not to, and tries for minutes where nobody answers
+_QUIET = {  # by default, MLflow reports its use and retries an unreachable server for minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-_FORCED = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}  # a redirection would take a run's files past the check of hosts
+_FORCED = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}  # a redirect would bypass the host check for a run's files
 
 
 class NoTracking:
     """`tracking=none`."""
 
     def follow(self, folder: RunFolder, record: dict[str, Any], *, command: str, guard: Guard) -> AbstractContextManager[None]:
-        """Nothing."""
+        """Track nothing."""
         return nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mlflow:
-    """`tracking=mlflow`: a run of MLflow for each run of a command.
+    """`tracking=mlflow`: one MLflow run for each run of a command.
 
     Attributes:
-        uri: Of the store: `sqlite:///FILE` or the address of a server; `MLFLOW_TRACKING_URI` if null, else a store of its own,
-            `runs/mlflow/mlflow.db` with its files beside it. A name and a password belong into MLflow's variables, where they
-            are recorded nowhere.
-        experiment: MLflow's name for runs that belong together; made if there is none.
+        uri: The address of the store: `sqlite:///FILE` or a server. If null, `MLFLOW_TRACKING_URI`. If that is not set either, a
+            local store, `runs/mlflow/mlflow.db` with its files beside it. Give user name and password in MLflow's variables,
+            because those are not recorded.
+        experiment: The MLflow experiment that groups the runs. It is created if it does not exist.
     """
 
     uri: str | None = None
@@ -76,23 +77,23 @@ class Mlflow:
 
     @contextmanager
     def follow(self, folder: RunFolder, record: dict[str, Any], *, command: str, guard: Guard) -> Iterator[None]:
-        """Have MLflow know of what is done inside.
+        """Track the enclosed block as an MLflow run.
 
         Args:
-            folder: The run's.
-            record: Its record, which then names MLflow's run. A run that goes on goes on there too.
-            command: What kind of run it is.
-            guard: Refuses an address outside this machine where the texts may not go there.
+            folder: The folder of the run.
+            record: The record of the run. The id of the MLflow run is added to it, so a resumed run continues the MLflow run.
+            command: The command of the run.
+            guard: Refuses an address outside this machine if the texts may not go there.
 
         Raises:
-            RunError: MLflow is not installed, its store may not have the texts or, for a new run, cannot be used.
+            RunError: MLflow is not installed, the texts may not go to its store, or the store cannot be used for a new run.
         """
         guard("tracking=mlflow", self.place)
-        told: MlflowRun | None = None
+        tracked_run: MlflowRun | None = None
         with _lenient(self.place, strict="tracking" not in record):
             run = MlflowRun(self.place, folder, record)
             run.begin(command, self.experiment, guard)
-            told = run
+            tracked_run = run
         status = "FAILED"
         try:
             yield
@@ -102,17 +103,17 @@ class Mlflow:
             raise
         finally:
             with _lenient(self.place):
-                if told is not None:
-                    told.end(status)
+                if tracked_run is not None:
+                    tracked_run.end(status)
 
 
 class MlflowRun:
-    """One run as MLflow sees it.
+    """The MLflow run of one run.
 
     Args:
-        place: The store's address.
-        folder: The run's.
-        record: Its record.
+        place: The address of the store.
+        folder: The folder of the run.
+        record: The record of the run.
 
     Raises:
         RunError: MLflow is not installed.
@@ -134,28 +135,28 @@ class MlflowRun:
         self._client = MlflowClient(tracking_uri=place)
 
     def begin(self, command: str, experiment: str, guard: Guard) -> None:
-        """Make the run, or open it again, and tell its settings."""
+        """Create the MLflow run and log its settings, or reopen it."""
         store = without_credentials(self._place)
-        known = self._record.get("tracking") or {}
-        if known.get("store") == store:
-            self._artifacts = str(self._client.get_run(known["run"]).info.artifact_uri)
+        tracking = self._record.get("tracking") or {}
+        if tracking.get("store") == store:
+            self._artifacts = str(self._client.get_run(tracking["run"]).info.artifact_uri)
             guard(_ARTIFACTS, self._artifacts)
-            self._client.update_run(known["run"], status="RUNNING")
+            self._client.update_run(tracking["run"], status="RUNNING")
             return
-        found = self._client.get_experiment_by_name(experiment)
-        if found is None:
+        stored_experiment = self._client.get_experiment_by_name(experiment)
+        if stored_experiment is None:
             number = self._client.create_experiment(experiment, artifact_location=_files_of(self._place))
-            found = self._client.get_experiment(number)
-        guard(_ARTIFACTS, str(found.artifact_location))
+            stored_experiment = self._client.get_experiment(number)
+        guard(_ARTIFACTS, str(stored_experiment.artifact_location))
         tags = {**tags_of(self._record), "clinspan.command": command, "clinspan.folder": str(self._folder.path)}
-        made = self._client.create_run(found.experiment_id, tags=tags, run_name=self._folder.path.name)
-        self._artifacts = str(made.info.artifact_uri)
-        guard(_ARTIFACTS, self._artifacts)  # a server may give a run another place than its experiment
-        self._record["tracking"] = {"store": store, "run": made.info.run_id}
+        created = self._client.create_run(stored_experiment.experiment_id, tags=tags, run_name=self._folder.path.name)
+        self._artifacts = str(created.info.artifact_uri)
+        guard(_ARTIFACTS, self._artifacts)  # a server may give a run another artifact location than its experiment
+        self._record["tracking"] = {"store": store, "run": created.info.run_id}
         self._tell(params=settings_of(self._record))
 
     def end(self, status: str) -> None:
-        """Tell what came of it: figures, files, and how it ended."""
+        """Log the results: metrics, files and the final status."""
         run = self._record["tracking"]["run"]
         scores = self._folder.read("scores.json") if self._has("scores.json") else {}
         for key, value in tags_of(self._record, scores).items():
@@ -168,14 +169,14 @@ class MlflowRun:
             for name in names:
                 self._client.log_artifact(run, str(self._folder.path / name))
         if self._has("run.json"):
-            told = (self._folder.path / "run.json").read_text(encoding="utf-8")
-            self._client.log_text(run, without_credentials(told), "run.json")
+            record_text = (self._folder.path / "run.json").read_text(encoding="utf-8")
+            self._client.log_text(run, without_credentials(record_text), "run.json")
         self._client.set_terminated(run, status=status)
 
     def _audited(self, *, size: int, sentences: int) -> AbstractContextManager[Any]:
-        """Have `audit.jsonl` say that files which quote the corpus leave this machine, if they do."""
-        own = urlsplit(self._artifacts)
-        place = self._place if own.scheme == "mlflow-artifacts" and not own.netloc else self._artifacts
+        """Record in `audit.jsonl` that files with corpus text leave this machine, if they do."""
+        address = urlsplit(self._artifacts)
+        place = self._place if address.scheme == "mlflow-artifacts" and not address.netloc else self._artifacts
         if host_outside(place) is None:
             return nullcontext()
         return audited(place, model="tracking=mlflow", size=size, documents=(), sentences=sentences)
@@ -189,9 +190,9 @@ class MlflowRun:
         now = round(time.time() * 1000)
         rows = [Param(key, value) for key, value in (params or {}).items()]
         points = [Metric(key, value, now, step) for key, value, step in figures or []]
-        for start in range(0, max(len(rows), len(points)), _BATCH):  # a request takes no more
-            here = slice(start, start + _BATCH)
-            self._client.log_batch(self._record["tracking"]["run"], metrics=points[here], params=rows[here])
+        for start in range(0, max(len(rows), len(points)), _BATCH):  # the limit of a request
+            batch = slice(start, start + _BATCH)
+            self._client.log_batch(self._record["tracking"]["run"], metrics=points[batch], params=rows[batch])
 
 
 def _own_store() -> str:
@@ -199,7 +200,7 @@ def _own_store() -> str:
 
 
 def _files_of(place: str) -> str | None:
-    """Where a new experiment keeps its files: beside the database, or where a server wants them."""
+    """The artifact location of a new experiment: beside the database; None lets the server choose it."""
     if not place.startswith("sqlite:"):
         return None
     return (Path(place.removeprefix("sqlite:///")).absolute().parent / "artifacts").as_uri()
@@ -207,14 +208,14 @@ def _files_of(place: str) -> str | None:
 
 @contextmanager
 def _lenient(place: str, *, strict: bool = False) -> Iterator[None]:
-    """Warn of a store that cannot be used and go on; `strict`: refuse to begin."""
+    """Warn about a store that cannot be used and continue; with `strict`, raise `RunError`."""
     try:
         yield
     except RunError:
         raise
-    except Exception as error:  # MLflow's own, its client's, its database's
-        told = f"the store of tracking=mlflow at {without_credentials(place)} cannot be used ({type(error).__name__})"
+    except Exception as error:  # from MLflow, its client or its database
+        message = f"the store of tracking=mlflow at {without_credentials(place)} cannot be used ({type(error).__name__})"
         if strict:
-            raise RunError(f"{told}: start it, name another with tracking.uri=, or use tracking=none") from None
+            raise RunError(f"{message}: start it, name another with tracking.uri=, or use tracking=none") from None
         logging.getLogger("clinspan").warning("tracking failed: %s", type(error).__name__)
-        print(f"clinspan: {told}; the run's folder has everything", file=sys.stderr)
+        print(f"clinspan: {message}; the run's folder has everything", file=sys.stderr)

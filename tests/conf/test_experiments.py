@@ -1,4 +1,4 @@
-"""The presets of the paper's tables: the cells that they stand for, what a user may change, what is said at the end."""
+"""The presets of the paper's tables: their cells, the overrides of a user, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def jobs(preset: str, *words: str) -> list[dict[str, str]]:
         config = compose("run", overrides=[f"experiment={preset}"], return_hydra_config=True).hydra.sweeper
     parser = OverridesParser.create()
     if "cells" in config:
-        found = CellsSweeper(cells=config.cells, max_batch_size=None).jobs(parser.parse_overrides(given))
+        job_words = CellsSweeper(cells=config.cells, max_batch_size=None).jobs(parser.parse_overrides(given))
     else:
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
         params = [f"{key}={value}" for key, value in config.params.items()]
-        (found,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *given]), None)
-    return [dict(word.partition("=")[::2] for word in job) for job in found]
+        (job_words,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *given]), None)
+    return [dict(word.partition("=")[::2] for word in job) for job in job_words]
 
 
 def cell(job: dict[str, str]) -> tuple[str, str]:
@@ -43,9 +43,9 @@ def cell(job: dict[str, str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_preset_stands_for_every_cell_of_its_table(name: str) -> None:
-    found = [cell(job) for job in jobs(name, "corpus.path=DIR")]
-    assert sorted(found) == sorted(TABLES[name])
+def test_a_preset_runs_every_cell_of_its_table(name: str) -> None:
+    cells = [cell(job) for job in jobs(name, "corpus.path=DIR")]
+    assert sorted(cells) == sorted(TABLES[name])
     assert all(job["experiment"] == name and job["corpus.path"] == "DIR" for job in jobs(name, "corpus.path=DIR"))
 
 
@@ -69,13 +69,13 @@ def test_every_file_is_a_table_of_the_paper_and_takes_its_corpus() -> None:
         ("figure3", ["model=gpt4", "seed=1,2"], [("gpt4", how) for how in ("zero_shot", "few_shot") for _ in range(2)]),
     ],
 )
-def test_words_of_the_command_line_go_before_the_presets(name: str, words: list[str], expected: list[tuple[str, str]]) -> None:
-    found = jobs(name, *words)
-    assert [cell(job) for job in found] == expected
-    assert len({tuple(sorted(job.items())) for job in found}) == len(found)
+def test_overrides_take_precedence_over_the_preset(name: str, words: list[str], expected: list[tuple[str, str]]) -> None:
+    launched = jobs(name, *words)
+    assert [cell(job) for job in launched] == expected
+    assert len({tuple(sorted(job.items())) for job in launched}) == len(launched)
 
 
-def test_cells_refer_to_other_keys_and_come_in_batches_where_those_are_asked_for(tmp_path: Path) -> None:
+def test_cells_refer_to_other_keys_and_are_launched_in_batches(tmp_path: Path) -> None:
     class Launched(CellsSweeper):
         def validate_batch_is_legal(self, batch: Any) -> None:
             pass
@@ -91,7 +91,7 @@ def test_cells_refer_to_other_keys_and_come_in_batches_where_those_are_asked_for
     assert seen == [(0, [["a=1", "c=3"], ["a=2", "c=3"]]), (2, [[r"b=$\{a.c\}", "c=3"]])]  # as Hydra writes it
 
 
-def test_the_fine_tuned_cells_take_what_was_trained() -> None:
+def test_the_fine_tuned_cells_use_the_trained_models() -> None:
     given = [f"tuned.{name}=runs/{name}" for name in ("medtuned", "bioclinicalbert")]
     words = [[f"{key}={value}" for key, value in job.items()] for job in jobs("figure3", *given)]
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -111,17 +111,17 @@ def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
     done = command("run", "-m", "experiment=figure3", *TRIAL, env=azure(server))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    told = lines[lines.index("figure3: 2 of 6 cells ran") :]
-    assert [line.split(":")[0] for line in told[1:3]] == ["  gpt4 zero_shot", "  gpt4 few_shot"]
-    assert told[4].startswith("  medtuned zero_shot; medtuned few_shot: no weights for model=medtuned: the hub did not give")
-    assert "hf download nlpie/Llama2-MedTuned-7b" in told[4]
-    assert told[5].startswith(
+    summary = lines[lines.index("figure3: 2 of 6 cells ran") :]
+    assert [line.split(":")[0] for line in summary[1:3]] == ["  gpt4 zero_shot", "  gpt4 few_shot"]
+    assert summary[4].startswith("  medtuned zero_shot; medtuned few_shot: no weights for model=medtuned: the hub did not give")
+    assert "hf download nlpie/Llama2-MedTuned-7b" in summary[4]
+    assert summary[5].startswith(
         "  medtuned fine_tuned: its fine-tuned model is not given: python -m programs.finetune model=medtuned"
     )
-    assert told[6].endswith("then tuned.bioclinicalbert=FOLDER/model")
-    sweep = tmp_path / told[7]
+    assert summary[6].endswith("then tuned.bioclinicalbert=FOLDER/model")
+    sweep = tmp_path / summary[7]
     assert sweep.is_dir()
-    assert len(told) == 8
+    assert len(summary) == 8
     assert "Traceback" not in done.stderr
     records = [load(sweep / str(n) / "run.json") for n in range(6)]
     assert [record["status"] for record in records].count("finished") == 2
@@ -129,7 +129,7 @@ def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
     assert not list(sweep.glob("*/.failed"))
 
 
-def test_an_embedder_that_is_not_to_be_had_is_lacking_too(command: Command, server: ScriptedServer) -> None:
+def test_a_cell_without_its_embedder_is_unavailable_too(command: Command, server: ScriptedServer) -> None:
     done = command("run", "-m", "experiment=table3", "model=gpt4", *TRIAL, env=azure(server))
     assert done.returncode == 0, done.stderr
     assert "table3: 2 of 3 cells ran" in done.stdout
@@ -137,7 +137,7 @@ def test_an_embedder_that_is_not_to_be_had_is_lacking_too(command: Command, serv
     assert "use retriever=minilm" in done.stdout
 
 
-def test_a_real_failure_ends_the_sweep_with_2_and_is_told_apart(command: Command, server: ScriptedServer) -> None:
+def test_a_real_failure_ends_the_sweep_with_2_and_is_listed_separately(command: Command, server: ScriptedServer) -> None:
     done = command("run", "-m", "experiment=table2", "model=medtuned,gpt4", *TRIAL, env=azure(server, "wrong"))
     assert done.returncode == 2
     lines = done.stdout.splitlines()
@@ -170,7 +170,7 @@ def test_a_cell_that_lacked_its_model_runs_when_the_sweep_is_started_again(
         (["-m", "experiment=figure3", "tuned.medtune=x"], "Did you mean tuned.medtuned?"),
     ],
 )
-def test_a_wrong_use_of_presets_is_one_message(command: Command, words: list[str], message: str) -> None:
+def test_wrong_use_of_presets_gives_one_message(command: Command, words: list[str], message: str) -> None:
     done = command("run", *words, *TRIAL)
     assert done.returncode == 2
     assert message in done.stderr

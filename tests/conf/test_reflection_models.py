@@ -1,4 +1,4 @@
-"""`reflection_model=NAME` takes every model that writes text, and changes nothing but the writer."""
+"""`reflection_model=NAME` accepts every model that writes text, and changes only the writer."""
 
 from __future__ import annotations
 

@@ -22,13 +22,13 @@ def tags(entities: list[Entity], **policies: str) -> tuple[list[str], dict[str, 
 @st.composite
 def flat_spans(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, str]]]:
     length = draw(st.integers(0, 30))
-    spans, at = [], 0
-    while at < length:
-        start = draw(st.integers(at, length))
+    spans, position = [], 0
+    while position < length:
+        start = draw(st.integers(position, length))
         end = draw(st.integers(start, length))
         if end > start:
             spans.append((start, end, draw(st.sampled_from(["Sign", "Rare-Disease"]))))
-        at = end + 1 if end == start else end
+        position = end + 1 if end == start else end
     return length, spans
 
 
@@ -47,8 +47,8 @@ def test_spans_to_tags_to_spans_is_the_identity(case: tuple[int, list[tuple[int,
     ],
 )
 def test_discontinuous_mentions(policy: str, expected: list[str], act: str) -> None:
-    found, acts = tags([Entity("D", ((0, 7), (18, 25)))], discontinuous=policy)
-    assert found == expected
+    actual, acts = tags([Entity("D", ((0, 7), (18, 25)))], discontinuous=policy)
+    assert actual == expected
     assert acts == {act: 1}
 
 
@@ -61,8 +61,8 @@ def test_discontinuous_mentions(policy: str, expected: list[str], act: str) -> N
     ],
 )
 def test_overlapping_mentions(policy: str, expected: list[str]) -> None:
-    found, acts = tags([Entity("S", ((18, 25),)), Entity("D", ((12, 25),))], overlap=policy)
-    assert found == expected
+    actual, acts = tags([Entity("S", ((18, 25),)), Entity("D", ((12, 25),))], overlap=policy)
+    assert actual == expected
     assert acts == {f"overlap_{policy}": 1}
 
 
@@ -75,21 +75,21 @@ def test_overlapping_mentions(policy: str, expected: list[str]) -> None:
     ],
 )
 def test_mentions_over_a_sentence_boundary(policy: str, expected: list[str]) -> None:
-    found, acts = tags([Entity("D", ((18, 33),))], crossing=policy)
-    assert found == expected
+    actual, acts = tags([Entity("D", ((18, 33),))], crossing=policy)
+    assert actual == expected
     assert acts == {f"crossing_{policy}": 1}
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("expand", ["B-D"] + ["O"] * 6), ("drop", ["O"] * 7)])
 def test_mentions_that_cut_a_token(policy: str, expected: list[str]) -> None:
-    found, acts = tags([Entity("D", ((0, 4),))], partial=policy)
-    assert found == expected
+    actual, acts = tags([Entity("D", ((0, 4),))], partial=policy)
+    assert actual == expected
     assert acts == {f"partial_{policy}": 1}
 
 
 def test_duplicates_and_mentions_of_white_space_are_counted() -> None:
-    found, acts = tags([Entity("D", ((0, 7),)), Entity("D", ((0, 7),)), Entity("D", ((7, 8),))])
-    assert found[0] == "B-D"
+    actual, acts = tags([Entity("D", ((0, 7),)), Entity("D", ((0, 7),)), Entity("D", ((7, 8),))])
+    assert actual[0] == "B-D"
     assert acts == {"duplicate_dropped": 1, "empty_dropped": 1}
 
 

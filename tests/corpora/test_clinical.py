@@ -60,8 +60,8 @@ SENTENCES = [
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_a_note_is_cut_at_headings_items_rows_and_full_stops(line_end: str) -> None:
     note = NOTE.replace("\n", line_end)
-    found = clinical_sentences(note, punctuation_tokens(note))
-    assert [" ".join(token.text for token in sentence) for sentence in found] == SENTENCES
+    sentences = clinical_sentences(note, punctuation_tokens(note))
+    assert [" ".join(token.text for token in sentence) for sentence in sentences] == SENTENCES
 
 
 def test_form_feeds_end_sentences_and_long_lines_are_read_in_linear_time() -> None:
@@ -80,13 +80,13 @@ def test_no_character_but_white_space_is_outside_of_sentences(text: str, most: i
     tokens = punctuation_tokens(text)
     sentences = clinical_sentences(text, tokens)
     assert [token for sentence in sentences for token in sentence] == tokens
-    at, whole = 0, ""
+    position, rebuilt = 0, ""
     for sentence in sentences:
-        gap = text[at : sentence[0].start]
+        gap = text[position : sentence[0].start]
         assert not gap.strip()
-        at = sentence[-1].end
-        whole += gap + text[sentence[0].start : at]
-    assert whole + text[at:] == text
+        position = sentence[-1].end
+        rebuilt += gap + text[sentence[0].start : position]
+    assert rebuilt + text[position:] == text
     for sentence in sentences:
         parts = cut_long(text, cut_words(sentence, letters), most)
         assert all(len(part) <= most for part in parts)
@@ -94,7 +94,7 @@ def test_no_character_but_white_space_is_outside_of_sentences(text: str, most: i
         assert all(text[t.start : t.end] == t.text for part in parts for t in part)
 
 
-def test_long_sentences_are_cut_where_it_hurts_least() -> None:
+def test_long_sentences_are_cut_at_the_best_boundary() -> None:
     def cut(text: str, most: int) -> list[str]:
         parts = cut_long(text, punctuation_tokens(text), most)
         return [text[part[0].start : part[-1].end] for part in parts]
@@ -105,7 +105,7 @@ def test_long_sentences_are_cut_where_it_hurts_least() -> None:
     assert cut("a/b c-d e/f", 2) == ["a/b c-d", "e/f"]
 
 
-def test_any_corpus_can_be_cut_so(tmp_path: Path) -> None:
+def test_any_corpus_can_use_clinical_sentences(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Seen by Dr. Roe.", encoding="utf-8")
     assert len(list(Brat(path=str(tmp_path), sentences="punctuation").load().sentences("test"))) == 2
     assert len(list(Brat(path=str(tmp_path), sentences="clinical").load().sentences("test"))) == 1

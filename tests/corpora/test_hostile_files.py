@@ -1,4 +1,4 @@
-"""Files that want to break their readers: each was found by fuzzing or by looking for it, and each is refused or read rightly."""
+"""Hostile input files, found by fuzzing or by inspection; each one is refused or read correctly."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_offsets_of_thousands_of_digits_are_malformed(tmp_path: Path, ann: str) 
         Brat(path=str(tmp_path)).load()
 
 
-def test_a_name_that_is_no_text_is_refused_or_one_failure(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_refused_or_one_failure(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.txt")
     try:
         (tmp_path / name).write_text("x", encoding="utf-8")
@@ -86,29 +86,29 @@ def test_json_lines_in_every_unicode_encoding(tmp_path: Path, encoding: str) -> 
     assert list(read_notes(tmp_path / "n.jsonl", encoding=encoding)) == [Note(row["id"], row["text"]) for row in rows]
 
 
-def test_behind_a_broken_character_utf_16_cannot_be_read_on(tmp_path: Path) -> None:
+def test_utf_16_is_not_read_beyond_a_broken_character(tmp_path: Path) -> None:
     good, bad = '{"id": "a", "text": "x"}\n'.encode("utf-16-le"), b"\x00\xdc\n\x00"
     (tmp_path / "n.jsonl").write_bytes(good + bad + good)
-    found = list(read_notes(tmp_path / "n.jsonl", encoding="utf-16-le"))
-    assert found[-1] == Unreadable(f"n-{len(found)}", "encoding", f"line {len(found)}")
+    notes = list(read_notes(tmp_path / "n.jsonl", encoding="utf-16-le"))
+    assert notes[-1] == Unreadable(f"n-{len(notes)}", "encoding", f"line {len(notes)}")
 
 
-def test_parquet_rows_that_are_no_text_are_failures_and_cut_files_are_refused(tmp_path: Path) -> None:
+def test_parquet_rows_that_are_not_text_are_failures_and_cut_files_are_refused(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     raw = pyarrow.array([b"ok", b"\xff", None], pyarrow.binary())
     loose = pyarrow.Array.from_buffers(pyarrow.string(), 3, raw.buffers())
     parquet.write_table(pyarrow.table({"id": ["a", "b", "c"], "text": loose}), tmp_path / "n.parquet")
-    found = list(read_notes(tmp_path / "n.parquet"))
-    assert found == [Note("a", "ok"), Unreadable("n-2", "encoding", "row 2"), Unreadable("c", "no_text", "row 3")]
-    whole = (tmp_path / "n.parquet").read_bytes()
-    for damaged in (whole[:4] + b"\xff" * 40 + whole[44:], whole[:-20] + whole[-8:]):
+    notes = list(read_notes(tmp_path / "n.parquet"))
+    assert notes == [Note("a", "ok"), Unreadable("n-2", "encoding", "row 2"), Unreadable("c", "no_text", "row 3")]
+    intact = (tmp_path / "n.parquet").read_bytes()
+    for damaged in (intact[:4] + b"\xff" * 40 + intact[44:], intact[:-20] + intact[-8:]):
         (tmp_path / "m.parquet").write_bytes(damaged)
         with pytest.raises(InputError, match=r"m\.parquet"):
             list(read_notes(tmp_path / "m.parquet"))
 
 
-def test_paths_have_an_end() -> None:
+def test_paths_have_a_maximum_length() -> None:
     deep, deeper = "a/" * 900 + "x", "a/" * 900 + "y"
     assert len({file_name(deep), file_name(deeper)}) == 2
     assert all(len(file_name(name)) < 200 for name in (deep, deeper))
@@ -128,7 +128,7 @@ def test_columns_hold_any_token_and_never_begin_a_document(tmp_path: Path) -> No
         Conll(path=str(tmp_path / "empty.tsv")).load()
 
 
-def test_labels_with_blanks_survive_brat_as_brat_can_have_them(tmp_path: Path) -> None:
+def test_labels_with_blanks_are_written_in_brats_form(tmp_path: Path) -> None:
     corpus = jsonl(tmp_path, '{"id": "a", "text": "fever", "entities": [{"label": "Rare Disease", "start": 0, "end": 5}]}')
     write_brat(corpus, tmp_path / "brat")
     (sentence,) = Brat(path=str(tmp_path / "brat")).load().sentences("test")
@@ -170,7 +170,7 @@ SLOW: dict[str, tuple[int, Callable[[int], object]]] = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_time_grows_as_the_input(name: str) -> None:
+def test_time_grows_linearly_with_the_input(name: str) -> None:
     n, act = SLOW[name]
 
     def seconds(size: int) -> float:
@@ -188,15 +188,12 @@ signs = st.one_of(
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(signs, max_size=30), min_size=1, max_size=3), st.randoms(use_true_random=False))
-def test_any_corpus_is_the_same_after_jsonl_conll_and_brat(tmp_path: Path, texts: list[str], chance: Random) -> None:
+def test_any_corpus_is_the_same_after_jsonl_conll_and_brat(tmp_path: Path, texts: list[str], rng: Random) -> None:
     documents = []
     for number, text in enumerate([*texts, "end ."]):
         cut = Cutting()(text)
         entities = [
-            Entity(chance.choice(["Sign", "Rare Disease"]), ((t.start, t.end),))
-            for row in cut
-            for t in row
-            if chance.random() < 0.5
+            Entity(rng.choice(["Sign", "Rare Disease"]), ((t.start, t.end),)) for row in cut for t in row if rng.random() < 0.5
         ]
         documents.append(build_document(f"d{number}", text, entities, cutting=Cutting(), policies=Policies())[0])
     corpus = build_corpus("c", {"test": documents})

@@ -1,4 +1,4 @@
-"""Corpora in the forms that annotation tools and public corpora have them: read rightly, or refused in one sentence."""
+"""Corpora in the formats of annotation tools and public corpora, which are read correctly or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = "Has rash and fever."
 
 
 def put(folder: Path, **files: str | bytes) -> Path:
-    """Write files whose names have `__` for `/` and `_DOT_` for the last full stop."""
+    """Write files; in the keywords, `__` stands for `/` and `_DOT_` for the last full stop."""
     for name, content in files.items():
         path = folder / name.replace("__", "/").replace("_DOT_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def put(folder: Path, **files: str | bytes) -> Path:
 
 
 def mentions(corpus: Corpus, split: str = "test") -> list[tuple[str, str]]:
-    """Label and text of each mention as the tags have it."""
+    """The label and the text of each mention, according to the tags."""
     from clinspan.corpora.writers.brat import character_spans
 
     return [
@@ -54,14 +54,14 @@ def brat(folder: Path, ann: str | bytes, text: str | bytes = TEXT) -> Corpus:
     ],
     ids=["byte order mark", "carriage returns", "a note of several lines", "comments", "relations of any form", "events"],
 )
-def test_brat_files_of_many_tools_have_their_mention(tmp_path: Path, ann: str, acts: dict[str, int]) -> None:
+def test_brat_files_of_many_tools_are_read(tmp_path: Path, ann: str, acts: dict[str, int]) -> None:
     corpus = brat(tmp_path, ann)
     assert mentions(corpus) == [("Sign", "rash")]
     assert corpus.conversion["test"] == acts
 
 
 @pytest.mark.parametrize("ann", ["T1\tSign 0 10;11 20\tchest pain and cough\n", "T1\tSign 0 20\tchest pain\nand cough\n"])
-def test_a_mention_that_a_line_end_breaks_is_one_mention(tmp_path: Path, ann: str) -> None:
+def test_a_mention_over_a_line_end_is_one_mention(tmp_path: Path, ann: str) -> None:
     corpus = brat(tmp_path, ann, "chest pain\nand cough here.")
     assert mentions(corpus) == [("Sign", "chest pain\nand cough")]
     assert "discontinuous_first" not in corpus.conversion["test"]
@@ -72,7 +72,7 @@ def test_a_mention_in_pieces_with_words_between_stays_in_pieces(tmp_path: Path) 
     assert corpus.conversion["test"]["discontinuous_first"] == 1
 
 
-def test_folders_by_other_names_and_depths_are_splits(tmp_path: Path) -> None:
+def test_folders_of_other_names_and_depths_are_read_as_splits(tmp_path: Path) -> None:
     files = {
         f"{folder}__a_DOT_{suffix}": content
         for folder in ("Training", "valid", "test__ward 1", "test__ward 2", "pilot")
@@ -115,7 +115,7 @@ def test_the_two_files_of_the_bionlp_tasks_are_read_and_triggers_are_no_mentions
         ("No\r\nsign\r\nof rash.", "T1\tSign 11 15\trash\n", "text_normalised"),
     ],
 )
-def test_offsets_of_another_unit_are_recognised_by_the_mentions_own_text(tmp_path: Path, text: str, ann: str, act: str) -> None:
+def test_offsets_in_another_unit_are_recognised_by_the_text_of_the_mention(tmp_path: Path, text: str, ann: str, act: str) -> None:
     corpus = brat(tmp_path, ann, text.encode())
     assert [mention for _, mention in mentions(corpus)] == [ann.split("\t")[2].strip()]
     assert corpus.conversion["test"] == {act: 1}
@@ -182,7 +182,7 @@ def test_exports_of_annotation_tools_are_read(tmp_path: Path, tool: str) -> None
         assert corpus.conversion["test"] == {"further_annotators": 1, "answers_not_accepted": 1, "other_results": 1}
 
 
-def test_what_an_annotator_rejected_is_no_document_and_counted(tmp_path: Path) -> None:
+def test_rejected_annotations_are_counted_and_give_no_document(tmp_path: Path) -> None:
     rows = [{**EXPORTS["Prodigy"], "answer": answer} for answer in ("accept", "reject", "ignore")]
     (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
     corpus = Jsonl(path=str(tmp_path)).load()
@@ -202,14 +202,14 @@ def test_what_an_annotator_rejected_is_no_document_and_counted(tmp_path: Path) -
         ({"entities": [{"begin": 4, "end": 8, "label": "Sign"}]}, "has no start"),
     ],
 )
-def test_annotations_that_cannot_be_read_are_refused_in_words(tmp_path: Path, record: dict[str, Any], message: str) -> None:
+def test_unreadable_annotations_are_refused_with_a_message(tmp_path: Path, record: dict[str, Any], message: str) -> None:
     (tmp_path / "test.jsonl").write_text(json.dumps({"id": 1, "text": TEXT, **record}))
     with pytest.raises(InputError, match=message) as caught:
         Jsonl(path=str(tmp_path)).load()
     assert caught.value.line == 1
 
 
-def test_a_text_of_a_mention_that_differs_is_counted_and_a_missing_list_too(tmp_path: Path) -> None:
+def test_differing_mention_texts_and_missing_annotations_are_counted(tmp_path: Path) -> None:
     rows = [
         {"id": "a", "text": TEXT, "entities": [{"start": 4, "end": 8, "label": "Sign", "text": "cough"}]},
         {"id": "b", "text": "No."},
@@ -221,7 +221,7 @@ def test_a_text_of_a_mention_that_differs_is_counted_and_a_missing_list_too(tmp_
     }
 
 
-def test_an_array_in_a_file_of_lines_is_said(tmp_path: Path) -> None:
+def test_a_json_array_in_a_file_of_lines_is_reported(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text(json.dumps([EXPORTS["triples"]], indent=1))
     with pytest.raises(InputError, match=r"is one JSON array; one object a line is wanted.*test\.json"):
         Jsonl(path=str(tmp_path)).load()
@@ -255,7 +255,7 @@ def test_columns_of_many_kinds_are_read(tmp_path: Path, content: str, tags: str)
     assert " ".join(tag for s in conll(tmp_path, content).sentences("test") for tag in s.tags) == tags
 
 
-def test_bare_tags_take_the_one_label_that_is_named_and_schemes_can_be_set(tmp_path: Path) -> None:
+def test_bare_tags_take_the_single_given_label_and_the_scheme_can_be_set(tmp_path: Path) -> None:
     corpus = conll(tmp_path, "No\tO\nskin\tB\nrash\tI\n", labels="Sign")
     assert next(corpus.sentences("test")).tags == ("O", "B-Sign", "I-Sign")
     assert conll(tmp_path, "a\tS-Sign\n", scheme="IOBES").conversion["test"]["iobes_files"] == 1
@@ -263,7 +263,7 @@ def test_bare_tags_take_the_one_label_that_is_named_and_schemes_can_be_set(tmp_p
         conll(tmp_path, "a\tS-Sign\n", scheme="IOB2")
 
 
-def test_markers_begin_documents_and_other_files_of_the_folder_are_said(tmp_path: Path) -> None:
+def test_markers_begin_documents_and_other_files_of_the_folder_are_reported(tmp_path: Path) -> None:
     put(tmp_path, train_DOT_iob2="a\tO\n", valid_DOT_iob2="b\tO\n", notes_DOT_md="x")
     corpus = conll(tmp_path, "###MEDLINE:1\n\nNo\tO\n\n###MEDLINE:2\n\nNo\tO\n")
     assert {split: len(documents) for split, documents in corpus.splits.items()} == {"train": 1, "dev": 1, "test": 2}
@@ -301,17 +301,25 @@ def test_i2b2_concepts_are_read_by_line_and_word(tmp_path: Path) -> None:
         assert caught.value.line == 3
 
 
-def test_pubtator_is_read_with_its_splits_in_the_names(tmp_path: Path) -> None:
-    one = "12|t|Rash after Größe.\n12|a|No fever.\n12\t0\t4\tRash\tSign\tD1\n12\t21\t26\tfever\tSign\n12\tCID\tD1\tD2\n"
-    names = {"CDR_TrainingSet.PubTator.txt": f"{one}\n13|t|Cough\n13|a|\n", "CDR_TestSet.PubTator.txt": one, "README.md": "x"}
+def test_i2b2_documents_of_one_name_are_refused_and_none_is_lost(tmp_path: Path) -> None:
+    put(tmp_path, test__a__n1_DOT_txt="No fever .", test__b__n1_DOT_txt="Cough .")
+    with pytest.raises(InputError, match="has the same name as"):
+        I2b2(path=str(tmp_path)).load()
+
+
+def test_pubtator_is_read_with_splits_from_the_file_names(tmp_path: Path) -> None:
+    entry = "12|t|Rash after Größe.\n12|a|No fever.\n12\t0\t4\tRash\tSign\tD1\n12\t21\t26\tfever\tSign\n12\tCID\tD1\tD2\n"
+    names = {"CDR_TrainingSet.PubTator.txt": f"{entry}\n13|t|Cough\n13|a|\n", "CDR_TestSet.PubTator.txt": entry, "README.md": "x"}
     put(tmp_path, **names)
     corpus = PubTator(path=str(tmp_path)).load()
     assert [document.id for document in corpus.splits["train"]] == ["12", "13"]
     assert mentions(corpus) == [("Sign", "Rash"), ("Sign", "fever")]
     assert corpus.conversion["test"] == {"relations": 1}
-    (tmp_path / "one.txt").write_text(one + "12\t5\n")
+    (tmp_path / "one.txt").write_text(entry + "12\t5\n")
     with pytest.raises(InputError, match="is no mention of PubTator"):
         PubTator(path=str(tmp_path / "one.txt")).load()
+    (tmp_path / "one.txt").write_text(entry + "12\t²\t²\tx\tSign\n")  # a digit by Unicode, and no number
+    assert PubTator(path=str(tmp_path / "one.txt")).load().conversion["test"] == {"relations": 2}
 
 
 BIOC = """<?xml version="1.0"?><collection><source>s</source><document><id>d1</id>
@@ -324,8 +332,8 @@ BIOC = """<?xml version="1.0"?><collection><source>s</source><document><id>d1</i
 
 
 def test_bioc_is_read_as_xml_and_as_json(tmp_path: Path) -> None:
-    place = [{"offset": 3, "length": 5}]
-    annotation = {"id": "1", "infons": {"type": "Sign"}, "text": "fever", "locations": place}
+    locations = [{"offset": 3, "length": 5}]
+    annotation = {"id": "1", "infons": {"type": "Sign"}, "text": "fever", "locations": locations}
     document = {"id": "d2", "passages": [{"offset": 0, "text": "No fever.", "annotations": [annotation]}]}
     put(tmp_path, train_DOT_json=json.dumps({"documents": [document]}), test_DOT_xml=BIOC)
     corpus = BioC(path=str(tmp_path)).load()
@@ -334,9 +342,13 @@ def test_bioc_is_read_as_xml_and_as_json(tmp_path: Path) -> None:
     assert corpus.conversion["test"] == {"relations": 1}
     for name, content, message in (
         ("a.xml", "<collection>", "is no XML"),
-        ("b.xml", '<!DOCTYPE x [<!ENTITY a "b">]><collection/>', "defines entities of its own"),
+        ("b.xml", '<!DOCTYPE x [<!ENTITY a "b">]><collection/>', "defines its own XML entities"),
         ("c.xml", "<html/>", "has the root html"),
-        ("d.json", "{}", "is no BioC collection"),
+        ("d.json", "{}", "is not a BioC collection"),
+        ("f.json", '{"documents": ["x"]}', "is not a BioC collection"),
+        ("g.json", '{"documents": 5}', "is not a BioC collection"),
+        ("h.json", "[5]", "is not a BioC collection"),
+        ("i.xml", BIOC.replace('offset="23"', 'offset="x"'), "document d1: a location has no whole number"),
         ("e.xml", BIOC.replace('key="type"', 'key="sort"'), "has no infon type"),
     ):
         (tmp_path / name).write_text(content)
@@ -344,13 +356,13 @@ def test_bioc_is_read_as_xml_and_as_json(tmp_path: Path) -> None:
             BioC(path=str(tmp_path / name)).load()
 
 
-def test_bioc_that_was_written_here_is_read_back(tmp_path: Path) -> None:
+def test_bioc_reads_back_what_it_wrote(tmp_path: Path) -> None:
     from clinspan.corpora.annotated import Annotated, Mention
     from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
 
     text = "Größe 🤢: rash\fand\tfever.\r\n"
-    found = tuple(Mention(text.index(word), text.index(word) + len(word), "Sign", word) for word in ("rash", "fever"))
-    note = Annotated("n/1", text, (), found, "m", "p")
+    signs = tuple(Mention(text.index(word), text.index(word) + len(word), "Sign", word) for word in ("rash", "fever"))
+    note = Annotated("n/1", text, (), signs, "m", "p")
     put(tmp_path, train__n_DOT_xml=bioc_xml(note), test__n_DOT_json=bioc_json(note))
     corpus = BioC(path=str(tmp_path)).load()
     for split in ("train", "test"):
@@ -358,7 +370,7 @@ def test_bioc_that_was_written_here_is_read_back(tmp_path: Path) -> None:
         assert corpus.splits[split][0].id == "n/1"
 
 
-def test_punctuation_beyond_ascii_is_no_part_of_a_mention_but_under_the_raredis_protocol(tmp_path: Path) -> None:
+def test_only_the_raredis_protocol_keeps_punctuation_beyond_ascii_in_tokens(tmp_path: Path) -> None:
     corpus = brat(tmp_path, "T1\tSign 9 14\tfever\n", "He said “fever” and … «rash»—left.")
     assert mentions(corpus) == [("Sign", "fever")]
     assert [t.text for t in punctuation_tokens("¿«rash»… ≥38° naïve")] == ["¿", "«", "rash", "»", "…", "≥", "38°", "naïve"]
@@ -373,7 +385,7 @@ def test_labels_that_an_answer_could_not_tell_apart_are_refused_when_read(tmp_pa
 
 
 @pytest.mark.parametrize("labels", [[None], [""], [True], ["Sign", "Sign"], [["Sign"]]])
-def test_labels_that_are_no_names_are_refused(tmp_path: Path, labels: Any) -> None:
+def test_invalid_labels_are_refused(tmp_path: Path, labels: Any) -> None:
     with pytest.raises(InputError, match=r"corpus\.labels has"):
         conll(tmp_path, "x\tO\n", labels=labels)
 
@@ -384,7 +396,7 @@ def stats(command: Command, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_words_of_the_command_line_are_taken_as_they_are_meant(command: Command, tmp_path: Path) -> None:
+def test_overrides_may_be_numbers_and_special_characters_need_quotes(command: Command, tmp_path: Path) -> None:
     put(tmp_path, **{f"{folder}__test__a_DOT_{suffix}": content for folder in ("2024", "date=2024", "notes (1)")
                      for suffix, content in (("txt", "No fever today."), ("ann", "T1\t1 3 8\tfever\n"))})  # fmt: skip
     assert stats(command, "corpus=brat", "corpus.path=2024", "corpus.labels=[1]")["test"]["entities"] == {"1": 1}
@@ -413,7 +425,7 @@ def test_a_corpus_without_a_label_is_refused_before_a_model_is_asked(command: Co
     assert command("run", *words, "corpus.labels=[Sign]", "metric.samples=10").returncode == 0
 
 
-def test_what_is_not_read_is_said(command: Command, tmp_path: Path) -> None:
+def test_unread_files_are_reported(command: Command, tmp_path: Path) -> None:
     put(tmp_path, c__train__a_DOT_txt="a", c__train__a_DOT_json="{}", c__old__b_DOT_txt="b", c__README_DOT_md="x")
     done = command("stats", "corpus=brat", "corpus.path=c")
     assert done.returncode == 0

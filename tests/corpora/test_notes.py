@@ -1,4 +1,4 @@
-"""Readers of texts that nobody has annotated: what they give, what they pass over, what they say of what cannot be read."""
+"""Readers of unannotated texts: the notes they return, the files they skip, and the failures they report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_folder_is_read_at_any_depth_and_byte_by_byte(tmp_path: Path) -> None:
     assert read(tmp_path, leave=tmp_path / "ward" / "out") == [Note("a.b", ""), Note("ward/b", text)]
 
 
-def test_an_encoding_is_kept_to_and_failures_say_where(tmp_path: Path) -> None:
+def test_the_given_encoding_is_used_and_failures_name_the_position(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("café".encode("latin-1"))
     assert read(tmp_path) == [Unreadable("a", "encoding", "byte 3")]
     assert read(tmp_path / "a.txt", "latin-1") == [Note("a", "café")]
@@ -39,7 +39,7 @@ def test_an_encoding_is_kept_to_and_failures_say_where(tmp_path: Path) -> None:
             read(tmp_path, name)
 
 
-def test_json_lines_give_texts_and_each_bad_line_its_reason(tmp_path: Path) -> None:
+def test_json_lines_give_texts_and_a_reason_for_each_bad_line(tmp_path: Path) -> None:
     rows = [b'{"id": "x/1", "text": "a\\r\\nb"}', b"", b'{"text": "c"}', b'{"id": 7}', b"{", b'{"id": "e", "text": "\xe9"}']
     rows += [b'{"id": "x/1", "text": "again"}', b'{"id": "s", "text": "\\ud800"}', b"[" * 100_000]
     (tmp_path / "n.jsonl").write_bytes(b"\n".join(rows))
@@ -67,7 +67,7 @@ def test_conll_keeps_its_tokens_and_sentences(tmp_path: Path) -> None:
     assert [(n.id, n.text) for n in read(tmp_path / "two.tsv") if isinstance(n, Note)] == [("two-0", "a"), ("two-1", "b")]
 
 
-def test_parquet_is_read_and_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_is_read_and_errors_name_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"id": ["a", "b"], "text": ["x\r\n", None]}), tmp_path / "n.parquet")
@@ -83,7 +83,7 @@ def test_parquet_is_read_and_asked_for_by_name(tmp_path: Path, monkeypatch: pyte
         read(tmp_path / "n.parquet")
 
 
-def test_what_is_nothing_to_read_is_refused(tmp_path: Path) -> None:
+def test_paths_without_notes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"x")
     for path, message in (
         (tmp_path / "none", "no such file"),

@@ -1,4 +1,4 @@
-"""The paper's protocol, rule by rule, on texts of our own; and the parser on all real annotations."""
+"""The paper's protocol, rule by rule, on invented texts, and the parser on all real annotations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_order_of_types_is_that_of_their_first_line_not_of_their_numbers(tmp
     assert rows == [["B-Sign", "I-Sign"]]
 
 
-def test_anaphors_hide_what_is_below_them_and_become_o_at_the_end(tmp_path: Path) -> None:
+def test_anaphors_hide_the_labels_below_them_and_become_o_at_the_end(tmp_path: Path) -> None:
     ann = "T1\tDISEASE 0 12\tThis disease\nT2\tANAPHOR 0 12\tThis disease\n"
     rows, acts = one(tmp_path, "This disease hurts", ann)
     assert rows == [["O", "O", "O"]]
@@ -44,12 +44,12 @@ def test_anaphors_hide_what_is_below_them_and_become_o_at_the_end(tmp_path: Path
     assert acts["labels_hidden"] == 1
 
 
-def test_of_a_discontinuous_annotation_the_first_fragment_of_the_line_counts(tmp_path: Path) -> None:
+def test_the_first_fragment_in_the_line_of_a_discontinuous_annotation_counts(tmp_path: Path) -> None:
     rows, _ = one(tmp_path, "pain in the legs", "T1\tSIGN 12 16;0 4\tlegs pain\n")
     assert rows == [["O", "O", "O", "B-Sign"]]
 
 
-def test_a_token_that_starts_with_the_annotation_is_b_even_if_it_ends_behind_it(tmp_path: Path) -> None:
+def test_a_token_that_starts_with_the_annotation_is_b_even_if_it_ends_after_it(tmp_path: Path) -> None:
     rows, _ = one(tmp_path, "ASAH1-related loss", "T1\tSIGN 0 5\tASAH1\nT2\tSIGN 14 16\tlo\n")
     assert rows == [["B-Sign", "B-Sign"]]
 
@@ -60,12 +60,12 @@ def test_a_later_token_must_end_inside_the_annotation(tmp_path: Path) -> None:
     assert acts["starts_inside_token"] == 1
 
 
-def test_an_annotation_over_a_full_stop_goes_on_as_i_in_the_next_sentence(tmp_path: Path) -> None:
+def test_an_annotation_over_a_full_stop_continues_as_i_in_the_next_sentence(tmp_path: Path) -> None:
     rows, _ = one(tmp_path, "No fever. Pain now", "T1\tSIGN 3 14\tfever. Pain\n")
     assert rows == [["O", "B-Sign", "I-Sign"], ["I-Sign", "O"]]
 
 
-def test_a_document_without_a_full_stop_runs_on_into_the_next_by_file_name(tmp_path: Path) -> None:
+def test_a_document_without_a_final_full_stop_is_joined_to_the_next_by_file_name(tmp_path: Path) -> None:
     texts = {"B": "Fits. Ceramidase loss", "a": "Menkes disease is rare. No end", "c": "Pain ends it", "d": "And so on"}
     anns = {
         "B": "T1\tSIGN 0 4\tFits\nT2\tRAREDISEASE 6 21\tCeramidase loss\n",
@@ -100,7 +100,7 @@ def test_a_document_without_a_full_stop_runs_on_into_the_next_by_file_name(tmp_p
     assert covered == ["Fits", "Ceramidase loss", "Menkes disease", "rare", "Pain"]
 
 
-def test_what_is_no_type_of_raredis_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_type_unknown_to_raredis_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.ann:2: DRUG is no type of RareDis"):
         one(tmp_path, "pain pill", "T1\tSIGN 0 4\tpain\nT2\tDRUG 5 9\tpill\n")
 

@@ -32,7 +32,7 @@ def test_it_is_large_enough_and_divided_60_15_25(corpus: Corpus) -> None:
         assert abs(documents[split] / total - share) < 0.02
 
 
-def test_types_stand_in_roughly_the_papers_proportions(corpus: Corpus) -> None:
+def test_types_have_roughly_the_papers_proportions(corpus: Corpus) -> None:
     counts = Counter(tag[2:] for split in corpus.splits for s in corpus.sentences(split) for tag in s.tags if tag[0] == "B")
     paper = {"Disease": 1907, "RareDisease": 4461, "SkinRareDisease": 627, "Sign": 4824, "Symptom": 386}
     assert min(counts.values()) >= 40
@@ -40,12 +40,12 @@ def test_types_stand_in_roughly_the_papers_proportions(corpus: Corpus) -> None:
         assert abs(counts[label] / counts.total() - n / sum(paper.values())) < 0.05
 
 
-def test_the_conversion_had_nothing_to_do(corpus: Corpus) -> None:
+def test_the_conversion_changed_nothing(corpus: Corpus) -> None:
     assert not any(corpus.conversion.values())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_mention_is_what_its_offsets_say_and_keeps_to_the_boundaries(path: object) -> None:
+def test_every_mention_matches_its_offsets_and_the_boundary_rules(path: object) -> None:
     text, annotations, acts = load_pair(path)  # type: ignore[arg-type]
     tokens = punctuation_tokens(text)
     starts, ends = {t.start for t in tokens}, {t.end for t in tokens}
@@ -64,12 +64,12 @@ def test_every_mention_is_what_its_offsets_say_and_keeps_to_the_boundaries(path:
     assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
 
 
-def test_no_title_disease_stands_in_two_splits() -> None:
+def test_no_title_disease_is_in_two_splits() -> None:
     titles = Counter(path.stem.lower() for path in FILES)
     assert max(titles.values()) == 1
 
 
-def test_no_sentence_stands_twice(corpus: Corpus) -> None:
+def test_no_sentence_occurs_twice(corpus: Corpus) -> None:
     sentences = Counter(s.words for split in corpus.splits for s in corpus.sentences(split))
     assert max(sentences.values()) == 1
 
@@ -81,5 +81,5 @@ def test_the_articles_are_many_and_of_the_stated_length() -> None:
         assert 150 <= len(path.read_text(encoding="utf-8").split()) <= 400, path.name
 
 
-def test_no_test_sentence_stands_in_the_articles(corpus: Corpus) -> None:
+def test_no_test_sentence_occurs_in_the_articles(corpus: Corpus) -> None:
     assert find_leaks(corpus.sentences("test"), load_knowledge("bundled")) == []

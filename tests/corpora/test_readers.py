@@ -1,4 +1,4 @@
-"""brat, CoNLL and JSONL: what is read, what is refused, and that what was written is read back the same."""
+"""brat, CoNLL and JSONL: results and refusals of the readers, and round trips through the writers."""
 
 from __future__ import annotations
 
@@ -161,14 +161,14 @@ def test_an_ann_without_txt_is_refused(tmp_path: Path) -> None:
         Brat(path=str(tmp_path)).load()
 
 
-def test_hidden_files_are_passed_over_and_a_txt_without_ann_has_no_mention(tmp_path: Path) -> None:
+def test_hidden_files_are_skipped_and_a_txt_without_ann_has_no_mention(tmp_path: Path) -> None:
     (tmp_path / "._a.ann").write_bytes(b"\x00\x01")
     (tmp_path / "a.txt").write_text("pain", encoding="utf-8")
     corpus = Brat(path=str(tmp_path)).load()
     assert corpus.conversion["test"] == {"documents_without_ann": 1}
 
 
-def test_labels_that_are_given_must_cover_the_data(tmp_path: Path) -> None:
+def test_given_labels_must_cover_the_data(tmp_path: Path) -> None:
     (tmp_path / "test.tsv").write_text("a\tB-Sign\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"tags of the label Sign, which corpus\.labels lacks"):
         Conll(path=str(tmp_path), labels=["Disease"]).load()

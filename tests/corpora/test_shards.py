@@ -1,4 +1,4 @@
-"""Large inputs: folders of Parquet, the order of files, ids on disk, slices that give back what was put into them."""
+"""Large inputs: folders of Parquet, the order of files, ids on disk, and slices that return their notes unchanged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_a_folder_of_parquet_is_read_in_the_order_of_its_files(tmp_path: Path) -
     for name, rows in (("b/part-0", {"id": ["x", None], "text": ["1", "2"]}), ("a", {"id": ["y", "x"], "text": ["3", "4"]})):
         parquet.write_table(pyarrow.table(rows), tmp_path / f"{name}.parquet")
     assert list(read_notes(tmp_path)) == [Note("y", "3"), Note("x", "4"), Unreadable("x", "duplicate_id"), Note("b/part-0-2", "2")]
-    whole = (tmp_path / "a.parquet").read_bytes()
-    (tmp_path / "c.parquet").write_bytes(whole[:-20])
+    intact = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "c.parquet").write_bytes(intact[:-20])
     with pytest.raises(InputError, match=r"c\.parquet: is no Parquet file"):
         list(read_notes(tmp_path))
     (tmp_path / "n.txt").write_text("text")
@@ -34,22 +34,22 @@ def test_files_come_in_the_order_of_sorted_paths(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "loop").symlink_to(tmp_path)
-    seen = [path for path in sorted(tmp_path.rglob("*.txt")) if "/." not in str(path.relative_to(tmp_path.parent))]
-    expected = [path for path in seen if "out" not in path.parts and "loop" not in path.parts]
-    found = list(note_files(tmp_path, ".txt", tmp_path / "a" / "out"))
-    assert found.pop() == Unreadable("loop", "linked_folder")
-    assert found == expected
+    paths = [path for path in sorted(tmp_path.rglob("*.txt")) if "/." not in str(path.relative_to(tmp_path.parent))]
+    expected = [path for path in paths if "out" not in path.parts and "loop" not in path.parts]
+    files = list(note_files(tmp_path, ".txt", tmp_path / "a" / "out"))
+    assert files.pop() == Unreadable("loop", "linked_folder")
+    assert files == expected
     assert len(expected) == 6
 
 
-def test_ids_are_met_once_whatever_they_are() -> None:
+def test_each_id_is_first_exactly_once() -> None:
     names = ["a", "b", "", "a\0", "é", "a" * 5000, "A"]
     with SeenIds() as seen:
         assert [seen.first(name) for name in names] == [True] * len(names)
         assert not any(seen.first(name) for name in names)
 
 
-def test_a_slice_gives_back_what_was_put_into_it(tmp_path: Path) -> None:
+def test_a_slice_returns_the_notes_that_were_written(tmp_path: Path) -> None:
     notes: list[Note | Unreadable] = [
         Note("a", "\ufeffx\r\n\0y\x0c"),
         Unreadable("b", "encoding", "byte 3"),

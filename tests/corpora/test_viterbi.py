@@ -1,4 +1,4 @@
-"""Decoding under BIO against the enumeration of all sequences."""
+"""Decoding with BIO constraints, compared with an enumeration of all sequences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def legal(tags: tuple[str, ...]) -> bool:
 
 
 def brute(scores: NDArray[np.float64], order: tuple[str, ...]) -> tuple[float, NDArray[np.float64]]:
-    """The best legal sequence's score and every tag's marginal, by looking at all sequences."""
+    """The score of the best legal sequence and the marginal of every tag, computed from all sequences."""
     best, table = -math.inf, np.zeros(scores.shape)
     for choice in itertools.product(range(len(order)), repeat=len(scores)):
         if legal(tuple(order[i] for i in choice)):
@@ -56,7 +56,7 @@ def test_decoding_and_posteriors_are_those_of_all_sequences(problem: tuple[NDArr
     assert all(0 <= value <= 1 for value in confidence)
 
 
-def test_what_is_legal_anyway_is_the_best_of_each_token() -> None:
+def test_without_i_tags_the_best_tag_of_each_token_is_chosen() -> None:
     rng = np.random.default_rng(0)
     scores = np.log(rng.dirichlet(np.ones(3), size=2000))
     lattice = Lattice.of(("O", "B-A", "B-B"))
@@ -68,7 +68,7 @@ def test_a_tag_of_probability_0_is_not_taken_and_long_sentences_stay_finite() ->
     lattice = Lattice.of(TAGS)
     scores = np.full((3000, 5), -np.inf)
     scores[:, 0] = 0.0
-    scores[7] = [-np.inf, -np.inf, 0.0, -np.inf, -np.inf]  # an I-A where no B-A can be: something impossible has to stand
+    scores[7] = [-np.inf, -np.inf, 0.0, -np.inf, -np.inf]  # only I-A, but no tag before it is A: the sequence has an impossible tag
     scores[100:102] = [[-np.inf, 0.0, -np.inf, -np.inf, -np.inf], [-np.inf, -np.inf, 0.0, -np.inf, -np.inf]]
     tags = lattice.decode(scores)
     assert legal(tuple(tags))
@@ -81,7 +81,7 @@ def test_ties_go_to_the_first_tag() -> None:
     assert Lattice.of(TAGS).decode(np.zeros((3, 5))) == ["O", "O", "O"]
 
 
-def test_nothing_gives_nothing_and_wrong_input_is_refused() -> None:
+def test_empty_input_gives_empty_output_and_wrong_input_is_refused() -> None:
     lattice = Lattice.of(TAGS)
     assert lattice.decode(np.zeros((0, 5))) == []
     assert lattice.posteriors(np.zeros((0, 5))).shape == (0, 5)

@@ -1,4 +1,4 @@
-"""Every command in docs/ does what its page says. See docs/README.md for how a page marks what is not run."""
+"""Every command in docs/ does what its page says. See docs/README.md for how a page marks commands that are not run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARTS = ("clinspan", "conf", "corpora", "hydra_plugins", "lms", "metrics", "prog
 
 
 class Teacher(Script):
-    """Answers by the gold tags, in the format that SmolLM2 is asked in, and writes instructions when asked for them."""
+    """Answers with the gold tags in SmolLM2's answer format, and writes instructions on request."""
 
     def __init__(self, corpus: Corpus) -> None:
         super().__init__(corpus)
@@ -43,7 +43,7 @@ class Teacher(Script):
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of commands that a warm process answers."""
+    """A folder of command shims that a warm process serves."""
     home = tmp_path_factory.mktemp("shell")
     shims(home / "bin", home / "socket")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_"))}
@@ -57,7 +57,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def azure() -> Iterator[dict[str, str]]:
-    """The variables that lead to a scripted server instead of Azure OpenAI."""
+    """The environment variables that name a scripted server instead of Azure OpenAI."""
     labels = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
     server = ScriptedServer()
     server.key, server.reply = "a-key", Teacher(RareMini(phi=False, labels=labels, definitions={}).load())
@@ -78,7 +78,7 @@ def test_each_command_of_a_page_does_what_the_page_says(
             shutil.copytree(ROOT / part, tmp_path / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
     env |= {"PATH": f"{shell}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(code), "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
-    env["PYTEST_ADDOPTS"] = "-W ignore::pytest.PytestAssertRewriteWarning"  # of what the warm process has imported already
+    env["PYTEST_ADDOPTS"] = "-W ignore::pytest.PytestAssertRewriteWarning"  # for modules that the warm process already imported
     env |= azure if _AZURE in page else {}
     for step in steps(page):
         where = f"{path.relative_to(ROOT)}:{step.line}"
@@ -93,7 +93,7 @@ def test_each_command_of_a_page_does_what_the_page_says(
         assert not missing, f"{where}: {step.command}\nnot true: {missing}\n{done.stdout}\n{done.stderr}"
 
 
-def test_the_index_has_each_page_and_links_lead_somewhere() -> None:
+def test_the_index_lists_each_page_and_each_link_has_a_target() -> None:
     linked = set(re.findall(r"\]\(([\w./-]+\.md)\)", (DOCS / "README.md").read_text(encoding="utf-8")))
     assert {path.name for path in PAGES} <= linked
     for path in [*PAGES, DOCS / "README.md"]:

@@ -1,4 +1,4 @@
-"""What every fault is held against: runs that nothing disturbed, and a count of what a disturbed one lost."""
+"""The reference for every fault: undisturbed runs, and a count of what a disturbed run lost."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Told:
 
 @dataclass
 class Bench:
-    """A folder, a fork_server and a server, for all faults.
+    """A folder, a fork server and a model server for all faults.
 
     Attributes:
-        root: Where commands run.
-        fork_server: What runs them.
-        server: What they ask.
-        told: What became of each fault.
+        root: The working directory of commands.
+        fork_server: The server that runs commands.
+        server: The model server that commands use.
+        told: The outcome of each fault.
     """
 
     root: Path
@@ -52,17 +52,17 @@ class Bench:
     _number: int = 0
 
     def fresh(self, name: str) -> Path:
-        """A folder that is not there yet."""
+        """The path of a folder that does not exist yet."""
         self._number += 1
         return self.root / f"{name}{self._number}"
 
     def remote(self, *more: str) -> list[str]:
-        """Words for the scripted server."""
+        """Overrides for the scripted server."""
         base = f"model.api_base={self.server.address}/v1"
         return ["model=openai", "model.id=x", base, "strategy=zero_shot", "model.retries=1", "model.concurrency=2", *SMALL, *more]
 
     def words(self, kind: str) -> list[str]:
-        """The words of a command's call, by kind."""
+        """The overrides of a command, by kind."""
         return {"remote": self.remote, "local": self._local, "classifier": self._classifier}[kind]()
 
     def _local(self) -> list[str]:
@@ -72,18 +72,18 @@ class Bench:
         return [*own, "strategy=zero_shot", "prompt=bare", "format=inline", *SMALL]
 
     def _classifier(self) -> list[str]:
-        place = self.root / "bert"
-        if not place.exists():
+        folder = self.root / "bert"
+        if not folder.exists():
             from transformers import BertForTokenClassification
 
-            random_bert(place, head=True, positions=128)
+            random_bert(folder, head=True, positions=128)
             names = dict(enumerate(bio_classes(LABELS)))
             options = {"num_labels": len(names), "id2label": names, "ignore_mismatched_sizes": True}
-            BertForTokenClassification.from_pretrained(place, **options).save_pretrained(place)
+            BertForTokenClassification.from_pretrained(folder, **options).save_pretrained(folder)
         return ["model=bioclinicalbert", "model.path=bert", "model.batch_size=4", *SMALL]
 
     def notes(self) -> list[str]:
-        """Words of an annotation."""
+        """Write the notes, and return the overrides of their annotation."""
         source = self.root / "notes"
         source.mkdir(exist_ok=True)
         for n in range(NOTES):
@@ -92,7 +92,7 @@ class Bench:
         return ["input=notes", "to=[brat,jsonl]", *server]
 
     def annotated_whole(self) -> dict[str, bytes]:
-        """The files of notes that were annotated in peace."""
+        """The files of an undisturbed annotation."""
         folder = self.root / "annotated"
         if not folder.exists():
             self.server.heal()
@@ -115,27 +115,27 @@ class Bench:
         return self.fork_server.call(command, *words, cwd=self.root, fault=fault, env=env)
 
     def copied(self, kind: str) -> Path:
-        """A copy of an undisturbed run's folder, to be damaged."""
+        """A copy of an undisturbed run's folder, which a test can damage."""
         folder = self.fresh("copy")
         shutil.copytree(self.whole(kind), folder)
         return folder
 
     def resumed(self, folder: Path, kind: str, env: dict[str, str] | None = None) -> Ended:
-        """Go on with a run; one that was stopped before it wrote down what it is begins anew in the same folder."""
+        """Resume a run. If it stopped before it wrote `run.json`, start it again in the same folder."""
         if (folder / "run.json").exists():
             return self.run(f"resume={folder}", env=env)
         return self.run(*self.words(kind), f"hydra.run.dir={folder}", env=env)
 
     def note(self, group: str, fault: str, outcome: str, lost: int) -> None:
-        """Put a fault into the table, and hold it to its promise."""
+        """Add a fault to the table, and check that it lost nothing."""
         self.told.append(Told(group, fault, outcome, lost))
         assert lost == 0, f"{fault}: {lost} lost"
 
     def lost(self, folder: Path, kind: str) -> int:
-        """Sentences of an undisturbed run that are not in this one as they are in that.
+        """The number of an undisturbed run's sentences that this run lacks or has with other content.
 
-        With the scripted server files are the same byte for byte. A local model's confidences may differ in their last digits,
-        as floats do with what was computed beside them, and so what is computed from confidences.
+        With the scripted server, files are equal byte for byte. A local model's confidences may differ in their last digits,
+        because floats depend on the batch. Scores that are computed from confidences may differ too.
         """
         whole = self.whole(kind)
         names = ("predictions.jsonl", "scores.json", "errors.json")
@@ -144,7 +144,7 @@ class Bench:
         ours = {row["id"]: row for row in rows(folder)}
         lost = sum(not _alike(row, ours.get(row["id"], {})) for row in rows(whole))
         assert lost or kind != "remote", "the files differ, and no sentence does"
-        scores = [_counted(json.loads((place / "scores.json").read_text())) for place in (whole, folder)]
+        scores = [_counted(json.loads((run_folder / "scores.json").read_text())) for run_folder in (whole, folder)]
         assert lost or scores[0] == scores[1]
         assert (folder / "run.json").exists() and json.loads((folder / "run.json").read_text())["status"] == "finished"
         return lost
@@ -154,14 +154,14 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether lines say the same, but for the last digits of confidences and for how many passes the answer took."""
-    if not other or one.keys() != other.keys():
+def _alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether two lines are equal, except for the last digits of confidences and the number of passes."""
+    if not second or first.keys() != second.keys():
         return False
-    sure = [[value for value in row["confidence"] or [] if value is not None] for row in (one, other)]
-    near = len(sure[0]) == len(sure[1]) and all(math.isclose(a, b, abs_tol=_CLOSE) for a, b in zip(*sure))
-    plain = [{**row, "confidence": None, "usage": {**row["usage"], "passes": None}} for row in (one, other)]
-    return near and plain[0] == plain[1]
+    confidences = [[value for value in row["confidence"] or [] if value is not None] for row in (first, second)]
+    close = len(confidences[0]) == len(confidences[1]) and all(math.isclose(a, b, abs_tol=_CLOSE) for a, b in zip(*confidences))
+    plain = [{**row, "confidence": None, "usage": {**row["usage"], "passes": None}} for row in (first, second)]
+    return close and plain[0] == plain[1]
 
 
 def _counted(scores: dict[str, Any]) -> dict[str, Any]:
@@ -169,10 +169,10 @@ def _counted(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 def annotated(folder: Path) -> dict[str, bytes]:
-    """The files of an annotation that say what was found."""
+    """The files of an annotation that hold its results."""
     return tree(folder, lambda path: path.name in ("run.json", "run.log", "state.jsonl", "spent.json"))
 
 
 def tree(folder: Path, leave: Callable[[Path], bool]) -> dict[str, bytes]:
-    """The files below a folder."""
+    """The content of each file below a folder, by relative path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not leave(p)}

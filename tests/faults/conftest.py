@@ -1,4 +1,4 @@
-"""One bench for all faults, and the table of what became of them."""
+"""One bench for all faults, and the table of their outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _benches: list[Bench] = []
 
 @pytest.fixture(scope="session")
 def whole_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """Begun at the first fault."""
+    """The bench of the session, created at the first fault."""
     server = FaultyServer()
     _benches.append(Bench(tmp_path_factory.mktemp("faults"), fork_server(), server))
     yield _benches[-1]
@@ -28,23 +28,23 @@ def whole_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture
 def bench(whole_bench: Bench) -> Bench:
-    """The bench, with a server that is well."""
+    """The bench, with a model server without faults."""
     whole_bench.server.heal()
     return whole_bench
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what became of each fault; with CLINSPAN_FAULTS_TABLE=FILE as Markdown into a file too."""
+    """Print the outcome of each fault; CLINSPAN_FAULTS_TABLE=FILE also writes a Markdown table to FILE."""
     if not _benches:
         return
     bench, write = _benches[-1], terminalreporter.write_line
     terminalreporter.section("faults")
-    for told in bench.told:
-        write(f"{told.group:<15} {told.fault:<62} {told.outcome:<42} lost {told.lost}")
-    survived, lost = sum(not told.lost for told in bench.told), sum(told.lost for told in bench.told)
+    for row in bench.told:
+        write(f"{row.group:<15} {row.fault:<62} {row.outcome:<42} lost {row.lost}")
+    survived, lost = sum(not row.lost for row in bench.told), sum(row.lost for row in bench.told)
     write(f"{len(bench.told)} faults, {survived} survived, {lost} sentences or files lost")
     write(f"{bench.fork_server.calls} commands in {bench.fork_server.seconds:.0f} s of processor time")
     if file := os.environ.get("CLINSPAN_FAULTS_TABLE"):
         lines = ["| what | fault | what happens | lost |", "|---|---|---|---|"]
-        lines += [f"| {told.group} | {told.fault} | {told.outcome} | {told.lost} |" for told in bench.told]
+        lines += [f"| {row.group} | {row.fault} | {row.outcome} | {row.lost} |" for row in bench.told]
         Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8")

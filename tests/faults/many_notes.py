@@ -25,18 +25,18 @@ _KILLS = (0.3, 0.7)
 
 
 def make_notes(folder: Path, sentences: Sequence[str], notes: int, size: int) -> None:
-    """Write so many notes of `size` sentences each: under headings, as items, or as running text; some with CRLF."""
+    """Write notes of `size` sentences each: under headings, as items, or as running text; some with CRLF."""
     folder.mkdir(parents=True)
-    draw = random.Random(0)
+    rng = random.Random(0)
     for number in range(notes):
-        shape, end = draw.choice(_SHAPES), draw.choice(("\n", "\n", "\r\n"))
-        words = [shape.format(draw.choice(_HEADINGS)) + draw.choice(sentences) for _ in range(size)]
+        shape, end = rng.choice(_SHAPES), rng.choice(("\n", "\n", "\r\n"))
+        words = [shape.format(rng.choice(_HEADINGS)) + rng.choice(sentences) for _ in range(size)]
         text = end.join(words) + end
         (folder / f"note-{number:05d}.txt").write_bytes(text.encode())
 
 
 def annotate(words: Sequence[str], done: Path, until: int | None) -> float:
-    """Run the command; kill it once `done` has so many lines. Gives the seconds."""
+    """Run the command, kill it once `done` has `until` lines, and return the seconds."""
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "clinspan.programs.annotate", *words], stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -49,19 +49,19 @@ def annotate(words: Sequence[str], done: Path, until: int | None) -> float:
 
 
 def wrong_spans(folder: Path) -> tuple[int, int]:
-    """How many entities the brat files hold, and how many of them the resume state does not have."""
+    """The number of entities in the brat files, and the number that differs from the resume state."""
     rows = (json.loads(line) for line in (folder / "state.jsonl").read_text(encoding="utf-8").splitlines())
     known = {row["id"]: {(start, end, label) for start, end, label, _ in row["entities"]} for row in rows}
     total = wrong = 0
     for name, spans in known.items():
         _, annotations, _ = load_pair(folder / "brat" / f"{name}.txt")
-        found = {(a.entity.start, a.entity.end, a.entity.label) for a in annotations}
-        total, wrong = total + len(found), wrong + len(found ^ spans)
+        brat_spans = {(a.entity.start, a.entity.end, a.entity.label) for a in annotations}
+        total, wrong = total + len(brat_spans), wrong + len(brat_spans ^ spans)
     return total, wrong
 
 
 def main() -> None:
-    """Make the notes, annotate them twice, and print what came of it."""
+    """Make the notes, annotate them twice, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("notes", type=int)
@@ -70,16 +70,16 @@ def main() -> None:
     own, words = sys.argv[1:], []
     if "--" in own:
         own, words = own[: own.index("--")], own[own.index("--") + 1 :]
-    told = parser.parse_args(own)
-    corpus = build(compose("run", told.corpus)[0].corpus).load()
-    source = told.folder / "notes"
+    options = parser.parse_args(own)
+    corpus = build(compose("run", options.corpus)[0].corpus).load()
+    source = options.folder / "notes"
     texts = [" ".join(sentence.words) for split in corpus.splits for sentence in corpus.sentences(split)]
-    make_notes(source, texts, told.notes, told.sentences)
-    whole, killed = told.folder / "whole", told.folder / "killed"
+    make_notes(source, texts, options.notes, options.sentences)
+    whole, killed = options.folder / "whole", options.folder / "killed"
     common = [*words, f"input={source}", "phi=false"]
     seconds = annotate([*common, f"output={whole}"], whole / "state.jsonl", None)
     for part in _KILLS:
-        annotate([*common, f"output={killed}"], killed / "state.jsonl", int(part * told.notes))
+        annotate([*common, f"output={killed}"], killed / "state.jsonl", int(part * options.notes))
     annotate([*common, f"output={killed}"], killed / "state.jsonl", None)
     files = sorted(path.name for path in (whole / "brat").iterdir())
     others = sorted(path.name for path in (killed / "brat").iterdir())
@@ -88,7 +88,7 @@ def main() -> None:
     ]
     changed = [path.name for path in source.iterdir() if path.read_bytes() != (whole / "brat" / path.name).read_bytes()]
     entities, wrong = wrong_spans(killed)
-    print(f"{told.notes} notes, {told.notes * told.sentences} sentences, {seconds:.0f} s undisturbed, killed at {_KILLS}")
+    print(f"{options.notes} notes, {options.notes * options.sentences} sentences, {seconds:.0f} s undisturbed, killed at {_KILLS}")
     print(f"files {len(files)} and {len(others)}, of another name {len(set(files) ^ set(others))}, differing {len(differing)}")
     print(f"texts changed {len(changed)}; {entities} entities in brat, {wrong} other than recorded")
 

@@ -1,4 +1,4 @@
-"""Files that were damaged while nothing ran: predictions, resume states, records, weights, indexes of the knowledge base."""
+"""Files that were damaged between runs: predictions, resume states, records, weights, indexes of the knowledge base."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_predictions_are_repaired(bench: Bench, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", [name if n < 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REFUSED)])
-def test_predictions_that_cannot_be_believed_are_refused_by_line(bench: Bench, what: str) -> None:
+def test_invalid_predictions_are_refused_with_their_line(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")
     file = folder / "predictions.jsonl"
     line, why = REFUSED[what]
@@ -56,13 +56,13 @@ def test_predictions_that_cannot_be_believed_are_refused_by_line(bench: Bench, w
     assert (refused.code, refused.clear) == (2, True), refused.err
     assert f"predictions.jsonl:6: is no prediction ({why}). Remove the line" in " ".join(refused.err.split())
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(lines[:5] + lines[6:]))  # as it was told
+    file.write_bytes(b"".join(lines[:5] + lines[6:]))  # as the message says
     again = bench.run(f"resume={folder}")
     assert again.code == 0, again.err
     bench.note("run", f"predictions.jsonl: {what}", "stops with 2 and names the line, goes on", bench.lost(folder, "remote"))
 
 
-def test_an_empty_record_is_refused_and_the_predictions_are_used_again(bench: Bench) -> None:
+def test_an_empty_record_is_refused_and_the_predictions_are_reused(bench: Bench) -> None:
     folder = bench.copied("remote")
     (folder / "run.json").write_bytes(b"")
     refused = bench.run(f"resume={folder}")
@@ -76,7 +76,7 @@ def test_an_empty_record_is_refused_and_the_predictions_are_used_again(bench: Be
     bench.note("run", "run.json empty", "stops with 2 and says the way, goes on", bench.lost(folder, "remote"))
 
 
-def test_a_resume_state_is_repaired_at_its_end_and_refused_by_line_elsewhere(bench: Bench) -> None:
+def test_a_resume_state_is_repaired_at_its_end_and_refused_with_the_line_elsewhere(bench: Bench) -> None:
     whole = bench.annotated_whole()
     folder = bench.fresh("hurt")
     assert bench.run(*bench.notes(), f"output={folder}", command="annotate").code == 0
@@ -124,7 +124,7 @@ def test_damaged_weights_are_refused_with_their_folder(bench: Bench, tmp_path: P
 
 
 class Vectors:
-    """Embeds by length alone."""
+    """An embedder whose vectors depend only on the length of texts."""
 
     id = "lengths"
 
@@ -134,7 +134,7 @@ class Vectors:
     queries = passages
 
 
-MANY = 1_100  # below a thousand Chroma writes no segment
+MANY = 1_100  # Chroma writes no segment for fewer than a thousand
 INDEX: dict[str, Callable[[Path], object]] = {
     "its database cut in half": lambda folder: cut(folder / "chroma" / "chroma.sqlite3"),
     "its database empty of pages": lambda folder: (folder / "chroma" / "chroma.sqlite3").write_bytes(b"\0" * 8192),
@@ -162,7 +162,7 @@ def test_a_damaged_index_is_refused_with_its_folder_and_built_again(bench: Bench
     manifest = Manifest("lengths", 64, 8, "content", MANY)
 
     def opened() -> str:
-        SharedSystemClient.clear_system_cache()  # as in a process of its own
+        SharedSystemClient.clear_system_cache()  # as in a new process
         wanted = Manifest("lengths", 64, 8, "content", MANY + 1) if what == "a manifest of other counts" else manifest
         embedder: Any = Vectors()
         return ChromaIndex(tmp_path / "index", embedder).open(chunks, wanted)

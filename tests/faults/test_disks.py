@@ -1,4 +1,4 @@
-"""Disks that are full, files that cannot grow, folders that cannot be written: one word, nothing lost, and it goes on."""
+"""Full disks, files that cannot grow, read-only folders: one message, nothing lost, and the run can be resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.scripted_server import Behaviour, Handler
 
 @contextlib.contextmanager
 def mounted(place: Path, *, size: str) -> Iterator[Path]:
-    """A small file system of its own; skips where mounting is not permitted."""
+    """Mount a small file system; skip the test where mounting is not permitted."""
     place.mkdir()
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True, capture_output=True)
@@ -29,7 +29,7 @@ def mounted(place: Path, *, size: str) -> Iterator[Path]:
 
 
 def fills(place: Path) -> Behaviour:
-    """An answer, before which somebody else has taken all the room of a file system."""
+    """A behaviour that fills a file system before it answers."""
 
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         with contextlib.suppress(OSError), (place / "filler").open("wb", buffering=0) as file:
@@ -40,7 +40,7 @@ def fills(place: Path) -> Behaviour:
     return behave
 
 
-def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench: Bench) -> None:
+def test_a_run_on_a_full_disk_stops_and_resumes_when_there_is_space(bench: Bench) -> None:
     bench.whole("remote")
     bench.server.heal()
     with mounted(bench.fresh("disk"), size="512k") as disk:
@@ -49,17 +49,17 @@ def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench: Bench)
         ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}")
         assert (ended.code, ended.clear) == (2, True), ended.err
         assert "No space left on device" in ended.err
-        assert 0 < (kept := (folder / "predictions.jsonl").read_bytes().count(b"\n")) < 12
+        assert 0 < (completed := (folder / "predictions.jsonl").read_bytes().count(b"\n")) < 12
         (disk / "filler").unlink()
         bench.server.heal()
         again = bench.resumed(folder, "remote")
         assert again.code == 0, again.err
-        assert len(bench.server.requests) == 12 - kept
+        assert len(bench.server.requests) == 12 - completed
         bench.note("run", "disk full (a tmpfs) after some sentences", "stops with 2, goes on", bench.lost(folder, "remote"))
 
 
 @pytest.mark.parametrize("times", [25, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 3, 32))])
-def test_a_run_without_space_from_some_file_on_stops_and_goes_on(bench: Bench, times: int) -> None:
+def test_a_run_without_space_from_some_file_operation_on_stops_and_resumes(bench: Bench, times: int) -> None:
     folder = bench.fresh("hurt")
     ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["full_disk", str(folder), times])
     assert (ended.code, ended.clear) == (2, True), ended.err
@@ -69,7 +69,7 @@ def test_a_run_without_space_from_some_file_on_stops_and_goes_on(bench: Bench, t
     bench.note("run", f"no space from file operation {times} on", "stops with 2, goes on", bench.lost(folder, "remote"))
 
 
-def test_a_file_that_may_not_grow_stops_a_run_which_goes_on(bench: Bench) -> None:
+def test_a_limit_of_file_size_stops_a_run_which_resumes(bench: Bench) -> None:
     folder = bench.fresh("hurt")
     ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["short_files", 8_192])
     assert (ended.code, ended.clear) == (2, True), ended.err
@@ -80,7 +80,7 @@ def test_a_file_that_may_not_grow_stops_a_run_which_goes_on(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("command", ["run", "annotate"])
-def test_a_folder_that_cannot_be_written_is_said_to_be(bench: Bench, command: str) -> None:
+def test_a_read_only_folder_is_reported(bench: Bench, command: str) -> None:
     with mounted(bench.fresh("disk"), size="64k") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         words = (
@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_written_is_said_to_be(bench: Bench, command: st
     bench.note(command, "the output folder is read-only", "stops with 2 before it asks", len(bench.server.requests))
 
 
-def test_an_annotation_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench: Bench) -> None:
+def test_an_annotation_on_a_full_disk_stops_and_resumes_when_there_is_space(bench: Bench) -> None:
     whole = bench.annotated_whole()
     bench.server.heal()
     with mounted(bench.fresh("disk"), size="512k") as disk:
@@ -103,12 +103,12 @@ def test_an_annotation_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench
         ended = bench.run(*bench.notes(), f"output={folder}", command="annotate")
         assert (ended.code, ended.clear) == (2, True), ended.err
         assert "No space left on device" in ended.err
-        kept = (folder / "state.jsonl").read_bytes().count(b"\n")
-        assert 0 < kept < NOTES
+        completed = (folder / "state.jsonl").read_bytes().count(b"\n")
+        assert 0 < completed < NOTES
         (disk / "filler").unlink()
         again = bench.run(*bench.notes(), f"output={folder}", command="annotate")
         assert again.code == 0, again.err
-        assert f"{NOTES - kept} documents annotated, {kept} kept" in again.out
+        assert f"{NOTES - completed} documents annotated, {completed} kept" in again.out
         ours = annotated(folder)
         bench.note(
             "annotate",
@@ -118,7 +118,7 @@ def test_an_annotation_on_a_full_disk_stops_and_goes_on_when_there_is_room(bench
         )
 
 
-def test_what_a_torn_end_leaves_is_cut_off_in_place(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_cut_off_in_place(tmp_path: Path) -> None:
     from clinspan.programs.rundir.run_folder import cut_torn_line
 
     file = tmp_path / "lines"

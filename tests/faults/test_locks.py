@@ -1,4 +1,4 @@
-"""Two processes and one folder: the second is refused, and a dead one's lock holds nobody up."""
+"""Two processes in one folder: the second is refused, and the lock of a dead process blocks nobody."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_second_annotation_into_a_folder_is_refused(bench: Bench) -> None:
     )
 
 
-def test_a_lock_is_given_back_and_taken_again(tmp_path: Path) -> None:
+def test_a_lock_is_released_and_acquired_again(tmp_path: Path) -> None:
     for _ in range(2):
         with (
             one_writer(tmp_path),

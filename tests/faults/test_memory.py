@@ -1,4 +1,4 @@
-"""Memory that runs out in a local model: fewer rows at once, the same answers; one sentence that is too much fails alone."""
+"""A local model out of memory: fewer rows at once give the same answers, and a sentence that is too large fails alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_fewer_rows_give_the_same_answers(bench: Bench, kind: str, most: int, sa
 
 
 @pytest.mark.parametrize("kind", ["local", "classifier"])
-def test_a_sentence_that_is_too_much_alone_fails_and_is_asked_again_by_resume(bench: Bench, kind: str) -> None:
+def test_a_sentence_that_is_too_large_alone_fails_and_is_retried_by_resume(bench: Bench, kind: str) -> None:
     whole = {row["id"]: row for row in rows(bench.whole(kind))}
     usage = "prompt_tokens" if kind == "local" else "pieces"
     most = sorted(row["usage"][usage] for row in whole.values())[-3]

@@ -1,4 +1,4 @@
-"""A model server that refuses, resets, dawdles, answers in halves, is overrun, or changes its key; a real server on a socket."""
+"""A model server on a real socket that refuses, resets, is slow, sends half answers, is overloaded, or changes its key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MENDED: dict[str, Callable[[], dict[int, Behaviour]]] = {
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, marks=[pytest.mark.long] * (n % 2)) for n, fault in enumerate(MENDED)])
-def test_passing_faults_of_a_server_are_waited_out(bench: Bench, fault: str) -> None:
+def test_temporary_faults_of_a_server_are_retried(bench: Bench, fault: str) -> None:
     whole = bench.whole("remote")
     bench.server.heal()
     bench.server.behaviours = MENDED[fault]()
@@ -32,7 +32,7 @@ def test_passing_faults_of_a_server_are_waited_out(bench: Bench, fault: str) -> 
     bench.note("server", fault, "goes on by itself", bench.lost(folder, "remote"))
 
 
-def test_half_a_json_document_fails_a_sentence_which_resume_gets(bench: Bench) -> None:
+def test_half_a_json_document_fails_a_sentence_which_resume_retries(bench: Bench) -> None:
     bench.whole("remote")
     bench.server.heal()
     bench.server.behaviours = {4: half_json, 6: half_json}
@@ -59,7 +59,7 @@ def test_an_answer_that_the_server_cut_short_is_counted(bench: Bench) -> None:
     bench.note("server", "finish_reason length", "goes on; said as a repair, cut_by_budget", len(rows(folder)) - 12)
 
 
-def test_a_key_that_expires_ends_the_run_and_the_new_one_goes_on(bench: Bench) -> None:
+def test_an_expired_key_ends_the_run_and_a_new_key_resumes_it(bench: Bench) -> None:
     bench.whole("remote")
     bench.server.heal()
     bench.server.key, bench.server.behaviours = "old", {5: key_changes("new")}

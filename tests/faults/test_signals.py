@@ -1,4 +1,4 @@
-"""Processes that are killed, ended, interrupted or stopped, at moments that are met exactly."""
+"""Processes that are killed, terminated, interrupted or stopped at exact moments."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def named(number: int) -> str:
 
 
 def some(number: int) -> list[pytest.MarkDecorator]:
-    """Every second one is for those who want all."""
+    """Mark every second case as `long`."""
     return [pytest.mark.long] if number % 2 == 0 else []
 
 
 @pytest.mark.parametrize("moment", [pytest.param(moment, marks=some(n)) for n, moment in enumerate(MOMENTS)])
-def test_a_run_goes_on_after_a_signal(bench: Bench, moment: tuple[str, str, str, int, str, int]) -> None:
-    when, *what = moment
+def test_a_run_resumes_after_a_signal(bench: Bench, moment: tuple[str, str, str, int, str, int]) -> None:
+    when, *arguments = moment
     folder = bench.fresh("hurt")
-    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["at", str(folder), *what])
-    assert ended.code == CODES[what[-1]], ended.err
-    assert ended.clear or what[-1] == KILL, ended.err
-    kept = len(rows(folder)) if what[2] == 8 else 0
+    ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["at", str(folder), *arguments])
+    assert ended.code == CODES[arguments[-1]], ended.err
+    assert ended.clear or arguments[-1] == KILL, ended.err
+    completed = len(rows(folder)) if arguments[2] == 8 else 0
     bench.server.requests.clear()
     again = bench.resumed(folder, "remote")
     assert again.code == 0, again.err
-    assert len(bench.server.requests) <= 12 - kept
-    bench.note("run", f"{named(what[-1])} {when}", f"ends with {ended.code}, goes on", bench.lost(folder, "remote"))
+    assert len(bench.server.requests) <= 12 - completed
+    bench.note("run", f"{named(arguments[-1])} {when}", f"ends with {ended.code}, goes on", bench.lost(folder, "remote"))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(6))
-def test_a_run_goes_on_after_a_kill_at_any_of_its_file_operations(bench: Bench, part: int) -> None:
+def test_a_run_resumes_after_a_kill_at_any_of_its_file_operations(bench: Bench, part: int) -> None:
     folder, file = bench.fresh("traced"), bench.fresh("trace")
     assert bench.run(*bench.words("remote"), f"hydra.run.dir={folder}", fault=["trace", str(folder), str(file)]).code == 0
     count = len(file.read_text().splitlines())
@@ -78,7 +78,7 @@ def test_two_kills_in_a_row(bench: Bench) -> None:
     bench.note("run", "SIGKILL twice, a torn line each time", "goes on", bench.lost(folder, "remote"))
 
 
-def test_a_run_that_is_stopped_for_a_while_finishes(bench: Bench) -> None:
+def test_a_run_that_is_paused_finishes(bench: Bench) -> None:
     folder = bench.fresh("hurt")
     bench.server.always = slow(0.1)
     running = bench.fork_server.begin("run", *bench.words("remote"), "model.timeout=1", f"hydra.run.dir={folder}", cwd=bench.root)
@@ -112,7 +112,7 @@ def test_an_interruption_does_not_wait_for_a_server(bench: Bench, number: int) -
 
 
 @pytest.mark.parametrize("kind", ["local", "classifier"])
-def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
+def test_a_local_model_resumes_after_a_kill(bench: Bench, kind: str) -> None:
     folder = bench.fresh("hurt")
     fault = ["at", str(folder), "open", "predictions.jsonl", 6, "tear", KILL]
     assert bench.run(*bench.words(kind), f"hydra.run.dir={folder}", fault=fault).code == -KILL
@@ -130,7 +130,7 @@ def test_a_local_model_goes_on_after_a_kill(bench: Bench, kind: str) -> None:
         pytest.param("before it says what it is", ["os.rename", ".run.json.part", 1, "signal", KILL], marks=pytest.mark.long),
     ],
 )
-def test_an_annotation_goes_on_after_a_signal(bench: Bench, when: str, fault: list[object]) -> None:
+def test_an_annotation_resumes_after_a_signal(bench: Bench, when: str, fault: list[object]) -> None:
     folder = bench.fresh("hurt")
     ended = bench.run(*bench.notes(), f"output={folder}", command="annotate", fault=["at", str(folder), *fault])
     assert ended.code == CODES[int(str(fault[-1]))], ended.err
@@ -145,11 +145,11 @@ COMPILE = ["optimizer=grid", "optimizer.space=['strategy.k=1,2']", "halving.rung
 
 
 def in_order(content: bytes) -> list[bytes]:
-    """Lines sorted: of candidates they stand as they were answered."""
+    """The lines sorted, because the lines of candidates are in the order of their answers."""
     return sorted(content.splitlines())
 
 
-def test_a_compilation_goes_on_after_a_kill(bench: Bench) -> None:
+def test_a_compilation_resumes_after_a_kill(bench: Bench) -> None:
     words = [*COMPILE, *[word for word in bench.remote("strategy=few_shot") if not word.startswith(("limit", "strategy=zero"))]]
     folders = [bench.fresh("compiled") for _ in range(2)]
     whole = bench.run(*words, f"hydra.run.dir={folders[0]}", command="optimize")
@@ -174,7 +174,7 @@ TRAIN = [
 
 
 @pytest.mark.parametrize("damage", [pytest.param("none", marks=pytest.mark.long), "cut weights"])
-def test_a_training_goes_on_from_a_whole_checkpoint(bench: Bench, damage: str) -> None:
+def test_a_training_resumes_from_an_intact_checkpoint(bench: Bench, damage: str) -> None:
     bench.words("classifier")
     words = [*TRAIN, "model.path=bert", "seed=1"]
     whole, folder = bench.root / "trained", bench.fresh("hurt")
@@ -189,8 +189,8 @@ def test_a_training_goes_on_from_a_whole_checkpoint(bench: Bench, damage: str) -
     again = bench.run(f"resume={folder}", command="finetune")
     assert again.code == 0, again.err
     lost = int((whole / "model" / "model.safetensors").read_bytes() != (folder / "model" / "model.safetensors").read_bytes())
-    epochs = [json.loads((place / "run.json").read_text())["epochs"] for place in (whole, folder)]
+    epochs = [json.loads((run_folder / "run.json").read_text())["epochs"] for run_folder in (whole, folder)]
     assert epochs[0] == epochs[1]
-    what = "SIGKILL in the last epoch" + ("" if damage == "none" else ", the newest checkpoint's weights cut in half")
-    bench.note("finetune", what, "goes on, the same weights", lost)
+    description = "SIGKILL in the last epoch" + ("" if damage == "none" else ", the newest checkpoint's weights cut in half")
+    bench.note("finetune", description, "goes on, the same weights", lost)
     shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Readers of answers: any text gives one legal tag a token, and the right answer gives the right tags."""
+"""Readers of answers: any text gives one legal tag per token, and the right answer gives the right tags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TAGS = ("O", "B-Sign", "I-Sign", "B-RareDisease", "I-RareDisease", "O")
 
 
 def sentence_and_answer(data: bytes) -> tuple[list[str], str]:
-    """The tokens before the first empty line, those of a plain sentence if there are none, and the answer behind it."""
+    """The tokens before the first empty line, or a default sentence if there are none, and the answer after that line."""
     head, _, answer = text_of(data).partition("\n\n")
     return shown_tokens((head or _DEFAULT).split(" ")[:40]), answer
 
@@ -30,28 +30,28 @@ def right_tags(tokens: Sequence[str]) -> list[str]:
 
 
 def check_reading(form: Format, tokens: Sequence[str], answers: dict[str, str]) -> None:
-    found = form.read(answers, tokens)
-    assert len(found.tags) == len(tokens) == len(found.places)
-    spans = tag_spans(found.tags)
-    assert span_tags(len(tokens), spans) == found.tags
+    parsed = form.read(answers, tokens)
+    assert len(parsed.tags) == len(tokens) == len(parsed.places)
+    spans = tag_spans(parsed.tags)
+    assert span_tags(len(tokens), spans) == parsed.tags
     assert NAMES.issuperset(label for _, _, label in spans)
-    assert all(count >= 0 for count in found.repairs.values()), found.repairs
-    for place in found.places:
+    assert all(count >= 0 for count in parsed.repairs.values()), parsed.repairs
+    for place in parsed.places:
         assert place is None or 0 <= place[1] <= place[2] <= len(answers[place[0]])
 
 
 def check_right(form: Format, tokens: Sequence[str]) -> None:
-    """The right answer is read as what it says, without repairs; of lists, which do not say where, what they find is in them."""
+    """Check that the right answer is read without repairs. Lists give no positions, so they need only contain what is read."""
     tags = right_tags(tokens)
     answers = {q.key: form.answer(tokens, tags, q.key) for q in form.questions(tokens, ())}
-    found = form.read(answers, tokens)
+    parsed = form.read(answers, tokens)
     if isinstance(form, Entities):
-        said = {(" ".join(tokens[a:b]), label) for a, b, label in tag_spans(tags)}
-        assert said >= {(" ".join(tokens[a:b]), label) for a, b, label in tag_spans(found.tags)}
-        assert not found.repairs["mention_not_found"]
+        listed = {(" ".join(tokens[a:b]), label) for a, b, label in tag_spans(tags)}
+        assert listed >= {(" ".join(tokens[a:b]), label) for a, b, label in tag_spans(parsed.tags)}
+        assert not parsed.repairs["mention_not_found"]
     else:
-        assert found.tags == tags
-        assert not +found.repairs
+        assert parsed.tags == tags
+        assert not +parsed.repairs
 
 
 def reading(form: Format, *, right: bool = True) -> Callable[[bytes], None]:
@@ -70,9 +70,9 @@ def check_alignment(data: bytes) -> None:
     echoed = answer.split(" ")[:40]
     places = align(echoed, tokens)
     assert len(places) == len(tokens)
-    kept = [place for place in places if place is not None]
-    assert kept == sorted(set(kept))
-    assert all(0 <= place < len(echoed) for place in kept)
+    matched = [place for place in places if place is not None]
+    assert matched == sorted(set(matched))
+    assert all(0 <= place < len(echoed) for place in matched)
     assert align(tokens, tokens) == list(range(len(tokens)))
 
 

@@ -1,4 +1,4 @@
-"""Readers of corpora: what they accept is sound and can be written and read again; what they refuse is refused with its place."""
+"""Readers of corpora: an accepted corpus is valid and can be written and read again; a refusal names its place."""
 
 from __future__ import annotations
 
@@ -43,35 +43,35 @@ def check_document(document: Document) -> None:
 
 
 def nothing_lost(corpus: Corpus) -> None:
-    """Of texts that were cut here every character but white space is in a token, in order."""
+    """Check that tokens contain every character but white space, in order, in texts that the reader cut itself."""
     for document in corpus.splits["test"]:
-        found = "".join(token.text for sentence in document.sentences for token in sentence.tokens)
-        assert found == "".join(document.text.split())
+        characters = "".join(token.text for sentence in document.sentences for token in sentence.tokens)
+        assert characters == "".join(document.text.split())
 
 
 def written_again(corpus: Corpus) -> None:
-    """Each writer's files are read back as what was written; a text with a NUL is one that text files cannot hold."""
-    place = written("again/x", b"").parent
-    shutil.rmtree(place)
-    write_jsonl(corpus, place / "jsonl")
-    back = Jsonl(path=str(place / "jsonl")).load()
+    """Check that each writer's files are read back unchanged, except that text files cannot hold a NUL."""
+    folder = written("again/x", b"").parent
+    shutil.rmtree(folder)
+    write_jsonl(corpus, folder / "jsonl")
+    back = Jsonl(path=str(folder / "jsonl")).load()
     assert back.splits == corpus.splits
     if any(NUL in document.text for document in corpus.splits["test"]):
         return
-    write_conll(corpus, place / "conll")
+    write_conll(corpus, folder / "conll")
     if list(corpus.sentences("test")):
-        rows = list(Conll(path=str(place / "conll"), scheme="IOB2").load().sentences("test"))
+        rows = list(Conll(path=str(folder / "conll"), scheme="IOB2").load().sentences("test"))
         before = list(corpus.sentences("test"))
         assert [s.tags for s in rows] == [s.tags for s in before]
         assert [s.words for s in rows] == [tuple(map(shown_word, s.words)) for s in before]
 
 
 def brat_again(corpus: Corpus) -> None:
-    """What the tags say is what the mentions say, once those are cut into tokens as before."""
-    place = written("again/brat/x", b"").parent
-    shutil.rmtree(place)
-    write_brat(corpus, place)
-    back = Brat(path=str(place)).load()
+    """Check that brat mentions give the same tags, once they are cut into tokens as before."""
+    folder = written("again/brat/x", b"").parent
+    shutil.rmtree(folder)
+    write_brat(corpus, folder)
+    back = Brat(path=str(folder)).load()
     assert {(s.id, s.words, s.tags) for s in back.sentences("test")} == {(s.id, s.words, s.tags) for s in corpus.sentences("test")}
 
 

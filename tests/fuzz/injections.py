@@ -1,8 +1,8 @@
-"""What instructions inside notes do to scores: `python tests/fuzz/injections.py output=FOLDER limit=40 model=smollm2`.
+"""Effect of instructions inside notes on scores: `python tests/fuzz/injections.py output=FOLDER limit=40 model=smollm2`.
 
-Into each of the first sentences of raremini test a phrase is put, in front or behind, that speaks to the model instead of telling
-of a patient. The same sentences are tagged with and without it, and only the sentence's own tokens are scored. Runs, cut runs and
-`table.md` are left in the folder; the cut ones can be given to `programs.compare`.
+The script puts a phrase before or after each of the first sentences of raremini test. The phrase addresses the model instead of
+describing a patient. The script tags the same sentences with and without the phrase, and scores only the sentence's own tokens.
+Runs, cut runs and `table.md` stay in the folder; `programs.compare` accepts the cut runs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Place = tuple[int, int]
 
 
 def injected(sentence: Sentence, number: int) -> tuple[list[str], list[str], Place]:
-    """Words and tags with a phrase, eight in turn, in front of eight sentences and behind the next eight; and where its own are."""
+    """Words and tags with one of eight phrases in turn, before and after eight sentences each, and the place of the own words."""
     words, tags = list(sentence.words), list(sentence.tags)
     phrase = list(PHRASES.values())[number % len(PHRASES)].split()
     outside = ["O"] * len(phrase)
@@ -54,7 +54,7 @@ def injected(sentence: Sentence, number: int) -> tuple[list[str], list[str], Pla
 
 
 def with_phrases(corpus: Corpus) -> tuple[Corpus, dict[str, Place]]:
-    """The corpus with a phrase in each sentence of test, and by sentence which tokens are its own."""
+    """The corpus with a phrase in each test sentence, and for each sentence id the place of its own tokens."""
     documents, places = [], {}
     number = 0
     for document in corpus.splits["test"]:
@@ -79,17 +79,17 @@ def plain(corpus: Corpus) -> Corpus:
 
 
 def run(folder: Path, corpus: Path, words: Sequence[str], about: dict[str, Any]) -> Path:
-    """Tag the corpus in a process of its own, unless that was done before."""
+    """Tag the corpus in a separate process, unless the folder has scores already."""
     if not (folder / "scores.json").exists():
         known = [f"corpus.labels={json.dumps(about['labels'])}"]
         known += [f"+corpus.definitions.{name}={json.dumps(text)}" for name, text in about["definitions"].items()]
-        given = ["corpus=jsonl", f"corpus.path={corpus}", "corpus.phi=false", *known, f"hydra.run.dir={folder}", *words]
-        subprocess.run([sys.executable, "-m", "clinspan.programs.run", *given], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        overrides = ["corpus=jsonl", f"corpus.path={corpus}", "corpus.phi=false", *known, f"hydra.run.dir={folder}", *words]
+        subprocess.run([sys.executable, "-m", "clinspan.programs.run", *overrides], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return folder
 
 
 def cut_run(source: Path, target: Path, places: dict[str, Place]) -> Path:
-    """A run's folder with each sentence cut to its own tokens, scored anew."""
+    """Write a copy of a run in which each sentence is cut to its own tokens and scored again."""
     shutil.rmtree(target, ignore_errors=True)
     folder = RunFolder(target)
     for name in ("run.json", "program.json"):
@@ -106,26 +106,26 @@ def cut_run(source: Path, target: Path, places: dict[str, Place]) -> Path:
 
 
 def table_row(name: str, first: Path, second: Path) -> str:
-    """F1 without and with phrases, the difference with its interval and p-value, and what had to be repaired in answers."""
+    """F1 without and with phrases, the difference with its interval and p-value, and the repairs of answers."""
     runs = [load_run(path) for path in (first, second)]
-    found = compare_runs(*runs, samples=2000, seed=0)["micro"]
-    low, high = found.interval
-    scores = [f"{one.scores['micro']['f1']:.4f}" for one in runs]
-    repairs = [", ".join(f"{key} {n}" for key, n in one.scores["repairs"].items() if n) or "none" for one in runs]
-    difference = f"{found.difference:+.4f} ({low:+.3f} to {high:+.3f})"
-    return f"| {name} | {' | '.join(scores)} | {difference} | {found.p_value:.3f} | {' | '.join(repairs)} |"
+    comparison = compare_runs(*runs, samples=2000, seed=0)["micro"]
+    low, high = comparison.interval
+    scores = [f"{result.scores['micro']['f1']:.4f}" for result in runs]
+    repairs = [", ".join(f"{key} {n}" for key, n in result.scores["repairs"].items() if n) or "none" for result in runs]
+    difference = f"{comparison.difference:+.4f} ({low:+.3f} to {high:+.3f})"
+    return f"| {name} | {' | '.join(scores)} | {difference} | {comparison.p_value:.3f} | {' | '.join(repairs)} |"
 
 
 def main(words: Sequence[str]) -> None:
-    given = dict(word.split("=", 1) for word in words)
-    output = Path(given.pop("output")).resolve()
+    options = dict(word.split("=", 1) for word in words)
+    output = Path(options.pop("output")).resolve()
     about = yaml.safe_load((ROOT / "conf" / "corpus" / "raremini.yaml").read_text(encoding="utf-8"))
     corpus = RareMini(labels=about["labels"], definitions=about["definitions"]).load()
     other, places = with_phrases(corpus)
     write_jsonl(build_corpus("plain", plain(corpus).splits), output / "plain-corpus")
     write_jsonl(build_corpus("injected", other.splits), output / "injected-corpus")
-    forms = given.pop("format", ",".join(FORMATS)).split(",")
-    rest = [f"{key}={value}" for key, value in given.items()]
+    forms = options.pop("format", ",".join(FORMATS)).split(",")
+    rest = [f"{key}={value}" for key, value in options.items()]
     lines = [
         "| format | plain F1 | injected F1 | difference | p | repairs, plain | repairs, injected |",
         "|---|---|---|---|---|---|---|",

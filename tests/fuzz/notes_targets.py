@@ -1,4 +1,4 @@
-"""Readers of texts without annotations: each gives notes and kinds of failure, whatever the file holds."""
+"""Readers of unannotated texts: each gives notes and known kinds of failure for any file content."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ KINDS = {"encoding", "not_json", "no_text", "surrogate", "unreadable", "duplicat
 
 
 def checked(path: Path, encoding: str = "utf-8") -> list[Note | Unreadable]:
-    """What was read; nothing if it was refused as documented."""
+    """The checked notes; an empty list if the file was refused as documented."""
     try:
-        found = list(read_notes(path, encoding=encoding))
+        notes = list(read_notes(path, encoding=encoding))
     except InputError:
         return []
-    for one in found:
-        assert one.id.encode()
-        assert len(file_name(one.id)) < 1500
-        if isinstance(one, Unreadable):
-            assert one.error in KINDS
+    for note in notes:
+        assert note.id.encode()
+        assert len(file_name(note.id)) < 1500
+        if isinstance(note, Unreadable):
+            assert note.error in KINDS
         else:
-            check_note(one)
-    return found
+            check_note(note)
+    return notes
 
 
 def check_note(note: Note) -> None:
-    """A note is cut without loss, and written with every second token marked in each format."""
+    """Check that a note is cut without loss, and that each format can write it with every second token as a mention."""
     note.text.encode()
     assert len(digest_of(note)) == 64
     cut, _, _ = Segmenter(longest=5)(note)
@@ -49,20 +49,20 @@ def check_note(note: Note) -> None:
     bare = note.text.removeprefix("\ufeff") if note.cut is None else note.text
     assert "".join(token.text for token in tokens) == "".join(bare.split()) or note.cut is not None
     mentions = tuple(Mention(t.start, t.end, "Sign", t.text, 0.5) for t in tokens[::2])
-    done = Annotated(note.id, note.text, tuple(cut), mentions, "m", "p")
-    assert [tag for row in note_tags(done) for tag in row] == [("B-Sign", "O")[n % 2] for n in range(len(tokens))]
-    assert bioc_json(done)
-    assert bioc_xml(done)
-    assert note_page(done, ["Sign"])
+    annotated = Annotated(note.id, note.text, tuple(cut), mentions, "m", "p")
+    assert [tag for row in note_tags(annotated) for tag in row] == [("B-Sign", "O")[n % 2] for n in range(len(tokens))]
+    assert bioc_json(annotated)
+    assert bioc_xml(annotated)
+    assert note_page(annotated, ["Sign"])
 
 
 def read_text_file(data: bytes) -> None:
     number, _, text = data.partition(b"\n")
     encoding = ENCODINGS[sum(number) % len(ENCODINGS)]
-    found = checked(written("note.txt", text), encoding)
-    for one in found:
-        if isinstance(one, Note) and encoding == "utf-8":
-            assert one.text.encode() == text
+    notes = checked(written("note.txt", text), encoding)
+    for note in notes:
+        if isinstance(note, Note) and encoding == "utf-8":
+            assert note.text.encode() == text
 
 
 def read_json_lines(data: bytes) -> None:
@@ -70,13 +70,13 @@ def read_json_lines(data: bytes) -> None:
 
 
 def read_columns(data: bytes) -> None:
-    for one in checked(written("n.conll", data)):
-        if isinstance(one, Note):
-            assert one.cut
+    for note in checked(written("n.conll", data)):
+        if isinstance(note, Note):
+            assert note.cut
 
 
 def read_table(data: bytes) -> None:
-    """The bytes are a text in two columns of a sound file, or a file themselves."""
+    """Read the bytes as a Parquet file, or as the rows of two columns in a valid file."""
     if data[:4] == b"PAR1":
         checked(written("n.parquet", data))
         return
@@ -85,12 +85,12 @@ def read_table(data: bytes) -> None:
     loose = {name: pyarrow.Array.from_buffers(pyarrow.string(), len(rows), column.buffers()) for name, column in columns.items()}
     sink = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(loose if len(data) % 2 else columns), sink)
-    found = checked(written("n.parquet", sink.getvalue()))
-    assert len(found) == len(rows)
+    notes = checked(written("n.parquet", sink.getvalue()))
+    assert len(notes) == len(rows)
 
 
 def name_file(data: bytes) -> None:
-    """Different names have different paths, none of which leads out of its folder."""
+    """Check that different names have different paths, and that no path leaves its folder."""
     first, _, second = text_of(data).encode("utf-8", "replace").decode().partition("\n")
     paths = [file_name(name) for name in (first, second)]
     assert (first == second) == (paths[0] == paths[1])

@@ -1,4 +1,4 @@
-"""What is sent to a model: a text inside a message never becomes a control token, in prompts and in training records."""
+"""Input of a model: text inside a message never becomes a control token, neither in prompts nor in training records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEMPLATE = (
 
 @functools.cache
 def encoders() -> dict[str, Encoder]:
-    """An encoder a template, over bytes as tokens with a few control tokens."""
+    """An encoder for each template, with bytes as tokens and a few control tokens."""
     tokenizer: Any = byte_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": list(MARKS[:2])})
     tokenizer.add_tokens(list(MARKS[3:]))
@@ -30,7 +30,7 @@ def encoders() -> dict[str, Encoder]:
 
 
 def check_prompt(data: bytes) -> None:
-    """The words of the messages change neither the number of control tokens nor, but for their own text, the prompt."""
+    """Check that the text of messages changes only its own place in the prompt, and adds no control token."""
     parts = data.decode("utf-8", "replace").split("\n\n")
     roles = ("system", "user", "assistant", "user")
     messages = [(role, text) for role, text in zip(roles, (parts * 4)[:4])]
@@ -42,10 +42,10 @@ def check_prompt(data: bytes) -> None:
         records, left_out = encode_records([Record("a", tuple(messages), parts[-1])], encoder, max_length=1 << 30)
         assert not left_out
         assert records[0].prompt == ids
-        *said, end = records[0].answer
+        *answer, end = records[0].answer
         assert end == encoder.end
-        assert encoder.tokenizer.decode(said) == encoder.lead + parts[-1]
-        assert not _controls(encoder, tuple(said))
+        assert encoder.tokenizer.decode(answer) == encoder.lead + parts[-1]
+        assert not _controls(encoder, tuple(answer))
 
 
 def _controls(encoder: Encoder, ids: tuple[int, ...]) -> list[int]:

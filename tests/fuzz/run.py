@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of everything that reads text: `python tests/fuzz/run.py seconds=60 targets=inline,brat`.
 
-Needs the extra `fuzz` (atheris). Prints for each target its executions, the branches that were reached, and what failed; an
-input that failed is kept in the folder that is printed, and given again by `replay=FILE targets=NAME`. Exit code 1 if any failed.
+Needs the extra `fuzz` (atheris). Prints the executions, the reached branches and the failing input of each target. A failing
+input is kept at the printed path, and `replay=FILE targets=NAME` runs it again. The exit code is 1 if a target failed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ INSTRUMENTED = [
     "json_repair",
 ]
 LONGEST, SLOWEST = 6000, 30
-"""Bytes of an input, and seconds that one may take."""
+"""The largest input in bytes, and the longest time for one input in seconds."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a target."""
+    """The result of fuzzing one target."""
 
     name: str
     executions: int
@@ -45,18 +45,18 @@ class Result:
 
 
 def targets() -> dict[str, Target]:
-    """All of them; their modules are imported with the counters of branches that the fuzzer looks at."""
+    """All targets by name; their modules are imported with the branch counters that the fuzzer reads."""
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
         from fuzz import answers_targets, corpora_targets, notes_targets, prompts_targets, runs_targets
-    prompts_targets.encoders()  # takes seconds, which are no input's
+    prompts_targets.encoders()  # takes seconds, which must not count for an input
     modules = (corpora_targets, notes_targets, answers_targets, prompts_targets, runs_targets)
     return {name: target for module in modules for name, target in module.TARGETS.items()}
 
 
 def fuzz(name: str, target: Target, *, seconds: int, place: Path, seed: int) -> Result:
-    """Fuzz a target in a process of its own, since a fuzzer never returns."""
+    """Fuzz a target in a separate process, because a fuzzer never returns."""
     corpus, log = place / "corpus", place / "log"
     corpus.mkdir(parents=True)
     for number, data in enumerate(target.seeds):
@@ -67,11 +67,11 @@ def fuzz(name: str, target: Target, *, seconds: int, place: Path, seed: int) -> 
     if not child:
         _fuzz_here(target, seconds=seconds, place=place, seed=seed)
     _, status = os.waitpid(child, 0)
-    said = log.read_text(encoding="utf-8", errors="replace")
-    counts = [int(n) for n in re.findall(r"^#(\d+)\t", said, re.MULTILINE)]
-    covered = [int(n) for n in re.findall(r"\bcov: (\d+)", said)]
-    kept = next((path for path in sorted(place.glob("failed-*"))), None)
-    return Result(name, max(counts, default=0), max(covered, default=0), (kept or log) if status else None)
+    output = log.read_text(encoding="utf-8", errors="replace")
+    counts = [int(n) for n in re.findall(r"^#(\d+)\t", output, re.MULTILINE)]
+    covered = [int(n) for n in re.findall(r"\bcov: (\d+)", output)]
+    failed_input = next((path for path in sorted(place.glob("failed-*"))), None)
+    return Result(name, max(counts, default=0), max(covered, default=0), (failed_input or log) if status else None)
 
 
 def _fuzz_here(target: Target, *, seconds: int, place: Path, seed: int) -> None:

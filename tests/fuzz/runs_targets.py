@@ -1,4 +1,4 @@
-"""Readers of what runs leave behind: predictions, scores, programs, the resume state, recorded outputs."""
+"""Readers of the files that runs write: predictions, scores, programs, the resume state, recorded outputs."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ FILES = {"run.json": RUN, "scores.json": SCORES, "program.json": PROGRAM, "predi
 
 
 def folder_with(name: str, data: bytes) -> Path:
-    """A run's folder that is sound but for one file."""
+    """Write a valid run folder in which one file has the given content."""
     for file, content in FILES.items():
         path = written(f"run/{file}", data if file == name else json.dumps(content).encode() + b"\n")
     return path.parent
 
 
 def read_run(name: str, data: bytes) -> None:
-    """A folder is refused as documented, or can be compared with a sound one and itself."""
+    """Check that a folder is refused as documented, or can be compared with itself."""
     folder = folder_with(name, data)
     try:
         run = load_run(folder)
@@ -73,7 +73,7 @@ def read_draft(data: bytes) -> None:
 
 
 def load_program(data: bytes) -> None:
-    """A program is refused as documented, or a tagger takes its state."""
+    """Check that a program is refused as documented, or that a tagger loads its state."""
     path = written("program.json", data)
     try:
         content = read_program(path)
@@ -140,7 +140,7 @@ _KEYS = ('"id": ', '"tokens": ', '"gold": ', '"pred": ', '"B-Sign"', "null", "[]
 
 
 def _broken(content: dict[str, Any]) -> tuple[bytes, ...]:
-    """A sound file, and the same without each of its keys and with something else under it."""
+    """A valid file, versions that each lack one key, and versions that each have another value under one key."""
     changed = [{k: v for k, v in content.items() if k != key} for key in content]
     changed += [{**content, key: value} for key in content for value in (None, [], {}, 1, "x", [None], {"x": None})]
     return (_line(content), *map(_line, changed), _DEEP, _LONG)

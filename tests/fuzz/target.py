@@ -1,4 +1,4 @@
-"""What every fuzz target is, and a folder for those that read files."""
+"""The type of all fuzz targets, and a folder for targets that read files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Target:
-    """Something that reads what it is given.
+    """A reader under test.
 
     Attributes:
-        check: Reads bytes and holds what comes of them against the promises of the reader. A broken promise is an AssertionError,
-            and an exception that is not documented goes through.
-        seeds: Inputs to begin with: good ones and known bad ones.
-        words: What the inputs are made of, for the mutator.
+        check: Reads bytes and checks the result against the reader's contract. A violation raises AssertionError, and an
+            undocumented exception propagates.
+        seeds: Initial inputs: valid ones and known bad ones.
+        words: Typical parts of inputs, as a dictionary for the mutator.
     """
 
     check: Callable[[bytes], None]
@@ -34,7 +34,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def written(name: str, data: bytes) -> Path:
-    """A file with this content, which stays until the next one of its name."""
+    """Write a file with this content; the next file with the same name replaces it."""
     path = Path(_folder().name) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -42,5 +42,5 @@ def written(name: str, data: bytes) -> Path:
 
 
 def text_of(data: bytes) -> str:
-    """Bytes as text of any kind: what is not UTF-8 becomes lone surrogates."""
+    """Decode bytes to text; bytes that are not UTF-8 become lone surrogates."""
     return data.decode("utf-8", "surrogateescape")

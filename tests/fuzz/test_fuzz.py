@@ -1,4 +1,4 @@
-"""A second of coverage-guided fuzzing of each target, and that the runner tells what fails and keeps it."""
+"""A second of coverage-guided fuzzing of each target, and the runner's handling of an input that fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def session(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.long
-def test_a_second_of_each_target_finds_nothing() -> None:
+def test_a_second_of_each_target_finds_no_failure() -> None:
     done = session("seconds=1")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
@@ -28,7 +28,7 @@ def test_a_second_of_each_target_finds_nothing() -> None:
     assert all(int(row[1].replace(",", "")) > 0 and int(row[2].replace(",", "")) > 0 for row in rows), done.stdout
 
 
-def test_what_fails_is_kept_and_can_be_given_again(tmp_path: Path) -> None:
+def test_an_input_that_fails_is_kept_and_can_be_replayed(tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
         "import fuzz.run as run\nfrom fuzz.target import Target\n"
@@ -45,7 +45,7 @@ def test_what_fails_is_kept_and_can_be_given_again(tmp_path: Path) -> None:
 
     done = call()
     assert done.returncode == 1, done.stderr[-2000:]
-    (kept,) = tmp_path.glob("*/broken/failed-*")
-    assert str(kept) in done.stdout
-    assert b"!" in kept.read_bytes()
-    assert "AssertionError" in call(f"replay={kept}").stderr
+    (failed_input,) = tmp_path.glob("*/broken/failed-*")
+    assert str(failed_input) in done.stdout
+    assert b"!" in failed_input.read_bytes()
+    assert "AssertionError" in call(f"replay={failed_input}").stderr

@@ -1,4 +1,4 @@
-"""Every input that fuzzing begins with, among them those that once broke something, holds the promises of its target."""
+"""Every seed of the fuzz targets, including inputs that once failed, meets the contract of its target."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ TARGETS = {**corpora_targets.TARGETS, **answers_targets.TARGETS, **prompts_targe
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_seed_is_refused_as_documented_or_read_rightly(name: str) -> None:
+def test_every_seed_is_refused_as_documented_or_read_correctly(name: str) -> None:
     for data in TARGETS[name].seeds:
         TARGETS[name].check(data)
 
 
-def test_notes_too() -> None:
+def test_every_seed_of_the_notes_targets_is_refused_or_read_correctly() -> None:
     pytest.importorskip("pyarrow")
     from fuzz import notes_targets
 
@@ -24,8 +24,8 @@ def test_notes_too() -> None:
             target.check(data)
 
 
-def test_what_a_tokenizer_does_not_call_special_is_no_control_token_either() -> None:
-    """`<think>` was one in a note until it was looked for; a text of blanks that is one token stays one."""
+def test_added_tokens_that_are_not_special_are_no_control_tokens_in_text() -> None:
+    """`<think>` in a note is encoded as text, although it is a token. A run of blanks that is one token stays one token."""
     encoder = prompts_targets.encoders()["chat"]
     tokenizer = encoder.tokenizer
     think = tokenizer.convert_tokens_to_ids("<think>")

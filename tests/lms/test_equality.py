@@ -1,8 +1,9 @@
-"""The engine's answers against plain constrained greedy decoding by transformers alone, on real weights and real sentences.
+"""Tests that the engine answers as plain constrained greedy decoding by transformers does, with real weights and sentences.
 
-In float32, over every strategy and format: a short sentence of each of 15 cells. The long tests take 14 sentences of each cell,
-two of them as long as they come, 210 in all; `CLINSPAN_EQUALITY=200` takes 200 of each. A place where two tokens' logits are
-nearer than `TIE` is a tie: which of them comes out may depend on the order of additions, so it counts neither way.
+The tests use float32 and cover 15 cells: every strategy with every format. The regular tests take one short sentence of each cell.
+The long tests take 14 sentences of each cell, 210 in all; two of the 14 have any length. `CLINSPAN_EQUALITY=200` takes 200 of each.
+If the logits of two tokens differ by less than `TIE`, the order of additions may decide between them. Such a tie is no error, and
+each test allows one.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def sentences_of(parts: RunComponents, cell: int, few: bool) -> list[Sentence]:
 @pytest.mark.weights
 @pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.long)], ids=["few", "many"])
 @pytest.mark.parametrize("cell", range(len(CELLS)), ids=["-".join(cell) for cell in CELLS])
-def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, few: bool, smollm2: LocalModel) -> None:
+def test_answers_equal_plain_constrained_greedy_decoding(cell: int, few: bool, smollm2: LocalModel) -> None:
     strategy, form = CELLS[cell]
     parts = parts_of(f"strategy={strategy}", f"format={form}", "model.batch_size=14", "seed=1", "draft=outside", *SMALLER)
     engine: TransformersEngine = parts.lm.engine
@@ -61,20 +62,20 @@ def test_answers_are_those_of_plain_constrained_greedy_decoding(cell: int, few: 
     answers = run(engine, prompts)
     ties = 0
     for prompt, answer in zip(prompts, answers, strict=True):
-        found = departures(engine.decoder, prompt, answer)
-        assert all(one.margin < TIE for one in found), found
-        ties += len(found)
-    some = prompts[-DRAFTED:]
-    drafted = run(engine, [replace(prompt, draft=random_draft(prompt.draft, draw)) for prompt in some])
-    for prompt, answer, other in zip(some, answers[-DRAFTED:], drafted, strict=True):
+        differences = departures(engine.decoder, prompt, answer)
+        assert all(difference.margin < TIE for difference in differences), differences
+        ties += len(differences)
+    sample = prompts[-DRAFTED:]
+    drafted = run(engine, [replace(prompt, draft=random_draft(prompt.draft, draw)) for prompt in sample])
+    for prompt, answer, other in zip(sample, answers[-DRAFTED:], drafted, strict=True):
         if other.ids != answer.ids:
-            assert all(one.margin < TIE for one in departures(engine.decoder, prompt, other))
+            assert all(difference.margin < TIE for difference in departures(engine.decoder, prompt, other))
             ties += 1
     assert ties <= 1
 
 
 def run(engine: TransformersEngine, prompts: list[Any]) -> list[Answer]:
-    """As the engine does it: the longest first, rows filled again when one is done."""
+    """Decode as the engine does: the longest prompts first, and a finished row is filled again."""
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i].ids))
     answers = engine.decoder.decode([prompts[i] for i in order], rows=9)
     placed: dict[int, Answer] = {}
@@ -85,10 +86,10 @@ def run(engine: TransformersEngine, prompts: list[Any]) -> list[Answer]:
 
 
 def random_draft(draft: tuple[int, ...], draw: random.Random) -> tuple[int, ...]:
-    """The draft with tokens changed, dropped and repeated, or other tokens altogether."""
+    """Return the draft with tokens changed, dropped and repeated, or a draft of random tokens."""
     if draw.random() < 0.2:
         return tuple(draw.randrange(2, 49000) for _ in range(40))
-    found: list[int] = []
+    mutated: list[int] = []
     for token in draft:
-        found += draw.choices(([token], [draw.randrange(2, 49000)], [], [token, token]), (0.8, 0.1, 0.05, 0.05))[0]
-    return tuple(found)
+        mutated += draw.choices(([token], [draw.randrange(2, 49000)], [], [token, token]), (0.8, 0.1, 0.05, 0.05))[0]
+    return tuple(mutated)

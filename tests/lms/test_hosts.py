@@ -1,4 +1,4 @@
-"""One function says where an address leads. Held against what the HTTP client really connects to, over tens of thousands."""
+"""Tests of `host_outside`, which decides where an address leads, against the HTTP client's reading of 29,000 addresses."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ PATHS = ["", "/", "/v1", "/v1?x=1", "/../v1", "//evil.test/v1", "/v1#x"]
 
 
 def is_here(host: str) -> bool:
-    """Whether a host of a parsed address is this machine by itself, without a name server."""
+    """Return whether the host of a parsed address is this machine, without a name server."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:
@@ -81,7 +81,7 @@ def is_here(host: str) -> bool:
     return bool((getattr(number, "ipv4_mapped", None) or number).is_loopback)
 
 
-def test_nothing_that_counts_as_here_is_sent_elsewhere() -> None:
+def test_no_address_that_counts_as_local_leads_to_another_machine() -> None:
     tried = 0
     for parts in itertools.product(SCHEMES, HOSTS, ENDINGS, PATHS):
         address = "".join(parts)
@@ -89,11 +89,11 @@ def test_nothing_that_counts_as_here_is_sent_elsewhere() -> None:
         if host_outside(address) is not None:
             continue
         try:
-            there = httpx.URL(address).host
+            client_host = httpx.URL(address).host
         except httpx.InvalidURL:
             continue
-        if there:
-            assert is_here(there), address
+        if client_host:
+            assert is_here(client_host), address
     assert tried > 29_000
 
 
@@ -101,7 +101,7 @@ def test_nothing_that_counts_as_here_is_sent_elsewhere() -> None:
 @pytest.mark.parametrize(
     "scheme", ["file", "sqlite", "mlflow-artifacts", "postgresql", "mysql+pymysql", "s3", "gs", "dbfs", "ftp", "x"]
 )
-def test_other_schemes_lead_out_as_soon_as_they_name_a_host(scheme: str, before: str) -> None:
+def test_other_schemes_count_as_remote_if_they_name_a_host(scheme: str, before: str) -> None:
     assert host_outside(f"{scheme}://evil.test/path") is not None
     assert host_outside(f"{scheme}://{before}evil.test/path") is not None
     assert host_outside(f"{scheme}://localhost.evil.test") is not None
@@ -124,10 +124,10 @@ def test_other_schemes_lead_out_as_soon_as_they_name_a_host(scheme: str, before:
         "http://localhost\\@far/",
     ],
 )
-def test_what_is_not_known_to_be_here_is_outside(address: str) -> None:
+def test_addresses_that_are_not_clearly_local_count_as_remote(address: str) -> None:
     assert host_outside(address) is not None
 
 
-def test_only_plain_http_to_others_is_unencrypted() -> None:
+def test_only_plain_http_to_another_machine_counts_as_unencrypted() -> None:
     assert unencrypted_host("HTTP://far/v1") == "far"
     assert [unencrypted_host(a) for a in ("https://far/v1", "http://127.0.0.1:9/v1", "sqlite:///x", "s3://bucket")] == [None] * 4

@@ -1,4 +1,4 @@
-"""Packed linear layers: the same numbers, and memory that does not grow with every number of rows."""
+"""Tests of packed linear layers: the same outputs, and memory that does not grow with each new number of rows."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ print((psutil.Process().memory_info().rss - before) >> 20)
 
 @pytest.mark.parametrize("rows", [1, 5, 8, 9, 16, 33, 255])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_packed_layer_gives_what_the_layer_gave(rows: int, bias: bool) -> None:
+def test_a_packed_layer_gives_the_outputs_of_the_layer(rows: int, bias: bool) -> None:
     torch.manual_seed(rows)
     layer = nn.Linear(48, 80, bias=bias).requires_grad_(False)
     inputs = torch.randn(1, rows, 48)
-    found = PackedLinear(layer)(inputs)
-    assert found.shape == (1, rows, 80)
-    assert torch.allclose(found, layer(inputs), atol=1e-5)
+    outputs = PackedLinear(layer)(inputs)
+    assert outputs.shape == (1, rows, 80)
+    assert torch.allclose(outputs, layer(inputs), atol=1e-5)
     assert torch.allclose(PackedLinear(layer).plain()(inputs), layer(inputs), atol=1e-5)
 
 
-def test_rows_are_rounded_up_to_few_numbers() -> None:
+def test_numbers_of_rows_are_rounded_up_to_few_values() -> None:
     assert all(rows <= padded_rows(rows) < rows + 8 for rows in range(1, 300))
     assert len({padded_rows(rows) for rows in range(1, 257)}) == 39
 
 
-def test_memory_does_not_grow_with_every_number_of_rows() -> None:
+def test_memory_does_not_grow_with_each_new_number_of_rows() -> None:
     done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True, timeout=300)
-    assert int(done.stdout) < 200  # MiB; above 400 where each number of rows is passed on as it is
+    assert int(done.stdout) < 200  # MiB; above 400 if the number of rows is not rounded up

@@ -1,4 +1,4 @@
-"""Local models as people have them today, each by its preset, with random weights of its architecture: nobody's scores."""
+"""Tests of current local models by their presets, with random weights of each architecture. The scores mean nothing."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_each_architecture_answers_as_plain_constrained_greedy_decoding_does(
     assert min(len(prompt.ids) for prompt in prompts) > 100, "longer than the sliding window and the first context of the scaling"
     for prompt, answer in zip(prompts, engine.decoder.decode(prompts, rows=3), strict=True):
         assert not isinstance(answer, Exception)
-        assert all(one.margin < TIE for one in departures(engine.decoder, prompt, answer))
+        assert all(departure.margin < TIE for departure in departures(engine.decoder, prompt, answer))
     bare = [replace(prompt, draft=()) for prompt in prompts]
     assert [a.text for a in engine.decoder.decode(bare)] == [a.text for a in engine.decoder.decode(prompts)]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_preset_goes_from_disk_through_the_command_to_scores(command: Command, weights: dict[str, Path], kind: str) -> None:
+def test_each_preset_runs_by_command_from_a_weights_folder_to_scores(command: Command, weights: dict[str, Path], kind: str) -> None:
     words = (
         "run",
         f"model={kind}",
@@ -80,14 +80,14 @@ def test_each_preset_goes_from_disk_through_the_command_to_scores(command: Comma
 
 
 def written(folder: Path, preset: str) -> str:
-    """The prompt of a small conversation as the model reads it."""
+    """Return the prompt of a small conversation as the model reads it."""
     engine = TransformersEngine(replace(build(config_of(f"model={preset}").model), path=str(folder), dtype="float32"))
     messages = (lm15.Message.user("No fever"), lm15.Message.assistant("No : O"), lm15.Message.user("Rash"))
     prompt = engine.prompt(lm15.Request(model="m", system="Tag.", messages=messages, config=lm15.Config(max_tokens=5)))
     return str(engine.tokenizer.decode(prompt.ids))
 
 
-def test_qwen3_is_told_not_to_think(weights: dict[str, Path]) -> None:
+def test_the_qwen3_prompt_turns_thinking_off(weights: dict[str, Path]) -> None:
     text = written(weights["qwen3"], "qwen3")
     assert text.endswith("<|im_start|>user\nRash<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
     assert text.startswith("<|im_start|>system\nTag.<|im_end|>\n")
@@ -107,14 +107,14 @@ def test_llama31_gets_its_headers(weights: dict[str, Path]) -> None:
     assert text.count("<|begin_of_text|>") == 1
 
 
-def test_a_turns_own_end_ends_an_answer(weights: dict[str, Path]) -> None:
-    """Gemma's tokenizer names `<eos>`, and its turns end with `<end_of_turn>`."""
+def test_an_answer_ends_at_the_end_of_turn_token(weights: dict[str, Path]) -> None:
+    """Gemma's tokenizer has `<eos>` as its end token, but its turns end with `<end_of_turn>`."""
     engine = TransformersEngine(LocalModel(name="g", path=str(weights["gemma3"]), template="auto"))
     ends = {engine.tokenizer.convert_ids_to_tokens(i) for i in engine.decoder.ends}
     assert ends == {"<eos>", "<end_of_turn>"}
 
 
-def test_any_model_of_the_hub_or_a_folder_is_one_setting(command: Command, weights: dict[str, Path], tmp_path: Path) -> None:
+def test_one_setting_selects_any_model_of_the_hub_or_a_folder(command: Command, weights: dict[str, Path], tmp_path: Path) -> None:
     folder = folder_of(
         command("run", "model=hf", f"model.path={weights['llama31']}", "limit=1", "strategy=zero_shot", "metric.samples=10")
     )
@@ -127,7 +127,7 @@ def test_any_model_of_the_hub_or_a_folder_is_one_setting(command: Command, weigh
     assert done.returncode == 2 and "model=hf needs model.hub_id=ORG/NAME" in done.stderr
 
 
-def test_a_gguf_file_is_converted_once_and_kept_by_its_content(command: Command, tmp_path: Path) -> None:
+def test_a_gguf_file_is_converted_once_and_cached_by_its_content(command: Command, tmp_path: Path) -> None:
     file = random_gguf(tmp_path / "tiny.gguf")
     words = ("run", "model=hf", f"model.path={file}", "limit=2", "strategy=zero_shot", "metric.samples=10")
     cache = {"CLINSPAN_CACHE": str(tmp_path / "cache")}
@@ -183,7 +183,7 @@ def test_two_annotators_in_two_threads_annotate_as_each_does_alone(weights: dict
     annotators = [
         Annotator.load(model=kind, settings=[f"model.path={weights[kind]}", "strategy=zero_shot"]) for kind in ("qwen3", "llama31")
     ]
-    alone = [[one(note) for note in notes] for one in annotators]
+    alone = [[annotator(note) for note in notes] for annotator in annotators]
     together: list[list[Any]] = [[], []]
 
     def work(place: int) -> None:
@@ -198,7 +198,7 @@ def test_two_annotators_in_two_threads_annotate_as_each_does_alone(weights: dict
 
 
 def test_a_tagger_runs_with_dspys_own_adapters_on_a_local_model(weights: dict[str, Path]) -> None:
-    """The id of a sentence is no setting of the model: DSPy's adapters hand on what they do not know."""
+    """DSPy's adapters pass unknown settings on to the model, so the id of a sentence must not be one."""
     import dspy
 
     from clinspan.programs.tagging.tagger import Tagger
@@ -217,7 +217,7 @@ def test_a_tagger_runs_with_dspys_own_adapters_on_a_local_model(weights: dict[st
             return lm15.response_to_events(self.complete(request))
 
         def close(self) -> None:
-            """Nothing."""
+            """Do nothing."""
 
     lm = dspy.LM("local/recording", engine=Recording(), cache=False, num_retries=0)
     with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
@@ -225,6 +225,6 @@ def test_a_tagger_runs_with_dspys_own_adapters_on_a_local_model(weights: dict[st
     engine = TransformersEngine(LocalModel(name="q", path=str(weights["qwen3"])))
     real = dspy.LM("local/q", engine=engine, cache=False, num_retries=0)
     with dspy.context(lm=real, adapter=dspy.ChatAdapter()), pytest.raises(Exception) as caught:
-        Tagger("Tag.")(tokens=["No", "fever"], id="d:0")  # random weights say nothing that the adapter could read
+        Tagger("Tag.")(tokens=["No", "fever"], id="d:0")  # the adapter cannot read the text of random weights
     assert "sentence_id" not in str(caught.value)
     assert len(seen) == 1

@@ -1,6 +1,6 @@
-"""The paper's local models, each by its own config, its wire format letter by letter, and random weights of its kind.
+"""Tests of the paper's local models by their own configs: the exact text of prompts, and runs with random weights.
 
-Nobody's scores: the weights are random. What is tested is that a folder as the hub has it goes through template, tokenizer,
+The scores mean nothing, as the weights are random. The tests check that a folder as on the hub passes through template, tokenizer,
 engine, reading and scoring.
 """
 
@@ -53,7 +53,7 @@ def config_of(*words: str) -> Any:
 
 
 def written(model: str, form: Format, *, demos: list[dict[str, Any]] | None = None) -> list[str]:
-    """The prompts of a sentence as the model's own config has them written."""
+    """Return the prompts of a sentence in the template of the model's own config."""
     template = build(config_of(f"model={model}").model).template
     prompts = []
     for question in form.questions(TOKENS, []):
@@ -76,14 +76,14 @@ def test_the_alpaca_models_get_the_string_that_medtuned_was_trained_on(model: st
     assert any(trained[len(prompt) + 1 + len(output) :].lstrip(" \n").startswith(stop) for stop in STOPS["alpaca"])
 
 
-def test_its_demonstrations_are_further_inputs_and_outputs() -> None:
+def test_medtuned_demonstrations_are_further_inputs_and_outputs() -> None:
     demo = {"tokens": ["Mild", "rash"], "tags": ["O", "B-Sign"]}
     (prompt,) = written("medtuned", BioLines(labels=LABELS), demos=[demo])
     _, _, rest = prompt.partition("\n ### Input: ")
     assert rest == "Mild rash\n ### Output: Mild : O\nrash : B-Sign\n ### Input: No fever .\n ### Output:"
 
 
-def test_universalner_gets_its_conversation_and_nothing_else_one_type_a_question() -> None:
+def test_universalner_gets_exactly_its_conversation_with_one_question_per_type() -> None:
     assert config_of("model=universalner").format == {"_target_": "clinspan.programs.formats.Entities", "per_type": True}
     assert written("universalner", Entities(labels=LABELS, per_type=True)) == [
         "A virtual assistant answers questions from a user based on the provided text. "
@@ -93,14 +93,14 @@ def test_universalner_gets_its_conversation_and_nothing_else_one_type_a_question
     assert STOPS["universalner"] == ("</s>",)
 
 
-def test_lists_without_places_become_tags_by_exact_matching_of_every_occurrence() -> None:
+def test_lists_without_offsets_tag_every_exact_occurrence() -> None:
     form = Entities(labels=LABELS, per_type=True)
-    found = form.read({"Sign": '["fever"]', "RareDisease": "[]"}, ["fever", "or", "no", "fever", "-", "Fever"])
-    assert found.tags == ["B-Sign", "O", "O", "B-Sign", "O", "O"]
+    decoded = form.read({"Sign": '["fever"]', "RareDisease": "[]"}, ["fever", "or", "no", "fever", "-", "Fever"])
+    assert decoded.tags == ["B-Sign", "O", "O", "B-Sign", "O", "O"]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_models_are_the_papers_on_the_hub(name: str) -> None:
+def test_the_configs_name_the_papers_models_on_the_hub(name: str) -> None:
     spec = build(config_of(f"model={name}").model)
     hub = {
         "llama2": "meta-llama/Llama-2-7b-hf",
@@ -113,8 +113,8 @@ def test_the_models_are_the_papers_on_the_hub(name: str) -> None:
 
 @pytest.mark.parametrize("template", ["alpaca", "universalner", "plain"])
 @pytest.mark.parametrize("text", ["No fever .", "No </s> fever <s> .", "  two  spaces", "", "naïve 日本 \n line", "<0x0A>"])
-def test_a_prompt_is_read_as_it_is_written_whatever_stands_in_it(tokenizer: Any, template: str, text: str) -> None:
-    """Tokenizers of Llama's kind put a space before every text; prompts in pieces must not get one at each seam."""
+def test_the_ids_of_a_prompt_decode_to_its_text_whatever_it_contains(tokenizer: Any, template: str, text: str) -> None:
+    """Llama tokenizers put a space before every text. A prompt encoded in pieces must not get one before each piece."""
     encoder = Encoder(tokenizer, template, plain=plain_tokens(tokenizer))
     messages = [("system", "Tag it."), ("user", text), ("assistant", "A : O"), ("user", f"{text}x")]
     ids = encoder.prompt(messages)
@@ -122,10 +122,10 @@ def test_a_prompt_is_read_as_it_is_written_whatever_stands_in_it(tokenizer: Any,
     assert ids.count(tokenizer.bos_token_id) == 1
     assert tokenizer.decode(ids[1:]).strip() == TEMPLATES[template](messages, tokenizer).strip()
     ends = 1 if template == "universalner" else 0
-    assert ids.count(tokenizer.eos_token_id) == ends  # those of the template alone
-    said = encoder.answer(messages, "No : O\n. : O")
-    assert said[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode([*ids, *said[:-1]]) == tokenizer.decode(ids) + encoder.lead + "No : O\n. : O"
+    assert ids.count(tokenizer.eos_token_id) == ends  # only those of the template
+    answer_ids = encoder.answer(messages, "No : O\n. : O")
+    assert answer_ids[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode([*ids, *answer_ids[:-1]]) == tokenizer.decode(ids) + encoder.lead + "No : O\n. : O"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights
     prompts = collect_prompts(parts, sentences)
     for prompt, answer in zip(prompts, engine.decoder.decode(prompts, rows=3), strict=True):
         assert not isinstance(answer, Exception)
-        assert all(one.margin < TIE for one in departures(engine.decoder, prompt, answer))
+        assert all(departure.margin < TIE for departure in departures(engine.decoder, prompt, answer))
     bare = [replace(prompt, draft=()) for prompt in prompts]
     assert [a.text for a in engine.decoder.decode(bare)] == [a.text for a in engine.decoder.decode(prompts)]  # type: ignore[union-attr]
 
@@ -157,7 +157,7 @@ def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights
     ],
     ids=" ".join,
 )
-def test_random_weights_go_from_disk_through_the_command_to_scores(command: Command, weights: Path, words: list[str]) -> None:
+def test_random_weights_run_by_command_from_a_folder_to_scores(command: Command, weights: Path, words: list[str]) -> None:
     folder = folder_of(command("run", *words, f"model.path={weights}", "limit=3", "metric.samples=10"))
     record, scores = load(folder / "run.json"), load(folder / "scores.json")
     assert record["model"]["name"] == words[0].partition("=")[2]

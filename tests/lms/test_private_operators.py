@@ -1,4 +1,4 @@
-"""Where a release of PyTorch lacks the private operators that make decoding fast, public ones give the same answers."""
+"""Tests of PyTorch releases without the private operators that make decoding fast: public ones give the same answers."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_answers_are_the_same_without_private_operators(tmp_path: Path, monkeypa
     prompts = collect_prompts(parts, list(parts.corpus.sentences("test"))[:3])
     for prompt, answer in zip(prompts, engine.decoder.decode(prompts), strict=True):
         assert not isinstance(answer, Exception)
-        assert all(one.margin < TIE for one in departures(engine.decoder, prompt, answer))
+        assert all(departure.margin < TIE for departure in departures(engine.decoder, prompt, answer))
 
 
 class WithoutOperators:
-    """`torch.ops` of a release in which operators are missing."""
+    """Stand-in for `torch.ops` of a release without the operators."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
@@ -55,6 +55,6 @@ def test_a_release_without_the_operators_is_recognised(monkeypatch: pytest.Monke
 
 
 def test_this_release_has_the_private_operators() -> None:
-    """A newer PyTorch without them would be slower without a word."""
+    """Without this test, nobody would notice that a newer PyTorch lacks them and decodes more slowly."""
     for namespace, names in PRIVATE.values():
         assert all(hasattr(getattr(torch.ops, namespace), name) for name in names)

@@ -1,4 +1,4 @@
-"""Servers that never end, send too much or lie: each costs bounded time and memory, and ends as an error with a name."""
+"""Tests of servers that never finish, send too much or lie: each costs bounded time and memory and gives a named error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY_MIB = 150
 
 
 class Asked:
-    """A request as DSPy's client hands it over."""
+    """Request as DSPy's client passes it."""
 
     method, headers, body = "POST", [("content-type", "application/json")], b"{}"
 
@@ -35,25 +35,25 @@ def line_to(address: str, pause: float = 60.0) -> HttpTransport:
 def test_a_server_costs_bounded_time_and_memory(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
-    found: Any
+    outcome: Any
     with behaving(name) as server:
         line = line_to(server.address)
         try:
-            found = line.stream(Asked(f"{server.address}/chat/completions"))
+            outcome = line.stream(Asked(f"{server.address}/chat/completions"))
         except (lm15.TransportError, ModelError) as error:
-            found = error
+            outcome = error
         finally:
             line.close()
     assert time.monotonic() - began < TIMEOUT + 1
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MEMORY_MIB
     if name.startswith("good") or name == "says 100 first":
-        assert found.status == 200 and b"Fever" in found.body
-    elif not isinstance(found, Exception):
-        assert len(found.body) <= MOST
+        assert outcome.status == 200 and b"Fever" in outcome.body
+    elif not isinstance(outcome, Exception):
+        assert len(outcome.body) <= MOST
 
 
 @pytest.mark.parametrize("name", ["a pause of a year", "a pause until 2999"])
-def test_a_pause_without_measure_is_shortened_and_said(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_excessive_pause_is_shortened_and_reported(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with behaving(name) as server:
         reply = line_to(server.address, pause=7).stream(Asked(f"{server.address}/chat/completions"))
     assert {key.lower(): value for key, value in reply.headers}["retry-after"] == "7"
@@ -63,7 +63,7 @@ def test_a_pause_without_measure_is_shortened_and_said(name: str, capsys: pytest
 @pytest.mark.parametrize(
     "name", [name for name in BEHAVIOURS if name.startswith(("a byte", "endless", "headers", "nothing", "a redir"))]
 )
-def test_the_question_whether_a_server_is_there_ends_too(name: str) -> None:
+def test_a_health_check_takes_bounded_time(name: str) -> None:
     began = time.monotonic()
     with behaving(name) as server:
         line = HttpTransport(server.address, model="m", timeout=60, connections=2, limits=Limits(check=0.5))

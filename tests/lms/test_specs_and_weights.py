@@ -1,4 +1,4 @@
-"""What a model's config may say, and where weights are found."""
+"""Tests of the values that a model's config may have, and of the search for weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def test_a_wrong_value_is_refused_at_once(spec: dict[str, object], message: str)
         LocalModel(name="x", **spec)  # type: ignore[arg-type]
 
 
-def test_no_weights_and_no_network_is_one_message_with_every_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_weights_without_a_network_give_one_message_with_every_solution(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("CLINSPAN_CACHE", str(tmp_path))
     with pytest.raises(ModelError) as caught:
@@ -65,7 +67,7 @@ def test_a_wheel_with_other_weights_is_not_used(monkeypatch: pytest.MonkeyPatch,
     assert [path.suffix for path in (tmp_path / "weights").iterdir()] == [".lock"]
 
 
-def test_which_hosts_are_elsewhere() -> None:
+def test_which_hosts_count_as_other_machines() -> None:
     assert host_outside("http://localhost:1/v1") is None
     assert host_outside("http://127.0.0.1:1/v1") is None
     assert host_outside("http://10.0.0.8:1/v1") == "10.0.0.8"
@@ -82,7 +84,7 @@ def test_azure_without_its_environment_names_the_variables(monkeypatch: pytest.M
         lms.build(AzureModel(name="gpt4"))
 
 
-def test_openai_without_an_address_or_a_model_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openai_without_an_address_or_a_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(ModelError, match="needs model.api_base"):
         lms.build(OpenAIModel(name="openai", id="x"))
@@ -115,7 +117,7 @@ def test_recorded_outputs_that_do_not_fit_are_refused(tmp_path: Path, lines: str
         load_outputs(path, IDS, limit)
 
 
-def test_recorded_outputs_by_order_by_id_and_for_a_limit(tmp_path: Path) -> None:
+def test_recorded_outputs_are_read_by_order_by_id_and_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text('{"output": "x"}\n{"output": "y"}\n{"output": "z"}\n', encoding="utf-8")
     assert load_outputs(path, IDS, None)["b:0", ""] == "z"

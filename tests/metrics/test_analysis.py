@@ -1,4 +1,4 @@
-"""The error analysis: books that balance, bins at their borders, a sample that depends on nothing but seed and ids."""
+"""The error analysis: consistent totals, the borders of bins, and a sample that depends only on seed and ids."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def rows_of(corpus: list[list[tuple[str, str]]]) -> list[dict[str, Any]]:
 
 
 def test_the_whole_analysis_of_three_sentences_by_hand() -> None:
-    told = analyse(ROWS, LABELS, "conlleval", train={"fabry disease": 6, "pain": 1}, sample=2, seed=1)
-    assert json.loads(json.dumps(told)) == told
-    assert told["kinds"]["Sign"] == {"boundary": 1, "type": 1, "boundary_and_type": 0, "missed": 1, "invented": 1}
-    assert sum(told["kinds"]["Disease"].values()) == 0
-    assert told["confusion"] == {
+    analysis = analyse(ROWS, LABELS, "conlleval", train={"fabry disease": 6, "pain": 1}, sample=2, seed=1)
+    assert json.loads(json.dumps(analysis)) == analysis
+    assert analysis["kinds"]["Sign"] == {"boundary": 1, "type": 1, "boundary_and_type": 0, "missed": 1, "invented": 1}
+    assert sum(analysis["kinds"]["Disease"].values()) == 0
+    assert analysis["confusion"] == {
         "Sign": {"Sign": 1, "Disease": 1, "none": 1},
         "Disease": {"Sign": 0, "Disease": 1, "none": 0},
         "none": {"Sign": 1, "Disease": 0, "none": 0},
     }
-    assert told["frequent"] == {
+    assert analysis["frequent"] == {
         "missed": [{"text": "pain", "type": "Sign", "count": 1}],
         "invented": [{"text": "no", "type": "Sign", "count": 1}],
     }
-    rarity = {name: (r["matched"], r["pred"], r["gold"]) for name, r in told["breakdowns"]["rarity"].items()}
+    rarity = {name: (r["matched"], r["pred"], r["gold"]) for name, r in analysis["breakdowns"]["rarity"].items()}
     # unseen: gold "severe pain" and "fever", predicted "fever" and "no"; seen once: gold and predicted "pain"
     assert rarity == {"0": (0, 2, 2), "1": (0, 1, 1), "2-5": (0, 0, 0), ">5": (1, 1, 1)}
-    seen = {name: (r["gold"], r["recall"]) for name, r in told["breakdowns"]["seen"].items()}
+    seen = {name: (r["gold"], r["recall"]) for name, r in analysis["breakdowns"]["seen"].items()}
     assert seen == {"unseen": (2, 0.0), "seen": (2, 0.5)}
-    assert told["sample"]["sentences"] == 2
-    assert told["scores"]["exact"]["micro"]["f1"] == 0.25
+    assert analysis["sample"]["sentences"] == 2
+    assert analysis["scores"]["exact"]["micro"]["f1"] == 0.25
 
 
 def test_without_the_train_split_rarity_is_left_out() -> None:
@@ -86,54 +86,54 @@ def test_the_borders_of_bins(value: int, bins: Any, name: str) -> None:
 
 @settings(deadline=None, max_examples=120)
 @given(CORPUS, MODES, st.randoms(use_true_random=False))
-def test_the_books_balance_in_any_order(corpus: list[list[tuple[str, str]]], mode: Any, chance: random.Random) -> None:
+def test_totals_agree_in_any_order(corpus: list[list[tuple[str, str]]], mode: Any, rng: random.Random) -> None:
     rows = rows_of(corpus)
-    told = analyse(rows, LABELS, mode, train={"w0": 1, "w1 w2": 4}, sample=2, seed=5)
+    analysis = analyse(rows, LABELS, mode, train={"w0": 1, "w1 w2": 4}, sample=2, seed=5)
     counts = add_counts([count_sentence(r["gold"], r["pred"], LABELS, mode) for r in rows], LABELS)
-    table, kinds = told["confusion"], told["kinds"]
+    table, kinds = analysis["confusion"], analysis["kinds"]
     for label in LABELS:
         assert sum(table[label].values()) == counts[label].gold
         assert sum(table[gold][label] for gold in table) == counts[label].pred
         assert table[label]["none"] == kinds[label]["missed"]
         assert table["none"][label] == kinds[label]["invented"]
     assert kinds["total"] == {kind: sum(kinds[label][kind] for label in LABELS) for kind in KINDS}
-    for bins in told["breakdowns"].values():
+    for bins in analysis["breakdowns"].values():
         for key, total in (("matched", "matched"), ("pred", "pred"), ("gold", "gold")):
             assert sum(r[key] for r in bins.values()) == sum(getattr(counts[label], total) for label in LABELS)
     shuffled = list(rows)
-    chance.shuffle(shuffled)
-    assert analyse(shuffled, LABELS, mode, train={"w0": 1, "w1 w2": 4}, sample=2, seed=5) == told
+    rng.shuffle(shuffled)
+    assert analyse(shuffled, LABELS, mode, train={"w0": 1, "w1 w2": 4}, sample=2, seed=5) == analysis
 
 
-def test_the_sample_is_of_any_sentences_and_never_larger_than_all() -> None:
+def test_the_sample_depends_on_the_seed_and_is_never_larger_than_the_corpus() -> None:
     rows = [row("a", "O", "B-Sign", id=f"a:{n}") for n in range(30)]
     first, again, other = (choose_sample(rows, 10, seed) for seed in (1, 1, 2))
     assert first == again != other
     assert len({r["id"] for r in first}) == 10
     assert len(choose_sample(rows, 50, 1)) == 30
-    told = analyse(rows, LABELS, "conlleval", sample=10, seed=1)["sample"]
-    assert told["ids"] == sorted(r["id"] for r in first)
-    assert told["kinds"]["total"]["invented"] == 10
+    analysis = analyse(rows, LABELS, "conlleval", sample=10, seed=1)["sample"]
+    assert analysis["ids"] == sorted(r["id"] for r in first)
+    assert analysis["kinds"]["total"]["invented"] == 10
 
 
-def test_frequent_mentions_are_counted_without_case_and_cut_by_number() -> None:
+def test_frequent_mentions_are_counted_without_case_and_limited_in_number() -> None:
     rows = [row(text, "O", "B-Sign", id=f"a:{n}") for n, text in enumerate(["Pain", "pain", "ache", "PAIN", "zoster"])]
-    found = frequent_errors(rows, "conlleval", 2)
-    assert found["missed"] == []
-    assert [(r["text"], r["count"]) for r in found["invented"]] == [("pain", 3), ("ache", 1)]
+    frequent = frequent_errors(rows, "conlleval", 2)
+    assert frequent["missed"] == []
+    assert [(r["text"], r["count"]) for r in frequent["invented"]] == [("pain", 3), ("ache", 1)]
     assert frequent_errors(rows, "conlleval", 0) == {"missed": [], "invented": []}
 
 
 def test_mentions_are_counted_by_text_whatever_their_type() -> None:
     train = count_mentions([(["Fabry", "Disease"], ["B-Disease", "I-Disease"]), (["fabry", "disease"], ["B-Sign", "I-Sign"])])
     assert train == {"fabry disease": 2}
-    found = break_down(ROWS, "conlleval", train)["rarity"]
-    assert found["2-5"]["gold"] == 1
+    rarity = break_down(ROWS, "conlleval", train)["rarity"]
+    assert rarity["2-5"]["gold"] == 1
 
 
-def test_what_is_empty_has_every_key_and_no_number() -> None:
-    told = analyse([], LABELS, "conlleval", train={}, sample=50)
-    assert set(told["kinds"]["total"].values()) == {0}
-    assert told["sample"]["sentences"] == 0
+def test_an_empty_analysis_has_every_key_and_only_zeros() -> None:
+    analysis = analyse([], LABELS, "conlleval", train={}, sample=50)
+    assert set(analysis["kinds"]["total"].values()) == {0}
+    assert analysis["sample"]["sentences"] == 0
     assert confusion([], LABELS, "conlleval")["none"] == {"Sign": 0, "Disease": 0, "none": 0}
     assert list(kinds_by_type([], LABELS, "conlleval")) == [*LABELS, "total"]

@@ -1,4 +1,4 @@
-"""Error kinds against hand tables, pairing in contested places, and the books that must balance."""
+"""Error kinds against hand tables, the pairing of competing spans, and totals that must agree."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tags(short: str) -> list[str]:
 
 
 def told(gold: str, pred: str, mode: Mode = "conlleval") -> list[str]:
-    """Errors in short: kind, then gold and predicted span, `S0-1` from the first to the last token, `-` for none."""
+    """Errors in short form: kind, gold span, predicted span. `S0-1` gives the first and the last token, `-` is no span."""
     return [f"{e.kind} {short(e.gold)} {short(e.pred)}" for e in classify(tags(gold), tags(pred), mode)]
 
 
@@ -56,25 +56,25 @@ def test_each_kind_by_hand(gold: str, pred: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("gold", "pred", "expected"),
     [
-        # two neighbours run together: the first gets the span, as both overlap it equally
+        # two neighbours are joined: the first gets the span, because both overlap it equally
         ("BS BS", "BS IS", ["boundary S0-0 S0-1", "missed S1-1 -"]),
         # the larger overlap wins, wherever it is
         ("BS BS IS", "BS IS IS", ["missed S0-0 -", "boundary S1-2 S0-2"]),
-        # one torn apart
+        # one mention is split in two
         ("BS IS", "BS BS", ["boundary S0-1 S0-0", "invented - S1-1"]),
         ("BS IS IS", "BS BS IS", ["boundary S0-2 S1-2", "invented - S0-0"]),
         # the same label wins over a larger overlap
         ("BS IS IS", "BD ID BS", ["boundary S0-2 S2-2", "invented - D0-1"]),
         ("BD ID BS", "BS IS IS", ["missed D0-1 -", "boundary S2-2 S0-2"]),
-        # other labels: the larger overlap
+        # different labels: the larger overlap wins
         ("BS IS IS", "BD BR IR", ["boundary_and_type S0-2 R1-2", "invented - D0-0"]),
-        # both neighbours of a pair with the same label are left alone, or find one of their own
+        # the neighbours of a pair with the same label have no partner, or another one
         ("BS IS BD", "BD BS IS", ["boundary S0-1 S1-2", "invented - D0-0", "missed D2-2 -"]),
         ("BS IS BD ID", "BD BS IS BD", ["boundary S0-1 S1-2", "invented - D0-0", "boundary D2-3 D3-3"]),
         # a chain in which each overlaps the next
         ("BS IS BS IS", "O BS IS O", ["boundary S0-1 S1-2", "missed S2-3 -"]),
         ("BS IS BS IS O", "O BS IS BS IS", ["boundary S0-1 S1-2", "boundary S2-3 S3-4"]),
-        # what is inside a longer span of another type
+        # a span inside a longer span of another type
         ("BD ID ID", "O BS O", ["boundary_and_type D0-2 S1-1"]),
         # neighbours that only touch are no partners
         ("BS O", "O BS", ["missed S0-0 -", "invented - S1-1"]),
@@ -83,7 +83,7 @@ def test_each_kind_by_hand(gold: str, pred: str, expected: list[str]) -> None:
         ("BS BS", "BS O", ["missed S1-1 -"]),
     ],
 )
-def test_contested_places(gold: str, pred: str, expected: list[str]) -> None:
+def test_competing_spans(gold: str, pred: str, expected: list[str]) -> None:
     assert told(gold, pred) == expected
 
 
@@ -102,7 +102,7 @@ def test_an_inside_tag_that_continues_nothing(gold: str, pred: str, conlleval: l
     assert told(gold, pred, "strict") == strict
 
 
-def test_the_label_is_golds_and_else_the_predicted_one() -> None:
+def test_the_label_is_that_of_gold_or_else_the_predicted_one() -> None:
     assert SpanError("type", ("Sign", 0, 1), ("Disease", 0, 1)).label == "Sign"
     assert SpanError("missed", ("Sign", 0, 1), None).label == "Sign"
     assert SpanError("invented", None, ("Disease", 0, 1)).label == "Disease"
@@ -121,7 +121,7 @@ def test_errors_are_counted_by_kind_and_label_over_sentences() -> None:
     assert count_errors([(tags("BS"), tags("IS"))], "strict") == {("missed", "Sign"): 1}
 
 
-def test_lists_of_unlike_length_are_refused() -> None:
+def test_lists_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="2 gold tags but 1 predicted"):
         classify(["O", "O"], ["O"], "conlleval")
 
@@ -144,7 +144,7 @@ def test_every_span_is_matched_or_in_one_error(row: list[tuple[str, str]], mode:
 
 @settings(max_examples=300, deadline=None)
 @given(SENTENCE, MODES)
-def test_the_kind_says_what_the_spans_say(row: list[tuple[str, str]], mode: Mode) -> None:
+def test_the_kind_follows_from_the_spans(row: list[tuple[str, str]], mode: Mode) -> None:
     for error in classify([g for g, _ in row], [p for _, p in row], mode):
         if error.gold is None or error.pred is None:
             assert error.kind == ("invented" if error.gold is None else "missed")
@@ -156,7 +156,7 @@ def test_the_kind_says_what_the_spans_say(row: list[tuple[str, str]], mode: Mode
 
 @settings(max_examples=300, deadline=None)
 @given(SENTENCE, MODES)
-def test_no_two_that_overlap_are_left_alone(row: list[tuple[str, str]], mode: Mode) -> None:
+def test_no_missed_span_overlaps_an_invented_one(row: list[tuple[str, str]], mode: Mode) -> None:
     errors = classify([g for g, _ in row], [p for _, p in row], mode)
     missed = [e.gold for e in errors if e.kind == "missed" and e.gold]
     invented = [e.pred for e in errors if e.kind == "invented" and e.pred]
@@ -164,8 +164,8 @@ def test_no_two_that_overlap_are_left_alone(row: list[tuple[str, str]], mode: Mo
 
 
 @given(SENTENCE, MODES)
-def test_exchanging_the_sides_turns_missed_into_invented(row: list[tuple[str, str]], mode: Mode) -> None:
+def test_swapping_gold_and_pred_turns_missed_into_invented(row: list[tuple[str, str]], mode: Mode) -> None:
     gold, pred = [g for g, _ in row], [p for _, p in row]
-    there = Counter(error.kind for error in classify(gold, pred, mode))
-    back = Counter(error.kind for error in classify(pred, gold, mode))
-    assert (there["missed"], there["invented"], there["type"]) == (back["invented"], back["missed"], back["type"])
+    forward = Counter(error.kind for error in classify(gold, pred, mode))
+    swapped = Counter(error.kind for error in classify(pred, gold, mode))
+    assert (forward["missed"], forward["invented"], forward["type"]) == (swapped["invented"], swapped["missed"], swapped["type"])

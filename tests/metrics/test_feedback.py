@@ -1,4 +1,4 @@
-"""Feedback as a person would want to read it: the words, the types, the definition that decides, and not too much."""
+"""Feedback that a person can use: the words, the types, the deciding definition, and a limited length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clinspan.metrics import classify, feedback
 from clinspan.metrics.counts import Mode
 from clinspan.metrics.feedback import MAX_ERRORS
 
-MEANT = {"Sign": "what somebody else can see", "Symptom": "what only the patient feels", "Disease": "a common illness"}
+DEFINITIONS = {"Sign": "what somebody else can see", "Symptom": "what only the patient feels", "Disease": "a common illness"}
 TAG = st.sampled_from(["O", "B-Sign", "I-Sign", "B-Disease", "I-Disease"])
 ROW = st.lists(st.tuples(st.sampled_from(["mild", "fever", "and", "rash"]), TAG, TAG), max_size=60)
 
@@ -18,7 +18,7 @@ ROW = st.lists(st.tuples(st.sampled_from(["mild", "fever", "and", "rash"]), TAG,
 def said(*rows: str, mode: Mode = "conlleval") -> list[str]:
     """Lines of the feedback on `word gold pred` rows."""
     words, gold, pred = zip(*(row.split() for row in rows))
-    return feedback(words, gold, pred, definitions=MEANT, mode=mode).splitlines()
+    return feedback(words, gold, pred, definitions=DEFINITIONS, mode=mode).splitlines()
 
 
 def test_a_perfect_sentence_takes_one_line() -> None:
@@ -28,7 +28,7 @@ def test_a_perfect_sentence_takes_one_line() -> None:
     assert feedback([], [], [], definitions={}, mode="strict") == "Right: there is no entity, and none was tagged."
 
 
-def test_what_was_missed_comes_with_its_definition() -> None:
+def test_a_missed_entity_comes_with_its_definition() -> None:
     assert said("Skin B-Sign O", "rash I-Sign O", "came O O") == [
         "0 of 1 entities right, 1 error:",
         '- Missed: "Skin rash" is Sign.',
@@ -36,14 +36,14 @@ def test_what_was_missed_comes_with_its_definition() -> None:
     ]
 
 
-def test_what_was_invented_comes_with_the_predicted_type() -> None:
+def test_an_invented_entity_comes_with_the_predicted_type() -> None:
     assert said("Fever B-Sign B-Sign", "in O O", "old O B-Disease", "age O I-Disease") == [
         "1 of 1 entities right, 1 error:",
         '- Invented: "old age" was tagged Disease but is no entity.',
     ]
 
 
-def test_wrong_cuts_show_both_sides_and_the_tokens_that_differ() -> None:
+def test_wrong_boundaries_show_both_spans_and_the_tokens_that_differ() -> None:
     assert said("very O B-Sign", "high B-Sign I-Sign", "fever I-Sign I-Sign", "today O I-Sign")[1:] == [
         '- Cut wrongly: "high fever" is Sign but "very high fever today" was tagged Sign; too many: "very" and "today".'
     ]
@@ -60,14 +60,14 @@ def test_a_wrong_type_comes_with_the_definition_of_the_right_one() -> None:
     assert lines[1:] == ['- Typed wrongly: "Pain" is Symptom but was tagged Sign.', "  Symptom: what only the patient feels"]
 
 
-def test_a_wrong_cut_of_a_wrong_type_tells_both() -> None:
+def test_wrong_boundaries_and_a_wrong_type_are_both_reported() -> None:
     assert said("severe O B-Sign", "pain B-Symptom I-Sign")[1:] == [
         '- Cut and typed wrongly: "pain" is Symptom but "severe pain" was tagged Sign; too many: "severe".',
         "  Symptom: what only the patient feels",
     ]
 
 
-def test_spans_without_a_partner_beside_better_ones_are_not_said_to_be_nothing() -> None:
+def test_spans_that_overlap_a_pair_are_described_as_entities_of_their_own() -> None:
     assert said("fever B-Sign B-Sign", "rash B-Sign I-Sign")[1:3] == [
         '- Cut wrongly: "fever" is Sign but "fever rash" was tagged Sign; too many: "rash".',
         '- Missed: "rash" is Sign of its own.',
@@ -75,7 +75,7 @@ def test_spans_without_a_partner_beside_better_ones_are_not_said_to_be_nothing()
     assert said("skin B-Sign B-Sign", "rash I-Sign B-Sign")[2] == '- Invented: "rash" was tagged Sign but is no entity of its own.'
 
 
-def test_words_that_come_again_are_told_apart() -> None:
+def test_repeated_words_are_numbered() -> None:
     lines = said("fever B-Sign B-Sign", "and O O", "fever B-Sign O")
     assert lines[:2] == ["1 of 2 entities right, 1 error:", '- Missed: "fever" (number 2 of 2) is Sign.']
 
@@ -102,7 +102,7 @@ def test_many_errors_are_counted_and_long_spans_shortened() -> None:
     assert '"w0 w1 w2 w3 w4 w5 w6 w7 [...] w292 w293 w294 w295 w296 w297 w298 w299"' in text
 
 
-def test_lists_of_unlike_length_are_refused_without_their_words() -> None:
+def test_lists_of_different_lengths_are_refused_without_their_words() -> None:
     with pytest.raises(ValueError, match="^1 tokens but 2 gold tags$"):
         feedback(["Fever"], ["O", "O"], ["O", "O"], definitions={}, mode="conlleval")
     with pytest.raises(ValueError, match="^1 gold tags but 2 predicted tags$"):
@@ -113,13 +113,13 @@ def test_lists_of_unlike_length_are_refused_without_their_words() -> None:
 @given(ROW, st.sampled_from(["conlleval", "strict"]))
 def test_every_error_has_a_line_and_every_definition_at_most_one(row: list[tuple[str, str, str]], mode: Mode) -> None:
     words, gold, pred = [w for w, _, _ in row], [g for _, g, _ in row], [p for _, _, p in row]
-    text = feedback(words, gold, pred, definitions=MEANT, mode=mode)
+    text = feedback(words, gold, pred, definitions=DEFINITIONS, mode=mode)
     errors = classify(gold, pred, mode)
     assert text.count("\n- ") == min(len(errors), MAX_ERRORS)
     assert text.endswith(f"and {len(errors) - MAX_ERRORS} more") == (len(errors) > MAX_ERRORS)
     assert ("\n" in text) == bool(errors)
-    assert all(text.count(definition) <= 1 for definition in MEANT.values())
+    assert all(text.count(definition) <= 1 for definition in DEFINITIONS.values())
     if not errors[MAX_ERRORS:]:
         due = {e.gold[0] for e in errors if e.gold and e.kind != "boundary"}
-        assert {label for label, meaning in MEANT.items() if f"  {label}: {meaning}" in text} == due
-    assert text == feedback(tuple(words), tuple(gold), tuple(pred), definitions=dict(reversed(MEANT.items())), mode=mode)
+        assert {label for label, meaning in DEFINITIONS.items() if f"  {label}: {meaning}" in text} == due
+    assert text == feedback(tuple(words), tuple(gold), tuple(pred), definitions=dict(reversed(DEFINITIONS.items())), mode=mode)

@@ -74,12 +74,12 @@ def test_macro_is_the_mean_over_all_labels_found_or_not() -> None:
     assert scores.macro == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
 
 
-def test_lists_of_unlike_length_are_refused() -> None:
+def test_lists_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="2 gold tags but 1 predicted"):
         count_sentence(["O", "O"], ["O"], LABELS, "conlleval")
 
 
-def test_intervals_hold_the_score_and_repeat_with_their_seed() -> None:
+def test_intervals_contain_the_score_and_repeat_with_their_seed() -> None:
     documents = [{"Sign": Counts(i % 3, 3, 4), "Disease": Counts(1, 1, 1)} for i in range(40)]
     score = Scores(add_counts(documents, LABELS))
     intervals = document_bootstrap(documents, LABELS, samples=500, seed=3)
@@ -87,8 +87,8 @@ def test_intervals_hold_the_score_and_repeat_with_their_seed() -> None:
     low, high = intervals["macro"]
     assert low < score.macro["f1"] < high
     assert intervals["Disease"] == (1.0, 1.0)
-    one = document_bootstrap(documents[:1], LABELS, samples=50, seed=3)["Sign"]
-    assert one[0] == one[1]
+    single = document_bootstrap(documents[:1], LABELS, samples=50, seed=3)["Sign"]
+    assert single[0] == single[1]
 
 
 def test_more_documents_narrow_the_interval() -> None:
@@ -99,7 +99,7 @@ def test_more_documents_narrow_the_interval() -> None:
 
 
 def test_scoring_grows_in_proportion_to_labels() -> None:
-    """A corpus with thousands of labels, as of coding systems, is scored in seconds."""
+    """A corpus with thousands of labels, such as the codes of a coding system, is scored in seconds."""
     labels = [f"L{n}" for n in range(10_000)]
     rows = []
     for n in range(200):

@@ -1,4 +1,4 @@
-"""`errors.json`: written beside the scores, from files alone, again whenever it is wanted."""
+"""Tests of `errors.json`: a run writes it beside the scores, and it can be written again from files at any time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CORPUS = RareMini(labels=NAMES, definitions={}).load()
 
 
 def record_outputs(path: Path, limit: int) -> None:
-    """Answers that have every `B-` right and no `I-`."""
+    """Write recorded answers in which every `B-` tag is right and every `I-` tag is O."""
     rows = []
     for sentence in list(CORPUS.sentences("test"))[:limit]:
         tags = [tag if tag[0] == "B" else "O" for tag in sentence.tags]
@@ -29,34 +29,34 @@ def record_outputs(path: Path, limit: int) -> None:
     path.write_text("".join(rows), encoding="utf-8")
 
 
-def test_a_run_leaves_its_errors_for_its_owner_and_one_line_of_numbers(command: Command, tmp_path: Path) -> None:
+def test_a_run_writes_a_private_errors_file_and_prints_one_summary_line(command: Command, tmp_path: Path) -> None:
     record_outputs(tmp_path / "out.jsonl", 60)
     words = ["model=replay", "model.path=out.jsonl", "limit=60", "strategy=zero_shot", "format=bio_lines"]
     done = command("run", *words, "errors.sentences=10", "errors.mentions=3")
     folder = folder_of(done)
-    told, scores = load(folder / "errors.json"), load(folder / "scores.json")
+    analysis, scores = load(folder / "errors.json"), load(folder / "scores.json")
     assert stat.S_IMODE((folder / "errors.json").stat().st_mode) == 0o600
-    assert told["scores"]["exact"] == {key: scores[key] for key in ("per_type", "macro", "micro", "counts")}
-    assert told["sample"]["sentences"] == 10
-    assert told["kinds"]["total"]["boundary"] == sum(row["gold"] - row["matched"] for row in scores["counts"].values())
-    assert told["scores"]["overlap"]["micro"]["f1"] == 1.0
-    assert set(told["breakdowns"]) == {"span_length", "sentence_length", "rarity", "seen"}
-    assert told["notes"] == []
+    assert analysis["scores"]["exact"] == {key: scores[key] for key in ("per_type", "macro", "micro", "counts")}
+    assert analysis["sample"]["sentences"] == 10
+    assert analysis["kinds"]["total"]["boundary"] == sum(row["gold"] - row["matched"] for row in scores["counts"].values())
+    assert analysis["scores"]["overlap"]["micro"]["f1"] == 1.0
+    assert set(analysis["breakdowns"]) == {"span_length", "sentence_length", "rarity", "seen"}
+    assert analysis["notes"] == []
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("errors: ")]
-    assert line.startswith(f"errors: 0 missed, 0 invented, {told['kinds']['total']['boundary']} with wrong ends")
-    # the same from the same files, by another caller
-    again = write_analysis(
+    assert line.startswith(f"errors: 0 missed, 0 invented, {analysis['kinds']['total']['boundary']} with wrong ends")
+    # another caller gets the same analysis from the same files
+    rewritten = write_analysis(
         RunFolder(folder), CORPUS, ErrorAnalysis(sentences=10, mentions=3), mode="conlleval", seed=3, split="test"
     )
-    assert again == told
+    assert rewritten == analysis
     (folder / "errors.json").unlink()
-    without = read_analysis(RunFolder(folder))
-    assert without["kinds"] == told["kinds"]
-    assert set(without["breakdowns"]) == {"span_length", "sentence_length"}
-    assert without["notes"] == ["rarity of mentions is left out: the corpus was not read"]
+    without_corpus = read_analysis(RunFolder(folder))
+    assert without_corpus["kinds"] == analysis["kinds"]
+    assert set(without_corpus["breakdowns"]) == {"span_length", "sentence_length"}
+    assert without_corpus["notes"] == ["rarity of mentions is left out: the corpus was not read"]
 
 
-def test_a_resumed_run_of_before_there_was_an_analysis_gets_one(command: Command, tmp_path: Path) -> None:
+def test_a_resumed_run_of_a_version_without_analysis_gets_one(command: Command, tmp_path: Path) -> None:
     record_outputs(tmp_path / "out.jsonl", 4)
     folder = folder_of(command("run", "model=replay", "model.path=out.jsonl", "limit=4", "strategy=zero_shot", "format=bio_lines"))
     record = load(folder / "run.json")
@@ -90,12 +90,12 @@ def folder_with(path: Path, rows: list[dict[str, Any]]) -> RunFolder:
     return folder
 
 
-def test_failed_sentences_and_the_train_split_itself_are_noted(tmp_path: Path) -> None:
+def test_notes_mention_failed_sentences_and_an_analysis_of_the_train_split(tmp_path: Path) -> None:
     row = {"id": "a:0", "document": "a", "tokens": ["x"], "gold": ["B-Sign"], "pred": ["O"], "error": "content_filter"}
     folder = folder_with(tmp_path / "run", [row])
-    told = write_analysis(folder, CORPUS, ErrorAnalysis(sentences=None), mode="conlleval", seed=0, split="train")
-    assert told["sample"] is None
-    assert told["notes"] == [
+    analysis = write_analysis(folder, CORPUS, ErrorAnalysis(sentences=None), mode="conlleval", seed=0, split="train")
+    assert analysis["sample"] is None
+    assert analysis["notes"] == [
         "the tagged sentences are the train split themselves, so no gold mention is unseen",
         "1 sentences failed: all their mentions count as missed",
     ]
@@ -109,6 +109,6 @@ def test_a_damaged_line_is_named_and_not_quoted(tmp_path: Path) -> None:
         write_analysis(folder, None, ErrorAnalysis(), mode="conlleval", seed=0, split="test")
 
 
-def test_a_corpus_without_a_train_split_has_no_mentions_of_it() -> None:
+def test_a_corpus_without_a_train_split_has_no_train_mentions() -> None:
     assert train_mentions(CORPUS) is not None
     assert train_mentions(type(CORPUS)("empty", {}, CORPUS.labels)) is None

@@ -1,4 +1,4 @@
-"""Annotating as a user does it: a scripted server, interruptions, changed and bad input, a tiny trained encoder."""
+"""Tests of the `annotate` command: a scripted server, interruptions, changed and invalid input, a tiny trained encoder."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def fill(folder: Path, texts: dict[str, str] = TEXTS) -> Path:
     return folder
 
 
-def test_every_format_says_the_same_and_nothing_is_asked_twice(
+def test_all_formats_hold_the_same_entities_and_finished_notes_need_no_request(
     command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     source = fill(tmp_path / "in")
     (source / "a.ann").write_text("not even an annotation")
     out = folder_of(command("annotate", "input=in", "output=in/out", "to=[brat,jsonl,conll]", *words))
-    asked = len(server.requests)
+    request_count = len(server.requests)
     assert (tmp_path / out / "brat" / "ward" / "b.txt").read_bytes() == (source / "ward" / "b.txt").read_bytes()
     spans = {
         row["id"]: [(e["start"], e["end"], e["type"], e["text"]) for e in row["entities"]]
@@ -61,18 +61,18 @@ def test_every_format_says_the_same_and_nothing_is_asked_twice(
     assert list(spans) == sorted(TEXTS)
     assert [text for *_, text in spans["a"]] == ["Fever", "Rash", "Ataxia"]
     assert [text for *_, text in spans["ward/b"]] == ["Fever", "Rash"]
-    for name, found in spans.items():
-        assert all(TEXTS[name][start:end] == text for start, end, _, text in found)
+    for name, entities in spans.items():
+        assert all(TEXTS[name][start:end] == text for start, end, _, text in entities)
     documents = {d.id: d for d in Jsonl(path=str(source / "out" / "annotations.jsonl")).load().splits["test"]}
     for folder, names in ((source / "out" / "brat", ["a"]), (source / "out" / "brat" / "ward", ["ward/b", "ward/c"])):
-        for name, read in zip(names, Brat(path=str(folder)).load().splits["test"]):
-            assert (read.text, read.entities) == (TEXTS[name], documents[name].entities)
+        for name, document in zip(names, Brat(path=str(folder)).load().splits["test"]):
+            assert (document.text, document.entities) == (TEXTS[name], documents[name].entities)
     read_back = Conll(path=str(source / "out" / "annotations.conll")).load()
     assert sum(tag == "B-Sign" for s in read_back.sentences("test") for tag in s.tags) == sum(map(len, spans.values()))
     again = command("annotate", "input=in", "output=in/out", "to=[bioc_xml,bioc_json,html,parquet]", *words)
     assert folder_of(again) == out
     assert "0 documents annotated, 3 kept, 0 failed" in again.stdout
-    assert len(server.requests) == asked
+    assert len(server.requests) == request_count
     assert {path.suffix for path in (source / "out").rglob("c.*")} == {".txt", ".ann", ".xml", ".json", ".html"}
     pyarrow = pytest.importorskip("pyarrow.parquet")
     assert pyarrow.read_table(source / "out" / "annotations.parquet").to_pylist() == lines(source / "out" / "annotations.jsonl")
@@ -82,18 +82,18 @@ def test_every_format_says_the_same_and_nothing_is_asked_twice(
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
-def test_what_changed_is_done_again_and_what_did_not_stays(
+def test_changed_notes_are_annotated_again_and_unchanged_ones_kept(
     command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     source = fill(tmp_path / "in")
     call = ["annotate", "input=in", "output=out", *words]
     folder_of(command(*call))
     checked = tmp_path / "out" / "brat" / "ward" / "c.ann"
-    checked.write_text("", encoding="utf-8")  # by somebody who works with the result
+    checked.write_text("", encoding="utf-8")  # a user edits the result
     (source / "a.txt").write_text("Ataxia", encoding="utf-8")
-    asked = len(server.requests)
+    request_count = len(server.requests)
     assert "1 documents annotated, 2 kept" in command(*call).stdout
-    assert len(server.requests) == asked + 1
+    assert len(server.requests) == request_count + 1
     assert (tmp_path / "out" / "brat" / "a.ann").read_text() == "T1\tSign 0 6\tAtaxia\n"
     assert checked.read_text() == ""
     assert "3 documents annotated, 0 kept" in command(*call, "prompt=bare").stdout
@@ -101,7 +101,7 @@ def test_what_changed_is_done_again_and_what_did_not_stays(
     assert "3 documents annotated, 0 kept" in command(*call, "prompt=bare", "longest=3").stdout
 
 
-def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
+def test_a_killed_command_resumes_and_ends_with_the_output_of_an_undisturbed_one(
     command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     fill(tmp_path / "in", {f"n{n:02}": f"Fever number {n}.\nRash" for n in range(60)})
@@ -118,19 +118,19 @@ def test_a_killed_session_goes_on_and_leaves_what_an_undisturbed_one_leaves(
     running.send_signal(signal.SIGKILL)
     running.wait()
     time.sleep(0.3)
-    kept = len((tmp_path / "torn" / "state.jsonl").read_text().splitlines())
-    assert 10 < kept < 59
+    finished = len((tmp_path / "torn" / "state.jsonl").read_text().splitlines())
+    assert 10 < finished < 59
     with (tmp_path / "torn" / "state.jsonl").open("a") as file:
         file.write('{"id": "n5')
     server.always = None
     done = command("annotate", "output=torn", *call)
-    assert f"{59 - kept} documents annotated, {kept} kept, 1 failed" in done.stdout
+    assert f"{59 - finished} documents annotated, {finished} kept, 1 failed" in done.stdout
     for part in ("brat", "annotations.jsonl", "failed.jsonl"):
         whole, torn = tmp_path / "whole" / part, tmp_path / "torn" / part
         assert tree(torn) == tree(whole) if whole.is_dir() else torn.read_bytes() == whole.read_bytes()
 
 
-def test_documents_that_fail_are_listed_and_the_others_finished(
+def test_failed_documents_are_listed_and_the_others_finished(
     command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     source = fill(tmp_path / "in")
@@ -154,7 +154,7 @@ def test_documents_that_fail_are_listed_and_the_others_finished(
     assert not (tmp_path / "out" / "failed.jsonl").exists()
 
 
-def test_standard_input_is_kept_before_it_is_read(tmp_path: Path, words: list[str]) -> None:
+def test_standard_input_is_saved_before_it_is_annotated(tmp_path: Path, words: list[str]) -> None:
     def pipe(content: bytes, output: str) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "clinspan.programs.annotate", "input=-", f"output={output}", "to=jsonl", *words]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -173,8 +173,10 @@ def test_phi_does_not_leave_this_machine_unless_allowed(command: Command, tmp_pa
     remote = ["input=in", "output=out", "model=openai", "model.id=x", "model.api_base=http://gpu.example/v1"]
     done = command("annotate", *remote)
     assert done.returncode == 2
-    said = " ".join(done.stderr.split())
-    assert "the input may hold protected health information (phi=true) and model=openai is at gpu.example: nothing was sent" in said
+    message = " ".join(done.stderr.split())
+    assert (
+        "the input may hold protected health information (phi=true) and model=openai is at gpu.example: nothing was sent" in message
+    )
     local = ["input=in", "output=out2", "model=openai", "model.id=x", "model.api_base=http://127.0.0.1:9/v1", "strategy=rag"]
     away = command("annotate", *local, "retriever.url=http://chroma.example:8000")
     assert "the Chroma server of retriever.url is at chroma.example" in away.stderr
@@ -198,7 +200,9 @@ def test_phi_does_not_leave_this_machine_unless_allowed(command: Command, tmp_pa
         (["input=in", "inptu=x"], "there is no inptu. Did you mean input?"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(command: Command, tmp_path: Path, given: list[str], message: str) -> None:
+def test_invalid_arguments_get_one_message_and_exit_code_2(
+    command: Command, tmp_path: Path, given: list[str], message: str
+) -> None:
     fill(tmp_path / "in")
     fill(tmp_path / "full")
     done = command("annotate", *given)
@@ -208,16 +212,18 @@ def test_bad_words_get_one_message_and_exit_code_2(command: Command, tmp_path: P
     assert done.stderr.count("clinspan:") == 1
 
 
-def test_labels_come_from_the_program_where_no_corpus_is_named(
+def test_labels_come_from_the_program_if_no_corpus_is_named(
     command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:
     fill(tmp_path / "in")
     (tmp_path / "gold.tsv").write_text("-DOCSTART- O\n\nFever\tB-Sign\n\nLithium\tB-Drug\n", encoding="utf-8")
-    told = folder_of(command("run", "corpus=conll", "corpus.path=gold.tsv", *words))
-    for more in ([], ["corpus=conll", "corpus.path=gold.tsv"]):
-        out = folder_of(command("annotate", "input=in", f"output=out{len(more)}", f"program={told}", *words[:3], *more))
+    program = folder_of(command("run", "corpus=conll", "corpus.path=gold.tsv", *words))
+    for corpus_words in ([], ["corpus=conll", "corpus.path=gold.tsv"]):
+        out = folder_of(
+            command("annotate", "input=in", f"output=out{len(corpus_words)}", f"program={program}", *words[:3], *corpus_words)
+        )
         assert (tmp_path / out / "brat" / "annotation.conf").read_text().startswith("[entities]\nDrug\nSign\n")
-    refused = command("annotate", "input=in", "output=other", f"program={told}", *words[:3], "corpus=raremini")
+    refused = command("annotate", "input=in", "output=other", f"program={program}", *words[:3], "corpus=raremini")
     assert "the program is made for the labels Drug, Sign; raremini has" in " ".join(refused.stderr.split())
 
 
@@ -233,13 +239,13 @@ def test_an_encoder_annotates_as_a_command_and_as_a_library(
     annotator = Annotator.load(program=tuned)
     texts = [(source / f"{name}.txt").read_bytes().decode() for name in rows]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(annotator, texts * 3))
-    for (name, row), entities in zip([*rows.items()] * 3, found):
+        results = list(pool.map(annotator, texts * 3))
+    for (name, row), entities in zip([*rows.items()] * 3, results):
         assert [(e.start, e.end, e.label, e.text) for e in entities] == [
             (e["start"], e["end"], e["type"], e["text"]) for e in row["entities"]
         ], name
         assert all(row["text"][e.start : e.end] == e.text and 0 <= (e.confidence or 0) <= 1 for e in entities)
-    assert {e.text.lower() for entities in found for e in entities} >= {"fever", "rash"}
+    assert {e.text.lower() for entities in results for e in entities} >= {"fever", "rash"}
     with pytest.raises(InputError, match="strategy is for models that answer prompts"):
         Annotator.load(program=tuned, settings=["strategy=knn"])
     with pytest.raises(InputError, match="there is no model=gtp4. Did you mean model=gpt4"):

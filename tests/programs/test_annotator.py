@@ -1,4 +1,4 @@
-"""The annotator with a scripted tagger: offsets into any text, what becomes of long sentences, and every way to write it."""
+"""Tests of the annotator with a scripted tagger: offsets into arbitrary text, cuts of long sentences, every output format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ LABELS = ("Sign", "Disease")
 
 
 class Scripted:
-    """Tags each token by its letters; refuses sentences of more tokens than it can hold, and those with the word `refuse`."""
+    """Tagger that derives each tag from a checksum of the token.
+
+    It fails on sentences of more than `holds` tokens and on sentences with the word `refuse`.
+    """
 
     def __init__(self, holds: int = 1000) -> None:
         self.holds, self.asked = holds, 0
@@ -44,8 +47,8 @@ class Scripted:
             raw = [("O", "B-Sign", "I-Sign", "B-Disease")[zlib.crc32(word.encode()) % 4] for word in sentence.words]
             pred = span_tags(len(raw), tag_spans(raw))
             error = "prompt_too_long" if len(raw) > self.holds else "content_filter" if "refuse" in sentence.words else None
-            said = {"pred": ["O"] * len(raw) if error else pred, "confidence": [0.123456] * len(raw)}
-            yield sentence, {**blank_record(sentence), **said, "repairs": {}, "usage": {"prompt_tokens": 2}, "error": error}
+            fields = {"pred": ["O"] * len(raw) if error else pred, "confidence": [0.123456] * len(raw)}
+            yield sentence, {**blank_record(sentence), **fields, "repairs": {}, "usage": {"prompt_tokens": 2}, "error": error}
 
 
 def annotator(holds: int = 1000, **keys: Any) -> Annotator:
@@ -53,9 +56,9 @@ def annotator(holds: int = 1000, **keys: Any) -> Annotator:
 
 
 def annotated(text: str, holds: int = 1000, **keys: Any) -> Annotated:
-    found = annotator(holds, **keys).annotate([Note("d", text)])[0].annotated
-    assert found is not None
-    return found
+    note = annotator(holds, **keys).annotate([Note("d", text)])[0].annotated
+    assert note is not None
+    return note
 
 
 pieces = st.sampled_from(
@@ -66,7 +69,7 @@ texts = st.lists(st.one_of(pieces, st.text(st.characters(codec="utf-8"), max_siz
 
 @settings(deadline=None, max_examples=200)
 @given(texts, st.integers(1, 9), st.integers(1, 9))
-def test_every_span_is_its_slice_of_the_untouched_text(text: str, longest: int, holds: int) -> None:
+def test_every_mention_equals_its_slice_of_the_unchanged_text(text: str, longest: int, holds: int) -> None:
     note = annotated(text, holds, longest=longest)
     assert note.text == text
     at = 0
@@ -105,7 +108,7 @@ def test_brat_jsonl_and_conll_are_read_back_by_corpora(tmp_path: Path, text: str
 
 @settings(deadline=None, max_examples=200)
 @given(texts)
-def test_bioc_says_where_each_character_is(text: str) -> None:
+def test_bioc_offsets_locate_every_character(text: str) -> None:
     note = annotated(text)
     spans = [(m.start, m.end - m.start, m.label) for m in note.mentions]
     (document,) = json.loads(bioc_json(note))["documents"]
@@ -133,7 +136,7 @@ def test_bioc_says_where_each_character_is(text: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(texts)
-def test_html_shows_the_text_and_nothing_of_it_as_markup(text: str) -> None:
+def test_html_shows_the_text_and_escapes_its_markup(text: str) -> None:
     page = note_page(annotated(text), list(LABELS)).decode()
     body = page.split("<pre>\n")[1].split("</pre>")[0]
     shown = html.unescape(re.sub(r"<small>.*?</small></mark>|<mark [^>]*>", "", body))
@@ -160,7 +163,7 @@ def test_long_sentences_are_cut_to_fit_and_counted() -> None:
 
 def test_a_mention_across_a_cut_is_one_mention(tmp_path: Path) -> None:
     class Halves(Scripted):
-        """Finds signs in capitals, and can only begin one at the beginning of what it is shown."""
+        """Tags each run of words in capital letters as a sign. After a cut, the rest of a sign looks like a new one."""
 
         def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
             for sentence, record in super().tag_all(sentences):
@@ -184,20 +187,20 @@ def test_a_mention_across_a_cut_is_one_mention(tmp_path: Path) -> None:
     assert [mention.text for mention in apart.annotated.mentions] == ["PAIN", "FEVER"]
 
 
-def test_two_hundred_kilobytes_in_one_line_or_in_one_word() -> None:
+def test_200_kilobytes_in_one_line_or_one_word_lose_no_text() -> None:
     for text in ("no fever and " * 16_000, "x" * 200_000):
         note = annotated(text)
         assert "".join(t.text for tokens in note.cut for t in tokens) == text.replace(" ", "")
 
 
-def test_a_note_with_a_sentence_that_failed_is_not_half_annotated() -> None:
-    found = annotator().annotate([Note("a", "We refuse. No fever."), Note("b", "No fever.")])
-    assert (found[0].annotated, found[0].error, found[0].counts["failed_sentences"]) == (None, "content_filter", 1)
-    assert found[1].annotated is not None
+def test_a_note_with_a_failed_sentence_is_not_partly_annotated() -> None:
+    outcomes = annotator().annotate([Note("a", "We refuse. No fever."), Note("b", "No fever.")])
+    assert (outcomes[0].annotated, outcomes[0].error, outcomes[0].counts["failed_sentences"]) == (None, "content_filter", 1)
+    assert outcomes[1].annotated is not None
     with pytest.raises(RunError, match="1 of 2 sentences failed: content_filter"):
         annotator()("We refuse. No fever.")
 
 
-def test_nothing_is_asked_of_empty_texts() -> None:
+def test_empty_texts_have_no_entities() -> None:
     for text in ("", " \r\n\xa0", "\ufeff"):
         assert annotator()(text) == []

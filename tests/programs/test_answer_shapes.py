@@ -1,4 +1,4 @@
-"""Answers in the shapes that models send: each is read as a person would read it, or what is not read is counted."""
+"""Tests of answers in the shapes that models send: each is read as a person reads it, and unread parts are counted."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ INLINE = {
     "brackets": MARKED.replace("<", "[").replace(">", "]"),
 }
 CASES = [
-    pytest.param(form, text, id=f"{name}: {what}")
+    pytest.param(form, text, id=f"{name}: {shape}")
     for name, form, table in (("entities", Entities, ENTITIES), ("bio_lines", BioLines, BIO_LINES), ("inline", Inline, INLINE))
-    for what, text in table.items()
+    for shape, text in table.items()
 ]
 
 
@@ -113,14 +113,14 @@ def test_the_same_mention_in_other_characters_is_found(tokens: str, written: str
     assert not repairs["mention_not_found"]
 
 
-def test_a_mention_that_is_not_there_is_counted_and_half_a_mention_is_none() -> None:
-    found = Entities(labels=LABELS).read({"": '{"Sign": ["ever", "chills"], "Disease": ["5" mass"]}'}, ["5", "fever"])
-    assert found.tags == ["O", "O"]
-    assert found.repairs["mention_not_found"] + found.repairs["malformed_mention"] >= 2
+def test_a_missing_mention_is_counted_and_a_part_of_a_word_is_no_mention() -> None:
+    decoded = Entities(labels=LABELS).read({"": '{"Sign": ["ever", "chills"], "Disease": ["5" mass"]}'}, ["5", "fever"])
+    assert decoded.tags == ["O", "O"]
+    assert decoded.repairs["mention_not_found"] + decoded.repairs["malformed_mention"] >= 2
 
 
 def natural(tokens: list[str]) -> str:
-    """Tokens as English is written: no blank before closing punctuation, around hyphens and inside brackets."""
+    """Join tokens in natural English spacing: no blank before closing punctuation, around hyphens or inside brackets."""
     text = " ".join(tokens)
     text = re.sub(r" ([.,;:!?%)\]'’])", r"\1", text)
     text = re.sub(r"([(\[]) ", r"\1", text)
@@ -131,7 +131,7 @@ Shapes = Iterator[tuple[str, str]]
 
 
 def naturally(sentence: Sentence, mention: Callable[[str, str], str], other: Callable[[str], str] = str) -> list[str]:
-    """The pieces of a sentence: mentions in natural spacing as the first function writes them, tokens as the second does."""
+    """Return the pieces of a sentence: mentions in natural spacing, written by `mention`, and other tokens, written by `other`."""
     pieces, at = [], 0
     for start, end, label in tag_spans(sentence.tags):
         pieces += [other(word) for word in sentence.words[at:start]]
@@ -150,7 +150,7 @@ def entity_shapes(sentence: Sentence) -> Shapes:
     yield "lines", "\n".join(json.dumps({"label": label, "mention": mention}) for label, mention in mentions)
     yield "wrapped", f"<think>hm</think>```json\n{json.dumps({'entities': listed})}\n```"
     yield "pairs", json.dumps([[mention, label] for label, mention in mentions])
-    yield "bullets", "\n".join(f"{label}:\n" + "\n".join(f"- {one}" for one in found) for label, found in listed.items())
+    yield "bullets", "\n".join(f"{label}:\n" + "\n".join(f"- {text}" for text in texts) for label, texts in listed.items())
 
 
 def line_shapes(sentence: Sentence) -> Shapes:
@@ -190,7 +190,7 @@ WRITTEN: dict[str, tuple[type[Format], Callable[[Sentence], Shapes]]] = {
 @pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("corpus", ["raremini", "ncbi"])
 def test_gold_in_natural_spacing_is_read_back(corpus: str, name: str, request: pytest.FixtureRequest) -> None:
-    """Of gold mentions that are rewritten as English is written, in each shape, at least 99.9 % are read at their own tokens."""
+    """In each shape, at least 99.9 % of the gold mentions in natural spacing are read back at their own tokens."""
     if corpus == "ncbi":
         place: Path = request.getfixturevalue("ncbi")
         loaded, splits = Conll(path=str(place)).load(), ("test",)
@@ -242,5 +242,5 @@ def test_labels_with_any_characters_survive_formats_and_scoring(name: str, label
         assert (counts[label].f1, counts[label].gold) == (1.0, 1)
 
 
-def test_folding_changes_nothing_of_plain_text() -> None:
+def test_folding_plain_text_removes_only_blanks() -> None:
     assert folded("Fabry disease, type 2 (late-onset)") == "Fabrydisease,type2(late-onset)"

@@ -1,4 +1,4 @@
-"""`model.batch=true` against a scripted Batch API: one wave, interruptions at every step, faults of batches and of requests."""
+"""Tests of `model.batch=true` with a scripted Batch API: one batch a run, a kill at every step, failed batches and requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from support.scripted_batches import EXPIRED, failed, ScriptedBatches
 from support.scripted_models import NAMES
 from support.scripted_server import serving
 
-Found = dict[str, dict[str, Any]]
+RecordsById = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
@@ -58,33 +58,33 @@ def home(tmp_path: Path) -> Iterator[Path]:
     audit_to(None)
 
 
-def asker(server: ScriptedBatches, form: Format, **more: Any) -> PromptTagger:
-    about = {"batch": True, "poll_seconds": 0.01, "retries": 0, **more}
-    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"{server.address}/v1", **about))
+def asker(server: ScriptedBatches, form: Format, **options: Any) -> PromptTagger:
+    settings = {"batch": True, "poll_seconds": 0.01, "retries": 0, **options}
+    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"{server.address}/v1", **settings))
     return PromptTagger(tagger=Tagger("Tag."), lm=lm, adapter=form, concurrency=4)
 
 
-def tag(server: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], **more: Any) -> Found:
-    """Tag as a new process would: nothing is kept in memory between two calls."""
-    return {s.id: record for s, record in asker(server, BioLines(labels=corpus.labels), **more).tag_all(sentences)}
+def tag(server: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], **options: Any) -> RecordsById:
+    """Return records by sentence id. Each call tags as a new process would: calls share no memory."""
+    return {s.id: record for s, record in asker(server, BioLines(labels=corpus.labels), **options).tag_all(sentences)}
 
 
 def test_a_run_is_one_batch_and_its_answers_are_those_of_single_requests(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], home: Path
 ) -> None:
     batches.polls = 3
-    found = tag(batches, corpus, sentences)
-    assert {key: row["error"] for key, row in found.items()} == dict.fromkeys(s.id for s in sentences)
-    assert [len(found[s.id]["pred"]) for s in sentences] == [len(s.tokens) for s in sentences]
-    assert found[sentences[0].id]["usage"] == {"prompt_tokens": 100, "answer_tokens": 10}
+    records_by_id = tag(batches, corpus, sentences)
+    assert {key: row["error"] for key, row in records_by_id.items()} == dict.fromkeys(s.id for s in sentences)
+    assert [len(records_by_id[s.id]["pred"]) for s in sentences] == [len(s.tokens) for s in sentences]
+    assert records_by_id[sentences[0].id]["usage"] == {"prompt_tokens": 100, "answer_tokens": 10}
     assert [call for call in batches.calls if call.startswith("POST")] == ["POST /files", "POST /batches"]
-    assert batches.files == {}  # deleted once they are here
+    assert batches.files == {}  # deleted once the answers are downloaded
     folder = home / "batches"
     assert sorted(path.name for path in folder.iterdir()) == ["0001.answers.jsonl", "0001.requests.jsonl", "state.jsonl"]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert not (home / "audit.jsonl").exists()  # the server is on this machine
+    assert not (home / "audit.jsonl").exists()  # a local server needs no audit
     again = tag(batches, corpus, sentences)
-    assert again == found
+    assert again == records_by_id
     assert len(batches.batches) == 1
 
 
@@ -93,16 +93,16 @@ def test_all_questions_about_a_sentence_go_into_the_same_batch(
 ) -> None:
     batches.reply = lambda messages: "[]"
     form = Entities(labels=corpus.labels, per_type=True)
-    found = {s.id: r for s, r in asker(batches, form).tag_all(sentences)}
-    assert all(row["error"] is None and set(row["raw"]) == set(NAMES) for row in found.values())
+    records_by_id = {s.id: r for s, r in asker(batches, form).tag_all(sentences)}
+    assert all(row["error"] is None and set(row["raw"]) == set(NAMES) for row in records_by_id.values())
     assert len(batches.batches) == 1
     assert len(batches.answered) == 8 * len(NAMES)
-    about = json.loads((home / "batches" / "state.jsonl").read_text().splitlines()[0])
-    assert (about["requests"], about["sentences"]) == (40, 8)
-    assert set(about["documents"]) == {s.document for s in sentences}
+    entry = json.loads((home / "batches" / "state.jsonl").read_text().splitlines()[0])
+    assert (entry["requests"], entry["sentences"]) == (40, 8)
+    assert set(entry["documents"]) == {s.document for s in sentences}
 
 
-def test_files_are_cut_by_requests_and_by_size(
+def test_batch_files_are_split_by_request_count_and_by_size(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     monkeypatch.setitem(batch_models._MOST, "openai", 3)
@@ -121,7 +121,7 @@ STEPS = ("closed", "uploading", "uploaded", "creating", "created", "settled")
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
+    """Simulates SIGKILL: no handler catches it."""
 
 
 @pytest.mark.parametrize("place", [f"{when} {step}" for step in STEPS for when in ("before", "after")])
@@ -143,23 +143,23 @@ def test_a_run_killed_at_any_step_pays_nothing_twice(
         patch.setattr(BatchFiles, "note", dying)
         with pytest.raises(Killed):
             tag(batches, corpus, sentences)
-    found = tag(batches, corpus, sentences)
-    assert all(row["error"] is None for row in found.values())
+    records_by_id = tag(batches, corpus, sentences)
+    assert all(row["error"] is None for row in records_by_id.values())
     assert len(batches.answered) == len(set(batches.answered)) == 8
     assert len(batches.batches) == 1
-    assert batches.files == {}  # nor is text left lying at the service
+    assert batches.files == {}  # and no text stays on the service
 
 
-def test_a_batch_that_was_made_though_the_service_said_no_is_not_made_again(
+def test_a_batch_created_despite_an_error_response_is_not_created_again(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence]
 ) -> None:
     batches.faults = {"POST /batches": "late"}
-    found = tag(batches, corpus, sentences, retries=2)
-    assert all(row["error"] is None for row in found.values())
+    records_by_id = tag(batches, corpus, sentences, retries=2)
+    assert all(row["error"] is None for row in records_by_id.values())
     assert len(batches.batches) == 1
 
 
-def test_failed_requests_are_recorded_and_passing_ones_sent_again(
+def test_failed_requests_are_recorded_and_transient_failures_sent_again(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], home: Path
 ) -> None:
     fates = {1: failed(429, "rate_limit"), 2: failed(400, "content_filter"), 3: EXPIRED, 4: failed(500, "server_error")}
@@ -178,19 +178,19 @@ def test_failed_requests_are_recorded_and_passing_ones_sent_again(
 
 
 @pytest.mark.parametrize(("end", "name"), [("failed", "batch_failed token_limit_exceeded"), ("cancelled", "batch_no_answer")])
-def test_a_batch_that_fails_as_a_whole_says_why_and_is_sent_again(
+def test_a_failed_batch_is_recorded_with_its_reason_and_sent_again(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence], end: str, name: str
 ) -> None:
     batches.ends = [end, "completed"]
     if end == "cancelled":
         batches.fate = lambda line, number: {"response": None, "error": {}} if len(batches.batches) == 1 else None
-    found = tag(batches, corpus, sentences)
-    assert {row["error"] for row in found.values()} == {name}
+    records_by_id = tag(batches, corpus, sentences)
+    assert {row["error"] for row in records_by_id.values()} == {name}
     assert all(row["error"] is None for row in tag(batches, corpus, sentences).values())
     assert len(set(batches.answered)) == len(batches.answered) == 8
 
 
-def test_a_service_that_cannot_be_used_ends_the_run_with_a_word(
+def test_an_unusable_service_ends_the_run_with_a_message(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence]
 ) -> None:
     for status, message in ((401, "refused the key"), (404, "no Batch API"), (500, "did not do its part")):
@@ -200,7 +200,7 @@ def test_a_service_that_cannot_be_used_ends_the_run_with_a_word(
     assert all(row["error"] is None for row in tag(batches, corpus, sentences).values())
 
 
-def test_what_batches_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_batches_do_not_support_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="takes one endpoint"):
         lms.build(OpenAIModel(name="openai", id="x", batch=True, api_base=["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]))
     audit_to(None)
@@ -216,11 +216,11 @@ def test_batches_cost_half() -> None:
 
 
 @pytest.mark.parametrize("version", ["", "2024-10-21"])
-def test_azure_by_both_routes_and_one_line_of_audit(
+def test_azure_batches_use_both_routes_and_write_one_audit_line(
     batches: ScriptedBatches, corpus: Corpus, home: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     sentences = list(corpus.sentences("dev"))[:8]
-    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", f"http://0.0.0.0:{batches.server_address[1]}")  # which is no loopback address
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", f"http://0.0.0.0:{batches.server_address[1]}")  # no loopback address
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
     monkeypatch.setenv("AZURE_OPENAI_API_VERSION", version)
     lm = lms.build(AzureModel(name="gpt4", deployment="d", batch=True, poll_seconds=0.01))
@@ -234,7 +234,9 @@ def test_azure_by_both_routes_and_one_line_of_audit(
     assert row["documents"] == list(dict.fromkeys(s.document for s in sentences))
 
 
-def test_a_killed_run_of_the_command_waits_for_the_same_batch(tmp_path: Path, command: Command, batches: ScriptedBatches) -> None:
+def test_a_resumed_command_waits_for_the_batch_of_the_killed_one(
+    tmp_path: Path, command: Command, batches: ScriptedBatches
+) -> None:
     batches.polls = 10**9
     words = ["model=openai", "model.id=x", f"model.api_base={batches.address}/v1", "model.batch=true", "model.poll_seconds=0.1"]
     process_words = [
@@ -262,7 +264,7 @@ def test_a_killed_run_of_the_command_waits_for_the_same_batch(tmp_path: Path, co
     assert record["cost"] == pytest.approx(12 * (100 * 2 + 10 * 4) / 2e6)
 
 
-def test_notes_are_annotated_by_one_batch(tmp_path: Path, command: Command, batches: ScriptedBatches) -> None:
+def test_notes_are_annotated_in_one_batch(tmp_path: Path, command: Command, batches: ScriptedBatches) -> None:
     (tmp_path / "in").mkdir()
     for n in range(40):
         (tmp_path / "in" / f"n{n:02}.txt").write_text(f"Fever number {n}.\nRash {n}", encoding="utf-8")

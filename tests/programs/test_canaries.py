@@ -1,4 +1,4 @@
-"""Every command over protected texts: no name stands outside the run's folders, and nothing is open to others."""
+"""Tests of all commands on protected texts: names stay in the output folders, and files of runs are closed to others."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PROBLEMS = ("He has Fever.", "No rash seen.", "Pain in the leg.", "Seizures stop
 
 
 def patients(folder: Path) -> None:
-    """A corpus with a name and a number in every sentence."""
+    """Write a corpus and notes with a patient's name and record number in every text."""
     folder.mkdir()
     for split in ("train", "dev", "test"):
         rows = []
         for n in range(12):
             text = f"{CANARIES[0]} {CANARIES[1]} note {n}: {PROBLEMS[n % 4]}"
-            at = text.index(PROBLEMS[n % 4]) + len(PROBLEMS[n % 4]) - 6
-            rows.append({"id": f"{split}{n}", "text": text, "entities": [{"start": at, "end": at + 5, "label": "Sign"}]})
+            start = text.index(PROBLEMS[n % 4]) + len(PROBLEMS[n % 4]) - 6
+            rows.append({"id": f"{split}{n}", "text": text, "entities": [{"start": start, "end": start + 5, "label": "Sign"}]})
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (folder / "notes").mkdir()
     for n in range(3):
@@ -48,11 +48,11 @@ def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: obj
         corpus = ["corpus=jsonl", f"corpus.path={tmp_path / 'corpus'}", "corpus.phi=true"]
         model = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1"]
         small = ["limit=2", "metric.samples=20", "hydra.verbose=true"]
-        said: list[str] = []
+        stderr_texts: list[str] = []
 
         def run(name: str, *words: str, env: dict[str, str] = env, code: int = 0) -> Path:
             done = call(name, *words, env=env)
-            said.append(done.stderr)
+            stderr_texts.append(done.stderr)
             assert done.returncode == code, (name, words, done.stderr)
             return folder_of(done) if not code else place
 
@@ -74,7 +74,7 @@ def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: obj
         tuned = run("finetune", *corpus, "model=minilm", "tuning=encoder", "tuning.epochs=1", "limit=4", "dev_limit=2")
         run("run", *corpus, f"program={tuned}", *small)
         run("run", *corpus, *model, "limit=1", f"program={first}/nothing", code=2)
-    assert not any(canary in text or KEY in text for text in said for canary in CANARIES)
+    assert not any(canary in text or KEY in text for text in stderr_texts for canary in CANARIES)
     runs = (place / "runs", place / "out", place / "out2", place / "converted")
     for path in [*home.rglob("*"), *(tmp_path / "tmp").rglob("*"), *place.rglob("*")]:
         if path.is_file() and not path.is_symlink():

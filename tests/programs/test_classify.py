@@ -1,4 +1,4 @@
-"""Token classifiers as a user trains and runs them: MiniLM's own weights on a few sentences of raremini."""
+"""Tests of training and running token classifiers by command, with MiniLM's weights on a few sentences of raremini."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ PART = ["split=dev", "limit=40"]
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MiniLM after 48 steps."""
+    """Folder of a MiniLM classifier after 48 training steps."""
     return folder_of(command_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
 
 
 @pytest.fixture(scope="module")
 def ran(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run with it, and what that printed."""
+    """Folder and standard output of a run with that classifier."""
     done = command_in(tmp_path_factory.mktemp("ran"))("run", f"program={tuned}", *PART)
     return folder_of(done), done.stdout
 
@@ -60,14 +60,14 @@ def test_a_training_leaves_a_record_and_a_model_that_is_a_program(tuned: Path) -
     losses = [epoch["train_loss"] for epoch in record["epochs"]]
     assert losses[-1] < losses[0] / 2
     assert record["epochs"][record["best_epoch"] - 1]["dev_f1"] > 0.05
-    about = load(tuned / "program.json")
-    origin = about.pop("origin")
-    assert about == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
+    program = load(tuned / "program.json")
+    origin = program.pop("origin")
+    assert program == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
     assert (origin["phi"], origin["corpora"][0]["name"]) == (False, "raremini")
     assert load(tuned / "model" / "tuning.json")["origin"] == origin
 
 
-def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: tuple[Path, str]) -> None:
+def test_a_classifier_run_writes_the_usual_files_and_records_no_strategy(tuned: Path, ran: tuple[Path, str]) -> None:
     folder, printed = ran
     trained = load(tuned / "run.json")
     scores, record = load(folder / "scores.json"), load(folder / "run.json")
@@ -89,7 +89,9 @@ def test_a_run_writes_what_runs_write_and_claims_no_strategy(tuned: Path, ran: t
     assert read_program(folder)["classifier"]["folder"] == str((tuned / "model").resolve())
 
 
-def test_it_runs_by_its_path_and_from_a_runs_folder_alike(tuned: Path, ran: tuple[Path, str], command: Command) -> None:
+def test_a_classifier_runs_the_same_from_its_path_and_from_a_run_folder(
+    tuned: Path, ran: tuple[Path, str], command: Command
+) -> None:
     by_path = folder_of(command("run", "model=minilm", f"model.path={tuned / 'model'}", *PART))
     refused = command("run", f"program={ran[0]}", *PART)
     assert refused.returncode == 2 and f"If you trust them, say so: model.path={tuned / 'model'}" in refused.stderr
@@ -99,7 +101,9 @@ def test_it_runs_by_its_path_and_from_a_runs_folder_alike(tuned: Path, ran: tupl
     assert load(by_run / "run.json")["config"]["model"]["batch_size"] == 3
 
 
-def test_an_interrupted_run_goes_on_and_ends_alike(ran: tuple[Path, str], command: Command, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_and_ends_with_the_same_predictions(
+    ran: tuple[Path, str], command: Command, tmp_path: Path
+) -> None:
     folder = shutil.copytree(ran[0], tmp_path / "torn")
     lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "predictions.jsonl").write_text("".join(lines[:17]) + lines[17][:30], encoding="utf-8")
@@ -109,13 +113,13 @@ def test_an_interrupted_run_goes_on_and_ends_alike(ran: tuple[Path, str], comman
     assert (refused.returncode, "strategy is for models that answer prompts" in refused.stderr) == (2, True)
     assert folder_of(command("run", f"resume={folder}")) == folder
     torn, whole = (load(path / "scores.json") for path in (folder, ran[0]))
-    errors = [scores.pop("calibration")["ece"] for scores in (torn, whole)]  # other batches, another order of additions
+    errors = [scores.pop("calibration")["ece"] for scores in (torn, whole)]  # other batches add in another order
     assert torn == whole
     assert errors[0] == pytest.approx(errors[1], abs=1e-6)
     assert [row["pred"] for row in records(folder)] == [row["pred"] for row in records(ran[0])]
 
 
-def test_its_runs_are_compared_and_reported(ran: tuple[Path, str], command: Command) -> None:
+def test_classifier_runs_can_be_compared_and_reported(ran: tuple[Path, str], command: Command) -> None:
     done = command("compare", str(ran[0]), str(ran[0]), "samples=20")
     assert load(folder_of(done) / "comparison.json")["micro"]["difference"] == 0
     rows = load(folder_of(command("report", str(ran[0]))) / "leaderboard.json")["rows"]
@@ -127,11 +131,11 @@ def corpus() -> Any:
     return RareMini(labels=LABELS, definitions={}).load()
 
 
-def test_tags_are_the_likeliest_legal_ones_with_their_posteriors() -> None:
+def test_tags_are_the_most_probable_legal_ones_with_their_posteriors() -> None:
     sentence = next(s for s in corpus().sentences("dev") if len(s.tokens) > 3)
     scores = np.full((len(sentence.tokens), 11), -9, dtype=np.float32)
     scores[:, 0] = np.log(0.9)
-    scores[1, :3] = np.log([0.1, 0.2, 0.7])  # I-Disease behind what is O nearly surely
+    scores[1, :3] = np.log([0.1, 0.2, 0.7])  # I-Disease after a token that is almost surely O
     row = tagged(sentence, Reading(scores, 9), Lattice.of(bio_classes(LABELS)))
     assert row["pred"] == ["O", "B-Disease", *["O"] * (len(sentence.tokens) - 2)]
     assert row["confidence"][1] == pytest.approx(2 / 3, abs=0.01)
@@ -145,7 +149,7 @@ def test_a_model_for_other_labels_is_refused() -> None:
         check_classes(("O", "B-Drug", "I-Drug"), corpus())
 
 
-def test_settings_of_prompts_are_left_out_or_refused() -> None:
+def test_prompt_settings_are_dropped_or_refused() -> None:
     config = OmegaConf.create({"model": {"name": "x"}, "strategy": {"k": 5}, "format": {}, "draft": "outside", "limit": 3})
     OmegaConf.set_struct(config, True)
     assert without_prompt(config, {"model", "limit"}, what="model=x") == {"model": {"name": "x"}, "limit": 3}
@@ -154,7 +158,7 @@ def test_settings_of_prompts_are_left_out_or_refused() -> None:
             without_prompt(config, {"limit", key}, what="model=x")
 
 
-def test_what_needs_a_prompt_refuses_a_classifier() -> None:
+def test_commands_that_need_a_prompt_refuse_a_classifier() -> None:
     with pytest.raises(InputError, match="model=minilm classifies tokens without a prompt, so there is nothing. Use a model that"):
         prompted(lms.ClassifierModel(name="minilm"), "so there is nothing")
     spec = lms.ReplayModel()
@@ -177,7 +181,7 @@ def test_what_needs_a_prompt_refuses_a_classifier() -> None:
         ("finetune", ["tuning=encoder", "strategy=knn"], "strategy is for models that answer prompts, and tuning=encoder"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(
+def test_invalid_arguments_get_one_message_and_exit_code_2(
     command: Command, tmp_path: Path, name: str, words: list[str], message: str
 ) -> None:
     folders = {"base": random_bert(tmp_path / "base"), "head": random_bert(tmp_path / "head", head=True)}
@@ -188,7 +192,7 @@ def test_bad_words_get_one_message_and_exit_code_2(
     assert done.stderr.count("clinspan:") == 1
 
 
-def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Path, command: Command, tmp_path: Path) -> None:
+def test_a_classifier_program_and_a_prompt_program_are_not_confused(tuned: Path, command: Command, tmp_path: Path) -> None:
     done = command("run", f"program={tuned}", "model=smollm2", *PART)
     assert (done.returncode, "is a token classifier, and model=smollm2 answers prompts" in done.stderr) == (2, True)
     lone = tmp_path / "lone"
@@ -202,7 +206,7 @@ def test_a_program_of_weights_and_a_program_of_words_are_not_mistaken(tuned: Pat
 
 
 def test_a_cased_bert_on_disk_is_trained_and_run(command: Command, tmp_path: Path) -> None:
-    """The way of Bio_ClinicalBERT: a cased WordPiece vocabulary and a masked language model in a folder (random weights)."""
+    """Like Bio_ClinicalBERT: a folder with a cased WordPiece vocabulary and a masked language model (random weights)."""
     base = random_bert(tmp_path / "random-cased-bert")
     words = ["tuning=encoder", "model=bioclinicalbert", f"model.path={base}", "limit=12", "dev_limit=6", "tuning.epochs=1"]
     folder = folder_of(command("finetune", *words))

@@ -1,4 +1,4 @@
-"""Comparing runs as a user does, on recorded outputs."""
+"""Tests of the `compare` command on runs of recorded outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.scripted_models import NAMES
 
 
 def outputs(path: Path, limit: int, spoilt: int) -> None:
-    """Gold answers, but for the first sentences, in which every tag is O."""
+    """Write gold answers, except for the first `spoilt` sentences, in which every tag is O."""
     rows = []
     for n, sentence in enumerate(list(RareMini(labels=NAMES, definitions={}).load().sentences("test"))[:limit]):
         tags = ["O"] * len(sentence.tags) if n < spoilt else sentence.tags
@@ -41,9 +41,9 @@ def test_two_runs_with_a_known_difference(command: Command, tmp_path: Path) -> N
     assert set(result["per_type"]) == set(NAMES)
     assert {"difference", "interval", "p_value", "p_holm"} == set(result["per_type"]["Sign"])
     assert [r["path"] for r in result["runs"]] == [str(bad), str(good)]
-    turned = [json.loads(line) for line in (folder / "flipped.jsonl").read_text().splitlines()]
-    assert result["flipped"] == len(turned) > 20
-    assert all(row["right"] == "second" for row in turned)
+    flips = [json.loads(line) for line in (folder / "flipped.jsonl").read_text().splitlines()]
+    assert result["flipped"] == len(flips) > 20
+    assert all(row["right"] == "second" for row in flips)
     text = (folder / "comparison.md").read_text()
     assert "| micro | 0.0000 | 1.0000 | +1.0000 |" in text
     assert "+Tag the mentions of Disease" in text
@@ -53,13 +53,13 @@ def test_two_runs_with_a_known_difference(command: Command, tmp_path: Path) -> N
         assert f"{run_folder.name}: {signature}" in done.stdout and f"{run_folder.name}: `{signature}`" in text
 
 
-def test_prompts_differ_by_format_by_tags_of_demonstrations_and_by_what_was_looked_up(command: Command, tmp_path: Path) -> None:
-    """Also where instructions and the demonstrations' words are the same."""
+def test_prompts_differ_by_format_and_by_tags_of_demonstrations(command: Command, tmp_path: Path) -> None:
+    """Prompts also differ if instructions and the words of the demonstrations are the same."""
     first, same, other = (
         run(command, tmp_path, name, 0, *words) for name, words in (("a", ()), ("b", ()), ("c", ("format=inline",)))
     )
-    told = folder_of(command("compare", str(first), str(same), str(other), "samples=10")) / "comparison.md"
-    text = told.read_text()
+    report = folder_of(command("compare", str(first), str(same), str(other), "samples=10")) / "comparison.md"
+    text = report.read_text()
     assert text.count("The prompts are the same.") == 1
     assert text.count("```diff") == 1
     program = load(first / "program.json")
@@ -72,16 +72,16 @@ def test_prompts_differ_by_format_by_tags_of_demonstrations_and_by_what_was_look
     assert [line for line in prompt_difference(*texts) if line[:1] in "+-"][2:] == ["-Fever : B-Sign", "+Fever : O"]
 
 
-def test_whether_a_sentence_is_wholly_right_depends_on_the_mode(command: Command, tmp_path: Path) -> None:
+def test_the_metric_mode_decides_whether_a_sentence_is_right(command: Command, tmp_path: Path) -> None:
     folders = [run(command, tmp_path, name, 0, "metric.mode=strict", limit=3) for name in ("a", "b")]
     runs = [load_run(folder) for folder in folders]
     row = next(iter(runs[0].rows.values()))
     row["gold"], row["pred"] = ["O"] * len(row["gold"]), ["I-Sign"] + ["O"] * (len(row["gold"]) - 1)
     runs[1].rows[row["id"]] |= {"gold": row["gold"], "pred": row["gold"]}
-    assert flipped(*runs) == []  # strict reads no entity from an I- that continues nothing
+    assert flipped(*runs) == []  # strict reads no entity from an I- tag without an entity before it
 
 
-def test_three_runs_are_held_against_the_first(command: Command, tmp_path: Path) -> None:
+def test_further_runs_are_compared_with_the_first(command: Command, tmp_path: Path) -> None:
     runs = [run(command, tmp_path, f"r{n}", n) for n in (0, 5, 10)]
     result = load(folder_of(command("compare", *map(str, runs), "samples=200")) / "comparison.json")
     assert [pair["second"] for pair in result["pairs"]] == [str(path) for path in runs[1:]]
@@ -95,7 +95,9 @@ def test_three_runs_are_held_against_the_first(command: Command, tmp_path: Path)
         ({"words": ["metric.mode=strict"]}, "one reads tags in the mode conlleval, the other strict"),
     ],
 )
-def test_runs_that_are_not_alike_are_refused(command: Command, tmp_path: Path, second: dict[str, object], message: str) -> None:
+def test_runs_that_cannot_be_compared_are_refused(
+    command: Command, tmp_path: Path, second: dict[str, object], message: str
+) -> None:
     first = run(command, tmp_path, "a", 0)
     other = run(command, tmp_path, "b", 0, *second.get("words", []), limit=int(str(second.get("limit", 40))))  # type: ignore[misc, attr-defined]
     done = command("compare", str(first), str(other))
@@ -104,7 +106,7 @@ def test_runs_that_are_not_alike_are_refused(command: Command, tmp_path: Path, s
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_finished_run_is_refused(command: Command, tmp_path: Path) -> None:
+def test_folders_without_a_finished_run_are_refused(command: Command, tmp_path: Path) -> None:
     first = run(command, tmp_path, "a", 0)
     assert "fewer than two runs" in command("compare", str(first)).stderr
     assert "holds no run.json" in command("compare", str(first), str(tmp_path)).stderr
@@ -115,11 +117,11 @@ def test_what_is_no_finished_run_is_refused(command: Command, tmp_path: Path) ->
     assert "has not finished. Finish it: python -m programs.run resume=" in done.stderr
 
 
-def test_words_are_gathered_into_a_list() -> None:
+def test_folders_are_gathered_into_one_override() -> None:
     assert gather(["a b", "seed=1", "-m"], "runs") == ["seed=1", "-m", 'runs=["a b"]']
 
 
-def test_what_is_taken_for_settings_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_arguments_count_as_settings_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "k=1").mkdir()
     words = ["runs/a", "strategy=knn", "seed=1 limit=4", "seed=1", "sampels=9", "k=1", "hydra.run.dir=x", "hydra/launcher=x"]
@@ -146,7 +148,7 @@ def test_settings_that_fail_end_the_comparison(command: Command, tmp_path: Path)
     assert "the run of 'strategy=zero_shot limit=1 model=replay' failed. Its message stands above." in done.stderr
     assert "running strategy=knn" not in done.stderr
     assert len(list((tmp_path / "runs" / "run").iterdir())) == 1
-    none = command("compare", "strategy=knn", "nowhere")
-    assert none.returncode == 2
-    assert "nowhere: holds no run.json" in none.stderr
-    assert "running" not in none.stderr
+    refused = command("compare", "strategy=knn", "nowhere")
+    assert refused.returncode == 2
+    assert "nowhere: holds no run.json" in refused.stderr
+    assert "running" not in refused.stderr

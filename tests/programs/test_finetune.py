@@ -1,4 +1,4 @@
-"""Fine-tuning as a user does it, on SmolLM2 and a few short sentences of raremini."""
+"""Tests of the `finetune` command with SmolLM2 and a few short sentences of raremini."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHORT = [
 
 @pytest.fixture(scope="module")
 def tuned(smollm2: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training of two steps."""
+    """Folder of a training run of two steps."""
     return folder_of(command_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
 
 
@@ -58,20 +58,20 @@ def test_a_training_leaves_a_record_a_log_a_program_and_an_adapter(tuned: Path) 
 
 
 @pytest.mark.weights
-def test_a_run_with_the_adapter_answers_otherwise(command: Command, tuned: Path) -> None:
+def test_a_run_with_the_adapter_gives_other_answers(command: Command, tuned: Path) -> None:
     words = ["limit=2", "split=dev", "strategy=zero_shot", "format=inline", "prompt=bare"]
     plain = folder_of(command("run", *words))
     adapted = folder_of(command("run", *words, f"model.adapter={tuned / 'model'}"))
     assert load(adapted / "run.json")["model"]["revision"] == load(tuned / "run.json")["model"]["revision"]
     assert load(plain / "run.json")["model"]["revision"] in load(tuned / "run.json")["model"]["revision"]
-    said = [[(row["raw"], row["confidence"]) for row in records(folder)] for folder in (plain, adapted)]
-    assert said[0] != said[1]
+    answers = [[(row["raw"], row["confidence"]) for row in records(folder)] for folder in (plain, adapted)]
+    assert answers[0] != answers[1]
     loaded = folder_of(command("run", *words[:2], f"program={tuned}"))
-    assert [(row["raw"], row["confidence"]) for row in records(loaded)] == said[1]
+    assert [(row["raw"], row["confidence"]) for row in records(loaded)] == answers[1]
 
 
 @pytest.mark.weights
-def test_a_finished_training_is_not_done_again(command: Command, tuned: Path) -> None:
+def test_a_finished_training_is_not_repeated(command: Command, tuned: Path) -> None:
     before = (tuned / "run.json").read_bytes()
     assert folder_of(command("finetune", f"resume={tuned}")) == tuned
     assert (tuned / "run.json").read_bytes() == before
@@ -92,7 +92,7 @@ FORMATS: dict[str, tuple[type[Format], dict[str, object]]] = {
 @pytest.mark.weights
 @pytest.mark.parametrize("demonstrations", [0, 3])
 @pytest.mark.parametrize("form", FORMATS)
-def test_prompts_that_are_trained_on_are_those_of_a_run(form: str, demonstrations: int, engine: TransformersEngine) -> None:
+def test_training_prompts_equal_the_prompts_of_a_run(form: str, demonstrations: int, engine: TransformersEngine) -> None:
     corpus = raremini()
     labels, called = present_labels(corpus, "rare", "snake")
     kind, options = FORMATS[form]
@@ -100,21 +100,21 @@ def test_prompts_that_are_trained_on_are_those_of_a_run(form: str, demonstration
     fixed = [as_demonstration(sentence) for sentence in list(corpus.sentences("train"))[:demonstrations]]
     tagger = Tagger("Tag the sentence.", demonstrations=fixed)
     sentences = list(corpus.sentences("dev"))[:4]
-    asked = training_records(tagger, adapter, sentences)
+    examples = training_records(tagger, adapter, sentences)
     parts: Any = SimpleNamespace(tagger=tagger, adapter=adapter, lm=SimpleNamespace(model="m", engine=engine))
-    encoded, left_out = encode_records(asked, engine.encoder, max_length=1 << 16)
+    encoded, left_out = encode_records(examples, engine.encoder, max_length=1 << 16)
     assert left_out == []
-    assert [one.prompt for one in encoded] == [prompt.ids for prompt in collect_prompts(parts, sentences)]
+    assert [example.prompt for example in encoded] == [prompt.ids for prompt in collect_prompts(parts, sentences)]
     for sentence in sentences:
         keys = [question.key for question in adapter.questions(sentence.words, ())]
-        answers = dict(zip(keys, [one.answer for one in asked if one.id == sentence.id], strict=True))
+        answers = dict(zip(keys, [example.answer for example in examples if example.id == sentence.id], strict=True))
         assert "RareDisease" not in "".join(answers.values())
         if form in ("bio_lines", "inline"):
             assert renamed(adapter.read(answers, sentence.words).tags, {v: k for k, v in called.items()}) == list(sentence.tags)
 
 
 @pytest.mark.weights
-def test_answers_are_split_as_the_engine_splits_what_its_grammar_forces(engine: TransformersEngine) -> None:
+def test_training_answers_are_tokenized_as_the_grammar_forces_them(engine: TransformersEngine) -> None:
     corpus = raremini()
     for kind, options in FORMATS.values():
         adapter = kind(labels=corpus.labels, **options)
@@ -122,14 +122,14 @@ def test_answers_are_split_as_the_engine_splits_what_its_grammar_forces(engine: 
         sentences = list(corpus.sentences("train"))[:12]
         parts: Any = SimpleNamespace(tagger=tagger, adapter=adapter, lm=SimpleNamespace(model="m", engine=engine))
         encoded, _ = encode_records(training_records(tagger, adapter, sentences), engine.encoder, max_length=1 << 16)
-        for prompt, one in zip(collect_prompts(parts, sentences), encoded, strict=True):
-            matcher, said = prompt.matcher.deep_copy(), list(one.answer[:-1])
-            while said and not matcher.is_stopped():
-                some = matcher.compute_ff_tokens() or said[:1]
-                assert said[: len(some)] == some
-                assert matcher.consume_tokens(some)
-                said = said[len(some) :]
-            assert not said
+        for prompt, example in zip(collect_prompts(parts, sentences), encoded, strict=True):
+            matcher, remaining_ids = prompt.matcher.deep_copy(), list(example.answer[:-1])
+            while remaining_ids and not matcher.is_stopped():
+                next_ids = matcher.compute_ff_tokens() or remaining_ids[:1]
+                assert remaining_ids[: len(next_ids)] == next_ids
+                assert matcher.consume_tokens(next_ids)
+                remaining_ids = remaining_ids[len(next_ids) :]
+            assert not remaining_ids
 
 
 def test_a_sentence_is_never_its_own_demonstration() -> None:
@@ -154,7 +154,7 @@ def test_a_sentence_is_never_its_own_demonstration() -> None:
         (["resume=nowhere"], "nowhere: holds no run.json"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:
+def test_invalid_arguments_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:
     done = command("finetune", *words)
     assert done.returncode == 2
     assert message in done.stderr
@@ -162,14 +162,14 @@ def test_bad_words_get_one_message_and_exit_code_2(command: Command, words: list
     assert done.stderr.count("clinspan:") == 1
 
 
-def test_a_run_with_a_folder_that_is_no_adapter_says_what_to_do(command: Command, tmp_path: Path) -> None:
+def test_a_folder_without_an_adapter_is_refused_with_advice(command: Command, tmp_path: Path) -> None:
     done = command("run", "limit=2", f"model.adapter={tmp_path}", "strategy=zero_shot")
     assert done.returncode == 2
     assert "holds no adapter_config.json: give model.adapter=FOLDER/model of a run of programs.finetune" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_training_may_do_without_dev_sentences_and_a_compilation_may_not() -> None:
+def test_dev_limit_0_is_allowed_for_training_and_not_for_compilation() -> None:
     check_numbers(OmegaConf.create({"dev_limit": 0, "tuning": {}}))
     with pytest.raises(InputError, match="dev_limit=0 is no whole number of at least 1"):
         check_numbers(OmegaConf.create({"dev_limit": 0}))

@@ -1,4 +1,4 @@
-"""The prompts, letter by letter: one file a template and format. `make golden` rewrites them."""
+"""Tests of the exact prompts: one golden file for each template and format. `make golden` rewrites the files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMATS: dict[str, Format] = {
 
 
 class ChatMarks:
-    """A tokenizer's chat template in its plainest form, so that no weights are needed."""
+    """Stand-in for a tokenizer with a minimal chat template, so that no weights are needed."""
 
     chat_template = "marks"
 

@@ -1,4 +1,4 @@
-"""Sentences that are long, empty or made to be misread come back with one tag a token, in every format, on real weights."""
+"""Tests of long, empty and hostile sentences: each gets one tag per token in every format, also with real weights."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ NAMES = ["bio_lines", "inline", "entities", "entities_by_type"]
 def test_right_answers_to_hostile_sentences_are_read_back(form: Format, name: str) -> None:
     tokens = shown_tokens(SENTENCES[name])
     tags = ["B-Sign" if i % 3 == 0 else "I-Sign" if i % 3 == 1 else "O" for i in range(len(tokens))]
-    said = {q.key: form.answer(tokens, tags, q.key) for q in form.questions(tokens, ())}
-    decoded = form.read(said, tokens)
-    if isinstance(form, Entities):  # a list of mentions says nothing of how often each occurs
+    answers = {q.key: form.answer(tokens, tags, q.key) for q in form.questions(tokens, ())}
+    decoded = form.read(answers, tokens)
+    if isinstance(form, Entities):  # a list of mentions does not say how often each occurs
         assert {" ".join(tokens[a:b]) for a, b, _ in tag_spans(tags)} >= {
             " ".join(tokens[a:b]) for a, b, _ in tag_spans(decoded.tags)
         }
@@ -57,15 +57,15 @@ def lm(engine: Any) -> dspy.LM:
 
 @pytest.mark.weights
 @pytest.mark.parametrize("form", FORMATS[:3], ids=NAMES[:3])
-def test_hostile_sentences_come_back_aligned(form: Format, lm: dspy.LM, smollm2: LocalModel) -> None:
+def test_hostile_sentences_get_one_tag_per_token(form: Format, lm: dspy.LM, smollm2: LocalModel) -> None:
     tagger = Tagger(bare(LABELS))
     for name, tokens in SENTENCES.items():
         with dspy.context(lm=lm, adapter=form, disable_history=True):
-            found = tagger(tokens=tokens, id=name)
-        assert len(found.tags) == len(tokens), name
-        assert span_tags(len(tokens), tag_spans(found.tags)) == found.tags
-        repairs = {key: n for key, n in found.repairs.items() if key not in ("overlapping_mention", "repeated_mention")}
-        assert not repairs, (name, found.answers)
+            prediction = tagger(tokens=tokens, id=name)
+        assert len(prediction.tags) == len(tokens), name
+        assert span_tags(len(tokens), tag_spans(prediction.tags)) == prediction.tags
+        repairs = {key: n for key, n in prediction.repairs.items() if key not in ("overlapping_mention", "repeated_mention")}
+        assert not repairs, (name, prediction.answers)
 
 
 @pytest.mark.weights
@@ -79,6 +79,6 @@ def test_a_sentence_of_400_tokens_is_tagged_whole(form: Format, lm: dspy.LM, smo
     ]
     drafted = type(form)(labels=LABELS, drafter=lambda name, words: ["O"] * len(words))
     with dspy.context(lm=lm, adapter=drafted, disable_history=True):
-        found = Tagger(bare(LABELS))(tokens=tokens, id="long")
-    assert len(found.tags) == 400
-    assert "cut" not in "".join(found.repairs)
+        prediction = Tagger(bare(LABELS))(tokens=tokens, id="long")
+    assert len(prediction.tags) == 400
+    assert "cut" not in "".join(prediction.repairs)

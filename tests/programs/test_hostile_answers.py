@@ -1,4 +1,4 @@
-"""Answers that want to break their readers: they take bounded time, lose no token and leave nothing that cannot be written."""
+"""Tests of hostile answers: reading takes bounded time, keeps one tag per token and leaves only text that can be written."""
 
 from __future__ import annotations
 
@@ -50,27 +50,27 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_100_kilobytes_take_seconds_at_most(form: str) -> None:
+def test_reading_100_kilobytes_takes_seconds_at_most(form: str) -> None:
     adapter = FORMATS[form]
     for name, text in ANSWERS.items():
         began = time.process_time()
-        found = adapter.read({question.key: text for question in adapter.questions(TOKENS, ())}, TOKENS)
+        decoded = adapter.read({question.key: text for question in adapter.questions(TOKENS, ())}, TOKENS)
         assert time.process_time() - began < 5, name
-        assert span_tags(len(TOKENS), tag_spans(found.tags)) == found.tags
-        assert len(found.tags) == len(TOKENS)
+        assert span_tags(len(TOKENS), tag_spans(decoded.tags)) == decoded.tags
+        assert len(decoded.tags) == len(TOKENS)
 
 
 def test_a_long_sentence_that_is_echoed_with_a_change_is_aligned_by_words() -> None:
     tokens = [f"w{'x' * 60}{i}" for i in range(60)]
     tags = ["B-Sign" if i == 30 else "O" for i in range(60)]
     form = FORMATS["inline"]
-    found = form.read({"": form.answer(tokens, tags).replace("w", "W", 1)}, tokens)
-    assert found.tags == tags
-    assert found.repairs["changed_text"] == 1
+    decoded = form.read({"": form.answer(tokens, tags).replace("w", "W", 1)}, tokens)
+    assert decoded.tags == tags
+    assert decoded.repairs["changed_text"] == 1
 
 
 class Halves:
-    """An engine that says half of a surrogate pair, as a server does whose answer is cut inside of a character."""
+    """Engine whose answer ends with half of a surrogate pair, like an answer that a server cuts inside a character."""
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         text = '{"Sign": ["fever"], "Disease": ["\ud83e'
@@ -79,12 +79,12 @@ class Halves:
         return lm15.Response(id=None, model=request.model, message=message, finish_reason="length", usage=usage)
 
 
-def test_half_a_character_in_an_answer_can_be_written_down(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_in_an_answer_can_be_written(tmp_path: Path) -> None:
     lm = dspy.LM("local/test", engine=Halves(), cache=False)
     with dspy.context(lm=lm, adapter=FORMATS["entities"], disable_history=True):
-        found = Tagger(bare(LABELS))(tokens=["No", "fever"], id="a")
-    assert found.tags == ["O", "B-Sign"]
-    RunFolder(tmp_path).append({"id": "a", "raw": found.answers})
+        prediction = Tagger(bare(LABELS))(tokens=["No", "fever"], id="a")
+    assert prediction.tags == ["O", "B-Sign"]
+    RunFolder(tmp_path).append({"id": "a", "raw": prediction.answers})
     assert json.loads((tmp_path / "predictions.jsonl").read_text(encoding="utf-8"))["raw"][""].endswith("\ufffd")
 
 
@@ -99,6 +99,6 @@ def test_right_answers_are_read_back_whatever_the_tokens_are(rows: list[tuple[st
     tokens = shown_tokens([word for word, _ in rows])
     tags = span_tags(len(tokens), tag_spans([tag for _, tag in rows]))
     for form in (FORMATS["bio_lines"], FORMATS["inline"]):
-        found = form.read({"": form.answer(tokens, tags)}, tokens)
-        assert found.tags == tags
-        assert not +found.repairs
+        decoded = form.read({"": form.answer(tokens, tags)}, tokens)
+        assert decoded.tags == tags
+        assert not +decoded.repairs

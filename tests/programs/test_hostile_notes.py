@@ -1,4 +1,4 @@
-"""Notes that try to break the annotator, by command and with random weights: offsets stay true and nothing is lost."""
+"""Tests of hostile notes, by command and with random weights: offsets are right and no text is lost."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ NOTES = {
     "empty": "",
 }
 FEW = ("control", "controls", "nothing")
-"""For the language model, which takes its time over single bytes."""
+"""Notes for the language model, which is slow because it reads single bytes."""
 
 
 def fill(folder: Path, notes: dict[str, str]) -> Path:
-    """The notes as files, and one that is not UTF-8."""
+    """Write the notes as files, and one file that is not UTF-8."""
     folder.mkdir()
     for name, text in notes.items():
         (folder / f"{name}.txt").write_bytes(text.encode())
@@ -50,31 +50,33 @@ def fill(folder: Path, notes: dict[str, str]) -> Path:
 
 
 def tagger_program(folder: Path, base: Path) -> Path:
-    """A program of a random token classifier over one label."""
+    """Write a program with a random token classifier for one label."""
     from transformers import AutoTokenizer, BertForTokenClassification
 
     names = dict(enumerate(["O", "B-Sign", "I-Sign"]))
     model = BertForTokenClassification.from_pretrained(base, num_labels=3, id2label=names, ignore_mismatched_sizes=True)
     model.save_pretrained(folder / "model")
     AutoTokenizer.from_pretrained(base).save_pretrained(folder / "model")
-    about = {"model": "bioclinicalbert", "use": "path", "folder": "model"}
-    (folder / "program.json").write_text(json.dumps({"clinspan": 1, "labels": ["Sign"], "classifier": about}), encoding="utf-8")
+    classifier = {"model": "bioclinicalbert", "use": "path", "folder": "model"}
+    (folder / "program.json").write_text(
+        json.dumps({"clinspan": 1, "labels": ["Sign"], "classifier": classifier}), encoding="utf-8"
+    )
     return folder
 
 
 def random_chat(folder: Path) -> Path:
-    """A random Llama whose tokenizer has a control token and a chat template, and room for a long prompt."""
+    """Write a random Llama with a control token, a chat template and room for a long prompt."""
     random_llama(folder)
     tokenizer: Any = byte_tokenizer()
     tokenizer.chat_template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|end|>\n{% endfor %}"
     tokenizer.save_pretrained(folder)
-    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps({**about, "max_position_embeddings": 8192}), encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 8192}), encoding="utf-8")
     return folder
 
 
 @pytest.mark.parametrize("kind", ["prompt", "classifier"])
-def test_every_note_comes_back_whole_with_true_offsets(command: Command, tmp_path: Path, kind: str) -> None:
+def test_every_note_is_written_whole_with_right_offsets(command: Command, tmp_path: Path, kind: str) -> None:
     notes = {name: NOTES[name] for name in (FEW if kind == "prompt" else NOTES)}
     fill(tmp_path / "in", notes)
     if kind == "prompt":
@@ -96,8 +98,8 @@ def test_every_note_comes_back_whole_with_true_offsets(command: Command, tmp_pat
         assert (out / "brat" / f"{name}.txt").read_bytes() == notes[name].encode()
     assert kind == "prompt" or any(row["entities"] for row in rows.values())  # random weights may find nothing
     assert "Traceback" not in done.stderr
-    told = done.stdout + done.stderr + (out / "run.log").read_text("utf-8")
-    assert not any(word in told for word in ("fever", "Disregard", "im_start"))
+    printed = done.stdout + done.stderr + (out / "run.log").read_text("utf-8")
+    assert not any(word in printed for word in ("fever", "Disregard", "im_start"))
 
 
 @pytest.mark.parametrize("piece", ["no fever and "])
@@ -111,13 +113,13 @@ def test_a_megabyte_in_one_line_is_cut_without_loss(piece: str) -> None:
 
 
 class Refusing:
-    """A tagger that is never to be asked."""
+    """Tagger that must not be called."""
 
     def tag_all(self, sentences: Any) -> Any:
         raise AssertionError("asked")
 
 
-def test_half_a_character_is_refused_before_a_model_sees_it() -> None:
+def test_half_a_surrogate_pair_is_refused_before_the_model_is_called() -> None:
     annotator = Annotator(Refusing(), Facts(("Sign",), "m", "p", "b"))
     with pytest.raises((InputError, RunError), match="half of a surrogate pair"):
         annotator("No fever \ud83e")

@@ -1,4 +1,4 @@
-"""A document with a hundred thousand entities, through every writer and back."""
+"""Test of a document with 100,000 entities: it is written in every format and read back."""
 
 from __future__ import annotations
 

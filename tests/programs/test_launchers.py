@@ -1,4 +1,4 @@
-"""Sweeps whose jobs run in other processes: one job of two fails, the other goes on, the command says so."""
+"""Tests of sweeps whose jobs run in other processes: one of two jobs fails, the other runs, the command reports it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_failed_job_does_not_stop_the_others_and_the_command_exits_with_2(
         pytest.importorskip(f"hydra_plugins.hydra_{words[0].partition('=')[2].partition('_')[0]}_launcher")
     if "ray" in words[0]:
         pytest.importorskip("ray")
-    # the failing job first: those after it must run none the less
+    # the failing job comes first: the jobs after it must still run
     done = command("run", "-m", *JOB[:-1], "model.path=none.jsonl,good.jsonl", *words, timeout=240)
     assert done.returncode == 2, done.stderr
     (sweep,) = (tmp_path / "runs" / "run").iterdir()
@@ -71,9 +71,9 @@ run_app("run", job)
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 @pytest.mark.parametrize(
-    ("limits", "said"), [("1,3", "failed jobs of the sweep: sweep/0 (ValueError)"), ("2,3", "the process of a job ended")]
+    ("limits", "message"), [("1,3", "failed jobs of the sweep: sweep/0 (ValueError)"), ("2,3", "the process of a job ended")]
 )
-def test_a_job_that_crashes_is_named_without_its_words(tmp_path: Path, launcher: str, limits: str, said: str) -> None:
+def test_a_crashed_job_is_named_without_the_text_of_its_error(tmp_path: Path, launcher: str, limits: str, message: str) -> None:
     if launcher == "basic" and limits == "2,3":
         pytest.skip("the job's process is the sweep's own")
     if launcher != "basic":
@@ -83,7 +83,7 @@ def test_a_job_that_crashes_is_named_without_its_words(tmp_path: Path, launcher:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "app.py", *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Fever" not in done.stderr
     assert "Traceback" not in done.stderr
     if launcher == "basic":
@@ -112,7 +112,7 @@ main()
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_job_whose_process_dies_on_ray_is_begun_again(tmp_path: Path, retries: int) -> None:
+def test_ray_retries_a_job_whose_process_died(tmp_path: Path, retries: int) -> None:
     pytest.importorskip("ray")
     (tmp_path / "app.py").write_text(DIES, encoding="utf-8")
     words = ["-m", "+n=1,2", "hydra/launcher=ray", f"hydra.launcher.retries={retries}", "hydra.sweep.dir=sweep"]
@@ -123,7 +123,7 @@ def test_a_job_whose_process_dies_on_ray_is_begun_again(tmp_path: Path, retries:
     assert tries == {"tries0": "1", "tries1": str(1 + retries)}
 
 
-def test_a_sweep_of_joblib_can_be_reported(command: Command, tmp_path: Path) -> None:
+def test_a_joblib_sweep_can_be_reported(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = [*JOB[:-1], "model.path=good.jsonl", "seed=0,1", "corpus=raremini,brat", "hydra/launcher=joblib"]
     done = command("run", "-m", *words, "hydra.launcher.n_jobs=2", timeout=240)
@@ -136,8 +136,8 @@ def test_a_sweep_of_joblib_can_be_reported(command: Command, tmp_path: Path) -> 
     assert [(row["settings"]["corpus"], row["status"]) for row in result["unscored"]] == [("brat", "failed")] * 2
 
 
-def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(command: Command, tmp_path: Path) -> None:
-    """In the same folder the same job is found finished; one with other settings fails and spoils nothing."""
+def test_a_second_sweep_in_the_same_folder_leaves_finished_jobs_unchanged(command: Command, tmp_path: Path) -> None:
+    """A finished job with the same settings is not run again. A job with other settings fails and changes nothing."""
     words = [*JOB[:-1], "model.path=good.jsonl", "seed=0", "hydra.sweep.dir=sweep"]
     assert command("run", "-m", *words).returncode == 0
     before = load(tmp_path / "sweep" / "0" / "run.json")
@@ -149,7 +149,7 @@ def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_as_they_are(command: C
     assert load(tmp_path / "sweep" / "0" / "run.json") == before
 
 
-def test_launchers_are_not_refused_as_unknown_words() -> None:
+def test_launchers_are_not_refused_as_unknown_settings() -> None:
     from hydra import compose, initialize_config_dir
 
     from clinspan.programs.app.config import check_words, CONF
@@ -164,7 +164,7 @@ def test_launchers_are_not_refused_as_unknown_words() -> None:
 
 
 def test_a_library_composes_configs_without_a_command() -> None:
-    """As `Annotator.load` does, in a process that has imported nothing else of Hydra's."""
+    """`Annotator.load` composes configs in a process that has imported no other part of Hydra."""
     code = "from clinspan.programs.app.config import compose; print(compose('annotate', ['seed=5'])[0].seed)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "5", done.stderr

@@ -1,4 +1,4 @@
-"""Notes that change, folders that cannot be listed, pipes, kills in the middle of a group: nothing is lost without a word."""
+"""Tests of changing notes, folders that cannot be listed, pipes and kills within a group: no note is lost silently."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def notes(folder: Path, texts: dict[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def test_what_the_walk_meets_is_read_or_named(tmp_path: Path) -> None:
+def test_each_entry_of_the_input_folder_is_read_or_reported(tmp_path: Path) -> None:
     notes(tmp_path / "in", {"a": "x", "ward/b": "y"})
     (tmp_path / "in" / "UP.TXT").write_text("z")
     os.mkfifo(tmp_path / "in" / "pipe.txt")
     (tmp_path / "in" / "link").symlink_to(tmp_path / "in" / "ward")
-    found = list(read_notes(tmp_path / "in"))
-    assert [one for one in found if isinstance(one, Note)] == [Note("UP", "z"), Note("a", "x"), Note("ward/b", "y")]
-    problems = {one.id: one.error for one in found if isinstance(one, Unreadable)}
+    entries = list(read_notes(tmp_path / "in"))
+    assert [entry for entry in entries if isinstance(entry, Note)] == [Note("UP", "z"), Note("a", "x"), Note("ward/b", "y")]
+    problems = {entry.id: entry.error for entry in entries if isinstance(entry, Unreadable)}
     assert problems == {"pipe": "no_regular_file", "link": "linked_folder"}
 
 
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr("clinspan.corpora.readers.notes.os.scandir", scandir)  # root may list everything
+    monkeypatch.setattr("clinspan.corpora.readers.notes.os.scandir", scandir)  # file modes would not stop root
     assert list(note_files(tmp_path, ".txt")) == [tmp_path / "a" / "x.txt", Unreadable("locked", "unreadable")]
 
 
@@ -63,7 +63,7 @@ def test_files_that_are_no_notes_are_counted_and_pipes_are_failures(
 
 
 @pytest.mark.parametrize("change", ["rewritten", "removed"])
-def test_a_note_that_changes_meanwhile_is_in_every_format_as_it_was(
+def test_a_note_that_changes_during_a_run_keeps_its_first_text_in_every_format(
     command: Command, server: ScriptedServer, tmp_path: Path, change: str
 ) -> None:
     texts = {"a": "Fever here.", "b": "Rash there.", "c": "Pain now."}
@@ -89,7 +89,7 @@ def test_a_note_that_changes_meanwhile_is_in_every_format_as_it_was(
     assert not (tmp_path / "out" / "texts.part").exists()
 
 
-def test_a_kill_within_a_group_costs_no_answer_twice(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
+def test_a_kill_within_a_group_repeats_no_saved_answer(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     notes(tmp_path / "in", {"long": " ".join(f"Number {n} is fine." for n in range(40))})
     words = ["input=in", "output=out", *model(server), "model.concurrency=1", "model.retries=0"]
 
@@ -100,12 +100,12 @@ def test_a_kill_within_a_group_costs_no_answer_twice(server: ScriptedServer, com
     running = fork_server().begin("annotate", *words, cwd=tmp_path)
     until(lambda: len(server.requests) >= 26)
     running.wait()
-    kept = [line for line in lines(tmp_path / "out" / "answers.jsonl") if line["error"] is None]
-    assert len(kept) >= 24 and not any("Number" in json.dumps(line) for line in kept)
+    saved_answers = [line for line in lines(tmp_path / "out" / "answers.jsonl") if line["error"] is None]
+    assert len(saved_answers) >= 24 and not any("Number" in json.dumps(line) for line in saved_answers)
     done = command("annotate", *words)
     assert done.returncode == 0, done.stderr
-    asked = [body["messages"][-1]["content"] for _, _, body in server.requests]
-    assert len(asked) <= 42 and len(set(asked)) == 40
+    prompts = [body["messages"][-1]["content"] for _, _, body in server.requests]
+    assert len(prompts) <= 42 and len(set(prompts)) == 40
     record = load(tmp_path / "out" / "run.json")
     answered = [server_tokens(body) for number, (_, _, body) in enumerate(server.requests, 1) if number != 26]
     assert sum(answered) - max(answered) <= record["tokens"]["prompt_tokens"] <= sum(answered)

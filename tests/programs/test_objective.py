@@ -1,4 +1,4 @@
-"""What optimizers maximise, how candidates are dropped, how programs vote, how labels are called."""
+"""Tests of the optimizers' objective, the elimination of candidates, voting programs and label names in prompts."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_sentence_has_a_score_between_0_and_1_that_falls_with_every_error() ->
     for gold in range(4):
         scores = [sentence_score(Counts(m, m, gold)) for m in range(gold + 1)]
         assert scores == sorted(scores) and scores[-1] == 1.0 and scores[0] > 0
-        more = [sentence_score(Counts(gold, gold + extra, gold)) for extra in range(4)]
-        assert more == sorted(more, reverse=True)
+        scores_with_inventions = [sentence_score(Counts(gold, gold + extra, gold)) for extra in range(4)]
+        assert scores_with_inventions == sorted(scores_with_inventions, reverse=True)
 
 
 def test_sentences_without_entities_give_no_demonstration() -> None:
@@ -58,7 +58,7 @@ def test_sentences_without_entities_give_no_demonstration() -> None:
 
 
 class Recorded(CandidateEvaluator):
-    """A judge whose candidates have F1s by sample size instead of predictions."""
+    """Evaluator that takes the F1 for each sample size from the candidate instead of predictions."""
 
     def __init__(self, corpus: Corpus, tmp_path: Path, halving: Halving) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ class Recorded(CandidateEvaluator):
             halving=halving,
             folder=tmp_path,
             seed=0,
-            watch=lambda *told: None,
+            watch=lambda *progress: None,
         )
         self.measured: list[tuple[str, int]] = []
 
@@ -81,7 +81,7 @@ class Recorded(CandidateEvaluator):
 
 
 class Fake:
-    """A candidate with known F1s."""
+    """Candidate with known F1 scores."""
 
     def __init__(self, name: str, *f1: float) -> None:
         self.name, self.f1, self.by, self.lm = name, f1, name, None
@@ -93,21 +93,21 @@ class Fake:
 def test_hopeless_candidates_are_dropped_and_the_rest_ranked_on_all_of_dev(corpus: Corpus, tmp_path: Path) -> None:
     evaluator = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
     assert evaluator.sizes == [6, 12]
-    found = evaluator.rank([Fake("a", 0.5, 0.1), Fake("b", 0.4, 0.3), Fake("c", 0.3, 0.9), Fake("d", 0.9, 0.2)])  # type: ignore[list-item]
-    assert [trial.candidate.by for trial in found] == ["d", "a", "b", "c"]
+    ranking = evaluator.rank([Fake("a", 0.5, 0.1), Fake("b", 0.4, 0.3), Fake("c", 0.3, 0.9), Fake("d", 0.9, 0.2)])  # type: ignore[list-item]
+    assert [trial.candidate.by for trial in ranking] == ["d", "a", "b", "c"]
     assert ("c", 12) not in evaluator.measured
     assert [trial.candidate.by for trial in evaluator.complete] == ["d", "a"]
 
 
-def test_a_candidate_that_was_measured_on_all_before_has_no_start_on_others(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_candidate_already_measured_on_all_of_dev_has_no_advantage(corpus: Corpus, tmp_path: Path) -> None:
     evaluator = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
     evaluator.score(Fake("start", 0.1, 0.05), whole=True)  # type: ignore[arg-type]
-    found = evaluator.rank([Fake("start", 0.1, 0.05), Fake("a", 0.5, 0.4)])  # type: ignore[list-item]
-    assert [trial.candidate.by for trial in found] == ["a", "start"]
+    ranking = evaluator.rank([Fake("start", 0.1, 0.05), Fake("a", 0.5, 0.4)])  # type: ignore[list-item]
+    assert [trial.candidate.by for trial in ranking] == ["a", "start"]
     assert evaluator.best_f1 == 0.4
 
 
-def test_candidates_one_by_one_are_dropped_where_others_did_better(corpus: Corpus, tmp_path: Path) -> None:
+def test_single_candidates_are_dropped_if_earlier_ones_scored_higher(corpus: Corpus, tmp_path: Path) -> None:
     evaluator = Recorded(corpus, tmp_path, Halving(rungs=2, keep=2, least=4))
     assert evaluator.score(Fake("a", 0.5, 0.4)) == 0.4  # type: ignore[arg-type]
     assert evaluator.score(Fake("b", 0.45, 0.9)) < 0.4  # type: ignore[arg-type]
@@ -123,33 +123,33 @@ def test_dev_is_sampled_by_whole_documents(corpus: Corpus, tmp_path: Path) -> No
     assert sorted(documents) == sorted(s.document for s in corpus.sentences("dev"))
 
 
-def test_coverage_prefers_what_speaks_to_errors(corpus: Corpus) -> None:
+def test_coverage_prefers_sentences_with_the_labels_of_errors(corpus: Corpus) -> None:
     first = next(iter(corpus.sentences("train")))
     assert coverage(first, {("missed", "Disease"): 4}) == 4
     assert coverage(first, {("missed", "Sign"): 4}) == 0
     assert coverage(first, {("invented", "Sign"): 4, ("invented", "Disease"): 2}) == 4
 
 
-def test_votes() -> None:
+def test_programs_vote_by_majority() -> None:
     assert vote([["B-A", "O"], ["B-B", "O"], ["O", "B-A"]]) == (["O", "O"], [None, None])
     assert vote([["B-A", "I-A"], ["B-A", "I-A"], ["B-A", "O"]])[0] == ["B-A", "I-A"]
 
 
-def test_labels_are_called_otherwise_in_prompts_and_by_their_names_in_tags(corpus: Corpus) -> None:
+def test_labels_have_other_names_in_prompts_and_their_own_names_in_tags(corpus: Corpus) -> None:
     labels, called = present_labels(corpus, "rare", "upper")
     assert [label.name for label in labels] == ["DISEASE", "SIGN"]
     form = BioLines(labels=labels, called=called)
     demo = {"tokens": ["Fever"], "tags": ["B-Sign"]}
     _, turns = form.messages("", [demo], form.questions(["Fever"], ())[0])
     assert turns[1] == ("assistant", "Fever : B-SIGN")
-    two = Corpus("x", {}, (Label("RareDisease"), Label("Rare_Disease")))
+    clashing = Corpus("x", {}, (Label("RareDisease"), Label("Rare_Disease")))
     with pytest.raises(InputError, match="gives two labels the same name"):
-        present_labels(two, "corpus", "snake")
+        present_labels(clashing, "corpus", "snake")
     with pytest.raises(InputError, match="label_order=odd is not known"):
         present_labels(corpus, "odd", "corpus")
 
 
-def test_spaces() -> None:
+def test_search_spaces_are_read_or_refused() -> None:
     assert read_space(["a.b=1,x", "c=true"]) == {"a.b": [1, "x"], "c": [True]}
     with pytest.raises(InputError, match="which is no key=value"):
         read_space(["a"])

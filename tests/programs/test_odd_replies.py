@@ -1,4 +1,4 @@
-"""Replies that are no answers, or not in the form of the protocol: each a failed sentence with its reason."""
+"""Tests of replies without an answer or outside the protocol: each becomes a failed sentence with its reason."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def answering(server: ScriptedServer, change: Change) -> None:
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         tokens = body["messages"][-1]["content"].rsplit("\n", 1)[-1].split(" ")
         text = "\n".join(f"{token} : {'O' if n else 'B-Sign'}" for n, token in enumerate(tokens))
-        said = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         counts = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
         handler.send(
-            200, change({"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [said], "usage": counts})
+            200, change({"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": counts})
         )
 
     server.always = behave
@@ -86,22 +86,22 @@ def run(server: ScriptedServer, folder: Path) -> None:
     run_here(folder, *words, "stop_after=5", "metric.samples=10")
 
 
-@pytest.mark.parametrize("what", ANSWERED)
-def test_an_answer_is_read_whatever_stands_beside_it(what: str, server: ScriptedServer, tmp_path: Path) -> None:
-    answering(server, ANSWERED[what])
+@pytest.mark.parametrize("case", ANSWERED)
+def test_an_answer_is_read_despite_odd_fields_in_the_reply(case: str, server: ScriptedServer, tmp_path: Path) -> None:
+    answering(server, ANSWERED[case])
     run(server, tmp_path / "run")
     rows = records(tmp_path / "run")
     assert [row["error"] for row in rows] == [None, None]
     assert all(row["pred"][0] == "B-Sign" for row in rows)
 
 
-@pytest.mark.parametrize("what", FAILED)
-def test_a_reply_without_an_answer_is_a_failed_sentence(what: str, server: ScriptedServer, tmp_path: Path) -> None:
-    change, reason = FAILED[what]
+@pytest.mark.parametrize("case", FAILED)
+def test_a_reply_without_an_answer_is_a_failed_sentence(case: str, server: ScriptedServer, tmp_path: Path) -> None:
+    change, reason = FAILED[case]
     answering(server, change)
     try:
         run(server, tmp_path / "run")
-    except RuntimeError as error:  # two of two failed, so the run stops in words of ours
+    except RuntimeError as error:  # both sentences failed, so the run stops with its own error
         assert "sentences in a row failed" in str(error)
     rows = records(tmp_path / "run")
     assert len(rows) == 2 and all(row["error"] for row in rows)

@@ -1,4 +1,4 @@
-"""Compiling as a user does it: every optimizer through its command, against scripted models, and with real weights."""
+"""Tests of the `optimize` command: every optimizer with scripted models, and some with real weights."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from support.scripted_server import ScriptedServer
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
+def test_an_optimizer_improves_the_program_and_sees_no_test_sentence(
     command: Command, server: ScriptedServer, script: Script, name: str
 ) -> None:
     done = command("optimize", f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=60", "strategy.k=2")
     folder = folder_of(done)
-    record, found = load(folder / "run.json"), program(folder)
+    record, compiled = load(folder / "run.json"), program(folder)
     assert record["status"] == "finished", done.stderr
     assert record["best"]["key"] != record["start"]["key"]
     if name != "labeled":
@@ -31,19 +31,19 @@ def test_an_optimizer_changes_the_program_for_the_better_and_sees_no_test(
     assert [row["id"] for row in records(folder)] and len(records(folder)) == record["best"]["sentences"] == 18
     assert not script.seen & script.test
     assert len(record["trainset"]) == 60
-    states = found.get("members", [found])
+    states = compiled.get("members", [compiled])
     start = load(folder / "candidates" / record["start"]["key"] / "program.json")
     assert any(state != start for state in states)
     if name in WRITES:
         assert script.written > 0
-        assert MAGIC in found["tag"]["signature"]["instructions"]
+        assert MAGIC in compiled["tag"]["signature"]["instructions"]
         assert record["writer_tokens"]["prompt_tokens"] > 0
     printed = done.stdout + done.stderr + (folder / "run.log").read_text()
     assert not any(sentence in printed for sentence in script.gold if len(sentence) > 30)
 
 
 @pytest.mark.parametrize("name", ["mipro", "gepa", "simba", "infer_rules"])
-def test_a_writer_reads_of_labels_by_the_words_of_prompts(
+def test_a_writing_model_sees_the_label_names_of_prompts(
     command: Command, server: ScriptedServer, script: Script, name: str
 ) -> None:
     words = [
@@ -63,15 +63,15 @@ def test_a_writer_reads_of_labels_by_the_words_of_prompts(
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "mipro"])
-def test_every_token_is_counted_once_whoever_asked(command: Command, server: ScriptedServer, script: Script, name: str) -> None:
-    """The judge's requests and those that an optimizer makes by itself."""
+def test_every_token_is_counted_once(command: Command, server: ScriptedServer, script: Script, name: str) -> None:
+    """The count covers the evaluator's requests and those that an optimizer makes itself."""
     words = [f"optimizer={name}", *SMALL[name], *local(server), "train_limit=20", "strategy.k=2"]
     record = load(folder_of(command("optimize", *words)) / "run.json")
-    asked = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
-    assert record["tokens"]["prompt_tokens"] == asked
+    sent_tokens = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
+    assert record["tokens"]["prompt_tokens"] == sent_tokens
 
 
-def test_a_compiled_program_goes_to_another_process_and_another_model(
+def test_a_compiled_program_runs_in_another_process_with_another_model(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:
     made = folder_of(
@@ -91,42 +91,44 @@ def test_a_compiled_program_goes_to_another_process_and_another_model(
     assert program(ran)["tag"] == program(made)["tag"]
     assert {tag[2:] for row in records(ran) for tag in row["pred"]} <= {"", *NAMES}
     other = ["label_wording=upper", "strategy=zero_shot", "prompt=bare"]
-    said = folder_of(command("run", f"program={made}", *other, "model=gpt4", "limit=1", env=azure))
-    assert load(said / "run.json")["config"]["label_wording"] == "upper"
-    assert program(said)["tag"]["demos"] == []
-    assert program(said)["tag"]["signature"]["instructions"].startswith("Tag the mentions of")
+    overridden = folder_of(command("run", f"program={made}", *other, "model=gpt4", "limit=1", env=azure))
+    assert load(overridden / "run.json")["config"]["label_wording"] == "upper"
+    assert program(overridden)["tag"]["demos"] == []
+    assert program(overridden)["tag"]["signature"]["instructions"].startswith("Tag the mentions of")
 
 
-def test_several_programs_vote_after_loading_too(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_an_ensemble_still_votes_after_loading(command: Command, server: ScriptedServer, script: Script) -> None:
     made = folder_of(command("optimize", "optimizer=ensemble", *SMALL["ensemble"], *local(server), "halving.rungs=1"))
     keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
     voting = made / "candidates" / keys["ensemble"]
     assert len(program(voting)["members"]) == 3
     ran = folder_of(command("run", f"program={voting}", "split=dev", "limit=18", *local(server)[:-1]))
-    told = {row["id"]: row["pred"] for row in records(voting)}
-    assert {row["id"]: row["pred"] for row in records(ran)} == told
+    expected = {row["id"]: row["pred"] for row in records(voting)}
+    assert {row["id"]: row["pred"] for row in records(ran)} == expected
     assert {c for row in records(ran) for c in row["confidence"] or () if c is not None} <= {2 / 3, 1.0}
 
 
-def test_a_hopeless_start_does_not_vote_though_all_of_dev_was_asked_of_it(
+def test_a_hopeless_start_does_not_vote_though_it_was_scored_on_all_of_dev(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:
     words = ["optimizer=ensemble", "optimizer.pool=6", "strategy.k=1", "halving.keep=6", *local(server), "dev_limit=60"]
     made = folder_of(command("optimize", *words))
-    found = load(made / "candidates.json")
-    assert found["sizes"] == [20, 60]
+    candidates = load(made / "candidates.json")
+    assert candidates["sizes"] == [20, 60]
     start = program(made / "candidates" / load(made / "run.json")["start"]["key"])
-    voting = next(trial["key"] for trial in found["trials"] if trial["by"] == "ensemble")
+    voting = next(trial["key"] for trial in candidates["trials"] if trial["by"] == "ensemble")
     members = [member["tag"]["demos"] for member in program(made / "candidates" / voting)["members"]]
     assert len(members) == 3
     assert start["tag"]["demos"] not in members
 
 
-def test_a_writer_that_is_the_model_itself_is_counted_once(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_tokens_are_counted_once_if_the_model_itself_writes_instructions(
+    command: Command, server: ScriptedServer, script: Script
+) -> None:
     same = writer(server, "student")
     record = load(folder_of(command("optimize", "optimizer=copro", *SMALL["copro"], *local(server), *same)) / "run.json")
-    asked = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
-    assert record["tokens"]["prompt_tokens"] + record["writer_tokens"].get("prompt_tokens", 0) == asked
+    sent_tokens = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
+    assert record["tokens"]["prompt_tokens"] + record["writer_tokens"].get("prompt_tokens", 0) == sent_tokens
 
 
 def test_nearest_demonstrations_come_from_the_pool_that_the_user_named(
@@ -167,14 +169,16 @@ def test_weights_are_trained_and_load_with_their_program(command: Command, smoll
     trained = load(made / "candidates" / trials["bootstrap_finetune"]["key"] / "program.json")
     assert trained["settings"]["strategy"]["choice"] == "zero_shot"
     assert trained["settings"]["adapter"]["folder"] == "model"
-    (made / "program.json").write_text(json.dumps(trained))  # so small a training need not be the best
+    (made / "program.json").write_text(json.dumps(trained))  # so little training need not give the best candidate
     ran = folder_of(command("run", f"program={made}", "split=dev", "limit=3"))
     assert "+adapter:" in load(ran / "run.json")["model"]["revision"]
-    told = {row["id"]: row["pred"] for row in records(made / "candidates" / trials["bootstrap_finetune"]["key"])}
-    assert {row["id"]: row["pred"] for row in records(ran)} == told
+    expected = {row["id"]: row["pred"] for row in records(made / "candidates" / trials["bootstrap_finetune"]["key"])}
+    assert {row["id"]: row["pred"] for row in records(ran)} == expected
 
 
-def test_a_program_brings_its_retriever_but_no_server_and_no_code(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_a_program_keeps_its_retriever_but_names_no_server_and_no_code(
+    command: Command, server: ScriptedServer, script: Script
+) -> None:
     made = folder_of(command("run", "strategy=rag", "retriever.top_k=1", "retriever.size=128", "limit=2", *local(server)[:-1]))
     saved = program(made)
     keys = saved["settings"]["retriever"]
@@ -190,7 +194,7 @@ def test_a_program_brings_its_retriever_but_no_server_and_no_code(command: Comma
         assert done.returncode == 2 and ("names no server" in done.stderr or "names code" in done.stderr)
 
 
-def test_optuna_tries_different_combinations_and_ends_when_there_are_no_more(
+def test_optuna_tries_each_combination_once_and_ends_when_none_is_left(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:
     words = ["optimizer=optuna", "optimizer.space=['strategy=few_shot,knn','strategy.k=1,2']", "optimizer.trials=9"]
@@ -201,7 +205,7 @@ def test_optuna_tries_different_combinations_and_ends_when_there_are_no_more(
     assert set(tried) == {"start", *every}
 
 
-def test_the_record_says_how_much_of_test_stands_in_train_or_dev_too() -> None:
+def test_the_record_counts_test_sentences_that_are_also_in_train_or_dev() -> None:
     corpus = RareMini(labels=NAMES, definitions={}).load()
     train, dev, test = (list(corpus.sentences(split)) for split in ("train", "dev", "test"))
     assert about_test(corpus, train, dev) == "not seen: the test split is left out before anything is built"

@@ -1,4 +1,4 @@
-"""What is not compiled, and compilations that end early and go on."""
+"""Tests of refused compilations and of compilations that stop early and are resumed."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from support.scripted_models import MAGIC, NAMES, Script
 from support.scripted_server import ScriptedServer, status
 
 
-def test_an_interrupted_compilation_measures_nothing_twice(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_a_resumed_compilation_repeats_no_measurement(command: Command, server: ScriptedServer, script: Script) -> None:
     words = ["optimizer=grid", "optimizer.space=['strategy.k=1,4,6']", "halving.rungs=1", *local(server)]
     made = folder_of(command("optimize", *words))
-    asked = len(server.requests)
+    request_count = len(server.requests)
     record = load(made / "run.json")
     (made / "run.json").write_text(json.dumps({**record, "status": "started"}))
     lost = made / "candidates" / record["best"]["key"] / "predictions.jsonl"
     lost.write_bytes(lost.read_bytes()[:-40])
     again = folder_of(command("optimize", f"resume={made}"))
     assert again == made
-    assert len(server.requests) == asked + 1
+    assert len(server.requests) == request_count + 1
     after = load(made / "run.json")
     assert (after["status"], after["best"]) == ("finished", record["best"])
 
 
-def test_a_sweep_that_is_started_again_does_no_finished_job_twice(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_a_restarted_sweep_repeats_no_finished_job(command: Command, server: ScriptedServer, script: Script) -> None:
     words = ["-m", "optimizer=labeled", "seed=1,2", "hydra.sweep.dir=sweep", *local(server)]
     assert command("optimize", *words).returncode == 0
-    asked = len(server.requests)
+    request_count = len(server.requests)
     assert command("optimize", *words).returncode == 0
-    assert len(server.requests) == asked
+    assert len(server.requests) == request_count
     other = command("optimize", *words, "optimizer.k=3")
     assert other.returncode == 2
     assert "holds a job with other settings" in other.stderr
 
 
-def test_what_cannot_be_compiled_is_said_in_one_line(command: Command, server: ScriptedServer, tmp_path: Path) -> None:
+def test_invalid_compilations_are_refused_in_one_line(command: Command, server: ScriptedServer, tmp_path: Path) -> None:
     def refusal(*words: str, env: dict[str, str] | None = None) -> str:
         done = command("optimize", *words, env=env)
         assert done.returncode == 2
@@ -57,7 +57,7 @@ def test_what_cannot_be_compiled_is_said_in_one_line(command: Command, server: S
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["optimizer=grid", "optimizer.space=['stratgy.k=1']"], "stratgy.k is not searched"),
         (["optimizer=grid", "optimizer.space=['format=entities,entitis']"], "there is no format=entitis"),
@@ -73,17 +73,19 @@ def test_what_cannot_be_compiled_is_said_in_one_line(command: Command, server: S
         (["halving.keep=1"], "halving.keep=1 is no whole number of at least 2"),
     ],
 )
-def test_settings_that_cannot_be_compiled_with_are_refused_before_a_model_is_asked(
-    command: Command, server: ScriptedServer, words: list[str], said: str
+def test_invalid_settings_are_refused_before_any_request(
+    command: Command, server: ScriptedServer, words: list[str], message: str
 ) -> None:
     done = command("optimize", *local(server), *words)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not server.requests
 
 
-def test_an_optimizer_that_stops_is_named_without_its_words(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_a_failed_optimizer_is_reported_without_the_text_of_its_error(
+    command: Command, server: ScriptedServer, script: Script
+) -> None:
     server.reply = lambda messages: "" if "[[ ##" in str(messages) else script(messages)
     done = command("optimize", "optimizer=copro", *SMALL["copro"], *local(server))
     assert done.returncode == 2
@@ -92,17 +94,17 @@ def test_an_optimizer_that_stops_is_named_without_its_words(command: Command, se
 
 
 @pytest.mark.parametrize("name", ["mipro", "copro", "bootstrap"])
-def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
+def test_a_dead_server_ends_the_compilation_which_can_be_resumed(
     command: Command, server: ScriptedServer, script: Script, tmp_path: Path, name: str
 ) -> None:
-    """MIPRO would take the failure for a score of 0."""
+    """If the compilation did not end, MIPRO would take the failure for a score of 0."""
     words = [f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=20", "strategy.k=2", "stop_after=3"]
-    asked = 0
+    request_count = 0
 
     def dies(messages: list[dict[str, str]]) -> str:
-        nonlocal asked
-        asked += 1
-        if asked > (24 if name == "copro" else 48):
+        nonlocal request_count
+        request_count += 1
+        if request_count > (24 if name == "copro" else 48):
             server.always = status(400)
         return script(messages)
 
@@ -115,27 +117,27 @@ def test_a_server_that_dies_ends_the_compilation_which_then_goes_on(
     assert folder_of(command("optimize", f"resume={folder}")) == folder
     assert load(folder / "run.json")["status"] == "finished"
     trials = load(folder / "candidates.json")["trials"]
-    assert sum(not trial["f1"] for trial in trials) <= 1  # what was in progress, where the writer has said something else since
+    assert sum(not trial["f1"] for trial in trials) <= 1  # the candidate in progress, if the writing model gives another text now
 
 
-def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(
+def test_a_resumed_compilation_keeps_earlier_candidates_and_their_tokens(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:
-    """Instructions differ each time that a writer is asked; the second process has a writer that knows nothing."""
+    """Each request to the writing model gives other instructions. In the second process they are useless."""
     words = ["optimizer=copro", *SMALL["copro"], *local(server), *writer(server), "strategy.k=2"]
     made = folder_of(command("optimize", *words))
     first, chosen = load(made / "run.json"), program(made)
     assert first["best"]["key"] != first["start"]["key"]
-    asked = len(server.requests)
+    request_count = len(server.requests)
     assert folder_of(command("optimize", f"resume={made}")) == made
-    assert (len(server.requests), program(made)) == (asked, chosen)  # it was finished
+    assert (len(server.requests), program(made)) == (request_count, chosen)  # the compilation had already finished
     (made / "run.json").write_text(json.dumps({**first, "status": "started"}))
     (made / "candidates" / "begun").mkdir()  # killed before it had a program.json
     (made / "candidates" / "begun" / "candidate.json").write_text('{"by": "copro", "model": "openai/student"}')
     server.reply = lambda messages: script(messages).replace(MAGIC, "nothing")
     made = folder_of(command("optimize", f"resume={made}"))
     again = load(made / "run.json")
-    assert len(server.requests) > asked
+    assert len(server.requests) > request_count
     assert again["best"]["key"] == first["best"]["key"]
     assert program(made) == chosen
     for key, id in (("tokens", "student"), ("writer_tokens", "writer")):
@@ -143,23 +145,23 @@ def test_what_an_earlier_process_measured_can_win_and_its_tokens_count(
         assert again[key]["prompt_tokens"] == sum(len(m["content"].split()) for body in bodies for m in body["messages"])
 
 
-def test_nearest_demonstrations_are_not_chosen_from(command: Command, server: ScriptedServer) -> None:
+def test_optimizers_that_choose_demonstrations_refuse_nearest_ones(command: Command, server: ScriptedServer) -> None:
     done = command("optimize", "optimizer=coverage", "strategy=knn", *local(server))
     assert done.returncode == 2
     assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
 
 
-def test_settings_are_not_searched_from_a_program_on(command: Command, server: ScriptedServer, script: Script) -> None:
+def test_optimizers_that_search_settings_refuse_a_start_program(command: Command, server: ScriptedServer, script: Script) -> None:
     made = folder_of(command("optimize", "optimizer=labeled", *local(server)))
-    asked = len(server.requests)
+    request_count = len(server.requests)
     for name in ("grid", "optuna", "knn"):
         done = command("optimize", f"program={made}", f"optimizer={name}", *local(server))
         assert done.returncode == 2
         assert "settings are searched from the start, without program=. Leave program= out." in done.stderr
-    assert len(server.requests) == asked
+    assert len(server.requests) == request_count
 
 
-def test_a_program_with_test_sentences_as_demonstrations_is_no_start(
+def test_a_start_program_with_test_sentences_as_demonstrations_is_refused(
     command: Command, server: ScriptedServer, script: Script, tmp_path: Path
 ) -> None:
     made = folder_of(command("run", *local(server)[:-1], "limit=2", "strategy.k=2"))

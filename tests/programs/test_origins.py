@@ -1,4 +1,4 @@
-"""What was made from protected text keeps that mark, wherever it goes: programs, weights, knowledge bases."""
+"""Tests that programs, weights and knowledge bases made from protected text stay marked as protected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AWAY = "https://evil.test/v1"
 
 
 def corpus(folder: Path, name: str, split: str) -> None:
-    """A small corpus of one document a sentence."""
+    """Write a small corpus with one sentence per document."""
     folder.mkdir()
     for part in ("train", "dev", split):
         entities = [{"start": len(name) + 11, "end": len(name) + 16, "label": "Sign"}]
@@ -24,7 +24,7 @@ def corpus(folder: Path, name: str, split: str) -> None:
 
 @pytest.fixture
 def program(command: Command, server: ScriptedServer, tmp_path: Path) -> Path:
-    """A program with demonstrations of patients."""
+    """Folder of a program whose demonstrations are texts of patients."""
     corpus(tmp_path / "patients", "Anna", "test")
     corpus(tmp_path / "public", "pub", "test")
     words = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "strategy=few_shot", "strategy.k=3", "limit=2"]
@@ -35,7 +35,7 @@ def model(server: str) -> list[str]:
     return ["model=openai", "model.id=m", f"model.api_base={server}"]
 
 
-def asked(server: str, *more: str) -> list[str]:
+def asked(server: str, *overrides: str) -> list[str]:
     return [
         "corpus=jsonl",
         "corpus.path=public",
@@ -43,18 +43,18 @@ def asked(server: str, *more: str) -> list[str]:
         "model=openai",
         "model.id=m",
         f"model.api_base={server}",
-        *more,
+        *overrides,
     ]
 
 
-def test_a_program_says_what_it_was_made_from(program: Path) -> None:
+def test_a_program_records_its_source_corpora(program: Path) -> None:
     origin = load(program / "program.json")["origin"]
     assert origin["phi"] is True and origin["corpora"][0]["name"] == "patients"
     assert len(origin["documents"]) == 3 and all(name.startswith("Anna") for name in origin["documents"])
 
 
 @pytest.mark.parametrize("marked", [True, False], ids=["marked", "of an older version"])
-def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path, command: Command, marked: bool) -> None:
+def test_patient_demonstrations_are_not_sent_even_with_a_public_input(program: Path, command: Command, marked: bool) -> None:
     if not marked:
         content = load(program / "program.json")
         del content["origin"]
@@ -78,7 +78,7 @@ def test_demonstrations_of_patients_go_nowhere_with_a_public_input(program: Path
 
 
 def test_the_audit_names_the_documents_of_demonstrations(program: Path, command: Command, server: ScriptedServer) -> None:
-    away = server.address.replace("127.0.0.1", "0.0.0.0") + "/v1"  # leads here, but counts as elsewhere
+    away = server.address.replace("127.0.0.1", "0.0.0.0") + "/v1"  # reaches this machine, but counts as another one
     folder = folder_of(command("run", *asked(away, "allow_remote=true", "allow_http=true"), f"program={program}", "limit=1"))
     (line,) = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
     assert line["documents"] == ["pub0"] and line["scheme"] == "http"
@@ -87,12 +87,12 @@ def test_the_audit_names_the_documents_of_demonstrations(program: Path, command:
     assert again == load(program / "program.json")["origin"]
 
 
-def test_another_machine_is_asked_by_https_alone_unless_the_user_says_otherwise(program: Path, command: Command) -> None:
+def test_plain_http_to_another_machine_is_refused_unless_allowed(program: Path, command: Command) -> None:
     done = command("run", *asked("http://evil.test/v1", "limit=1", "strategy=zero_shot"))
     assert done.returncode == 2 and "by plain http" in done.stderr and "allow_http=true" in done.stderr
 
 
-def test_a_knowledge_base_of_ones_own_is_protected(program: Path, command: Command, tmp_path: Path) -> None:
+def test_a_users_own_knowledge_base_counts_as_protected(program: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("Anna Jones has Fever.")
     words = asked(AWAY, "strategy=rag", "retriever.knowledge=notes", "limit=1")

@@ -1,4 +1,4 @@
-"""The loop from sentences to predictions: what it must not keep."""
+"""Test that the prediction loop keeps no sentence in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.scripted_models import NAMES
 
 
 class Noting(dspy.Module):
-    """Stands where a tagger stands, and notes what DSPy would keep of a sentence."""
+    """Stand-in for a tagger that records the DSPy settings that decide whether a sentence is kept."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Noting(dspy.Module):
 
 
 class Engine:
-    """No model: it is never asked."""
+    """Engine that must not be called."""
 
     def complete(self, request: Any) -> Any:
         raise AssertionError("asked")

@@ -1,6 +1,7 @@
-"""Attempts to get text, or a secret, out of this machine or into a log. `docs/privacy.md` lists them.
+"""Attempts to get text or a secret off this machine or into a log. `docs/privacy.md` lists them.
 
-`0.0.0.0` stands for another machine: it is no loopback address, and reaches the tests' own servers. CANARY stands for text.
+`0.0.0.0` plays the part of another machine: it is no loopback address, but reaches the tests' own servers. CANARY stands for
+protected text.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ TRICKS = [
 
 @pytest.fixture
 def other() -> Iterator[ScriptedServer]:
-    """A second server: a proxy, or where a redirection leads."""
+    """Second server: a proxy or the target of a redirection."""
     with serving(ScriptedServer()) as running:
         yield running
 
@@ -110,8 +111,8 @@ def elsewhere(server: ScriptedServer) -> str:
     return f"http://0.0.0.0:{server.server_address[1]}/v1"
 
 
-def ask(address: str | list[str], **more: Any) -> str:
-    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=address, retries=0, **more))
+def ask(address: str | list[str], **options: Any) -> str:
+    lm = lms.build(OpenAIModel(name="openai", id="x", api_base=address, retries=0, **options))
     return str(lm(lm15.Request(model=lm.model, messages=(lm15.Message.user(CANARY),))).message.text)
 
 
@@ -123,7 +124,7 @@ def parts(tmp_path: Path, *words: str) -> Any:
 # Where an address leads
 
 
-def test_this_machine_is_known_by_its_few_names() -> None:
+def test_loopback_names_count_as_this_machine() -> None:
     assert [host_outside(f"http://{host}/v1") for host in LOCAL] == [None] * len(LOCAL)
 
 
@@ -175,7 +176,7 @@ def test_no_writing_model_elsewhere_is_told_of_phi(tmp_path: Path, server: Scrip
     config, chosen, given = compose("optimize", words)
     record: dict[str, Any] = {"choices": chosen, "given": sorted(given)}
     with pytest.raises(RunError, match="reflection_model=openai is at"):
-        build_optimization(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *told: None)
+        build_optimization(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *_: None)
     assert (server.requests, server.checks) == ([], [])
 
 
@@ -188,7 +189,7 @@ def test_the_bench_sends_no_phi_to_a_server_elsewhere(
     class Built:
         corpus = type("Corpus", (), {"name": "conll", "phi": True})
 
-    monkeypatch.setattr("benchmarks.bench.build_run", lambda *told: Built)
+    monkeypatch.setattr("benchmarks.bench.build_run", lambda *_: Built)
     with pytest.raises(RunError, match="server= is at"):
         build_task(config)
     assert (server.requests, server.checks) == ([], [])
@@ -200,7 +201,7 @@ def test_notes_are_phi_unless_it_is_said_that_they_are_not(server: ScriptedServe
         load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=words)
     away = f"retriever.url={elsewhere(server)}"
     here = ["model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", away]
-    with pytest.raises(RunError, match=r"retriever\.url is at"):  # some member of a program may search, whatever strategy= says
+    with pytest.raises(RunError, match=r"retriever\.url is at"):  # a member of a program may search even if strategy= does not
         load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=here)
     assert (server.requests, server.checks) == ([], [])
 
@@ -214,7 +215,7 @@ def test_no_chroma_server_elsewhere_is_searched_for_phi(tmp_path: Path, server: 
     assert server.checks == []
 
 
-# Ways around the question
+# Ways around the checks
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
@@ -293,9 +294,9 @@ def test_a_link_out_of_the_input_folder_is_not_followed(tmp_path: Path) -> None:
     (source / "c.txt").symlink_to(tmp_path / "secret.txt")
     (source / "d.txt").symlink_to("../secret.txt")
     (source / "linked").symlink_to(tmp_path)
-    found = list(read_notes(source))
-    assert [note.id for note in found if not isinstance(note, Unreadable)] == ["b", "ward/a"]
-    problems = {note.id: note.error for note in found if isinstance(note, Unreadable)}
+    entries = list(read_notes(source))
+    assert [note.id for note in entries if not isinstance(note, Unreadable)] == ["b", "ward/a"]
+    problems = {note.id: note.error for note in entries if isinstance(note, Unreadable)}
     assert problems == {"c": "leads_out", "d": "leads_out", "linked": "linked_folder"}
 
 
@@ -310,7 +311,7 @@ def test_a_linked_output_is_closed_to_others_and_files_behind_links_stay(tmp_pat
     assert (tmp_path / "foreign.json").read_text() == "{}"
 
 
-# What may not be told
+# What logs, errors and files must not contain
 
 
 def test_errors_are_told_without_their_words() -> None:
@@ -320,11 +321,11 @@ def test_errors_are_told_without_their_words() -> None:
         except KeyError as error:
             raise ValueError(f"no {CANARY}") from error
     except ValueError as error:
-        told = wordless(error)
-    assert CANARY not in told
-    assert told.index("KeyError") < told.index("ValueError")
-    assert "test_privacy.py, line" in told
-    with pytest.raises(RunError) as caught:  # a server may repeat in an error what it was asked
+        description = wordless(error)
+    assert CANARY not in description
+    assert description.index("KeyError") < description.index("ValueError")
+    assert "test_privacy.py, line" in description
+    with pytest.raises(RunError) as caught:  # a server may repeat the request in its error
         failure_name(LMBillingError(f"You asked about {CANARY}", model="x", provider="x", status=402))
     assert CANARY not in str(caught.value)
 
@@ -385,7 +386,7 @@ def test_secrets_in_words_are_refused_before_anything_is_written(word: str) -> N
 
 
 def test_what_a_session_leaves_holds_text_only_where_it_must(command: Command, tmp_path: Path, server: ScriptedServer) -> None:
-    """Loose umask, an open folder that is there already, logs at their loudest, a server that repeats what it was asked."""
+    """With a loose umask, an existing open folder, the most verbose logs, and a server that repeats its requests."""
 
     def echo(code: int) -> Any:
         return lambda handler, body: handler.send(code, {"error": {"message": json.dumps(body), "code": "x"}})

@@ -1,4 +1,4 @@
-"""The typed records of a run folder: what runs write fits them, and what does not is named by its key without its value."""
+"""Tests of the typed records of a run folder: files of runs fit them, and an error names the key without its value."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SCORES: dict[str, Any] = {
 RUN: dict[str, Any] = {"status": "finished", "config": {"metric": {"mode": "conlleval"}}, "seconds": 1, "cost": None}
 
 
-def test_what_a_run_writes_fits_its_records_and_their_schemas(command: Command, tmp_path: Path) -> None:
+def test_the_files_of_a_run_fit_the_records_and_their_schemas(command: Command, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     answers.write_text("".join(json.dumps({"output": text}) + "\n" for text in ("A : O", "")))
     folder = folder_of(command("run", "model=replay", f"model.path={answers}", "limit=2", "metric.samples=10"))
@@ -89,7 +89,7 @@ def test_the_schemas_in_the_documentation_are_those_of_the_records(name: str) ->
         (Demonstration, {"tokens": ["a"], "tags": ["O"]}, {"tags": ["O", "O"]}, "tags has 2 entries for 1 tokens"),
     ],
 )
-def test_what_does_not_fit_is_named_by_its_key_without_its_value(
+def test_an_error_names_the_key_without_its_value(
     kind: type[Record], whole: dict[str, Any], wrong: dict[str, Any], place: str
 ) -> None:
     assert kind.problem(whole) is None
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_named_by_its_key_without_its_value(
 
 
 @pytest.mark.parametrize("key", sorted(LINE))
-def test_a_prediction_lacks_no_key(key: str) -> None:
+def test_a_prediction_needs_every_key(key: str) -> None:
     assert Prediction.problem({name: value for name, value in LINE.items() if name != key}) == f"{key}: Field required"
 
 

@@ -1,4 +1,4 @@
-"""Runs on models behind servers: what is recorded of requests, and what a change of servers changes."""
+"""Tests of runs with remote models: the audit of requests, and a change of servers."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def test_each_question_about_a_sentence_is_in_the_audit_with_its_document(server
     assert {(row["sentences"], row["outcome"]) for row in rows} == {(1, "answered")}
 
 
-def test_who_annotated_does_not_depend_on_where(server: ScriptedServer) -> None:
-    one, several = f"{server.address}/v1", f"[{server.address}/v1,http://127.0.0.1:9/v1]"
+def test_the_id_of_an_annotator_does_not_depend_on_its_servers(server: ScriptedServer) -> None:
+    single, several = f"{server.address}/v1", f"[{server.address}/v1,http://127.0.0.1:9/v1]"
     words = ["model.id=x", "strategy=zero_shot"]
-    found = [
-        load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=[*words, f"model.api_base={where}"])
-        for where in (one, several)
+    annotators = [
+        load_annotator(program=None, model="openai", phi=True, allow_remote=False, settings=[*words, f"model.api_base={address}"])
+        for address in (single, several)
     ]
-    assert found[0].facts.by == found[1].facts.by
-    assert found[0].facts.model == found[1].facts.model
+    assert annotators[0].facts.by == annotators[1].facts.by
+    assert annotators[0].facts.model == annotators[1].facts.model
 
 
-def test_a_run_goes_on_at_another_server(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
+def test_a_run_resumes_on_another_server(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     server.behaviours = {3: status(500)}
     words = [
         "model=openai",

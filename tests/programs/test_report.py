@@ -1,4 +1,4 @@
-"""The leaderboard, over folders as sweeps leave them."""
+"""Tests of the leaderboard over the folders of sweeps."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ UNITS = "unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:tokens"
 
 
 def job(
-    path: Path, *, f1: float | None, seed: int = 0, strategy: str = "knn", signature: str = UNITS, n: int = 40, **more: Any
+    path: Path, *, f1: float | None, seed: int = 0, strategy: str = "knn", signature: str = UNITS, n: int = 40, **fields: Any
 ) -> None:
-    """A job's folder; without scores if `f1` is None."""
+    """Write the folder of a job, without scores if `f1` is None."""
     path.mkdir(parents=True)
     record = {
         "status": "started" if f1 is None else "finished",
@@ -34,7 +34,7 @@ def job(
         "tokens": {"prompt_tokens": 100 * n, "answer_tokens": n},
         "cost": None,
     }
-    (path / "run.json").write_text(json.dumps({**record, **more}), encoding="utf-8")
+    (path / "run.json").write_text(json.dumps({**record, **fields}), encoding="utf-8")
     if f1 is not None:
         scores = {"signature": f"{signature}|failed:0/{n}|v1", "micro": {"f1": f1}, "macro": {"f1": f1 / 2}, "sentences": n}
         (path / "scores.json").write_text(json.dumps({**scores, "failed": 0}), encoding="utf-8")
@@ -63,13 +63,13 @@ def test_jobs_that_agree_in_all_but_the_seed_are_one_row(tmp_path: Path) -> None
     assert "| a2 | strategy=few_shot | 2 | 0.3000 ± 0.1414 |" in markdown(result)
 
 
-def test_a_setting_below_a_choice_is_named_where_the_choice_does_not_settle_it(tmp_path: Path) -> None:
+def test_a_nested_setting_is_named_if_the_choice_does_not_determine_it(tmp_path: Path) -> None:
     for n, k in enumerate((2, 5)):
         job(tmp_path / str(n), f1=0.1, config={"seed": 0, "strategy": {"k": k}, "metric": {"seed": n}})
     assert board(tmp_path)["settings"] == ["strategy.k"]
 
 
-def test_failed_and_unfinished_jobs_are_rows_that_say_so(tmp_path: Path) -> None:
+def test_failed_and_unfinished_jobs_are_rows_with_their_status(tmp_path: Path) -> None:
     job(tmp_path / "0", f1=0.3)
     job(tmp_path / "1", f1=None, strategy="rag", status="failed", error="ModelError")
     job(tmp_path / "2", f1=None, seed=2)
@@ -99,7 +99,7 @@ def test_failed_and_unfinished_jobs_are_rows_that_say_so(tmp_path: Path) -> None
     "other",
     [{"signature": UNITS.replace("conlleval", "strict")}, {"signature": UNITS.replace("tokens", "positional")}, {"n": 20}],
 )
-def test_scores_of_other_units_have_a_ranking_of_their_own(tmp_path: Path, other: dict[str, Any]) -> None:
+def test_scores_with_another_basis_are_ranked_separately(tmp_path: Path, other: dict[str, Any]) -> None:
     job(tmp_path / "0", f1=0.3)
     job(tmp_path / "1", f1=0.2, strategy="rag")
     job(tmp_path / "2", f1=0.9, **other)
@@ -113,7 +113,7 @@ def test_scores_of_other_units_have_a_ranking_of_their_own(tmp_path: Path, other
     assert "were not measured on the same thing" in result["notes"][2]
 
 
-def test_failed_sentences_do_not_part_jobs_but_are_told(tmp_path: Path) -> None:
+def test_failed_sentences_do_not_split_a_row_but_are_noted(tmp_path: Path) -> None:
     job(tmp_path / "0", f1=0.3)
     job(tmp_path / "1", f1=0.4, seed=0)
     scores = load(tmp_path / "1" / "scores.json")
@@ -125,7 +125,7 @@ def test_failed_sentences_do_not_part_jobs_but_are_told(tmp_path: Path) -> None:
     assert "a1: 2 jobs, some with the same seed" in result["notes"]
 
 
-def test_optimized_programs_stand_beside_runs(tmp_path: Path) -> None:
+def test_optimized_programs_are_ranked_with_runs(tmp_path: Path) -> None:
     job(tmp_path / "run", f1=0.3)
     for n, name in enumerate(("gepa", "copro")):
         optimizer = {"optimizer": {"name": name}, "candidates": 8 + n, "best": {"micro": 0.4, "sentences": 40}}
@@ -141,14 +141,14 @@ def test_optimized_programs_stand_beside_runs(tmp_path: Path) -> None:
     assert "| candidates |" in markdown(result)
 
 
-def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder. Give the folder of a sweep"):
         find_jobs(tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no run.json and no numbered folders"):
         find_jobs(tmp_path)
 
 
-def test_a_failure_is_noted_where_the_job_left_nothing(tmp_path: Path) -> None:
+def test_a_failure_is_recorded_for_a_job_that_wrote_nothing(tmp_path: Path) -> None:
     config = OmegaConf.create({"seed": 1, "broken": "${nothing}"})
     note_failure(tmp_path / "0", config, {"model": "replay"}, InputError("secret"))
     record = load(tmp_path / "0" / "run.json")
@@ -159,7 +159,7 @@ def test_a_failure_is_noted_where_the_job_left_nothing(tmp_path: Path) -> None:
     assert load(tmp_path / "1" / "run.json")["status"] == "finished"
 
 
-def test_the_command_prints_and_writes(command: Command, tmp_path: Path) -> None:
+def test_the_command_prints_and_writes_the_leaderboard(command: Command, tmp_path: Path) -> None:
     for n, f1 in enumerate((0.2, 0.4)):
         job(tmp_path / "sweep" / str(n), f1=f1, seed=n)
     folder = folder_of(done := command("report", "sweep", "sweep/1"))

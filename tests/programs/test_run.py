@@ -1,4 +1,4 @@
-"""The main job as a user runs it: scripted server, recorded outputs, interruptions, bad input."""
+"""Tests of the `run` command: a scripted server, recorded outputs, interruptions and invalid input."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def gold_lines(path: Path, limit: int) -> None:
 
 
 @pytest.mark.parametrize("alignment", ["tokens", "positional"])
-def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(
-    command: Command, tmp_path: Path, alignment: str
-) -> None:
+def test_recorded_gold_answers_score_one_and_leave_the_documented_files(command: Command, tmp_path: Path, alignment: str) -> None:
     gold_lines(tmp_path / "out.jsonl", 12)
     folder = folder_of(
         command("run", "model=replay", "model.path=out.jsonl", "limit=12", f"alignment={alignment}", "strategy=zero_shot")
@@ -53,7 +51,7 @@ def test_recorded_gold_answers_score_one_and_leave_the_files_of_the_design(
     assert len(record["corpus"]["sha256"]) == 64
 
 
-def test_azure_is_asked_by_its_own_route_and_counted(command: Command, server: ScriptedServer) -> None:
+def test_azure_uses_its_own_route_and_its_tokens_are_counted(command: Command, server: ScriptedServer) -> None:
     server.key = "right"
     folder = folder_of(command("run", "model=gpt4", "limit=5", "strategy=few_shot", env=azure(server)))
     path, _, body = server.requests[0]
@@ -115,7 +113,7 @@ def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(command: 
     assert load(Path(folder) / "scores.json")["failed"] == 0
 
 
-def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
+def test_a_killed_run_resumes_repeats_no_recorded_request_and_scores_the_same(
     tmp_path: Path, command: Command, server: ScriptedServer
 ) -> None:
     server.always = slow(0.15)
@@ -130,20 +128,20 @@ def test_a_killed_run_goes_on_computes_nothing_twice_and_scores_the_same(
     running.wait()
     time.sleep(0.5)
     killed = sorted((tmp_path / "runs" / "run").iterdir())[-1]
-    kept = len(records(killed))
-    assert 5 <= kept < 30
+    recorded = len(records(killed))
+    assert 5 <= recorded < 30
     with (killed / "predictions.jsonl").open("a") as file:
         file.write('{"id": "torn')
     server.requests.clear()
     folder_of(command("run", f"resume={killed}"))
-    assert len(server.requests) == 30 - kept
+    assert len(server.requests) == 30 - recorded
     assert (killed / "predictions.jsonl").read_bytes() == (undisturbed / "predictions.jsonl").read_bytes()
     assert load(killed / "scores.json") == load(undisturbed / "scores.json")
 
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run, named by settings of its own."""
+    """Folder of a finished run that was started with settings of its own."""
     home = tmp_path_factory.mktemp("begun")
     gold_lines(home / "out.jsonl", 4)
     words = ["model=replay", f"model.path={home}/out.jsonl", "limit=4", "strategy=zero_shot", "metric.samples=10"]
@@ -170,12 +168,12 @@ def test_resume_refuses_other_settings(command: Command, begun: Path, word: str,
     )
 
 
-def test_resume_takes_what_may_change_and_the_runs_own_settings(command: Command, begun: Path) -> None:
+def test_resume_accepts_settings_that_may_change_and_the_runs_own_settings(command: Command, begun: Path) -> None:
     again = command("run", f"resume={begun}", "limit=4", "strategy=zero_shot", "model=replay", "stop_after=5", "tracing=none")
     assert folder_of(again) == begun
 
 
-def test_a_resumed_run_stops_after_as_many_failures_as_it_is_given_now(command: Command, server: ScriptedServer) -> None:
+def test_a_resumed_run_uses_the_new_value_of_stop_after(command: Command, server: ScriptedServer) -> None:
     server.always = status(500)
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0", "model.concurrency=1"]
     stopped = command("run", *words, "strategy=zero_shot", "limit=8", "stop_after=2")
@@ -209,7 +207,7 @@ def test_resume_names_a_folder_that_holds_no_run(command: Command) -> None:
         (["rag"], "'rag' is no override"),
     ],
 )
-def test_bad_words_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:
+def test_invalid_arguments_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:
     done = command("run", *words)
     assert done.returncode == 2
     assert message in done.stderr
@@ -259,7 +257,9 @@ def test_real_weights_with_every_strategy_and_format(command: Command, smollm2: 
 
 @pytest.mark.long
 @pytest.mark.weights
-def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_path: Path, command: Command, smollm2: object) -> None:
+def test_a_killed_local_run_resumes_from_its_predictions_and_scores_the_same(
+    tmp_path: Path, command: Command, smollm2: object
+) -> None:
     words = ["limit=30", "model.batch_size=6", "format=inline"]
     undisturbed = folder_of(command("run", *words))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
@@ -274,10 +274,12 @@ def test_a_killed_local_run_goes_on_with_what_it_had_and_scores_the_same(tmp_pat
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    kept = records_so_far(killed)
-    assert 8 <= len(kept) < 30
+    recorded = records_so_far(killed)
+    assert 8 <= len(recorded) < 30
     folder_of(command("run", f"resume={killed}"))
-    assert [row for row in records(killed) if row["id"] in {r["id"] for r in kept}] == sorted(kept, key=lambda r: order(r["id"]))
+    assert [row for row in records(killed) if row["id"] in {r["id"] for r in recorded}] == sorted(
+        recorded, key=lambda r: order(r["id"])
+    )
     assert [(r["id"], r["pred"]) for r in records(killed)] == [(r["id"], r["pred"]) for r in records(undisturbed)]
     assert load(killed / "scores.json")["micro"] == load(undisturbed / "scores.json")["micro"]
 
@@ -298,7 +300,7 @@ def test_a_rerun_gives_identical_predictions(command: Command, smollm2: object) 
     assert (first / "predictions.jsonl").read_bytes() == (second / "predictions.jsonl").read_bytes()
 
 
-def test_stats_json_is_json_alone(command: Command) -> None:
+def test_stats_json_prints_only_json(command: Command) -> None:
     done = command("stats", "json=true")
     table = json.loads(done.stdout)
     assert table["train"]["documents"] == 72

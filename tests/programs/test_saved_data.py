@@ -1,4 +1,4 @@
-"""Programs and run folders from anybody: what is in them is data. Whatever is put there, nothing is imported, opened or sent."""
+"""Tests that programs and run folders of any origin are only data: nothing in them is imported, opened or sent."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ VALUES = strategies.recursive(
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A program and a run's record as they are written."""
+    """Contents of `program.json` and `run.json` as a run writes them."""
     from conftest import command_in
     from support.scripted_server import serving
 
@@ -66,7 +66,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 class Watch:
-    """Hears of what the interpreter does, by its audit events."""
+    """Audit hook that records imports, opened files and other suspicious events of the interpreter."""
 
     def __init__(self, home: Path) -> None:
         self.on, self.home = False, str(home)
@@ -76,12 +76,12 @@ class Watch:
     def _hear(self, event: str, details: tuple[Any, ...]) -> None:
         if not self.on:
             return
-        what = str(details[0])
+        target = str(details[0])
         writes = event == "open" and isinstance(details[1], str) and bool(set(details[1]) & set("wax+"))
-        strange = event == "open" and isinstance(details[0], str) and not what.startswith(KNOWN)
-        unknown = event == "import" and what.partition(".")[0] not in sys.modules
+        strange = event == "open" and isinstance(details[0], str) and not target.startswith(KNOWN)
+        unknown = event == "import" and target.partition(".")[0] not in sys.modules
         if writes or strange or unknown or event in FORBIDDEN:
-            self.seen.append(f"{event} {what}")
+            self.seen.append(f"{event} {target}")
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -95,7 +95,7 @@ class Watch:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places in a JSON value at which another can be put."""
+    """Yield the path of a JSON value itself and of each value inside it."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
@@ -103,7 +103,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy of a JSON value with another at a place."""
+    """Return a copy of a JSON value with `new` at `path`."""
     if not path:
         return new
     copied = copy.copy(value)
@@ -122,8 +122,8 @@ def test_a_mutated_program_imports_opens_and_sends_nothing(
     data: strategies.DataObject, saved: dict[str, Any], watch: Watch, tmp_path: Path
 ) -> None:
     content = saved["program.json"]
-    where = data.draw(strategies.sampled_from(list(places(content["settings"]))))
-    changed = put(content, ("settings", *where), data.draw(VALUES))
+    path = data.draw(strategies.sampled_from(list(places(content["settings"]))))
+    changed = put(content, ("settings", *path), data.draw(VALUES))
     if data.draw(strategies.booleans()) and isinstance(changed["settings"], dict):
         changed["settings"] = {**changed["settings"], data.draw(strategies.text(max_size=9)): data.draw(VALUES)}
     (tmp_path / "program.json").write_text(json.dumps(changed))
@@ -139,14 +139,14 @@ def test_a_mutated_record_imports_opens_and_sends_nothing(
 ) -> None:
     content = saved["run.json"]
     part = data.draw(strategies.sampled_from(["config", "choices"]))
-    where = data.draw(strategies.sampled_from(list(places(content[part]))))
-    changed = put(content, (part, *where), data.draw(VALUES))
+    path = data.draw(strategies.sampled_from(list(places(content[part]))))
+    changed = put(content, (part, *path), data.draw(VALUES))
     with watch():
         refused_or(lambda: saved_config(changed, "run", tmp_path / "run.json"))
 
 
 def refused_or(act: Callable[[], object]) -> None:
-    """Do something that may be refused in words of ours, and in no other way."""
+    """Call `act`. It may only fail with an error for users, on one line."""
     try:
         act()
     except USER_ERRORS as error:
@@ -158,7 +158,7 @@ KEYS = ["format", "strategy", "retriever", "strategy.pool", "retriever.embedder"
 
 @pytest.mark.parametrize("code", CODE, ids=str)
 @pytest.mark.parametrize("key", KEYS)
-def test_code_in_a_program_is_refused_by_its_place(code: Any, key: str, saved: dict[str, Any], tmp_path: Path) -> None:
+def test_code_in_a_program_is_refused_at_any_key(code: Any, key: str, saved: dict[str, Any], tmp_path: Path) -> None:
     content = put(saved["program.json"], ("settings",), {**saved["program.json"]["settings"], "adapter": {}})
     (tmp_path / "program.json").write_text(json.dumps(put(content, ("settings", *key.split(".")), code)))
     config, chosen, keys = compose("run", [f"program={tmp_path}"])
@@ -212,7 +212,7 @@ def test_a_run_folder_that_names_another_machine_wants_the_users_word(
     ("key", "value"),
     [("knowledge", "/etc"), ("embedder.path", "/etc"), ("embedder.hub_id", "evil/model"), ("embedder.package", "os:x")],
 )
-def test_an_embedder_or_a_knowledge_base_of_a_program_wants_the_users_word(
+def test_an_embedder_or_knowledge_base_of_a_program_needs_the_users_consent(
     key: str, value: str, saved: dict[str, Any], tmp_path: Path
 ) -> None:
     content = put(saved["program.json"], ("settings", "retriever", *key.split(".")), value)
@@ -232,8 +232,8 @@ def test_no_path_of_a_program_leads_out_of_its_folder(name: Any, tmp_path: Path)
         inside(tmp_path / "home", name, path=tmp_path / "program.json", key="adapter.folder")
 
 
-def test_options_of_the_users_own_are_composed_again_when_their_program_is_loaded(command: Command, tmp_path: Path) -> None:
-    """A format and a strategy from `--config-dir` run, and the run's folder is a program for whoever has that folder."""
+def test_a_users_own_options_are_composed_again_when_the_program_is_loaded(command: Command, tmp_path: Path) -> None:
+    """A run uses a format and a strategy from `--config-dir`. Its program can be loaded only with that folder."""
     own = tmp_path / "own"
     (own / "format").mkdir(parents=True)
     (own / "strategy").mkdir()

@@ -1,4 +1,4 @@
-"""`engine=ray` on a cluster of this machine: a worker that is killed, a job that is killed, input that changes and that fails."""
+"""Tests of `engine=ray` on a local cluster: a killed worker, a killed job, changed input and failing input."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ TEXT = "the fever and rash\n\nwith no liver of copper is rare fever {}"
 
 @pytest.fixture(scope="module")
 def logs() -> Iterator[Path]:
-    """The folder of all that the cluster writes; its path has to be short, as sockets are in it."""
+    """Folder of all files of the cluster. Its path must be short, because it holds sockets."""
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="module")
 def cluster(logs: Path) -> Iterator[str]:
-    """The address of a Ray cluster of two cores in a process of its own."""
+    """Address of a Ray cluster with two cores in a separate process."""
     env = {**os.environ, **QUIET}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     running = subprocess.Popen([sys.executable, "-c", CLUSTER, str(logs)], env=env, **pipes)  # type: ignore[call-overload]
@@ -91,13 +91,13 @@ def refuse_some(handler: Handler, body: dict[str, Any]) -> None:
     behave(handler, body)
 
 
-def same(one: Path, other: Path, *names: str) -> None:
+def same(first: Path, second: Path, *names: str) -> None:
     for name in names:
-        a, b = one / name, other / name
+        a, b = first / name, second / name
         assert (tree(a) == tree(b)) if a.is_dir() else (a.read_bytes() == b.read_bytes()), name
 
 
-def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
+def test_a_killed_worker_loses_and_repeats_no_document(
     command: Command, tmp_path: Path, cluster: str, rows: Callable[..., None]
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet")
@@ -106,27 +106,27 @@ def test_a_worker_that_is_killed_leaves_nothing_out_and_nothing_twice(
     call = [f"program={tuned}", "input=in.jsonl", "to=[jsonl,conll,parquet]"]
     running = start(tmp_path, *call, "output=ray", "engine=ray", "workers=2", "shard=40", f"ray.address={cluster}")
     kill_a_worker(tmp_path / "ray", running)
-    said, told = running.communicate(timeout=300)
-    assert running.returncode == 0, told
-    assert "240 documents annotated, 0 kept, 0 failed" in said
-    assert said.strip().splitlines()[-1] == "ray"
+    stdout, stderr = running.communicate(timeout=300)
+    assert running.returncode == 0, stderr
+    assert "240 documents annotated, 0 kept, 0 failed" in stdout
+    assert stdout.strip().splitlines()[-1] == "ray"
     assert "was begun 2 times: workers were lost" in (tmp_path / "ray" / "run.log").read_text()
     assert command("annotate", *call, "output=local").returncode == 0
     same(tmp_path / "ray", tmp_path / "local", "annotations.jsonl", "annotations.conll", "program.json")
     parts = sorted((tmp_path / "ray" / "annotations").iterdir())
     assert [part.name for part in parts] == [f"part-{n:05}.parquet" for n in range(6)]
-    found = [row for part in parts for row in pyarrow.read_table(part).to_pylist()]
-    assert found == lines(tmp_path / "local" / "annotations.jsonl")
+    written_rows = [row for part in parts for row in pyarrow.read_table(part).to_pylist()]
+    assert written_rows == lines(tmp_path / "local" / "annotations.jsonl")
     ray, local = load(tmp_path / "ray" / "run.json"), load(tmp_path / "local" / "run.json")
     assert [ray[key] for key in ("counts", "tokens", "annotator")] == [local[key] for key in ("counts", "tokens", "annotator")]
     assert (ray["engine"], ray["workers"], ray["shards"], ray["input"]["documents"]) == ("ray", 2, 6, 240)
 
 
 @pytest.mark.long
-def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
+def test_a_killed_job_resumes_and_ends_with_the_output_of_one_process(
     command: Command, tmp_path: Path, *, cluster: str, logs: Path, server: ScriptedServer, rows: Callable[..., None]
 ) -> None:
-    """Then a text has changed, one cannot be read, and one fails by the model."""
+    """After the kill, one text has changed, one cannot be read, and one fails in the model."""
     server.reply, server.always = tag_fever, slow(0.05)
     model = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", "model.retries=0"]
     call = ["input=in.jsonl", "to=[brat,jsonl]", *model]
@@ -137,8 +137,8 @@ def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
         time.sleep(0.02)
     running.kill()
     running.communicate()
-    kept = {row["id"] for path in tmp_path.glob("ray/shards/*/state.jsonl") for row in lines(path)}
-    assert 24 <= len(kept) < 80
+    finished_ids = {row["id"] for path in tmp_path.glob("ray/shards/*/state.jsonl") for row in lines(path)}
+    assert 24 <= len(finished_ids) < 80
     server.requests.clear()
     server.always = refuse_some
     rows(80, **{"w0/n000": "no rash fever", "w1/n001": "a \ud800 half", "w2/n002": "fever unanswered"})
@@ -147,9 +147,9 @@ def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
     assert "2 of 80 documents failed" in done.stderr
     counts = load(tmp_path / "ray" / "run.json")["counts"]["documents"]
     assert counts["failed"] == 2
-    assert counts["kept"] >= len(kept) - 3
+    assert counts["kept"] >= len(finished_ids) - 3
     assert counts["kept"] + counts["annotated"] == 78
-    assert len(server.requests) < 2 * (80 - len(kept)) + 16
+    assert len(server.requests) < 2 * (80 - len(finished_ids)) + 16
     assert command("annotate", *call, "output=local").returncode == 2
     same(tmp_path / "ray", tmp_path / "local", "brat", "annotations.jsonl", "failed.jsonl")
     written = [path.read_text(errors="replace") for path in logs.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -157,7 +157,7 @@ def test_a_job_that_is_killed_goes_on_and_ends_as_one_process_does(
     assert not any("fever" in content or "w1/n001" in content for content in written)
 
 
-def test_a_model_elsewhere_is_refused_before_anything_starts(command: Command, tmp_path: Path, rows: Callable[..., None]) -> None:
+def test_a_remote_model_is_refused_before_anything_starts(command: Command, tmp_path: Path, rows: Callable[..., None]) -> None:
     rows(3)
     remote = ["model=openai", "model.id=x", "model.api_base=http://gpu.example/v1", "ray.address=nowhere.example:1"]
     done = command("annotate", "input=in.jsonl", "output=out", "engine=ray", *remote)

@@ -1,4 +1,4 @@
-"""What a terminal shows of others' text: labels, ids and file names are neither markup nor commands to the terminal."""
+"""Tests of untrusted text on a terminal: labels, ids and file names are neither markup nor control sequences."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def corpus(folder: Path, label: str) -> None:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=ascii)
-def test_a_label_is_shown_as_it_is_and_obeyed_by_nobody(
+def test_a_label_is_shown_literally_and_never_interpreted(
     label: str, command: Command, server: ScriptedServer, tmp_path: Path
 ) -> None:
     corpus(tmp_path / "c", label)
     words = ["corpus=jsonl", "corpus.path=c", "corpus.phi=false"]
     model = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "strategy=zero_shot", "limit=3"]
     runs = [f"hydra.run.dir=r{n}" for n in range(2)]
-    for name, more in (("stats", []), ("run", [*model, runs[0]]), ("run", [*model, runs[1]])):
-        done = command(name, *words, *more)
-        if done.returncode == 2:  # some labels fit no format: one message before anything is asked
+    for name, extra_words in (("stats", []), ("run", [*model, runs[0]]), ("run", [*model, runs[1]])):
+        done = command(name, *words, *extra_words)
+        if done.returncode == 2:  # some labels fit no format: one message before any request
             assert done.stderr.count("\n") == 1 and not server.requests
             return
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr

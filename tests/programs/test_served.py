@@ -1,4 +1,4 @@
-"""`model=openai` against a real server on loopback: `transformers serve` with the default model's own weights."""
+"""Test of `model=openai` with a real local server: `transformers serve` with the default model's weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def served(smollm2: LocalModel) -> Iterator[tuple[str, str]]:
     ("form", "servers"), [pytest.param("bio_lines", "{}", marks=pytest.mark.long), ("entities", "[http://127.0.0.1:9/v1,{}]")]
 )
 def test_a_real_server_tags_real_sentences(command: Command, served: tuple[str, str], form: str, servers: str) -> None:
-    """Alone, and beside one that is not there."""
+    """The server is used alone and together with an address at which no server listens."""
     address, name = served
     words = [
         "model=openai",

@@ -1,4 +1,4 @@
-"""The work on shards without Ray: lost tries, lost reports, workers that nobody misses, changes, and what a worker may say."""
+"""Tests of shards without Ray: lost tries, lost reports, late workers, changed input, and what a worker may report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytest.importorskip("pyarrow")
 
 
 class Signs:
-    """Calls `fever` a sign; meets what `trap` says when it is to read the word `trap`."""
+    """Tagger that tags `fever` as a sign. At the word `trap` it raises `self.trap` or returns it as the error."""
 
     def __init__(self, trap: BaseException | str | None = None) -> None:
         self.trap, self.asked = trap, 0
@@ -41,8 +41,8 @@ class Signs:
                     raise self.trap
                 error = self.trap
             pred = ["B-Sign" if word == "fever" else "O" for word in sentence.words]
-            said = {"pred": pred, "confidence": [0.5] * len(pred)}
-            yield sentence, {**blank_record(sentence), **said, "repairs": {}, "usage": {"prompt_tokens": 2}, "error": error}
+            fields = {"pred": pred, "confidence": [0.5] * len(pred)}
+            yield sentence, {**blank_record(sentence), **fields, "repairs": {}, "usage": {"prompt_tokens": 2}, "error": error}
 
 
 def notes(count: int, text: str = "no fever") -> list[Note | Unreadable]:
@@ -50,7 +50,7 @@ def notes(count: int, text: str = "no fever") -> list[Note | Unreadable]:
 
 
 class Crew:
-    """A worker in this process; a new one each time, as after a loss."""
+    """Runs shards in this process, with a new worker for each call, as after a lost worker."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home, self.monkeypatch = home, monkeypatch
@@ -60,10 +60,10 @@ class Crew:
     ) -> tuple[dict[str, Any], Signs]:
         tagger = Signs(keys.get("trap"))
         annotator = Annotator(tagger, Facts(("Sign",), "model", "program", by, price=(1.0, 2.0)))
-        self.monkeypatch.setattr("clinspan.programs.annotation.ray.worker.build_annotator", lambda config, said: annotator)
+        self.monkeypatch.setattr("clinspan.programs.annotation.ray.worker.build_annotator", lambda config, overrides: annotator)
         config = {"stop_after": keys.get("stop_after", 3)}
-        about: dict[str, Any] = {"choices": {}, "given": frozenset(), "home": self.home, "here": Path.cwd(), "retries": 1}
-        job = Job(config=config, to=to, run=run, **about)
+        context: dict[str, Any] = {"choices": {}, "given": frozenset(), "home": self.home, "here": Path.cwd(), "retries": 1}
+        job = Job(config=config, to=to, run=run, **context)
         (report,) = ShardWorker(job)({"shard": [number]})["report"]
         assert job.read_facts() == annotator.facts
         return json.loads(report), tagger
@@ -77,7 +77,7 @@ def crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Crew:
     return Crew(home, monkeypatch)
 
 
-def test_shards_are_named_by_the_input_alone_and_kept_while_it_is_the_same(tmp_path: Path) -> None:
+def test_shards_depend_on_the_input_alone_and_unchanged_ones_are_kept(tmp_path: Path) -> None:
     assert cut_input(iter(notes(7)), tmp_path, 3) == (3, 7)
     paths = sorted(tmp_path.glob("shards/*/notes.parquet"))
     times = [path.stat().st_mtime_ns for path in paths]
@@ -92,7 +92,7 @@ def test_shards_are_named_by_the_input_alone_and_kept_while_it_is_the_same(tmp_p
     assert not list((tmp_path / "annotations").iterdir())
 
 
-def test_a_shard_that_is_there_is_not_done_again_and_one_that_changed_only_where_it_did(crew: Crew) -> None:
+def test_a_finished_shard_is_kept_and_a_changed_one_redoes_only_changed_notes(crew: Crew) -> None:
     first, tagger = crew.work()
     assert (first["documents"], first["used"], tagger.asked) == ({"annotated": 25}, {"prompt_tokens": 50}, 25)
     left = sorted(path.name for path in (crew.home / "shards" / "00000").iterdir())
@@ -113,7 +113,7 @@ def test_a_shard_that_is_there_is_not_done_again_and_one_that_changed_only_where
     assert crew.work(run="r5", by="by2")[1].asked == 25
 
 
-def test_what_a_lost_worker_had_annotated_counts_and_is_not_asked_again(crew: Crew) -> None:
+def test_notes_that_a_lost_worker_annotated_count_and_are_not_repeated(crew: Crew) -> None:
     whole, _ = crew.work()
     shard = crew.home / "shards" / "00000"
     lines = (shard / "state.jsonl").read_bytes().splitlines(keepends=True)
@@ -125,20 +125,20 @@ def test_what_a_lost_worker_had_annotated_counts_and_is_not_asked_again(crew: Cr
         (shard / f".try-{run}-x-1" / "state.jsonl").write_bytes(b"".join(lines[:10]) + lines[10][:20])
         report, tagger = crew.work()
         assert (report["documents"], tagger.asked) == (counts, 15)
-        assert report["used"]["prompt_tokens"] == 2 * 25  # what the lost try has spent counts
+        assert report["used"]["prompt_tokens"] == 2 * 25  # the tokens of the lost try count
         assert report["entities"] == whole["entities"]
         assert report["lost"] == (run == "r1")
         assert not list(shard.glob(".try-*"))
 
 
-def test_a_report_that_was_lost_is_given_again_as_it_was(crew: Crew) -> None:
+def test_a_lost_report_is_repeated_unchanged(crew: Crew) -> None:
     first, _ = crew.work()
     again, tagger = crew.work()
     assert (again, tagger.asked) == (first, 0)
 
 
-def test_a_worker_that_was_taken_for_lost_can_end_without_harm(crew: Crew) -> None:
-    """It publishes after the one that took its place: the same results, and nothing of the other's is missed."""
+def test_a_worker_wrongly_taken_for_lost_does_no_harm(crew: Crew) -> None:
+    """The worker publishes after its replacement. The results stay the same, and no file of the replacement is lost."""
     shard = Shard(crew.home, 0)
     slow = shard.begin("r1")
     crew.work()
@@ -148,7 +148,7 @@ def test_a_worker_that_was_taken_for_lost_can_end_without_harm(crew: Crew) -> No
     assert crew.work()[1].asked == 0
 
 
-def test_documents_at_which_each_worker_dies_fail_and_the_next_run_tries_them_again(crew: Crew) -> None:
+def test_documents_that_kill_every_worker_fail_and_the_next_run_retries_them(crew: Crew) -> None:
     shard = Shard(crew.home, 0)
     for _ in range(2):
         shard.begin("r1")
@@ -160,20 +160,20 @@ def test_documents_at_which_each_worker_dies_fail_and_the_next_run_tries_them_ag
     assert not (shard.folder / "failed.jsonl").exists()
 
 
-def test_failures_are_listed_and_those_in_a_row_end_the_run_over_shards_too(crew: Crew) -> None:
+def test_failures_are_listed_and_consecutive_ones_over_shards_end_the_run(crew: Crew) -> None:
     mixed = [Note("a", "trap"), Unreadable("b", "encoding", "byte 0"), *notes(2), Note("c", "trap")]
     cut_input([*mixed, Note("d", "trap"), Note("e", "trap"), Note("f", "fever")], crew.home, 5)
     report, _ = crew.work(trap="Timeout")
     assert report["documents"] == {"failed": 3, "annotated": 2}
     failed = (crew.home / "shards" / "00000" / "failed.jsonl").read_text()
     assert [json.loads(line)["id"] for line in failed.splitlines()] == ["a", "b", "c"]
-    told, _ = crew.work(1, trap="Timeout", stop_after=2)
-    assert "2 documents in a row failed, the last with Timeout" in told["problem"]
-    assert f"output={crew.home}" in told["problem"]
+    stopped, _ = crew.work(1, trap="Timeout", stop_after=2)
+    assert "2 documents in a row failed, the last with Timeout" in stopped["problem"]
+    assert f"output={crew.home}" in stopped["problem"]
     assert len((crew.home / "shards" / "00001" / "failed.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_worker_says_nothing_of_a_text_whatever_it_meets(crew: Crew) -> None:
+def test_a_worker_reports_no_text_whatever_error_it_meets(crew: Crew) -> None:
     cut_input([Note("a", "a secret trap")], crew.home, 25)
     words = "a secret trap"
     for mistake in (ValueError(words), TypeError(words), UnicodeEncodeError("utf-8", words, 0, 1, "x")):
@@ -215,7 +215,7 @@ def test_failures_of_many_shards_are_merged_in_order(tmp_path: Path) -> None:
         ({"engine": "ray", "ray": {"retries": -1}}, "ray.retries=-1 is not possible. Use a whole number from 0 on"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     plain = {"model": {}, "engine": "local", "workers": None, "shard": 200, "ray": {"address": None, "retries": 2}}
     config = OmegaConf.merge(plain, settings)
     given = {key if not isinstance(value, dict) else f"{key}.{next(iter(value))}" for key, value in settings.items()}
@@ -223,7 +223,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, settings: dict[
         scale_of(config, given, RunFolder(tmp_path))
 
 
-def test_a_folder_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
+def test_a_folder_keeps_its_engine_and_shard_size(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     config = OmegaConf.create({"model": {}, "engine": "ray", "workers": 3, "shard": 20, "ray": {"address": "auto", "retries": 1}})
     assert scale_of(config, {"shard"}, folder) == Scale(workers=3, shard=20, address="auto", retries=1)
@@ -235,14 +235,14 @@ def test_a_folder_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
         scale_of(config, set(), folder)
 
 
-def test_no_more_workers_than_there_is_room_for() -> None:
+def test_more_workers_than_the_cluster_can_hold_are_refused() -> None:
     with pytest.raises(InputError, match="workers=3, but the cluster has 2 GPUs"):
         workers_in({"CPU": 64.0, "GPU": 2.0}, 3, remote=False)
     with pytest.raises(InputError, match="the cluster has 0 cores"):
         workers_in({}, None, remote=False)
 
 
-def test_an_address_at_which_there_is_no_cluster_is_told_at_once() -> None:
+def test_an_address_without_a_cluster_is_reported_at_once() -> None:
     pytest.importorskip("ray")
     with (
         pytest.raises(InputError, match=r"there is no Ray cluster at 127\.0\.0\.1:9 \(ConnectionRefusedError\)\. Start one with"),

@@ -1,4 +1,4 @@
-"""Spans of a run: what they say, and that no word of the corpus is in them."""
+"""Tests of the spans of a run: their attributes, and that they hold no word of the corpus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARTS = re.compile(r"[A-Za-z]{7,}")
 
 @pytest.fixture(scope="module")
 def words() -> set[str]:
-    """The longer words of the corpus, but for those that OpenTelemetry or we use too."""
+    """Longer words of the corpus, except those that OpenTelemetry or clinspan also use."""
     corpus = RareMini(phi=False, labels=["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"], definitions={}).load()
     sentences = [sentence for split in ("train", "test") for sentence in corpus.sentences(split)]
     return {part.lower() for s in sentences for word in s.words for part in PARTS.findall(word)} - OURS
@@ -39,7 +39,7 @@ def words() -> set[str]:
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
     monkeypatch.setattr(tracing, "build_exporter", lambda: exporter)
-    monkeypatch.setattr(exporter, "shutdown", lambda: None)  # else it forgets
+    monkeypatch.setattr(exporter, "shutdown", lambda: None)  # a shutdown would drop the spans
     return exporter
 
 
@@ -52,8 +52,8 @@ def quoting(handler: Handler, body: dict[str, Any]) -> None:
     handler.send(400, {"error": {"code": "bad", "message": f"cannot read: {body['messages'][-1]['content']}"}})
 
 
-def quoted(said: str, words: set[str]) -> set[str]:
-    return {part.lower() for part in PARTS.findall(said)} & words
+def quoted(text: str, words: set[str]) -> set[str]:
+    return {part.lower() for part in PARTS.findall(text)} & words
 
 
 def test_a_span_for_the_run_and_one_for_each_request_none_with_text(
@@ -71,9 +71,9 @@ def test_a_span_for_the_run_and_one_for_each_request_none_with_text(
     assert broken.attributes["error.type"] and not broken.events and not broken.status.description
     assert whole.attributes["clinspan.failed"] == 1 and whole.attributes["clinspan.sentences"] == 6
     assert {span.attributes["clinspan.format"] for span in calls} == {"BioLines"}
-    said = " ".join(span.to_json() for span in spans)
-    assert quoted(said, words) == set()
-    assert not any(row["id"] in said or f'"{row["document"]}"' in said for row in records(tmp_path / "run"))
+    span_text = " ".join(span.to_json() for span in spans)
+    assert quoted(span_text, words) == set()
+    assert not any(row["id"] in span_text or f'"{row["document"]}"' in span_text for row in records(tmp_path / "run"))
 
 
 def test_an_annotation_is_traced_without_its_notes(tmp_path: Path, server: ScriptedServer, kept: InMemorySpanExporter) -> None:
@@ -82,12 +82,12 @@ def test_an_annotation_is_traced_without_its_notes(tmp_path: Path, server: Scrip
     note.write_text("Galactosialidosis was suspected. Thrombocytopenia followed.", encoding="utf-8")
     config, _, _ = compose("annotate", served(server, "tracing=otel", f"input={note.parent}"))
     annotate(config, RunFolder(tmp_path / "out"), ["jsonl"])
-    said = " ".join(span.to_json() for span in kept.get_finished_spans())
-    assert [span.name for span in kept.get_finished_spans()].count("chat hosted_vllm/m") == 2 and "clinspan.annotate" in said
-    assert not any(word in said for word in ("Galactosialidosis", "Thrombocytopenia", "bed-three"))
+    span_text = " ".join(span.to_json() for span in kept.get_finished_spans())
+    assert [span.name for span in kept.get_finished_spans()].count("chat hosted_vllm/m") == 2 and "clinspan.annotate" in span_text
+    assert not any(word in span_text for word in ("Galactosialidosis", "Thrombocytopenia", "bed-three"))
 
 
-def test_an_untraced_run_begins_no_span_and_tells_dspy_nothing(
+def test_an_untraced_run_starts_no_span_and_sets_no_dspy_callback(
     tmp_path: Path, server: ScriptedServer, kept: InMemorySpanExporter
 ) -> None:
     import dspy
@@ -100,35 +100,35 @@ def test_an_untraced_run_begins_no_span_and_tells_dspy_nothing(
 
 def test_searches_are_spans(kept: InMemorySpanExporter) -> None:
     with tracing.Otel().spans("clinspan.run", {}):
-        find = _lookup(["a b", "c"], lambda some: [[text] for text in some], kind="nearest")
+        find = _lookup(["a b", "c"], lambda texts: [[text] for text in texts], kind="nearest")
         assert find("c") == ["c"] and find("elsewhere") == ["elsewhere"]
-    found = [dict(span.attributes) for span in kept.get_finished_spans() if span.name == "retrieval"]
-    assert found == [{"clinspan.kind": "nearest", "clinspan.searches": n} for n in (2, 1)]
+    attributes = [dict(span.attributes) for span in kept.get_finished_spans() if span.name == "retrieval"]
+    assert attributes == [{"clinspan.kind": "nearest", "clinspan.searches": n} for n in (2, 1)]
 
 
-def test_an_error_gives_its_kind_to_the_run_and_not_its_words(kept: InMemorySpanExporter) -> None:
+def test_the_span_of_a_run_has_the_type_of_an_error_and_not_its_message(kept: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError), tracing.Otel().spans("clinspan.run", {}):
         raise ValueError("Fabry disease in bed 3")
     (whole,) = kept.get_finished_spans()
     assert whole.attributes["error.type"] == "ValueError" and "Fabry" not in whole.to_json()
 
 
-def test_a_collector_is_sent_the_spans(
+def test_spans_are_sent_to_a_collector(
     tmp_path: Path, server: ScriptedServer, words: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with collector() as there:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", there.address)
+    with collector() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.address)
         monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=ward")
         run_here(tmp_path / "run", *served(server, "limit=3", "tracing=otel", "tracing.service=tagger", "corpus.phi=true"))
-        batches = there.batches
-        (path,) = {path for path, _ in there.received}
-    about = {pair.key: pair.value.string_value for pair in batches[0].resource.attributes}
-    assert path == "/v1/traces" and about["service.name"] == "tagger" and about["deployment.environment"] == "ward"
+        batches = receiver.batches
+        (path,) = {path for path, _ in receiver.received}
+    resource = {pair.key: pair.value.string_value for pair in batches[0].resource.attributes}
+    assert path == "/v1/traces" and resource["service.name"] == "tagger" and resource["deployment.environment"] == "ward"
     assert sum(len(scope.spans) for batch in batches for scope in batch.scope_spans) == 4
     assert quoted(str(batches), words) == set()
 
 
-def test_a_collector_that_is_gone_costs_its_spans_and_not_the_run(
+def test_an_unreachable_collector_costs_spans_and_not_the_run(
     tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as taken:
@@ -141,7 +141,7 @@ def test_a_collector_that_is_gone_costs_its_spans_and_not_the_run(
     assert "3 spans were lost" in (tmp_path / "run" / "run.log").read_text()
 
 
-def test_another_protocol_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_protocol_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     with pytest.raises(RunError, match="http/protobuf"):
         run_here(tmp_path / "run", "model=replay", "tracing=otel")

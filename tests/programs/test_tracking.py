@@ -1,4 +1,4 @@
-"""What MLflow is told of a run; and that it cannot cost one, nor get texts that may not leave."""
+"""Tests of MLflow tracking: what MLflow gets of a run, that it never costs a run, and that protected text stays here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def served(server: ScriptedServer, *words: str) -> list[str]:
     return ["model=openai", "model.id=m", f"model.api_base={server.address}/v1", "limit=3", "format=bio_lines", *words]
 
 
-def test_a_local_store_has_what_the_folder_has(
+def test_a_local_store_gets_scores_settings_and_files_of_the_run(
     tmp_path: Path, server: ScriptedServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -51,12 +51,12 @@ def test_a_local_store_has_what_the_folder_has(
     assert run.data.tags["clinspan.status"] == "finished" and run.data.tags["clinspan.signature"] == scores["signature"]
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert files == {"run.json", "program.json", "scores.json", "predictions.jsonl", "errors.json"}
-    kept = Path(client.download_artifacts(run.info.run_id, "predictions.jsonl"))
-    assert kept.read_bytes() == (folder / "predictions.jsonl").read_bytes()
+    downloaded = Path(client.download_artifacts(run.info.run_id, "predictions.jsonl"))
+    assert downloaded.read_bytes() == (folder / "predictions.jsonl").read_bytes()
     assert run.info.artifact_uri.startswith(f"file://{store}/")
 
 
-def test_a_run_that_goes_on_is_the_same_run_there(
+def test_a_resumed_run_is_the_same_run_in_mlflow(
     tmp_path: Path, server: ScriptedServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -76,7 +76,7 @@ def test_a_run_that_goes_on_is_the_same_run_there(
 
 
 class Tracker(ThreadingHTTPServer):
-    """As much of MLflow's REST interface as a run needs, scripted; `gone` makes it answer nobody."""
+    """Scripted part of MLflow's REST API that a run needs. With `gone` set, it answers no request."""
 
     daemon_threads = True
 
@@ -113,12 +113,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.gone:
             self.connection.close()
             return
-        about = {"experiment_id": "7", "name": "clinspan", "artifact_location": "mlflow-artifacts:/7", "lifecycle_stage": "active"}
+        experiment = {
+            "experiment_id": "7",
+            "name": "clinspan",
+            "artifact_location": "mlflow-artifacts:/7",
+            "lifecycle_stage": "active",
+        }
         run = {"run_id": "r1", "experiment_id": "7", "status": "RUNNING", "artifact_uri": f"{self.server.location}/r1/artifacts"}
         call = self.path.split("?")[0].rsplit("mlflow/", 1)[-1]
         self.server.asked.append((call, body))
-        made = {"run": {"info": run, "data": {}}}
-        known = {"experiments/get-by-name": {"experiment": about}, "runs/create": made, "runs/get": made}
+        created = {"run": {"info": run, "data": {}}}
+        known = {"experiments/get-by-name": {"experiment": experiment}, "runs/create": created, "runs/get": created}
         data = json.dumps(known.get(call, {})).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -127,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *words: object) -> None:
-        """Nothing on the tests' output."""
+        """Write nothing to the output of the tests."""
 
 
 @pytest.fixture
@@ -138,10 +143,10 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
         yield running
 
 
-def test_a_server_elsewhere_gets_files_that_may_go_there_and_the_audit_says_so(
+def test_a_remote_server_gets_permitted_files_and_the_audit_records_it(
     tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any
 ) -> None:
-    address = f"http://0.0.0.0:{tracker.server_address[1]}"  # leads here, but counts as elsewhere
+    address = f"http://0.0.0.0:{tracker.server_address[1]}"  # reaches this machine, but counts as another one
     run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}", "corpus.phi=false", "allow_http=true"))
     assert tracker.files["predictions.jsonl"] == (tmp_path / "run" / "predictions.jsonl").read_bytes()
     assert json.loads(tracker.files["run.json"])["tracking"] == {"store": address, "run": "r1"}
@@ -150,7 +155,7 @@ def test_a_server_elsewhere_gets_files_that_may_go_there_and_the_audit_says_so(
 
 
 @pytest.mark.parametrize("location", ["mlflow-artifacts://evil.test/7", "s3://bucket/7", "file://far/share"])
-def test_a_run_whose_files_a_local_server_keeps_elsewhere_is_refused(
+def test_a_local_server_with_a_remote_artifact_store_is_refused(
     tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any, location: str
 ) -> None:
     tracker.location = location
@@ -168,25 +173,25 @@ def test_a_servers_redirection_is_not_followed(tmp_path: Path, server: ScriptedS
     assert record["status"] == "finished" and not far.files and not far.asked
 
 
-def test_a_server_that_goes_away_in_between_costs_a_warning(
+def test_a_server_that_dies_during_a_run_causes_only_a_warning(
     tmp_path: Path, server: ScriptedServer, tracker: Tracker, mlflow: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def last(messages: list[dict[str, str]]) -> str:
+    def reply(messages: list[dict[str, str]]) -> str:
         tracker.gone = True
         return "Fever : O"
 
-    server.reply = last
+    server.reply = reply
     address = f"http://127.0.0.1:{tracker.server_address[1]}"
     record = run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}"))
     assert record["status"] == "finished" and load(tmp_path / "run" / "scores.json")["sentences"] == 3
-    told = capfd.readouterr().err
-    assert f"clinspan: the store of tracking=mlflow at {address} cannot be used" in told and "has everything" in told
+    stderr = capfd.readouterr().err
+    assert f"clinspan: the store of tracking=mlflow at {address} cannot be used" in stderr and "has everything" in stderr
     assert "tracking failed" in (tmp_path / "run" / "run.log").read_text()
     (params,) = [body["params"] for call, body in tracker.asked if call == "runs/log-batch"]
     assert {"key": "choice.model", "value": "openai"} in params
 
 
-def test_a_store_that_cannot_be_used_is_said_before_the_run(tmp_path: Path, server: ScriptedServer, mlflow: Any) -> None:
+def test_an_unusable_store_is_reported_before_the_run(tmp_path: Path, server: ScriptedServer, mlflow: Any) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(RunError, match="tracking.uri="):
         run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri=sqlite:///{tmp_path}/file/m.db"))
@@ -203,16 +208,16 @@ def test_texts_that_may_be_patients_do_not_go_to_a_tracker_elsewhere(
     assert not server.requests and not (tmp_path / "run" / "run.json").exists()
 
 
-def test_files_of_a_local_server_do_not_go_elsewhere_either(tmp_path: Path, mlflow: Any) -> None:
+def test_a_local_database_with_a_remote_artifact_store_is_refused(tmp_path: Path, mlflow: Any) -> None:
     store = f"sqlite:///{tmp_path}/m.db"
     mlflow.MlflowClient(store).create_experiment("clinspan", artifact_location="s3://bucket/m")
     record: dict[str, Any] = {"config": {}, "choices": {}}
 
-    def guard(what: str, address: str) -> None:
-        check_destinations([ProtectedText("these", "phi", True)], what=what, addresses=[address], leave=Permission())
+    def guard(target: str, address: str) -> None:
+        check_destinations([ProtectedText("these", "phi", True)], what=target, addresses=[address], leave=Permission())
 
-    told = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, command="run", guard=guard)
-    with pytest.raises(RunError, match="artifact store of tracking=mlflow is at bucket"), told:
+    tracking = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, command="run", guard=guard)
+    with pytest.raises(RunError, match="artifact store of tracking=mlflow is at bucket"), tracking:
         pytest.fail("it began")
     assert "tracking" not in record
 
@@ -224,12 +229,12 @@ def test_without_mlflow_it_says_what_to_install(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("build", [lambda: Mlflow(uri="http://ann:pw@host"), lambda: Mlflow(experiment="")])
-def test_settings_that_cannot_be_are_refused(build: Callable[[], Any]) -> None:
+def test_invalid_settings_are_refused(build: Callable[[], Any]) -> None:
     with pytest.raises(InputError):
         build()
 
 
 def test_secrets_are_no_parameters() -> None:
     config = {"a": {"password": "x", "api_key": "y", "max_tokens": 5}, "b": "http://ann:pw@host/v1", "labels": {"é!": "z" * 900}}
-    told = settings_of({"config": config, "choices": {"model": "m"}})
-    assert told == {"a.max_tokens": "5", "b": "http://host/v1", "labels.é_": "z" * 500, "choice.model": "m"}
+    parameters = settings_of({"config": config, "choices": {"model": "m"}})
+    assert parameters == {"a.max_tokens": "5", "b": "http://host/v1", "labels.é_": "z" * 500, "choice.model": "m"}

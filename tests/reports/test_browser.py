@@ -32,7 +32,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 class Opened:
-    """A page with what it said and asked for."""
+    """A page, its messages (`said`) and the URLs that it requested (`asked`)."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -49,7 +49,7 @@ class Opened:
 
     @property
     def ids(self) -> list[str]:
-        """Of the sentences that are shown, once the page has settled."""
+        """The ids of the shown sentences, once the page has settled."""
         self.page.wait_for_timeout(200)
         return list(self.page.locator(".sentence .id").all_inner_texts())
 
@@ -98,11 +98,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def numbered(page: Any, text: str) -> str:
-    """The value of the run that is called so."""
+    """The value of the option whose text names the run."""
     return str(page.locator("#a option", has_text=text).get_attribute("value"))
 
 
-def test_the_page_opens_without_errors_and_asks_for_nothing(opened: Opened, two: Path) -> None:
+def test_the_page_opens_without_errors_and_requests_nothing_else(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     assert len(opened.ids) == 6
     assert page.locator("h2").all_inner_texts() == ["Leaderboard", "mini test, 6 sentences", "Sentences"]
@@ -151,7 +151,7 @@ def test_filters(opened: Opened, two: Path, control: str, value: str | None, wan
     assert len(opened.ids) == 6
 
 
-def test_filters_add_up_and_may_leave_nothing(opened: Opened, two: Path) -> None:
+def test_filters_combine_and_may_leave_nothing(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     page.select_option("#a", numbered(page, "few_shot"))
     page.select_option("#type", label="Sign")
@@ -162,7 +162,7 @@ def test_filters_add_up_and_may_leave_nothing(opened: Opened, two: Path) -> None
     assert "No sentence passes" in page.locator("#list").inner_text()
 
 
-def test_two_runs_stand_side_by_side(opened: Opened, two: Path) -> None:
+def test_two_runs_are_shown_side_by_side(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     few, knn = numbered(page, "few_shot"), numbered(page, "knn")
     page.select_option("#a", few)
@@ -241,7 +241,7 @@ def test_hostile_text_stays_text(opened: Opened, tmp_path: Path) -> None:
     assert opened.said == []
 
 
-def test_what_gets_in_all_the_same_can_do_nothing(opened: Opened, two: Path) -> None:
+def test_injected_elements_load_and_run_nothing(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     page.evaluate("""() => {
         const box = document.createElement("div");
@@ -264,7 +264,7 @@ def test_a_redacted_page_shows_no_text(opened: Opened, tmp_path: Path) -> None:
     assert opened.said == []
 
 
-def test_runs_over_other_sentences_do_not_stand_side_by_side(opened: Opened, tmp_path: Path) -> None:
+def test_runs_over_different_sentences_are_not_shown_side_by_side(opened: Opened, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", some_sentences()), write_run(tmp_path / "b", some_sentences()[:2], strategy="knn")]
     page = opened.open(report(tmp_path / "page", *runs))
     assert page.locator("#b").is_disabled()
@@ -288,8 +288,8 @@ def many(n: int, seed: int) -> list[dict[str, Any]]:
     for k in range(n):
         tags = ["." * 24, "." * 24]
         for side in (0, 1):
-            at = rng.randrange(20)
-            tags[side] = tags[side][:at] + "Ss" + tags[side][at + 2 :]
+            start = rng.randrange(20)
+            tags[side] = tags[side][:start] + "Ss" + tags[side][start + 2 :]
         text = " ".join(random.Random(k).choice(words) for _ in range(24))
         gold = random.Random(k).randrange(20)
         row = sentence(k, text, "." * gold + "Dd" + "." * (22 - gold), tags[1], confidence=[rng.random()] * 24)
@@ -303,9 +303,9 @@ def test_twenty_thousand_sentences_open_in_three_seconds(opened: Opened, tmp_pat
     began = time.monotonic()
     page = opened.open(path)
     page.wait_for_selector(".sentence")
-    took = time.monotonic() - began
-    print(f"{path.stat().st_size / 1e6:.1f} MB open in {took:.2f} s")
-    assert took < 3
+    seconds = time.monotonic() - began
+    print(f"{path.stat().st_size / 1e6:.1f} MB open in {seconds:.2f} s")
+    assert seconds < 3
     assert page.locator("#found").inner_text() == "all 20,000 sentences"
     assert page.locator(".sentence").count() == 25
     page.fill("#text", "doc9999:1")

@@ -1,4 +1,4 @@
-"""The paper's tables with ours beside them, from the records and scores of runs."""
+"""The paper's tables beside our results, from the records and scores of runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scores(f1: float) -> dict[str, Any]:
     return {"per_type": per_type, "macro": row, "micro": row, "intervals": {"f1": intervals}, "sentences": 1735}
 
 
-def test_a_reproduced_cell_stands_beside_the_papers_with_interval_and_difference() -> None:
+def test_a_reproduced_cell_is_shown_beside_the_papers_with_interval_and_difference() -> None:
     (table,) = paper_tables([(record("gpt4", "few_shot"), scores(0.4))])
     rows = {tuple(row[:3]): row[3:] for row in table.rows}
     assert len(table.rows) == 9 * 6
@@ -44,7 +44,7 @@ def test_a_reproduced_cell_stands_beside_the_papers_with_interval_and_difference
     assert "gpt4 few_shot" not in note
 
 
-def test_what_is_missing_is_named_with_its_reason_and_cells_with_one_reason_share_a_note() -> None:
+def test_missing_cells_are_named_with_their_reason_and_those_with_one_reason_share_a_note() -> None:
     lacking = {"status": "failed", "error": "UnavailableError", "reason": "no weights for model=medtuned: ..."}
     runs: list[Any] = [(record("medtuned", how, **lacking), None) for how in ("zero_shot", "few_shot")]
     runs += [(record("gpt4", "rag", status="failed", error="RunError"), None), (record("gpt35", "rag", status="started"), None)]
@@ -62,7 +62,7 @@ def test_a_trial_on_another_corpus_or_by_another_model_has_no_difference() -> No
     assert "smollm2 rag: not a cell of the paper's; measured on raredis test, 1,735 sentences, format=bio_lines" in table.notes
 
 
-def test_of_several_runs_of_a_cell_the_last_with_scores_is_shown() -> None:
+def test_the_last_run_of_a_cell_that_has_scores_is_shown() -> None:
     runs = [
         (record("gpt4", "rag", started="2026-01-02"), scores(0.3)),
         (record("gpt4", "rag", started="2026-01-01"), scores(0.2)),
@@ -73,7 +73,7 @@ def test_of_several_runs_of_a_cell_the_last_with_scores_is_shown() -> None:
     assert "gpt4 rag: the last of 2 runs" in table.notes
 
 
-def test_runs_without_a_preset_belong_where_they_reproduce_a_cell_and_others_nowhere() -> None:
+def test_runs_without_a_preset_are_shown_only_where_they_reproduce_a_cell() -> None:
     titles = [table.title for table in paper_tables([(record("llama2", "zero_shot", preset=None), scores(0.1))])]
     assert titles == ["The paper's Table 2: zero-shot, two types"]
     both = paper_tables([(record("gpt4", "zero_shot", preset=None), scores(0.1))])
@@ -82,7 +82,7 @@ def test_runs_without_a_preset_belong_where_they_reproduce_a_cell_and_others_now
     assert paper_tables([({}, None)]) == []
 
 
-def test_fine_tuned_models_are_cells_of_their_own_and_never_the_prompted_ones() -> None:
+def test_fine_tuned_models_have_their_own_cells_and_never_fill_the_prompted_ones() -> None:
     adapter = {"config": {"split": "test", "limit": None, "model": {"_target_": "clinspan.lms.LocalModel", "adapter": "x"}}}
     encoder = {"config": {"split": "test", "limit": None, "model": {"_target_": "clinspan.lms.ClassifierModel", "path": "x"}}}
     tuned = record("medtuned", "zero_shot", preset="figure3", **adapter)
@@ -95,13 +95,13 @@ def test_fine_tuned_models_are_cells_of_their_own_and_never_the_prompted_ones() 
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_published_figures_of_every_cell_are_there(name: str) -> None:
+def test_every_cell_has_its_published_figures(name: str) -> None:
     sizes = {cell: len(figures(name, cell)) for cell in TABLES[name]}
     assert set(sizes.values()) <= {0, 2 if name == "table2" else 6}
     assert all((n == 0) == (cell[1] == FINE_TUNED) for cell, n in sizes.items())
 
 
-def test_the_end_of_a_sweep_tells_what_ran_what_is_lacking_and_what_failed() -> None:
+def test_the_summary_of_a_sweep_lists_finished_unavailable_and_failed_cells() -> None:
     other = {"config": {"seed": 4, "split": "test"}}
     cells = [
         CellRun("s/0", record("gpt4", "rag"), scores(0.25)),

@@ -1,4 +1,4 @@
-"""What docs/annotate-a-million-notes.md says ten million notes cost is what its own figures give."""
+"""The costs of ten million notes in docs/annotate-a-million-notes.md follow from the page's own figures."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def test_hours_and_workers_follow_from_the_paces() -> None:
 
 
 def test_dollars_follow_from_the_tokens_and_the_prices_of_the_models() -> None:
-    said = re.search(r"([\d.]+) prompt and ([\d.]+) answer tokens a sentence", " ".join(PAGE.split()))
-    assert said is not None
+    sizes = re.search(r"([\d.]+) prompt and ([\d.]+) answer tokens a sentence", " ".join(PAGE.split()))
+    assert sizes is not None
     rows = [row for row in ROWS if row[1].startswith("tokens measured")]
     assert len(rows) >= 2
     for model, _, price, single, batch in rows:
         config = OmegaConf.load(ROOT / "conf" / "model" / f"{model.strip('`')}.yaml")
         listed = (float(config.price_input), float(config.price_output))
         assert tuple(map(float, price.split(" and "))) == listed, model
-        tokens = (float(said[1]), float(said[2]))
+        tokens = (float(sizes[1]), float(sizes[2]))
         assert number(single) == pytest.approx(dollars(SENTENCES, tokens, listed), abs=1), model
         assert number(batch) == pytest.approx(dollars(SENTENCES, tokens, listed, batch=True), abs=1), model
 
 
-def test_a_pace_of_nothing_has_no_hours() -> None:
+def test_a_pace_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="a pace is positive"):
         worker_hours(1, 0)

@@ -1,4 +1,4 @@
-"""The report's data and page as text; `test_browser.py` opens it."""
+"""The report's data, and its page as text; `test_browser.py` opens the page in a browser."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def page_of(folder: Path, report: Report) -> str:
 
 
 def embedded(page: str, name: str) -> Any:
-    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
+    match = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    return json.loads(match[1])
 
 
 def test_sentences_become_numbers(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_lines_that_are_no_predictions_are_not_shown(tmp_path: Path, wrong: dict
 
 
 @pytest.mark.parametrize("program", ["[]", '{"members": ["a", 1]}', '{"tag": {"demos": 3, "signature": "x"}}', '{"members": 3}'])
-def test_a_program_that_is_none_leaves_the_prompt_out(tmp_path: Path, program: str) -> None:
+def test_an_invalid_program_leaves_the_prompt_out(tmp_path: Path, program: str) -> None:
     run = write_run(tmp_path / "run", some_sentences())
     (run / "program.json").write_text(program)
     view = views_of(run)["run"]
@@ -125,14 +125,14 @@ def test_runs_are_grouped_by_their_sentences(tmp_path: Path) -> None:
     assert [[run.name for run in group.runs] for group in groups] == [["few_shot", "knn"], ["few_shot"], ["few_shot"]]
 
 
-def test_runs_that_differ_in_nothing_else_are_named_by_seed_or_folder(tmp_path: Path) -> None:
+def test_otherwise_equal_runs_are_named_by_seed_or_folder(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 2), ("c", 2)):
         write_run(tmp_path / name, some_sentences(), seed=seed)
     (group,) = group_runs(list(views_of(*(tmp_path / name for name in "abc")).values()))
     assert [run.name for run in group.runs] == ["few_shot, seed 1", "few_shot, seed 2, b", "few_shot, seed 2, c"]
 
 
-def test_a_run_that_cannot_be_shown_whole_is_shown_as_far_as_it_can(tmp_path: Path) -> None:
+def test_a_run_with_damaged_files_is_shown_as_far_as_possible(tmp_path: Path) -> None:
     for name in "abcd":
         write_run(tmp_path / name, some_sentences())
     (tmp_path / "b" / "predictions.jsonl").unlink()
@@ -148,7 +148,7 @@ def test_a_run_that_cannot_be_shown_whole_is_shown_as_far_as_it_can(tmp_path: Pa
     assert len(embedded(page, "data")["runs"]) == 2
 
 
-def test_prompts_are_put_together_from_the_folder(tmp_path: Path) -> None:
+def test_prompts_are_rebuilt_from_the_folder(tmp_path: Path) -> None:
     views = views_of(write_run(tmp_path / "few", some_sentences()), write_run(tmp_path / "knn", some_sentences(), strategy="knn"))
     prompt = views["few"].prompt
     assert prompt is not None
@@ -161,7 +161,7 @@ def test_prompts_are_put_together_from_the_folder(tmp_path: Path) -> None:
     assert "1 nearest training sentences" in views["knn"].prompt["notes"][0]
 
 
-def test_a_prompt_of_an_unknown_format_is_shown_as_the_program_has_it() -> None:
+def test_a_prompt_of_an_unknown_format_is_shown_as_the_program_stores_it() -> None:
     record = {"config": {"corpus": {}, "format": {"_target_": "os.system"}}}
     program = {"tag": {"demos": [DEMO], "signature": {"instructions": "Find signs."}}}
     prompt = recorded_prompt(record, program, LABELS)
@@ -171,7 +171,7 @@ def test_a_prompt_of_an_unknown_format_is_shown_as_the_program_has_it() -> None:
     assert recorded_prompt(record, {}, LABELS) is None
 
 
-def test_the_members_of_an_ensemble_are_asked_one_by_one() -> None:
+def test_each_member_of_an_ensemble_has_its_own_prompt() -> None:
     record = {"config": {"corpus": {}, "format": {"_target_": "clinspan.programs.formats.BioLines", "separator": "newline"}}}
     members = [{"tag": {"demos": [], "signature": {"instructions": words}}} for words in ("One.", "Two.")]
     prompt = recorded_prompt(record, {"members": members}, LABELS)
@@ -183,14 +183,14 @@ def test_the_members_of_an_ensemble_are_asked_one_by_one() -> None:
 def test_distinct_prompts_are_compared_once(tmp_path: Path) -> None:
     for name, words in (("a", "Find signs."), ("b", "Find signs."), ("c", "Find all signs.")):
         write_run(tmp_path / name, some_sentences(), instructions=words)
-    found = prompt_differences(group_runs(list(views_of(*(tmp_path / name for name in "abc")).values())))
-    assert found["prompts"] == {"1": 0, "2": 0, "3": 1}
-    assert list(found["diffs"]) == ["0-1"]
-    assert "-Find signs." in found["diffs"]["0-1"]
-    assert "+Find all signs." in found["diffs"]["0-1"]
+    differences = prompt_differences(group_runs(list(views_of(*(tmp_path / name for name in "abc")).values())))
+    assert differences["prompts"] == {"1": 0, "2": 0, "3": 1}
+    assert list(differences["diffs"]) == ["0-1"]
+    assert "-Find signs." in differences["diffs"]["0-1"]
+    assert "+Find all signs." in differences["diffs"]["0-1"]
 
 
-def test_embedded_data_ends_no_script_and_comes_back_as_it_was() -> None:
+def test_embedded_data_ends_no_script_and_is_read_back_unchanged() -> None:
     content = [HOSTILE, "<!--<script>", "]]>", "a\u2028b\u2029c", "&lt;", "\ud800", "\x00", "שלום 🤒"]
     text = embed(content)
     assert not set("<>&\u2028\u2029") & set(text)
@@ -212,7 +212,7 @@ def test_hostile_text_is_only_text(tmp_path: Path) -> None:
     assert len(re.findall(r"<script", page)) == len(re.findall(r"</script>", page)) == 6
 
 
-def test_the_page_names_no_place_to_load_from(tmp_path: Path) -> None:
+def test_the_page_loads_nothing_from_outside(tmp_path: Path) -> None:
     page = page_of(tmp_path / "page", report_of(write_run(tmp_path / "run", some_sentences())))
     assert "default-src 'none'" in page
     assert not re.search(r"(src|href)=\"(?!#|data:,)", page.replace('xlink:href="#', 'href="#'))
@@ -238,7 +238,7 @@ def test_redaction_leaves_scores_and_spans_and_no_text(tmp_path: Path) -> None:
     assert data["groups"][0] != page_data(group_runs(report_of(run, redact=True).views))["groups"][0]
 
 
-def test_tables_that_quote_the_corpus_are_left_out_with_its_text(tmp_path: Path) -> None:
+def test_redaction_leaves_out_tables_that_quote_the_corpus(tmp_path: Path) -> None:
     view = views_of(write_run(tmp_path / "run", some_sentences()))["run"]
     from dataclasses import replace
 

@@ -50,7 +50,7 @@ def base(embedder: Embedder, knowledge: Path, tmp_path: Path, **options: Any) ->
     return build_base(Retriever(embedder=SPEC, knowledge=str(knowledge), **options), embedder, [sentence(LEAK)], tmp_path / "cache")
 
 
-def test_the_index_finds_what_fits_and_is_loaded_the_second_time(embedder: Embedder, knowledge: Path, tmp_path: Path) -> None:
+def test_the_index_finds_relevant_chunks_and_is_loaded_the_second_time(embedder: Embedder, knowledge: Path, tmp_path: Path) -> None:
     first = base(embedder, knowledge, tmp_path)
     assert first.facts["index"] == "built"
     assert "Kayser-Fleischer" in first.find(["rings of copper around the cornea"])[0][0]
@@ -86,20 +86,20 @@ def test_a_corrupt_index_is_refused_with_the_folder_to_delete(
 
         SharedSystemClient.clear_system_cache()
         (folder / "chroma" / "chroma.sqlite3").write_bytes(b"this is no database at all" * 100)
-    if damage == "rows":  # a manifest that is not the wanted one leads to a new index
+    if damage == "rows":  # a manifest that does not match leads to a new index
         assert base(embedder, knowledge, tmp_path).facts["index"] == "rebuilt"
         return
     with pytest.raises(InputError, match="the index is corrupt .*Delete the folder"):
         base(embedder, knowledge, tmp_path)
 
 
-def test_leaks_are_reported_and_dropped_if_asked(embedder: Embedder, knowledge: Path, tmp_path: Path) -> None:
-    found = base(embedder, knowledge, tmp_path)
-    assert found.facts["leaked_sentences"] == 1
-    assert any("Fabry" in text for text in found.find(["burning pain"])[0])
-    without = base(embedder, knowledge, tmp_path, exclude_leaks=True)
-    assert without.facts["excluded_chunks"] == 1
-    assert not any("Fabry" in text for text in without.find(["burning pain"])[0])
+def test_leaks_are_reported_and_dropped_on_request(embedder: Embedder, knowledge: Path, tmp_path: Path) -> None:
+    with_leaks = base(embedder, knowledge, tmp_path)
+    assert with_leaks.facts["leaked_sentences"] == 1
+    assert any("Fabry" in text for text in with_leaks.find(["burning pain"])[0])
+    without_leaks = base(embedder, knowledge, tmp_path, exclude_leaks=True)
+    assert without_leaks.facts["excluded_chunks"] == 1
+    assert not any("Fabry" in text for text in without_leaks.find(["burning pain"])[0])
 
 
 def test_a_chroma_server_serves_the_same_index(embedder: Embedder, knowledge: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_chroma_server_serves_the_same_index(embedder: Embedder, knowledge: Pa
         base(embedder, knowledge, tmp_path, url=f"http://127.0.0.1:{port}")
 
 
-def test_chunks_have_their_size_their_overlap_and_lose_nothing(embedder: Embedder) -> None:
+def test_chunks_keep_size_and_overlap_and_lose_no_text(embedder: Embedder) -> None:
     text = " ".join(f"word{i}" for i in range(700))
     chunks = list(cut([Article("a", text)], embedder.tokenizer, size=200, overlap=20))
     for chunk in chunks:
@@ -149,21 +149,21 @@ def test_a_base_without_text_is_refused(tmp_path: Path) -> None:
         load_knowledge(str(tmp_path))
 
 
-def test_nearest_sentences_come_nearest_last_and_their_vectors_are_kept(embedder: Embedder, tmp_path: Path) -> None:
+def test_nearest_sentences_are_ordered_nearest_last_and_vectors_are_cached(embedder: Embedder, tmp_path: Path) -> None:
     texts = ["Copper harms the liver .", "The aorta is wide .", "She had fever and chills .", "Copper rings circle the cornea ."]
     pool = [sentence(text, f"t:{i}") for i, text in enumerate(texts)]
-    found = NearestSentences(pool, embedder, k=2, cache=tmp_path).find(["Copper builds up in the cornea ."])[0]
-    assert [s.id for s in found] == ["t:0", "t:3"]
+    nearest = NearestSentences(pool, embedder, k=2, cache=tmp_path).find(["Copper builds up in the cornea ."])[0]
+    assert [s.id for s in nearest] == ["t:0", "t:3"]
     file = next(tmp_path.glob("*.npy"))
     assert np.load(file).shape == (4, 384)
     file.write_bytes(b"torn")
     again = NearestSentences(pool, embedder, k=2, cache=tmp_path).find(["Copper builds up in the cornea ."])[0]
-    assert again == found
+    assert again == nearest
     NearestSentences(pool, embedder, k=2, cache=None)
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_embedder_that_is_not_there_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_embedder_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="there is no such folder"):
         Embedder(EmbedderSpec(name="x", path=str(tmp_path / "no")))

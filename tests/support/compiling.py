@@ -1,4 +1,4 @@
-"""What tests of compiling share: small budgets, and a scripted model in front of a command."""
+"""Helpers for tests of compiling: small budgets, and overrides that connect a command to a scripted model."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def writer(server: ScriptedServer, id: str = "writer") -> list[str]:
 
 
 def program(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = load(folder / "program.json")
-    return found
+    content: dict[str, Any] = load(folder / "program.json")
+    return content

@@ -1,4 +1,4 @@
-"""Models of today's architectures with random weights, and templates that write what theirs write: for plumbing, not for scores."""
+"""Models of current architectures with random weights, and equivalents of their chat templates. They test plumbing, not scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 CHATML = """{%- for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}
 {%- if enable_thinking is defined and not enable_thinking %}{{ '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}"""
-"""As Qwen 3: turns of ChatML, and an empty block of thoughts where thinking is switched off."""
+"""Like Qwen 3: ChatML turns, and an empty thinking block if thinking is disabled."""
 LLAMA3 = """{{- '<|begin_of_text|>' }}{%- for m in messages %}
 {{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content | trim + '<|eot_id|>' }}{%- endfor %}
 {%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"""
@@ -20,7 +20,7 @@ GEMMA = """{{- '<bos>' }}{%- if messages[0].role == 'system' %}{{- raise_excepti
 {{- '<start_of_turn>' + ('model' if m.role == 'assistant' else 'user') + '\\n' + m.content | trim }}
 {{- '<end_of_turn>\\n' }}{%- endfor %}
 {%- if add_generation_prompt %}{{- '<start_of_turn>model\\n' }}{%- endif %}"""
-"""As Gemma: no place for a system text, and roles that have to alternate."""
+"""Like Gemma: no system role, and roles must alternate."""
 
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4}
 
@@ -41,7 +41,7 @@ def control_tokenizer(control: list[str], template: str, *, eos: str) -> Any:
 
 
 def random_current(kind: str, folder: Path) -> Path:
-    """A model of a kind: `qwen3`, `llama31`, `gemma3` (text alone) or `medgemma` (with a part for images, which stays unused)."""
+    """Save a model of a kind: `qwen3`, `llama31`, `gemma3` (text only) or `medgemma` (with a vision part, which stays unused)."""
     from transformers import (
         Gemma3Config,
         Gemma3ForCausalLM,
@@ -60,7 +60,7 @@ def random_current(kind: str, folder: Path) -> Path:
         )
         config = Qwen3Config(vocab_size=len(tokenizer), num_key_value_heads=2, head_dim=16, max_position_embeddings=8192, **SIZES)
         model: Any = Qwen3ForCausalLM(config)
-        for layer in model.model.layers:  # weights of ones would hide norms that are left out
+        for layer in model.model.layers:  # weights of 1 would hide a missing norm
             torch.nn.init.uniform_(layer.self_attn.q_norm.weight, 0.5, 1.5)
             torch.nn.init.uniform_(layer.self_attn.k_norm.weight, 0.5, 1.5)
     elif kind == "llama31":
@@ -90,12 +90,12 @@ def random_current(kind: str, folder: Path) -> Path:
 
 
 def random_gguf(path: Path) -> Path:
-    """A GGUF file of a Llama with random weights, a byte-level vocabulary and a ChatML template."""
+    """Write a GGUF file of a Llama with random weights, a byte-level vocabulary and a ChatML template."""
     import gguf
     import numpy as np
     from tokenizers import pre_tokenizers
 
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     pieces = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(2)
@@ -120,7 +120,7 @@ def random_gguf(path: Path) -> Path:
     shapes |= {"ffn_gate": (48, 32), "ffn_up": (48, 32), "ffn_down": (32, 48)}
 
     def add(name: str, *shape: int) -> None:
-        values = chance.normal(0.0, 0.2, shape) if len(shape) > 1 else np.ones(shape)
+        values = rng.normal(0.0, 0.2, shape) if len(shape) > 1 else np.ones(shape)
         writer.add_tensor(name, values.astype(np.float32))
 
     add("token_embd.weight", len(pieces), 32)

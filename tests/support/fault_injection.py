@@ -1,7 +1,7 @@
-"""What befalls a command from within its own process: signals and errors at chosen file operations, limits, memory that runs out.
+"""Faults within a command's own process: signals and errors at chosen file operations, limits, and exhausted memory.
 
-Python tells an audit hook of each file that is opened, renamed, removed or made, before it is done: so a moment can be named
-("when scores.json is put in its place") and met exactly, with nothing of the command replaced.
+Python calls an audit hook before it opens, renames, removes or creates a file. A fault can therefore strike at an exact moment
+("when scores.json is renamed into place"), and no code of the command is replaced.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
 
 
 def watch(folder: str, act: Callable[[int, str, Path], None]) -> None:
-    """Call with number, event and path before each file operation that changes something below a folder."""
-    inside, count = f"{Path(folder).absolute()}{os.sep}", 0
+    """Call `act` with number, event and path before each file operation that changes something below a folder."""
+    prefix, count = f"{Path(folder).absolute()}{os.sep}", 0
     busy = False
 
-    def hook(event: str, given: tuple[Any, ...]) -> None:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count, busy
-        if busy or event not in WATCHED or not isinstance(given[0], (str, os.PathLike)):
+        if busy or event not in WATCHED or not isinstance(arguments[0], (str, os.PathLike)):
             return
-        if event == "open" and not (given[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
             return
-        path = Path(given[0]).absolute()
-        if not str(path).startswith(inside):
+        path = Path(arguments[0]).absolute()
+        if not str(path).startswith(prefix):
             return
         count += 1
         busy = True
@@ -43,34 +43,34 @@ def watch(folder: str, act: Callable[[int, str, Path], None]) -> None:
 
 
 def trace(folder: str, file: str) -> None:
-    """Write down every file operation below a folder."""
+    """Log every file operation below a folder to a file."""
 
-    def note(number: int, event: str, path: Path) -> None:
+    def log(number: int, event: str, path: Path) -> None:
         with Path(file).open("a") as out:
             print(number, event, path, file=out)
 
-    watch(folder, note)
+    watch(folder, log)
 
 
 def at(folder: str, event: str, name: str, times: int, what: str, number: int) -> None:  # noqa: PLR0917
-    """Do something at the so many-th time that an event comes to a file of that name.
+    """Inject a fault at a given occurrence of an event on a file with a given name.
 
     Args:
-        folder: Where the file is, at any depth.
-        event: As Python calls it; `any`: the so many-th event of all.
-        name: The file's; empty: whatever.
-        times: Which time, from 1.
-        what: `signal`; `tear`, half a line and then a signal; or `error`.
-        number: The signal's, or the error's.
+        folder: The folder that contains the file, at any depth.
+        event: The name of Python's audit event; `any` matches every event.
+        name: The file's name; an empty name matches every file.
+        times: The number of the occurrence, from 1. `error` also fails all later occurrences.
+        what: `signal`; `tear`, which writes half a line before the signal; or `error`.
+        number: The number of the signal or of the error.
     """
-    met = 0
+    matches = 0
 
-    def act(count: int, found: str, path: Path) -> None:
-        nonlocal met
-        if event not in ("any", found) or name not in ("", path.name):
+    def act(count: int, seen_event: str, path: Path) -> None:
+        nonlocal matches
+        if event not in ("any", seen_event) or name not in ("", path.name):
             return
-        met += 1
-        if met < times or (met > times and what != "error"):
+        matches += 1
+        if matches < times or (matches > times and what != "error"):
             return
         if what == "error":
             raise OSError(number, os.strerror(number), str(path))
@@ -83,66 +83,66 @@ def at(folder: str, event: str, name: str, times: int, what: str, number: int) -
 
 
 def short_files(size: int) -> None:
-    """No file can grow beyond so many bytes: what a quota does."""
+    """Limit the size of every file in bytes, as a quota does."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def full_disk(folder: str, times: int) -> None:
-    """From the so many-th file operation on nothing can be opened for writing: no space left."""
+    """Fail every file operation from number `times` on: no space left."""
     at(folder, "any", "", times, "error", errno.ENOSPC)
 
 
 def little_memory(rows: int, kind: str) -> None:
-    """A local model that runs out of memory when more than so many rows are in progress, and says so in one of three ways."""
+    """Make a local model run out of memory when more than `rows` rows are in progress, with one of three exceptions."""
     from clinspan.lms.classifiers import token_classification
     from clinspan.lms.local import decoding
 
-    whole, score = decoding.Decoder._pass, token_classification.score_pieces
+    full_pass, score = decoding.Decoder._pass, token_classification.score_pieces
 
-    def narrow(self: Any, states: Any, sequences: Any) -> Any:
+    def limited_pass(self: Any, states: Any, sequences: Any) -> Any:
         if len(sequences) > rows:
             raise _exhausted(kind)
-        return whole(self, states, sequences)
+        return full_pass(self, states, sequences)
 
-    def few(model: Any, ids: Any, seen: Any) -> Any:
+    def limited_score(model: Any, ids: Any, seen: Any) -> Any:
         if len(ids) > rows:
             raise _exhausted(kind)
         return score(model, ids, seen)
 
-    decoding.Decoder._pass, token_classification.score_pieces = narrow, few  # type: ignore[method-assign, assignment]
+    decoding.Decoder._pass, token_classification.score_pieces = limited_pass, limited_score  # type: ignore[method-assign, assignment]
 
 
 def no_memory_for(length: int) -> None:
-    """A local model that runs out of memory at any prompt of more than so many tokens, and at such a sentence of pieces."""
+    """Make a local model run out of memory at a prompt of more than `length` tokens, or a sentence of more than `length` pieces."""
     from clinspan.lms.classifiers import token_classification
     from clinspan.lms.local import decoding
 
     sequence, score = decoding.Decoder.sequence, token_classification.score_pieces
 
-    def refuse(self: Any, prompt: Any, shared: int) -> Any:
+    def limited_sequence(self: Any, prompt: Any, shared: int) -> Any:
         if len(prompt.ids) > length:
             raise _exhausted("torch")
         return sequence(self, prompt, shared)
 
-    def few(model: Any, ids: Any, seen: Any) -> Any:
+    def limited_score(model: Any, ids: Any, seen: Any) -> Any:
         if ids.shape[1] > length:
             raise _exhausted("torch")
         return score(model, ids, seen)
 
-    decoding.Decoder.sequence, token_classification.score_pieces = refuse, few  # type: ignore[method-assign, assignment]
+    decoding.Decoder.sequence, token_classification.score_pieces = limited_sequence, limited_score  # type: ignore[method-assign, assignment]
 
 
 def slow_model(seconds: float) -> None:
-    """A local model that takes so long for a pass."""
+    """Delay each pass of a local model."""
     from clinspan.lms.local import decoding
 
-    whole = decoding.Decoder._pass
+    full_pass = decoding.Decoder._pass
 
-    def wait(self: Any, states: Any, sequences: Any) -> Any:
+    def slow_pass(self: Any, states: Any, sequences: Any) -> Any:
         time.sleep(seconds)
-        return whole(self, states, sequences)
+        return full_pass(self, states, sequences)
 
-    decoding.Decoder._pass = wait  # type: ignore[method-assign]
+    decoding.Decoder._pass = slow_pass  # type: ignore[method-assign]
 
 
 def _exhausted(kind: str) -> Exception:

@@ -12,7 +12,7 @@ from support.scripted_server import Behaviour, Handler, ScriptedServer
 
 
 def cut_off(handler: Handler, body: dict[str, Any]) -> None:
-    """Half of an answer, of which the header promised the whole; then the connection is closed."""
+    """Send half of an answer although the header promises all of it, then close the connection."""
     data = json.dumps({"id": "c1", "choices": [{"message": {"content": "x"}}]}).encode()
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
@@ -24,20 +24,20 @@ def cut_off(handler: Handler, body: dict[str, Any]) -> None:
 
 
 def reset(handler: Handler, body: dict[str, Any]) -> None:
-    """The connection is reset in the middle of an answer."""
+    """Reset the connection in the middle of an answer."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     cut_off(handler, body)
     handler.connection.close()
 
 
 def ended_by_length(handler: Handler, body: dict[str, Any]) -> None:
-    """An answer that the server cut short, as it says itself."""
+    """Send half of an answer, and report that the length limit ended it."""
     whole = handler.server.reply(body["messages"])
     handler.answer(body, whole[: len(whole) // 2], finish="length")
 
 
 def held(gate: threading.Event) -> Behaviour:
-    """Answers wait for an event."""
+    """A behaviour that waits for an event before it answers."""
 
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         gate.wait(600)
@@ -47,7 +47,7 @@ def held(gate: threading.Event) -> Behaviour:
 
 
 def key_changes(key: str) -> Behaviour:
-    """An answer, and from then on another key is the right one."""
+    """A behaviour that answers and then changes the valid key."""
 
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         handler.answer(body, handler.server.reply(body["messages"]))
@@ -57,7 +57,7 @@ def key_changes(key: str) -> Behaviour:
 
 
 class FaultyServer(ScriptedServer):
-    """A scripted server that can be away for a while."""
+    """A scripted server that can go down for a while."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ class FaultyServer(ScriptedServer):
         return connection, address
 
     def go_down(self) -> None:
-        """Refuse connections, and drop those that are open."""
+        """Refuse new connections, and drop the open ones."""
         self.shutdown()
         self.socket.close()
         for connection in self.open:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # closed long ago
+                continue  # already closed
         self.open.clear()
 
     def come_back(self) -> None:
@@ -93,11 +93,11 @@ class FaultyServer(ScriptedServer):
         self.start()
 
     def heal(self) -> None:
-        """Without faults from now on; what was asked is forgotten."""
+        """Remove all faults, and forget the requests so far."""
         with self.lock:
             self.requests.clear()
             self.behaviours.clear()
             self.always = self.key = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no news."""
+        """Print nothing: tests kill clients on purpose."""

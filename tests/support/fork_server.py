@@ -1,7 +1,7 @@
-"""A process that imports what commands need once and forks for every command: a command then starts in milliseconds.
+"""A process that imports everything commands need once and forks for every command, so a command starts in milliseconds.
 
-The child runs `python -m programs.X` by runpy and exits as a process of its own does, so it can be killed, and its exit code,
-its output and its files are those of a real command. Faults to inject are named by functions of `fault_injection`.
+The child runs `python -m programs.X` through runpy and exits like a separate process. It can therefore be killed, and its exit
+code, output and files are those of a real command. The faults to inject are the functions of `fault_injection`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Ended:
 
     @property
     def clear(self) -> bool:
-        """Whether it succeeded, or stopped with one message of ours and no traceback."""
-        said = self.code == 0 or (self.code > 1 and "clinspan:" in self.err)
-        return said and not any(
+        """Whether it succeeded, or stopped with a `clinspan:` message and no traceback."""
+        handled = self.code == 0 or (self.code > 1 and "clinspan:" in self.err)
+        return handled and not any(
             bad in self.err for bad in ("Traceback", "Logging error", "Error executing", "its words are left out")
         )
 
@@ -93,14 +93,14 @@ class Running:
 
 
 class ForkServer:
-    """The process, and the commands that are started in it; threads may share it.
+    """The server process and the commands started in it; threads may share it.
 
     Args:
-        folder: For the commands' output.
+        folder: The folder for the commands' output.
 
     Attributes:
-        calls: How many commands there were.
-        seconds: Processor time that they took.
+        calls: The number of commands so far.
+        seconds: The processor time of the finished commands.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -152,7 +152,7 @@ class ForkServer:
 
 
 def clean_environment() -> dict[str, str]:
-    """The variables of this process without keys of servers, offline."""
+    """The environment of this process without servers' keys, and with the hub offline."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_"))}
     return {**clean, "HF_HUB_OFFLINE": "1"}
 
@@ -166,7 +166,7 @@ def until(found: Callable[[], object], seconds: float = 120) -> None:
 
 
 def serve() -> None:
-    """Import everything that commands need, then fork for every line of standard input, until that is closed.
+    """Import everything that commands need, then fork for each line of standard input until it is closed.
 
     No thread may run before a fork, or the child could hang on a lock that the thread held.
     """
@@ -188,7 +188,7 @@ def serve() -> None:
     from clinspan.programs.app.config import check_words
 
     check_words("run", ["limit=1"])  # Hydra looks for its plugins and builds its parser at the first override
-    gc.freeze()  # or the child's first collection copies all pages that it shares with this process
+    gc.freeze()  # otherwise the child's first collection copies all shared pages
     children: dict[int, Path] = {}
     while True:
         if select.select([0], [], [], 0.01)[0]:
@@ -203,15 +203,15 @@ def serve() -> None:
             children[pid] = Path(job["said"]).with_suffix(".status")
             os.write(1, b"%d\n" % pid)
         while children and (ended := os.wait4(-1, os.WNOHANG))[0]:
-            pid, status, used = ended
+            pid, status, usage = ended
             file = children.pop(pid)
             scratch = file.with_suffix(".part")
-            scratch.write_text(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime]))
+            scratch.write_text(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime]))
             scratch.replace(file)
 
 
 def _read_line() -> bytes:
-    """One line of standard input, unbuffered: what a buffer holds would not be seen by select."""
+    """Read one line of standard input without a buffer, because select does not see buffered data."""
     line = b""
     while not line.endswith(b"\n"):
         part = os.read(0, 1)
@@ -222,7 +222,7 @@ def _read_line() -> bytes:
 
 
 def _run(job: dict[str, Any]) -> None:
-    """The child: what the command raises ends it, as in any Python process."""
+    """Run the command in the child; an exception ends it, as in any Python process."""
     from support import fault_injection
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -230,16 +230,16 @@ def _run(job: dict[str, Any]) -> None:
     for number, end in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(files.with_suffix(end), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    kept = {key: value for key, value in os.environ.items() if key.startswith(_CHANGED_BY_IMPORTS) or key == "PYTHONPATH"}
+    preserved = {key: value for key, value in os.environ.items() if key.startswith(_CHANGED_BY_IMPORTS) or key == "PYTHONPATH"}
     os.environ.clear()
-    os.environ.update({**job["env"], **kept})
+    os.environ.update({**job["env"], **preserved})
     os.chdir(job["cwd"])
     module = "benchmarks.bench" if job["command"] == "bench" else f"programs.{job['command']}"
     sys.argv = [module, *job["words"]]
     if job["fault"]:
-        name, *given = job["fault"]
-        getattr(fault_injection, name)(*given)
-    warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)  # as they are to be
+        name, *arguments = job["fault"]
+        getattr(fault_injection, name)(*arguments)
+    warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)  # preloaded on purpose
     code: int = 0
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -252,4 +252,4 @@ def _run(job: dict[str, Any]) -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # taking the interpreter apart would copy all pages that are shared with the server: over a second
+    os._exit(code)  # interpreter shutdown would copy all pages shared with the server, for over a second

@@ -1,7 +1,7 @@
 """Models of the Llama family with random weights: the architecture and the kind of tokenizer of the paper's local models.
 
-The tokenizer is made like Llama 2's: BPE over text whose spaces are `▁`, one put before every text, bytes for what no piece
-spells (a line end is `<0x0A>`), `<s>` before every prompt. Its merges are learnt from the bundled articles.
+The tokenizer works like Llama 2's: BPE on text in which `▁` replaces spaces, with one `▁` before every text. Text that no piece
+covers becomes byte tokens (a line end is `<0x0A>`). `<s>` starts every prompt. The merges are learnt from the bundled articles.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BYTES = [f"<0x{n:02X}>" for n in range(256)]
 
 
 def learnt_pieces(size: int) -> tuple[list[str], list[tuple[str, str]]]:
-    """Pieces and merges of about `size`, learnt from the articles within words."""
+    """Learn about `size` pieces, and their merges, within the words of the articles."""
     from tokenizers import models, normalizers, pre_tokenizers, Tokenizer, trainers
 
     inner = Tokenizer(models.BPE())
@@ -30,7 +30,7 @@ def learnt_pieces(size: int) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def llama_tokenizer(folder: Path, *, size: int = 600) -> Path:
-    """A tokenizer's files as the hub has Llama 2's."""
+    """Write the files of a tokenizer as the hub stores Llama 2's."""
     from tokenizers import AddedToken, decoders, models, normalizers, processors, Tokenizer
 
     pieces, merges = learnt_pieces(size)
@@ -52,7 +52,7 @@ def llama_tokenizer(folder: Path, *, size: int = 600) -> Path:
 
 
 def random_llama_family(folder: Path, *, seed: int = 0, positions: int = 4096) -> Path:
-    """A Llama of two layers with random weights in half precision, and the tokenizer, as one folder."""
+    """Save a two-layer Llama with random weights in half precision and its tokenizer in one folder."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

@@ -1,4 +1,4 @@
-"""A small OTLP collector on a socket: keeps what it is sent, as bytes and as spans."""
+"""A small OTLP collector on a socket, which stores the requests it receives as bytes and as spans."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *words: object) -> None:
-        """Nothing on the tests' output."""
+        """Print nothing into the tests' output."""
 
 
 class Collector(ThreadingHTTPServer):
-    """The server and what it was sent."""
+    """The server and the requests it received."""
 
     daemon_threads = True
 
@@ -43,15 +43,15 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def batches(self) -> list[Any]:
-        """What was sent, one `ResourceSpans` a batch and service."""
-        found: list[Any] = []
+        """The received spans, one `ResourceSpans` for each batch and service."""
+        spans: list[Any] = []
         for _, body in self.received:
             request = ExportTraceServiceRequest()
             request.ParseFromString(body)
-            found += request.resource_spans
-        return found
+            spans += request.resource_spans
+        return spans
 
 
 def collector() -> AbstractContextManager[Collector]:
-    """A collector that listens until the end."""
+    """A collector that listens until its context ends."""
     return serving(Collector())

@@ -1,4 +1,4 @@
-"""Pages of documentation as what they are: commands, with the output that they claim."""
+"""Documentation pages, read as commands with the output that they claim."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Step:
-    """What a page has its reader do.
+    """One step that a page asks its reader to do.
 
     Attributes:
-        line: Where in the page it stands, counted from 1.
-        command: To be run by a shell; empty if a file is to be written.
+        line: Its line in the page, counted from 1.
+        command: The shell command; empty if the step writes a file.
         shown: The lines of output that the page shows.
         file: The file to write, with `content`.
     """
@@ -36,7 +36,7 @@ class Step:
 
     @property
     def code(self) -> int:
-        """The exit code that goes with what is shown."""
+        """The exit code that belongs to the shown output."""
         return 2 if any(line.startswith("clinspan: ") for line in self.shown) else 0
 
 
@@ -66,7 +66,7 @@ def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
 
 
 def settled(command: str, folder: Path) -> str:
-    """The command with the newest folder of a command instead of `runs/COMMAND/<date_time>`."""
+    """The command with `runs/COMMAND/<date_time>` replaced by the newest run folder of COMMAND."""
 
     def newest(match: re.Match[str]) -> str:
         return str(max((folder / "runs" / match[1]).iterdir()).relative_to(folder))
@@ -75,25 +75,25 @@ def settled(command: str, folder: Path) -> str:
 
 
 def untrue(shown: Sequence[str], output: str) -> list[str]:
-    """The shown lines that the output does not have, in its order; a line `...` stands for any.
+    """The shown lines that the output lacks in this order; a line `...` stands for any lines.
 
-    Spaces, boxes and times do not matter; numbers with a point may differ by a twentieth, for processors round differently.
+    Spaces, boxes and times are ignored. Numbers with a point may differ by 0.05, because processors round differently.
 
     >>> untrue(["F1 0.25, 7 s", "...", "2 files"], "F1  0.2501, 12 s\\nmore\\n2 files")
     []
     >>> untrue(["2 files"], "3 files")
     ['2 files']
     """
-    there = [_parts(line) for line in output.splitlines()]
-    at, missing = 0, []
+    printed = [_parts(line) for line in output.splitlines()]
+    start, missing = 0, []
     for line in shown:
         if line.strip() == "..." or not _parts(line):
             continue
-        found = next((n for n in range(at, len(there)) if _alike(_parts(line), there[n])), None)
-        if found is None:
+        position = next((n for n in range(start, len(printed)) if _alike(_parts(line), printed[n])), None)
+        if position is None:
             missing.append(line)
         else:
-            at = found + 1
+            start = position + 1
     return missing
 
 
@@ -102,8 +102,8 @@ def _parts(line: str) -> list[str]:
     return re.sub(r"[\d,.]+ ?s\b", "<seconds>", plain).replace(",", "").split()
 
 
-def _alike(shown: Sequence[str], there: Sequence[str]) -> bool:
-    return len(shown) == len(there) and all(a == b or _near(a, b) for a, b in zip(shown, there, strict=True))
+def _alike(shown: Sequence[str], printed: Sequence[str]) -> bool:
+    return len(shown) == len(printed) and all(a == b or _near(a, b) for a, b in zip(shown, printed, strict=True))
 
 
 def _near(a: str, b: str) -> bool:

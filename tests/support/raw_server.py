@@ -1,4 +1,4 @@
-"""A server of raw sockets that misbehaves in one named way: bytes are written as they are, slowly, without end or compressed."""
+"""A raw-socket server that misbehaves in one named way: it sends malformed, slow, endless or compressed bytes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Behaviour = Callable[["RawServer", socket.socket], None]
 def _answer(text: str = "Fever : O") -> bytes:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    whole = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-    return json.dumps(whole).encode()
+    completion = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    return json.dumps(completion).encode()
 
 
 def _head(status: str = "200 OK", **headers: str | int) -> bytes:
@@ -32,39 +32,39 @@ def _plain(body: bytes, status: str = "200 OK", **headers: str | int) -> bytes:
 
 
 def _sends(*parts: bytes) -> Behaviour:
-    def behave(server: RawServer, line: socket.socket) -> None:
+    def behave(server: RawServer, connection: socket.socket) -> None:
         for part in parts:
-            line.sendall(part)
+            connection.sendall(part)
 
     return behave
 
 
 def _slowly(*parts: bytes, pause: float = 0.2) -> Behaviour:
-    def behave(server: RawServer, line: socket.socket) -> None:
+    def behave(server: RawServer, connection: socket.socket) -> None:
         for part in parts:
             for n in range(len(part)):
                 if server.closed.wait(pause):
                     return
-                line.sendall(part[n : n + 1])
+                connection.sendall(part[n : n + 1])
 
     return behave
 
 
 def _endless(head: bytes, part: bytes) -> Behaviour:
-    def behave(server: RawServer, line: socket.socket) -> None:
-        line.sendall(head)
+    def behave(server: RawServer, connection: socket.socket) -> None:
+        connection.sendall(head)
         while not server.closed.is_set():
-            line.sendall(part)
+            connection.sendall(part)
 
     return behave
 
 
-def _silent(server: RawServer, line: socket.socket) -> None:
+def _silent(server: RawServer, connection: socket.socket) -> None:
     server.closed.wait(60)
 
 
-def _reset(server: RawServer, line: socket.socket) -> None:
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+def _reset(server: RawServer, connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
 
 _BOMB = gzip.compress(bytes(1 << 30), 1)
@@ -101,14 +101,14 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "a pause of a year": _sends(_plain(b"{}", "429 Too Many Requests", Retry_After=31_536_000)),
     "a pause until 2999": _sends(_plain(b"{}", "429 Too Many Requests", Retry_After="Mon, 01 Jan 2999 00:00:00 GMT")),
 }
-"""By name; `good...` ones are answers."""
+"""Behaviours by name; the `good...` ones send a valid answer."""
 
 
 class RawServer:
-    """The server; each connection is one request.
+    """The server; each connection carries one request.
 
     Args:
-        behave: What it does with a connection, once a request is read.
+        behave: Handles a connection after its request is read.
     """
 
     def __init__(self, behave: Behaviour) -> None:
@@ -120,26 +120,26 @@ class RawServer:
     def _serve(self) -> None:
         while not self.closed.is_set():
             try:
-                line, _ = self.listening.accept()
+                connection, _ = self.listening.accept()
             except OSError:
                 return
-            threading.Thread(target=self._one, args=(line,), daemon=True).start()
+            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
 
-    def _one(self, line: socket.socket) -> None:
-        with contextlib.suppress(OSError), line:
-            line.settimeout(30)
-            asked = b""
-            while b"\r\n\r\n" not in asked:
-                part = line.recv(65_536)
+    def _one(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.settimeout(30)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                part = connection.recv(65_536)
                 if not part:
                     return
-                asked += part
-            head, _, body = asked.partition(b"\r\n\r\n")
+                request += part
+            head, _, body = request.partition(b"\r\n\r\n")
             length = next((int(row.split(b":")[1]) for row in head.split(b"\r\n") if row.lower().startswith(b"content-length:")), 0)
             while len(body) < length:
-                body += line.recv(65_536)
+                body += connection.recv(65_536)
             self.requests += 1
-            self.behave(self, line)
+            self.behave(self, connection)
 
     def close(self) -> None:
         self.closed.set()

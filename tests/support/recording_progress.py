@@ -1,13 +1,13 @@
-"""A training's progress as tests watch it."""
+"""A progress callback that records the steps of a training."""
 
 from __future__ import annotations
 
 
 class Steps:
-    """Notes the steps that it is told of.
+    """Records the steps that the training reports.
 
     Args:
-        stop: The step at which it interrupts the training, as a user would; None: at none.
+        stop: The step at which it interrupts the training, as a user would; None for no interruption.
     """
 
     def __init__(self, stop: int | None = None) -> None:

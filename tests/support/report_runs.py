@@ -1,4 +1,4 @@
-"""Run folders with sentences, scored as a run's are."""
+"""Run folders with sentences, scored like those of a real run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEMO = {"id": "t:1", "tokens": ["no", "fever"], "tags": ["O", "B-Sign"]}
 
 
 def sentence(n: int, tokens: str, gold: str, pred: str, **more: Any) -> dict[str, Any]:
-    """A line of predictions; tags by letters: D and S begin a Disease and a Sign, d and s go on with it.
+    """A line of predictions. Letters give the tags: D and S begin a Disease and a Sign, d and s continue it.
 
     >>> sentence(0, "high fever", "Ss", ".S")["pred"]
     ['O', 'B-Sign']
@@ -39,7 +39,7 @@ def some_sentences() -> list[dict[str, Any]]:
 
 
 def write_run(path: Path, rows: Sequence[dict[str, Any]], *, labels: Sequence[str] = LABELS, **more: Any) -> Path:
-    """A finished run's folder; `more` goes into its record."""
+    """Write a finished run's folder; `more` updates its record."""
     path.mkdir(parents=True)
     strategy = more.get("strategy", "few_shot")
     demonstrations = {"few_shot": "fixed", "knn": "nearest"}.get(strategy, "none")

@@ -1,4 +1,4 @@
-"""Runs of `programs.run` within the test's own process: what a command does, without the seconds that starting one takes."""
+"""Runs of `programs.run` within the test's own process, which saves the seconds that starting a command takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 
 
 def run_here(folder: Path, *words: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Run with these words into a folder; gives the run's record. With the record of an earlier run that one goes on."""
+    """Run with these overrides in a folder, and return the run's record. The record of an earlier run resumes that run."""
     config, chosen, given = compose("run", words)
     plain = OmegaConf.to_container(config, resolve=True)
     about = {"config": plain, "choices": chosen, "given": sorted(given), "seed": config.seed}

@@ -1,6 +1,6 @@
 """A small HTTP server that speaks the Batch API of OpenAI and Azure (`/files`, `/batches`), with scripted faults: for tests.
 
-A batch is done after it was polled `polls` times; each of its requests is answered as `ScriptedServer` would.
+A batch is done after `polls` polls. Each of its requests gets the answer that `ScriptedServer` would give.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class BatchHandler(Handler):
             if self.short == "/files":
                 self.send(200, server.keep(*self._form(data)))
             else:
-                made = server.submit(json.loads(data))
-                self.send(503 if fault == "late" else 200, {"error": {"message": "scripted"}} if fault == "late" else made)
+                batch = server.submit(json.loads(data))
+                self.send(503 if fault == "late" else 200, {"error": {"message": "scripted"}} if fault == "late" else batch)
 
     def do_GET(self) -> None:
         server = self.server
@@ -46,8 +46,8 @@ class BatchHandler(Handler):
             if parts[-1] == "content":
                 self.send(200, server.files[parts[1]][1])
             elif len(parts) == 1:
-                held = server.batches.values() if parts[0] == "batches" else [about for about, _ in server.files.values()]
-                self.send(200, {"object": "list", "data": list(held), "has_more": False})
+                objects = server.batches.values() if parts[0] == "batches" else [about for about, _ in server.files.values()]
+                self.send(200, {"object": "list", "data": list(objects), "has_more": False})
             elif parts[0] == "files":
                 self.send(200, server.files[parts[1]][0])
             else:
@@ -61,7 +61,7 @@ class BatchHandler(Handler):
 
     @property
     def short(self) -> str:
-        """The path behind the version."""
+        """The path without the version and the query."""
         return re.sub(r"^(/openai)?(/v1)?", "", self.path).split("?")[0]
 
     def _form(self, data: bytes) -> tuple[str, bytes]:
@@ -76,10 +76,10 @@ class ScriptedBatches(ScriptedServer):
     """The server.
 
     Attributes:
-        polls: How often a batch is polled before it is done.
-        ends: How batches end, one after the other; the last word holds for all that follow.
-        fate: What becomes of a request, by its line and its number in the batch: a line of the service's, or None for the usual.
-        faults: Statuses by `METHOD /path`, each once; `late` makes the batch and then says 503.
+        polls: The number of polls after which a batch is done.
+        ends: The final statuses of the batches in order; the last one applies to all later batches.
+        fate: Maps a request's line and its number in the batch to the fields of its error line, or to None for the usual answer.
+        faults: Statuses by `METHOD /path`, each sent once; `late` creates the batch and then sends 503.
     """
 
     def __init__(self) -> None:
@@ -125,12 +125,12 @@ class ScriptedBatches(ScriptedServer):
         out, errors = [], []
         for number, row in enumerate(self.files[batch["input_file_id"]][1].splitlines(), 1):
             line = json.loads(row)
-            found = self.fate(line, number)
-            if found is None:
+            error_fields = self.fate(line, number)
+            if error_fields is None:
                 self.answered.append(line["custom_id"])
                 out.append({"custom_id": line["custom_id"], "response": {"status_code": 200, "body": self._body(line["body"])}})
             else:
-                errors.append({"custom_id": line["custom_id"], **found})
+                errors.append({"custom_id": line["custom_id"], **error_fields})
         for kind, rows in (("output_file_id", out), ("error_file_id", errors)):
             if rows:
                 batch[kind] = self.keep(f"{kind}.jsonl", "\n".join(map(json.dumps, rows)).encode())["id"]
@@ -143,7 +143,7 @@ class ScriptedBatches(ScriptedServer):
 
 
 def failed(status: int, code: str, message: str = "scripted") -> dict[str, Any]:
-    """A line of a request that was answered with an error."""
+    """The fields of the line of a request that was answered with an error."""
     return {"response": {"status_code": status, "body": {"error": {"code": code, "message": message}}}, "error": None}
 
 

@@ -1,7 +1,7 @@
-"""Scripted models for tests of optimizers' plumbing: a student that is led, and a writer that fills in forms. No language model.
+"""Scripted models that test the plumbing of optimizers: a student that gets better, and a writer that fills in forms.
 
-The student knows the gold tags. It says the more of them the more entities its demonstrations have, and all of them if its
-instructions have the magic word; so better demonstrations and better instructions make it better, and nothing else does.
+The student knows the gold tags. It returns more of them if its demonstrations have more entities, and all of them if its
+instructions have the magic word. So only better demonstrations and better instructions improve it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Script:
     """Answers for `ScriptedServer.reply`: prompts of DSPy's chat format go to the writer, others to the student.
 
     Args:
-        corpus: Its gold tags are what the student knows when it is told the magic word.
+        corpus: The corpus whose gold tags the student knows.
 
     Attributes:
-        seen: Sentences that the student was asked about; `test` are those it should not be.
-        written: How often the writer was asked.
-        called: What the student calls labels, where that is another word than the corpus'.
+        seen: The sentences that the student was asked to tag; `test` holds those that it should never get.
+        written: The number of requests to the writer.
+        called: The student's names for labels, where they differ from the corpus' names.
     """
 
     def __init__(self, corpus: Corpus) -> None:
@@ -42,11 +42,11 @@ class Script:
         self.called: dict[str, str] = {}
 
     def __call__(self, messages: list[dict[str, str]]) -> str:
-        told = "\n".join(message["content"] for message in messages)
-        if "[[ ##" in told:
+        text = "\n".join(message["content"] for message in messages)
+        if "[[ ##" in text:
             self.written += 1
-            return form(told)
-        if "```" in told or ("assistant" not in {m["role"] for m in messages} and "provide" in told and "instruction" in told):
+            return form(text)
+        if "```" in text or ("assistant" not in {m["role"] for m in messages} and "provide" in text and "instruction" in text):
             self.written += 1
             return f"```\n{instruction()}\n```"
         return self.tag(messages)

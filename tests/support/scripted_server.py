@@ -1,7 +1,7 @@
 """A small HTTP server that speaks Azure OpenAI's and OpenAI's chat routes, with scripted answers: for tests of plumbing.
 
-It answers the last user turn with one line `token : O` a token, the first token tagged as asked for, unless a
-behaviour is queued for the request: a status to send, a pause, half a JSON document, a refusal.
+It answers the last user turn with one line `token : O` for each token, unless a behaviour is queued for the request: a status,
+a pause, half a JSON document, a refusal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 @contextmanager
 def serving(server: Server) -> Iterator[Server]:
-    """A server that answers until the end."""
+    """Run a server in a thread until the context ends."""
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server
@@ -59,8 +59,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, body: dict[str, Any], text: str, finish: str = "stop") -> None:
         prompt = sum(len(message["content"].split()) for message in body["messages"])
-        said = len(text.split())
-        usage = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+        completion = len(text.split())
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         self.send(
             200,
@@ -85,11 +85,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *words: object) -> None:
-        """Nothing on the tests' output."""
+        """Print nothing into the tests' output."""
 
 
 class ScriptedServer(ThreadingHTTPServer):
-    """The server and what it was asked; `behaviours` by the number of the request, from 1."""
+    """The server and the requests it received; `behaviours` maps the number of a request, from 1, to its behaviour."""
 
     daemon_threads = True
 

@@ -1,6 +1,6 @@
-"""A process that has imported what is slow to import, and forks for each command: pages of commands are run in seconds.
+"""A process that imports slow packages once and forks for each command, so pages of commands run in seconds.
 
-`python shell_fork_server.py SOCKET` serves; the shims that `shims` writes send it their words, folder, environment and open
+`python shell_fork_server.py SOCKET` serves. The shims that `shims` writes send it their arguments, folder, environment and open
 files, so that pipes and redirections of a real shell work. Nothing of clinspan is imported before the fork.
 """
 
@@ -32,7 +32,7 @@ sys.exit(int(line.recv(16)))
 
 
 def shims(folder: Path, address: Path) -> None:
-    """Write `clinspan` and `python`, whose `-m` is answered by the server at this address; other uses of Python are its own."""
+    """Write shims `clinspan` and `python`. The server at this address runs their `-m`; the real Python runs everything else."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("clinspan", "python"):
         path = folder / name
@@ -41,7 +41,7 @@ def shims(folder: Path, address: Path) -> None:
 
 
 def preload() -> None:
-    """Import what commands need of others; no thread may be left behind, or forks could hang."""
+    """Import the third-party packages of the commands. No thread may be left behind, or forks could hang."""
     import chromadb
     import dspy
     import hydra
@@ -55,32 +55,32 @@ def preload() -> None:
 
 
 def serve(address: str) -> None:
-    """Answer one command after the other until the process that started this one is gone."""
+    """Run one command after the other until this process is ended."""
     preload()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()
     print("ready", flush=True)
     while True:
-        line, _ = listener.accept()
-        with line:
-            size, files, _, _ = socket.recv_fds(line, 8, 3)
-            asked = b""
-            while len(asked) < int.from_bytes(size, "big"):
-                asked += line.recv(1 << 16)
+        connection, _ = listener.accept()
+        with connection:
+            size, files, _, _ = socket.recv_fds(connection, 8, 3)
+            request = b""
+            while len(request) < int.from_bytes(size, "big"):
+                request += connection.recv(1 << 16)
             child = os.fork()
             if not child:
                 listener.close()
-                line.close()
-                command(json.loads(asked), files)
+                connection.close()
+                command(json.loads(request), files)
             for file in files:
                 os.close(file)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            line.sendall(str(code if code >= 0 else 128 - code).encode())
+            connection.sendall(str(code if code >= 0 else 128 - code).encode())
 
 
 def command(asked: dict[str, object], files: list[int]) -> None:
-    """Be the command, in the child."""
+    """Run the command in the child process, and exit."""
     words, env = asked["words"], asked["env"]
     assert isinstance(words, list) and isinstance(env, dict)
     for target, file in enumerate(files):

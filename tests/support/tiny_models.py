@@ -1,4 +1,4 @@
-"""Tiny models of random weights, saved to disk as transformers saves them: for plumbing, not for scores."""
+"""Tiny models with random weights, saved in the format of transformers. They test plumbing, not scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS = "Wilson disease is a rare disorder of copper fever rash no the with and 
 
 
 def word_piece(folder: Path, *, cased: bool = True) -> Any:
-    """A WordPiece tokenizer over characters and a few words; cased it has what Bio_ClinicalBERT's has."""
+    """A WordPiece tokenizer of characters and a few words; the cased one is like Bio_ClinicalBERT's."""
     from transformers import BertTokenizerFast
 
     signs = string.ascii_letters + string.digits + string.punctuation
@@ -26,7 +26,7 @@ def word_piece(folder: Path, *, cased: bool = True) -> Any:
 
 
 def random_bert(folder: Path, *, cased: bool = True, positions: int = 64, head: bool = False) -> Path:
-    """A random BERT of two layers, as a masked language model (Bio_ClinicalBERT is saved so) or with a head."""
+    """Save a random two-layer BERT as a masked language model (like Bio_ClinicalBERT) or with a token classification head."""
     from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
 
     tokenizer = word_piece(folder, cased=cased)
@@ -51,7 +51,7 @@ def byte_tokenizer() -> Any:
 
 
 def random_llama(folder: Path, *, layers: int = 2) -> Path:
-    """A random Llama with a byte-level tokenizer whose pieces are single bytes."""
+    """Save a random Llama with a byte-level tokenizer whose pieces are single bytes."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = byte_tokenizer()
@@ -64,21 +64,21 @@ def random_llama(folder: Path, *, layers: int = 2) -> Path:
 
 
 def tiny_encoder(folder: Path) -> Path:
-    """A program of a BERT of two layers that was taught that fever and rash are signs."""
+    """Save a program with a two-layer BERT that has learnt that fever and rash are signs."""
     from transformers import AutoTokenizer, BertForTokenClassification
 
     names = dict(enumerate(["O", "B-Sign", "I-Sign"]))
-    place = random_bert(folder / "model", cased=False, head=True)
-    tokenizer = AutoTokenizer.from_pretrained(place)
-    model = BertForTokenClassification.from_pretrained(place, num_labels=3, id2label=names, ignore_mismatched_sizes=True)
+    path = random_bert(folder / "model", cased=False, head=True)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = BertForTokenClassification.from_pretrained(path, num_labels=3, id2label=names, ignore_mismatched_sizes=True)
     batch = tokenizer("the fever and rash with no liver of copper is rare", return_tensors="pt")
     labels = torch.tensor([[0, 0, 1, 0, 1, *[0] * (batch["input_ids"].shape[1] - 5)]])
-    steps = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(40):
-        steps.zero_grad()
+        optimizer.zero_grad()
         model(**batch, labels=labels).loss.backward()
-        steps.step()
-    model.save_pretrained(place)
+        optimizer.step()
+    model.save_pretrained(path)
     about = {"model": "bioclinicalbert", "use": "path", "folder": "model"}
     (folder / "program.json").write_text(json.dumps({"clinspan": 1, "labels": ["Sign"], "classifier": about}))
     return folder

@@ -1,4 +1,4 @@
-"""Training on a tiny model of random weights: adapters, whole models, interruptions, what is refused."""
+"""Training of a tiny model with random weights: adapters, full tuning, interruptions, and refusals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def adapted(tiny: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.weights
-def test_lora_learns_leaves_an_adapter_and_a_record_of_it(tiny: LocalModel, adapted: Any) -> None:
+def test_lora_learns_and_saves_an_adapter_with_its_record(tiny: LocalModel, adapted: Any) -> None:
     assert [epoch.number for epoch in adapted.epochs] == [1, 2]
     assert adapted.epochs[1].train_loss < adapted.epochs[0].train_loss
     assert adapted.best == min(adapted.epochs, key=lambda epoch: epoch.dev_loss).number
@@ -68,36 +68,36 @@ def test_lora_learns_leaves_an_adapter_and_a_record_of_it(tiny: LocalModel, adap
 
 
 @pytest.mark.weights
-def test_an_adapter_is_merged_changes_logits_and_has_a_name_of_its_own(tiny: LocalModel, adapted: Any) -> None:
+def test_an_adapter_is_merged_changes_logits_and_has_its_own_revision(tiny: LocalModel, adapted: Any) -> None:
     from peft import PeftModel
 
     ids = torch.tensor([[5, 6, 7, 8]])
     base = load_model(tiny, find_weights(tiny))[0]
     before = base(ids).logits
     with calm():
-        beside = PeftModel.from_pretrained(base, adapted.folder).eval()(ids).logits
+        unmerged = PeftModel.from_pretrained(base, adapted.folder).eval()(ids).logits
     merged, _ = load_model(adapted.model, find_weights(adapted.model))
     assert not any("lora" in name for name, _ in merged.named_parameters())
-    assert torch.allclose(merged(ids).logits, beside, atol=1e-4)
-    assert (beside - before).abs().max() > 0.01
+    assert torch.allclose(merged(ids).logits, unmerged, atol=1e-4)
+    assert (unmerged - before).abs().max() > 0.01
     revision = find_weights(adapted.model).revision
     assert revision.startswith(find_weights(tiny).revision + "+adapter:")
     assert TransformersEngine(adapted.model).weights.revision == revision
 
 
 @pytest.mark.weights
-def test_full_tuning_leaves_a_model_with_a_revision_of_its_own(tiny: LocalModel, tmp_path: Path) -> None:
-    found = [tune(tiny, RECORDS[:4], (), Full(epochs=1, batch_size=2), folder=tmp_path / str(n), seed=n) for n in (1, 2)]
-    assert found[0].epochs[0].dev_loss is None
-    assert found[0].best == 1
-    assert found[0].model.path == str(tmp_path / "1" / "model")
-    assert len({find_weights(one.model).revision for one in found} | {find_weights(tiny).revision}) == 3
-    assert load_model(found[0].model, find_weights(found[0].model))[0].config.use_cache
+def test_full_tuning_saves_a_model_with_its_own_revision(tiny: LocalModel, tmp_path: Path) -> None:
+    results = [tune(tiny, RECORDS[:4], (), Full(epochs=1, batch_size=2), folder=tmp_path / str(n), seed=n) for n in (1, 2)]
+    assert results[0].epochs[0].dev_loss is None
+    assert results[0].best == 1
+    assert results[0].model.path == str(tmp_path / "1" / "model")
+    assert len({find_weights(result.model).revision for result in results} | {find_weights(tiny).revision}) == 3
+    assert load_model(results[0].model, find_weights(results[0].model))[0].config.use_cache
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("stop", [2, 6], ids=["in the first epoch", "in the second"])
-def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
+def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
     tiny: LocalModel, adapted: Any, tmp_path: Path, stop: int
 ) -> None:
     options = Lora(epochs=2, batch_size=2, rank=4, learning_rate=0.01, checkpoint_minutes=1e-9)
@@ -127,7 +127,7 @@ def test_training_stops_when_the_dev_loss_does_not_fall_and_keeps_the_best(tiny:
 
 
 @pytest.mark.weights
-def test_what_cannot_be_trained_says_why(tiny: LocalModel, adapted: Any, tmp_path: Path) -> None:
+def test_refused_trainings_say_why(tiny: LocalModel, adapted: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of 8 training records has at most 5 tokens"):
         tune(tiny, RECORDS, (), Lora(max_length=5), folder=tmp_path)
     with pytest.raises(ModelError, match="leave model.adapter out"):
@@ -138,9 +138,9 @@ def test_what_cannot_be_trained_says_why(tiny: LocalModel, adapted: Any, tmp_pat
 
 
 @pytest.mark.weights
-def test_folders_that_are_no_adapter_of_the_model_are_refused(tiny: LocalModel, adapted: Any, tmp_path: Path) -> None:
-    def find(folder: Path, **more: Any) -> None:
-        find_weights(LocalModel(**{"name": "tiny", "path": tiny.path, "adapter": str(folder), **more}))
+def test_folders_without_an_adapter_of_the_model_are_refused(tiny: LocalModel, adapted: Any, tmp_path: Path) -> None:
+    def find(folder: Path, **overrides: Any) -> None:
+        find_weights(LocalModel(**{"name": "tiny", "path": tiny.path, "adapter": str(folder), **overrides}))
 
     with pytest.raises(ModelError, match=r"holds no adapter_config.json: give model.adapter=FOLDER/model of a run"):
         find(tmp_path)

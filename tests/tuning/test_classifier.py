@@ -1,4 +1,4 @@
-"""Training of token classifiers on tiny models of random weights: what they learn and leave, interruptions, what is refused."""
+"""Training of token classifiers on tiny models with random weights: learning, saved files, interruptions, and refusals."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ TAGS = {"fever": "B-Sign", "rash": "B-Sign", "Wilson": "B-Disease", "disease": "
 
 
 def sentence(number: int, text: str) -> Sentence:
-    tokens, tags, at = [], [], 0
+    tokens, tags, start = [], [], 0
     for word in text.split():
-        tokens.append(Token(word, at, at + len(word)))
+        tokens.append(Token(word, start, start + len(word)))
         tag = TAGS.get(word, "O")
         tags.append("B-Disease" if tag == "I-Disease" and (not tags or tags[-1] != "B-Disease") else tag)
-        at += len(word) + 1
+        start += len(word) + 1
     return Sentence(f"d:{number}", "d", tuple(tokens), tuple(tags))
 
 
@@ -74,13 +74,13 @@ def weights_in(folder: Path) -> dict[str, torch.Tensor]:
 def micro_f1(spec: ClassifierModel, sentences: list[Sentence]) -> float:
     classifier = build_classifier(spec)
     lattice, counts = Lattice.of(classifier.classes), Counts()
-    for one, reading in zip(sentences, classifier.classify([one.words for one in sentences]), strict=True):
-        found = lattice.decode(reading.log_probs.astype(np.float64))
-        counts = sum(count_sentence(one.tags, found, LABELS, "conlleval").values(), counts)
+    for gold, reading in zip(sentences, classifier.classify([gold.words for gold in sentences]), strict=True):
+        predicted = lattice.decode(reading.log_probs.astype(np.float64))
+        counts = sum(count_sentence(gold.tags, predicted, LABELS, "conlleval").values(), counts)
     return counts.f1
 
 
-def test_an_encoder_learns_and_leaves_a_whole_model(bert: ClassifierModel, tuned: Any) -> None:
+def test_an_encoder_learns_and_saves_a_whole_model(bert: ClassifierModel, tuned: Any) -> None:
     assert [epoch.number for epoch in tuned.epochs] == [1, 2, 3, 4]
     assert tuned.epochs[-1].train_loss < tuned.epochs[0].train_loss
     assert tuned.best == max(tuned.epochs, key=lambda epoch: (epoch.dev_f1, -epoch.number)).number
@@ -93,7 +93,7 @@ def test_an_encoder_learns_and_leaves_a_whole_model(bert: ClassifierModel, tuned
     assert str(bert.path) not in "".join(path.read_text() for path in tuned.folder.glob("*.json"))
 
 
-def test_the_kept_model_has_the_f1_that_training_told(tuned: Any) -> None:
+def test_the_saved_model_has_the_f1_that_training_reported(tuned: Any) -> None:
     best = tuned.epochs[tuned.best - 1]
     assert best.dev_f1 > 0.5
     assert micro_f1(tuned.model, DEV) == pytest.approx(best.dev_f1)
@@ -108,7 +108,7 @@ def test_other_seeds_and_settings_give_other_revisions(bert: ClassifierModel, tu
 
 
 @pytest.mark.parametrize("stop", [2, 8], ids=["in the first epoch", "in the second"])
-def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
+def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
     bert: ClassifierModel, tuned: Any, tmp_path: Path, stop: int
 ) -> None:
     options = Encoder(epochs=4, batch_size=2, learning_rate=0.01, patience=9, checkpoint_minutes=1e-9)
@@ -143,8 +143,8 @@ def test_a_decoder_learns_without_its_mask(llama: LocalModel, tmp_path: Path, ra
     assert micro_f1(result.model, DEV) == pytest.approx(result.epochs[result.best - 1].dev_f1)
     classifier = build_classifier(result.model)
     assert not any("lora" in name for name, _ in classifier.model.named_parameters())
-    one, other = (classifier.classify([words])[0].log_probs for words in (["Wilson", "disease"], ["Wilson", "liver"]))
-    assert np.abs(one[0] - other[0]).max() > 1e-6  # the first word's tag depends on the second word
+    first, second = (classifier.classify([words])[0].log_probs for words in (["Wilson", "disease"], ["Wilson", "liver"]))
+    assert np.abs(first[0] - second[0]).max() > 1e-6  # the first word's tag depends on the second word
     if rank is not None:
         with pytest.raises(ModelError, match="classifies tokens and answers no prompt: use it with model=label_supervised"):
             find_weights(LocalModel(name="random-llama", path=llama.path, adapter=str(result.folder)))
@@ -161,20 +161,20 @@ def test_a_sentence_longer_than_the_window_is_read_whole(bert: ClassifierModel, 
     assert reading.pieces > 96
 
 
-def test_every_word_is_trained_on_once_however_batches_and_windows_fall(bert: ClassifierModel) -> None:
+def test_every_word_is_trained_on_once_in_all_batches_and_windows(bert: ClassifierModel) -> None:
     model, tokenizer = load_head(Path(str(bert.path)), "cpu", bio_classes(LABELS))
     sentences = [*TRAIN, sentence(50, " ".join(TEXTS))]
     encoder = SubwordEncoder(tokenizer, window=24)
     examples = build_examples(sentences, encoder, bio_classes(LABELS))
     assert len(examples) > len(sentences)
     with torch.no_grad():
-        whole = word_loss(model, collate(examples, filler=0))
-        parts = sum(word_loss(model, collate([one], filler=0)) for one in examples)
-    assert float(whole) == pytest.approx(float(parts), abs=1e-3)
-    assert sum(len(one.classes) for one in examples) == sum(len(one.tokens) for one in sentences)
+        together = word_loss(model, collate(examples, filler=0))
+        separate = sum(word_loss(model, collate([example], filler=0)) for example in examples)
+    assert float(together) == pytest.approx(float(separate), abs=1e-3)
+    assert sum(len(example.classes) for example in examples) == sum(len(s.tokens) for s in sentences)
 
 
-def test_batches_are_alike_in_length_and_their_order_is_the_epochs() -> None:
+def test_batches_have_similar_lengths_and_a_new_order_in_each_epoch() -> None:
     lengths = [n % 37 for n in range(1003)]
     sampler = LengthSampler(lengths, 8, seed=1)
     first = list(sampler)
@@ -182,11 +182,11 @@ def test_batches_are_alike_in_length_and_their_order_is_the_epochs() -> None:
     assert first == list(LengthSampler(lengths, 8, seed=1))
     sampler.set_epoch(1)
     assert list(sampler) != first != list(LengthSampler(lengths, 8, seed=2))
-    spreads = [max(some) - min(some) for some in ([lengths[n] for n in first[at : at + 8]] for at in range(0, 1000, 8))]
+    spreads = [max(batch) - min(batch) for batch in ([lengths[n] for n in first[start : start + 8]] for start in range(0, 1000, 8))]
     assert sum(spreads) / len(spreads) < 3
 
 
-def test_what_cannot_be_trained_says_why(bert: ClassifierModel, llama: LocalModel, tuned: Any, tmp_path: Path) -> None:
+def test_refused_trainings_say_why(bert: ClassifierModel, llama: LocalModel, tuned: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="model=random-llama is a decoder: use tuning=label_supervised"):
         tune(llama, OPTIONS, tmp_path)
     with pytest.raises(ModelError, match="model=random-bert is an encoder: use tuning=encoder"):
@@ -204,7 +204,7 @@ def test_what_cannot_be_trained_says_why(bert: ClassifierModel, llama: LocalMode
 
 
 def test_a_tuned_model_is_tuned_further_for_other_labels(tuned: Any, tmp_path: Path) -> None:
-    others = [Sentence(one.id, one.document, one.tokens, tuple(t.replace("Sign", "Finding") for t in one.tags)) for one in TRAIN]
+    others = [Sentence(s.id, s.document, s.tokens, tuple(t.replace("Sign", "Finding") for t in s.tags)) for s in TRAIN]
     short = Encoder(epochs=1, batch_size=4, learning_rate=0.001)
     result = tune_classifier(tuned.model, others, (), short, labels=("Finding", "Disease", "Drug"), folder=tmp_path)
     assert build_classifier(result.model).classes == bio_classes(("Finding", "Disease", "Drug"))

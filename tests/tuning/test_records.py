@@ -1,4 +1,4 @@
-"""What a model is trained on: the engine's own prompts, the loss on answers alone, packed batches that change nothing."""
+"""Training records: the engine's own prompts, loss on answers only, and packed batches that change no result."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def tiny() -> Any:
 
 
 @pytest.mark.weights
-def test_prompts_are_the_engines_token_by_token(engine: TransformersEngine) -> None:
+def test_prompts_equal_the_engines_token_by_token(engine: TransformersEngine) -> None:
     encoded, left_out = encode_records(RECORDS, engine.encoder, max_length=4096)
     assert left_out == []
-    for record, one in zip(RECORDS, encoded, strict=True):
+    for record, example in zip(RECORDS, encoded, strict=True):
         turns = [lm15.Message.user(text) if role == "user" else lm15.Message.assistant(text) for role, text in record.messages[1:]]
         request = lm15.Request(model="m", system=SYSTEM, messages=tuple(turns), config=lm15.Config(max_tokens=8))
-        assert one.prompt == engine.prompt(request).ids
+        assert example.prompt == engine.prompt(request).ids
 
 
 @pytest.mark.weights
-def test_an_answer_is_its_text_and_the_token_that_ends_a_turn(engine: TransformersEngine) -> None:
+def test_an_answer_consists_of_its_text_and_the_end_of_turn_token(engine: TransformersEngine) -> None:
     tokenizer = engine.tokenizer
-    for record, one in zip(RECORDS, encode_records(RECORDS, engine.encoder, max_length=4096)[0], strict=True):
-        assert tokenizer.decode(one.answer[:-1]) == record.answer
-        assert tokenizer.convert_ids_to_tokens(one.answer[-1]) == "<|im_end|>"
-        assert not set(one.answer[:-1]) & set(tokenizer.all_special_ids)
+    for record, example in zip(RECORDS, encode_records(RECORDS, engine.encoder, max_length=4096)[0], strict=True):
+        assert tokenizer.decode(example.answer[:-1]) == record.answer
+        assert tokenizer.convert_ids_to_tokens(example.answer[-1]) == "<|im_end|>"
+        assert not set(example.answer[:-1]) & set(tokenizer.all_special_ids)
     ends = {name: Encoder(tokenizer, name, plain=engine.decoder.plain).end for name in ("chat", "plain", "alpaca", "universalner")}
     assert set(ends.values()) == {tokenizer.eos_token_id}
 
 
 @pytest.mark.weights
-def test_records_that_are_too_long_are_left_out_whole(engine: TransformersEngine) -> None:
-    lengths = [one.length for one in encode_records(RECORDS, engine.encoder, max_length=4096)[0]]
-    kept, left_out = encode_records(RECORDS, engine.encoder, max_length=max(lengths) - 1)
+def test_records_that_are_too_long_are_left_out_instead_of_cut(engine: TransformersEngine) -> None:
+    lengths = [example.length for example in encode_records(RECORDS, engine.encoder, max_length=4096)[0]]
+    remaining, left_out = encode_records(RECORDS, engine.encoder, max_length=max(lengths) - 1)
     assert left_out == [RECORDS[lengths.index(max(lengths))].id]
-    assert [one.length for one in kept] == [length for length in lengths if length < max(lengths)]
+    assert [example.length for example in remaining] == [length for length in lengths if length < max(lengths)]
 
 
 BATCHES = {
@@ -69,16 +69,16 @@ BATCHES = {
 
 
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
-def test_a_packed_batch_has_the_loss_and_the_gradients_of_its_records_alone(batch: list[Encoded]) -> None:
+def test_a_packed_batch_has_the_loss_and_the_gradients_of_separate_records(batch: list[Encoded]) -> None:
     packed, alone = tiny(), tiny()
     row = pack(batch)
-    assert row["labels"].tolist() == [token for one in batch for token in one.answer]
+    assert row["labels"].tolist() == [token for example in batch for token in example.answer]
     total = answer_loss(packed, row)
     total.backward()
     losses = []
-    for one in batch:
-        logits = alone(torch.tensor([one.prompt + one.answer])).logits[0, len(one.prompt) - 1 : -1]
-        losses.append(functional.cross_entropy(logits, torch.tensor(one.answer), reduction="sum"))
+    for example in batch:
+        logits = alone(torch.tensor([example.prompt + example.answer])).logits[0, len(example.prompt) - 1 : -1]
+        losses.append(functional.cross_entropy(logits, torch.tensor(example.answer), reduction="sum"))
     expected = torch.stack(losses).sum()
     expected.backward()
     assert total.item() == pytest.approx(expected.item(), abs=1e-4)
@@ -86,7 +86,7 @@ def test_a_packed_batch_has_the_loss_and_the_gradients_of_its_records_alone(batc
         assert torch.allclose(ours.grad, theirs.grad, atol=1e-5)
 
 
-def test_what_prompts_have_in_common_is_there_once() -> None:
+def test_a_prefix_that_prompts_share_is_stored_once() -> None:
     row = pack(BATCHES["shared"])
     assert row["input_ids"].tolist() == [[1, 2, 3, 4, 9, 3, 7, 8, 5, 9, 9, 3, 6]]
     assert row["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 3, 4, 5, 6, 7, 8, 2]]

@@ -17,18 +17,18 @@ from clinspan.lms.remote.transport import http_client
 from clinspan.lms.specs import AzureModel, OpenAIModel
 
 _MIB = 1024 * 1024
-_MOST = {"azure": 100_000, "openai": 50_000}  # requests of a file, by the services' documentation
+_MOST = {"azure": 100_000, "openai": 50_000}  # requests per file, from the services' documentation
 _SIZE = 200 * _MIB
 
 
 def build_azure_batch(spec: AzureModel, endpoint: str, key: str, version: str) -> dspy.LM:
-    """The deployment (of the kind Global Batch or Data Zone Batch) as a DSPy model that answers from batches.
+    """Build a DSPy model that answers from batches of an Azure deployment (of the kind Global Batch or Data Zone Batch).
 
     Args:
-        version: A dated API version, or another word for the route without one.
+        version: A dated API version; any other value selects the route without a version.
 
     Raises:
-        ModelError: There is no run's folder to keep batches in.
+        ModelError: There is no run folder to keep batches in.
     """
     root = endpoint.rstrip("/").removesuffix("/openai/v1")
     options: dict[str, Any] = _options(spec, root, key)
@@ -41,10 +41,10 @@ def build_azure_batch(spec: AzureModel, endpoint: str, key: str, version: str) -
 
 
 def build_openai_batch(spec: OpenAIModel, endpoint: str) -> dspy.LM:
-    """The server's model as a DSPy model that answers from batches; the server needs `/files` and `/batches`.
+    """Build a DSPy model that answers from batches of an OpenAI-compatible server, which needs `/files` and `/batches`.
 
     Raises:
-        ModelError: There is no run's folder to keep batches in.
+        ModelError: There is no run folder to keep batches in.
     """
     client = openai.OpenAI(base_url=endpoint, **_options(spec, endpoint, spec.key))
     return _built(spec, f"hosted_vllm/{spec.id}", endpoint.rstrip("/"), key=spec.key, client=client, route="/v1/chat/completions")
@@ -59,9 +59,9 @@ def _built(spec: AzureModel | OpenAIModel, model: str, address: str, *, key: str
     folder = home()
     if folder is None:
         raise ModelError("model.batch=true needs a folder to keep batches in: use it with programs.run or programs.annotate")
-    most = _MOST["azure" if isinstance(spec, AzureModel) else "openai"]
-    files = BatchFiles(folder / "batches", address, requests=most, size=_SIZE)
-    asked = model.partition("/")[2]
-    service = BatchService(client, model=asked, route=route, poll_seconds=spec.poll_seconds, retries=spec.retries)
+    max_requests = _MOST["azure" if isinstance(spec, AzureModel) else "openai"]
+    files = BatchFiles(folder / "batches", address, requests=max_requests, size=_SIZE)
+    model_name = model.partition("/")[2]
+    service = BatchService(client, model=model_name, route=route, poll_seconds=spec.poll_seconds, retries=spec.retries)
     engine = BatchEngine(native_engine(model, address, key, BatchTransport(files, route)), files, service, spec.request_settings)
     return dspy.LM(model, engine=engine, cache=False, num_retries=0)

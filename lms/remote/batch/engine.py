@@ -1,11 +1,11 @@
 """A DSPy engine over the Batch API: it answers from finished batches and collects all other requests.
 
-    complete(request)   the answer, if a batch brought it; else the request is put into the next batch and `DeferredError` raised
-    collect(requests)   the same for several requests at once that do not depend on one another
-    fetch()             send what was gathered, wait, take the answers: what was deferred can then be asked again
+    complete(request)   return the answer if a batch brought it; else put the request into the next batch, raise `DeferredError`
+    collect(requests)   the same for several independent requests of one sentence
+    fetch()             send the collected requests, wait and read the answers; deferred requests can then be repeated
 
-A request is known by the hash of its body, which is its `custom_id`: whoever asks the same again is answered from the run's
-folder, after an interruption too. Nothing is paid twice.
+A request is identified by the hash of its body, which is its `custom_id`. A repeated request is answered from the run's folder,
+even after an interruption, so nothing is paid twice.
 """
 
 from __future__ import annotations
@@ -27,69 +27,71 @@ from clinspan.lms.remote.transport import Reply
 
 
 class BatchTransport:
-    """Instead of a line to a server: gives answers from files and takes requests into them.
+    """A transport without a connection: it reads answers from the batch files and writes requests into them.
 
     Args:
-        files: Those files.
-        route: Of a single request, as the service calls it.
+        files: The batch files.
+        route: Route of a single request, as the service names it.
     """
 
     def __init__(self, files: BatchFiles, route: str) -> None:
         self.files, self.route = files, route
 
     def stream(self, request: Any) -> Reply:
-        """
+        """Return the answer to a request, or put the request into the next batch.
+
         Raises:
-            DeferredError: The answer is not there yet.
-            BatchError: It will not come.
+            DeferredError: The answer is not available yet.
+            BatchError: The batch finished without an answer.
         """
         body = json.loads(request.body)
         key = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:48]
-        found = self.files.find(key)
-        if found is not None:
-            return found
-        asked = {"custom_id": key, "method": "POST", "url": self.route, "body": body}
-        raise DeferredError(new=self.files.want(key, asked, (*asked_about(), *demonstrated())))
+        reply = self.files.find(key)
+        if reply is not None:
+            return reply
+        entry = {"custom_id": key, "method": "POST", "url": self.route, "body": body}
+        raise DeferredError(new=self.files.want(key, entry, (*asked_about(), *demonstrated())))
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
 class BatchEngine:
-    """The engine.
+    """Answers requests from batches. They arrive late and together, so collect as many sentences as possible before `fetch`.
 
     Args:
         inner: DSPy's client over a `BatchTransport`.
         files: The run's batches.
-        service: Sends and fetches them.
-        settings: What every request carries.
+        service: Submits the batches and downloads their answers.
+        settings: Settings of every request.
     """
 
     wire = True
-    """Answers come together and late: as many sentences as there are should be asked about at once."""
+    """A request holds only what the service's protocol defines."""
 
     def __init__(self, inner: Engine, files: BatchFiles, service: BatchService, settings: RequestSettings | None = None) -> None:
         self.inner, self.files, self.service, self.settings = inner, files, service, settings or RequestSettings()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself: optimizers copy programs with their models all the time, and there is one model."""
+        """Return self: optimizers copy programs often, and all copies share one model."""
         return self
 
     def complete(self, request: lm15.Request) -> lm15.Response:
-        """
+        """Answer a request from a finished batch.
+
         Raises:
             DeferredError: The request waits for the next batch.
-            BatchError: Its batch came back without an answer.
+            BatchError: Its batch finished without an answer.
             lm15.LM15Error: The service answered with an error.
         """
         response: lm15.Response = self.inner.complete(self.settings.applied(request))
         return response
 
     def collect(self, requests: Sequence[lm15.Request]) -> None:
-        """Gather the requests of one sentence.
+        """Put the requests of one sentence into the next batch.
 
         Raises:
-            DeferredError: One of them waits for an answer.
+            DeferredError: At least one of them waits for an answer.
         """
         deferred: list[DeferredError] = []
         for request in requests:
@@ -98,14 +100,14 @@ class BatchEngine:
             except DeferredError as error:
                 deferred.append(error)
             except Exception:
-                continue  # it is met again, and named, when the request is asked
-        if any(one.new for one in deferred):
+                continue  # `complete` raises it again, and the caller reports it then
+        if any(error.new for error in deferred):
             self.files.count_sentence()
         if deferred:
             raise deferred[0]
 
     def fetch(self) -> None:
-        """Have the gathered requests answered; takes up to a day.
+        """Send the collected requests and wait for their answers, up to a day.
 
         Raises:
             ModelError: The service cannot be used.

@@ -1,7 +1,8 @@
 """Files of a run's batches, in `batches/` of its folder: requests, answers, and the state of each batch.
 
-They hold text, as the run's predictions do. `NNNN.requests.jsonl` is what was uploaded, `NNNN.answers.jsonl` and
-`NNNN.errors.jsonl` what came back, `state.jsonl` the steps that were taken, each written before or as soon as it was.
+They hold text, as the run's predictions do. `NNNN.requests.jsonl` holds the uploaded requests, `NNNN.answers.jsonl` and
+`NNNN.errors.jsonl` the downloaded answers and errors. `state.jsonl` is the resume state: it records each step before the step is
+taken or right after it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from clinspan.lms.errors import BatchError
 from clinspan.lms.remote.transport import Reply
 
-_LASTING = (200, 400, 413, 422)  # what another try would meet again
+_LASTING = (200, 400, 413, 422)  # status codes that a retry would not change
 
 
 @dataclass
@@ -26,11 +27,11 @@ class Part:
 
     Attributes:
         name: Its number.
-        address: Where it was sent.
-        digest: Of what was asked; also what the service calls the uploaded file.
-        requests: How many.
-        sentences: Of how many sentences.
-        documents: Ids of what they are about.
+        address: The endpoint that it was sent to.
+        digest: Digest of the requests; also the name of the uploaded file at the service.
+        requests: Number of requests.
+        sentences: Number of sentences that they are about.
+        documents: Ids of the documents that they are about.
         step: The last step: `closed`, `uploading`, `uploaded`, `creating`, `created`, `settled` or `dropped`.
         file: The service's id of the uploaded file.
         batch: The service's id of the batch.
@@ -48,13 +49,13 @@ class Part:
 
 
 class BatchFiles:
-    """The folder. Threads may share it.
+    """The folder of a run's batches. Threads may share it.
 
     Args:
-        folder: Made with mode 0700.
-        address: Where batches are sent.
-        requests: Most requests of a batch.
-        size: Most bytes of a batch.
+        folder: The folder; it is created with mode 0700.
+        address: The endpoint that batches are sent to.
+        requests: Maximum number of requests in a batch.
+        size: Maximum number of bytes in a batch.
     """
 
     def __init__(self, folder: Path, address: str, *, requests: int, size: int) -> None:
@@ -75,7 +76,7 @@ class BatchFiles:
         return self.folder / f"{part.name}.{kind}.jsonl"
 
     def _load(self) -> None:
-        """Read the steps; answers are found again, but for failures that may have passed by now."""
+        """Read the resume state and index the answers, except for failures that a retry may fix."""
         state = self.folder / "state.jsonl"
         for row in _rows(state) if state.exists() else ():
             part = self.parts.setdefault(row["part"], Part(row["part"]))
@@ -84,7 +85,7 @@ class BatchFiles:
                     setattr(part, key, value)
         for path in self.folder.glob("*.requests.jsonl"):
             if path.name.split(".")[0] not in self.parts:
-                path.unlink()  # it was still being written
+                path.unlink()  # the process ended before the batch was complete
         for part in self.parts.values():
             if part.step == "settled":
                 self._index(part, fresh=False)
@@ -100,14 +101,14 @@ class BatchFiles:
             file.write((json.dumps({"part": part.name, "step": step, **facts}) + "\n").encode())
 
     def outstanding(self) -> list[Part]:
-        """Batches whose answers are not all here."""
+        """Batches whose answers have not arrived yet."""
         return [part for part in self.parts.values() if part.step not in ("settled", "dropped")]
 
     def find(self, key: str) -> Reply | None:
-        """The answer to a request, if it is here.
+        """The answer to a request, or None if it has not arrived.
 
         Raises:
-            BatchError: Its batch came back without one.
+            BatchError: Its batch finished without an answer.
         """
         with self._lock:
             if key in self._failed:
@@ -121,7 +122,7 @@ class BatchFiles:
         return Reply(response["status_code"], json.dumps(response["body"]).encode(), [("content-type", "application/json")])
 
     def want(self, key: str, request: dict[str, Any], documents: tuple[str, ...]) -> bool:
-        """Put a request into the next batch, unless it is in one already; says whether it was put there."""
+        """Put a request into the next batch, unless it is in a batch already; returns whether it was added."""
         line = (json.dumps(request, ensure_ascii=False) + "\n").encode()
         with self._lock:
             if key in self._under_way:
@@ -140,13 +141,13 @@ class BatchFiles:
             return True
 
     def count_sentence(self) -> None:
-        """The requests that came last are of one sentence."""
+        """Count one more sentence in the batch that is being collected."""
         with self._lock:
             if self._open:
                 self._open.sentences += 1
 
     def close(self) -> None:
-        """The batch that is being gathered is complete."""
+        """Complete the batch that is being collected."""
         with self._lock:
             part, self._open = self._open, None
             if part is None:
@@ -155,11 +156,11 @@ class BatchFiles:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
             self.parts[part.name] = part
             names = list(dict.fromkeys(part.documents))
-            about = {"requests": part.requests, "sentences": part.sentences or part.requests, "documents": names}
-            self.note(part, "closed", address=part.address, digest=digest, **about)
+            facts = {"requests": part.requests, "sentences": part.sentences or part.requests, "documents": names}
+            self.note(part, "closed", address=part.address, digest=digest, **facts)
 
     def settle(self, part: Part, status: str) -> int:
-        """Take the answers that were downloaded; what has none failed with the batch's status. Gives the number of answers."""
+        """Index the downloaded answers; a request without one fails with the batch's status. Returns the number of good answers."""
         with self._lock:
             answered = self._index(part, fresh=True)
             keys = self._keys(part)
@@ -171,7 +172,7 @@ class BatchFiles:
         return answered
 
     def drop(self, part: Part) -> None:
-        """Forget a batch that was never submitted: its requests are gathered again."""
+        """Discard a batch that was never submitted, so that its requests are collected again."""
         with self._lock:
             self._under_way.difference_update(self._keys(part))
             self.path(part, "requests").unlink(missing_ok=True)
@@ -182,10 +183,10 @@ class BatchFiles:
         return [row["custom_id"] for row in _rows(path)] if path.exists() else []
 
     def _index(self, part: Part, *, fresh: bool) -> int:
-        """Note where answers are; failures that may pass count in the process alone that met them."""
+        """Index answers by file offset. Failures that a retry may fix count only in the process that met them (`fresh`)."""
         answered = 0
         for kind in ("answers", "errors"):
-            path, at = self.path(part, kind), 0
+            path, offset = self.path(part, kind), 0
             if not path.exists():
                 continue
             with path.open("rb") as file:
@@ -193,17 +194,17 @@ class BatchFiles:
                     row = _row(line)
                     key, status = row.get("custom_id"), (row.get("response") or {}).get("status_code")
                     if key and status is not None and (fresh or status in _LASTING):
-                        self._places[key] = (path, at)
+                        self._places[key] = (path, offset)
                         self._failed.pop(key, None)
                         answered += status == 200
                     elif key and status is None and fresh and key not in self._places:
                         self._failed[key] = str((row.get("error") or {}).get("code") or "batch_no_answer")[:40]
-                    at += len(line)
+                    offset += len(line)
         return answered
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file of ours; what an interruption cut short is none."""
+    """The complete lines of one of our files; a line that an interruption cut short is skipped."""
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
@@ -211,7 +212,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """A line of the service's, or nothing if it is none."""
+    """A line from the service as an object; empty if it is not one."""
     try:
         row = json.loads(line)
     except ValueError:

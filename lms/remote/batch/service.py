@@ -23,26 +23,26 @@ Found = TypeVar("Found")
 
 
 class BatchService:
-    """Sends batches and fetches them.
+    """Submits batches and downloads their answers.
 
     Args:
-        client: The service; its own repeats of what fails are used for all but the making of a batch.
-        model: What is asked, for the audit.
-        route: Of a single request, as the service calls it.
-        poll_seconds: How often a batch is polled.
-        retries: Repeats of a step that met something passing.
+        client: Client of the service; its own retries are used for everything except the creation of a batch.
+        model: The model's name, for the audit.
+        route: Route of a single request, as the service names it.
+        poll_seconds: Seconds between two polls of a batch.
+        retries: Retries of the creation of a batch after a transient error.
     """
 
     def __init__(self, client: openai.OpenAI, *, model: str, route: str, poll_seconds: float, retries: int) -> None:
-        logging.getLogger("openai").setLevel(logging.ERROR)  # with OPENAI_LOG=debug it would print what is sent
+        logging.getLogger("openai").setLevel(logging.ERROR)  # with OPENAI_LOG=debug it would log the requests' text
         self.client, self.model, self.route = client, model, route
         self.poll_seconds, self.retries = poll_seconds, retries
 
     def fetch(self, files: BatchFiles) -> None:
-        """Send what was gathered, wait for all batches in progress, and take their answers.
+        """Submit the collected requests, wait for all batches in progress, and download their answers.
 
         Raises:
-            ModelError: The service cannot be used, or another one has the batches; what was sent is found again later.
+            ModelError: The service cannot be used, or a batch was sent to another endpoint. Submitted batches are resumed later.
         """
         for part in files.outstanding():
             if part.address != files.address:
@@ -53,19 +53,19 @@ class BatchService:
             time.sleep(self.poll_seconds)
 
     def _submit(self, files: BatchFiles, part: Part) -> None:
-        """Bring a batch to where it is waited for, wherever an interruption left it; nothing is submitted twice."""
+        """Submit a batch from whatever step an interruption left it at; nothing is submitted twice."""
         if part.step == "created":
             return
-        if part.step == "creating" and (made := self._made_of(part.file)):
-            files.note(part, "created", batch=made)
+        if part.step == "creating" and (batch_id := self._made_of(part.file)):
+            files.note(part, "created", batch=batch_id)
             return
-        if part.step != "closed":  # it may be there or not: what is there holds text and is of no use
+        if part.step != "closed":  # an upload may exist; it holds text and cannot be used
             self._delete([part.file, *self._uploads(part.digest)])
             files.drop(part)
             return
         path = files.path(part, "requests")
-        about: dict[str, Any] = {"documents": tuple(part.documents), "sentences": part.sentences}
-        with audited(files.address, model=self.model, size=path.stat().st_size, **about) as note:
+        subject: dict[str, Any] = {"documents": tuple(part.documents), "sentences": part.sentences}
+        with audited(files.address, model=self.model, size=path.stat().st_size, **subject) as note:
             files.note(part, "uploading")
             with path.open("rb") as content:
                 name = f"{part.digest}.jsonl"
@@ -78,39 +78,41 @@ class BatchService:
         _log.info("batch %s: %d requests submitted", part.name, part.requests)
 
     def _until_read(self, file: str) -> None:
-        """Azure reads a file before it can be used."""
+        """Wait until the service has processed an uploaded file: Azure does so before the file can be used."""
         while (status := str(self._asked(lambda: self.client.files.retrieve(file)).status)) in ("pending", "running"):
             time.sleep(min(self.poll_seconds, 5.0))
         if status in ("error", "deleted", "deleting"):
             raise ModelError(f"the service cannot use the batch file ({status}): start again with resume")
 
     def _create(self, part: Part) -> str:
-        """Make the batch. Each further try asks first whether the one before has made it after all."""
-        once = self.client.with_options(max_retries=0)
+        """Create the batch. Each retry first checks whether the previous attempt created it after all."""
+        client = self.client.with_options(max_retries=0)
         for attempt in range(self.retries + 1):
             if attempt:
                 time.sleep(min(2.0 ** (attempt - 1), _LONGEST_PAUSE))
-                if made := self._made_of(part.file):
-                    return made
+                if batch_id := self._made_of(part.file):
+                    return batch_id
             try:
                 route: Any = self.route
-                return once.batches.create(input_file_id=part.file, endpoint=route, completion_window="24h").id
+                return client.batches.create(input_file_id=part.file, endpoint=route, completion_window="24h").id
             except _PASSING as error:
-                last: openai.OpenAIError = error
+                last_error: openai.OpenAIError = error
             except openai.OpenAIError as error:
                 raise self._explained(error) from None
-        raise self._explained(last)
+        raise self._explained(last_error)
 
     def _made_of(self, file: str) -> str | None:
-        """The batch that was made of a file."""
-        return self._asked(lambda: next((one.id for one in self.client.batches.list(limit=100) if one.input_file_id == file), None))
+        """The id of the batch that was created from a file, or None."""
+        return self._asked(
+            lambda: next((batch.id for batch in self.client.batches.list(limit=100) if batch.input_file_id == file), None)
+        )
 
     def _uploads(self, digest: str) -> list[str]:
         name = f"{digest}.jsonl"
-        return self._asked(lambda: [one.id for one in self.client.files.list(purpose="batch") if one.filename == name])
+        return self._asked(lambda: [file.id for file in self.client.files.list(purpose="batch") if file.filename == name])
 
     def _pending(self, files: BatchFiles, part: Part) -> bool:
-        """Look after a batch; its answers are taken if it is done."""
+        """Poll a batch, and store its answers if it is finished. Returns whether it is still in progress."""
         batch = self._asked(lambda: self.client.batches.retrieve(part.batch))
         if batch.status not in _FINAL:
             return True
@@ -122,7 +124,7 @@ class BatchService:
                 scratch.write_bytes(content if content.endswith(b"\n") or not content else content + b"\n")
                 scratch.replace(path)
         self._delete([part.file, batch.output_file_id, batch.error_file_id])
-        code = next((str(one.code) for one in (batch.errors.data or [] if batch.errors else []) if one.code), "")
+        code = next((str(error.code) for error in (batch.errors.data or [] if batch.errors else []) if error.code), "")
         code = f" {code}" if re.fullmatch(r"\w{1,40}", code) else ""
         answered = files.settle(part, f"batch_{batch.status}{code}" if batch.status != "completed" else "batch_no_answer")
         _log.info("batch %s: %s%s, %d of %d requests answered", part.name, batch.status, code, answered, part.requests)
@@ -133,23 +135,23 @@ class BatchService:
         return content
 
     def _delete(self, names: Sequence[str | None]) -> None:
-        """Delete files at the service; one that is gone is gone."""
+        """Delete files at the service; a failure is logged and ignored."""
         for name in filter(None, names):
             try:
                 self._asked(partial(self.client.files.delete, name))
             except ModelError:
                 _log.warning("the file %s could not be deleted at the service: delete it there", name)
 
-    def _asked(self, ask: Callable[[], Found]) -> Found:
+    def _asked(self, call: Callable[[], Found]) -> Found:
         try:
-            return ask()
+            return call()
         except openai.NotFoundError:
             raise ModelError("the service has no such file or batch, or no Batch API: leave model.batch out") from None
         except openai.OpenAIError as error:
             raise self._explained(error) from None
 
     def _explained(self, error: openai.OpenAIError) -> ModelError:
-        """What is wrong, without a word of the service's."""
+        """The error to raise, without any text from the service."""
         if isinstance(error.__cause__, ModelError):
             return error.__cause__
         if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):

@@ -32,15 +32,15 @@ Progress = Callable[[int], AbstractContextManager[Callable[[int, int], None]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a job is, whichever engine does it.
+    """Description of a job, independent of the engine.
 
     Attributes:
-        config: Of the command, with the settings of its program.
-        overrides: What the user has said.
-        to: The formats.
+        config: Config of the command, with the settings of its program.
+        overrides: Overrides of the user.
+        to: Output formats.
         folder: The output folder.
-        record: The content of its `run.json`.
-        log: Its `run.log`.
+        record: Content of its `run.json`.
+        log: Logger of its `run.log`.
     """
 
     config: DictConfig
@@ -51,7 +51,7 @@ class Work:
     log: logging.Logger
 
     def started(self, facts: Facts) -> None:
-        """Record what annotates."""
+        """Record the annotator in `run.json`, `program.json` and the log."""
         self.record.update(facts.record)
         self.record["annotator"] = {"model": facts.model, "program": facts.program, "by": facts.by}
         self.folder.write("run.json", self.record)
@@ -60,19 +60,19 @@ class Work:
 
 
 def scale_of(config: DictConfig, given: Collection[str], folder: RunFolder) -> Scale | None:
-    """How `engine=ray` is to divide the work; None for `engine=local`.
+    """Return how `engine=ray` divides the work; None for `engine=local`.
 
     Raises:
-        InputError: The engine is not known, a setting is the other engine's, or the folder holds the work of the other engine or
-            of shards of another size.
+        InputError: The engine is not known, a setting belongs to the other engine, or the folder was begun with the other engine
+            or with another shard size.
     """
     if config.engine not in ENGINES:
         raise InputError(f"engine={config.engine} is not known", remedy=f"Use {' or '.join(ENGINES)}.")
-    strange = sorted(key for key in given if key.split(".")[0] in _OURS)
-    if config.engine == "local" and strange:
-        raise InputError(f"{strange[0]} is for engine=ray", remedy="Leave it out, or add engine=ray.")
-    began = folder.read("run.json") if (folder.path / "run.json").is_file() else {}
-    engine, shard = began.get("engine", "local" if began else config.engine), began.get("config", {}).get("shard", config.shard)
+    ray_keys = sorted(key for key in given if key.split(".")[0] in _OURS)
+    if config.engine == "local" and ray_keys:
+        raise InputError(f"{ray_keys[0]} is for engine=ray", remedy="Leave it out, or add engine=ray.")
+    record = folder.read("run.json") if (folder.path / "run.json").is_file() else {}
+    engine, shard = record.get("engine", "local" if record else config.engine), record.get("config", {}).get("shard", config.shard)
     if engine != config.engine:
         raise InputError(f"was begun with engine={engine}", path=folder.path, remedy="Go on with that, or name another folder.")
     if config.engine == "local":
@@ -94,9 +94,9 @@ def annotate_on_ray(
 
     Args:
         work: The job.
-        notes: Gives the notes; takes `first` as `corpora.readers.notes.read_notes` does.
+        notes: Returns the notes; takes `first` as `corpora.readers.notes.read_notes` does.
         scale: How the work is divided.
-        progress_bar: Shows how many of so many documents are dealt with.
+        progress_bar: Shows how many of the documents are handled; called with their number.
 
     Raises:
         InputError, ModelError, RunError: As with one process, or there is no such cluster.

@@ -1,6 +1,6 @@
 """The Ray engine: shards on disk, and Ray Data workers that each hold an annotator.
 
-Through Ray go numbers of shards one way and counts the other; texts, entities and ids go by the disk that all machines see.
+Ray passes shard numbers to the workers and counts back. Texts, entities and ids are only on the disk that all machines share.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Scale:
     """How the work is divided.
 
     Attributes:
-        workers: Processes with an annotator each; None: one a GPU or, where there is none, one a core, and one where the model is
-            on a server.
-        shard: Documents a shard.
+        workers: Number of processes, each with an annotator. None: one if the model is on a server, else one per GPU or, without
+            GPUs, one per core.
+        shard: Documents per shard.
         address: As for `programs.app.ray_cluster.joined`.
-        retries: How often a shard is begun again whose worker was lost.
+        retries: How often a shard is started again after its worker was lost.
     """
 
     workers: int | None
@@ -54,14 +54,14 @@ class Scale:
 
 
 class RayEngine:
-    """Has all shards annotated, and puts what they give together.
+    """Runs the workers on all shards and merges their results.
 
     Args:
-        job: What each worker is told.
+        job: Description of the job for the workers.
         scale: How the work is divided.
-        shards: How many there are, from number 0 on.
-        remote: Whether the model is on a server, so that a worker needs no GPU and one is enough.
-        log: The run's.
+        shards: Number of shards, which are numbered from 0.
+        remote: Whether the model is on a server. A worker then needs no GPU, and one worker is enough.
+        log: Logger of the run.
     """
 
     def __init__(self, job: Job, scale: Scale, *, shards: int, remote: bool, log: logging.Logger) -> None:
@@ -70,15 +70,15 @@ class RayEngine:
         self.facts: Facts | None = None
 
     def run(self, started: Callable[[Facts, int], None], progress: Callable[[int, int], None]) -> JobStats:
-        """Annotate what is not done yet; then write what has one file for all notes.
+        """Annotate the shards that are not done yet, then write the formats that have one file for all notes.
 
         Args:
-            started: Called with what the annotators are and how many there are, as soon as that is known.
-            progress: Called with the number of documents that are dealt with, and 0: sentences are not counted here.
+            started: Called with the annotator's facts and the number of workers, as soon as both are known.
+            progress: Called with the number of documents handled, and 0 because sentences are not counted here.
 
         Raises:
-            InputError: There is no such cluster, or not so many workers fit into it.
-            RunError: Every further document would fail too, or Ray cannot go on. What was annotated is on disk.
+            InputError: There is no such cluster, or it has no room for so many workers.
+            RunError: Every further document would fail too, or Ray cannot continue. Finished annotations are on disk.
         """
         try:
             with joined(self.scale.address, cores=self._cores(), home=self.job.home), closing(self._reports()) as reports:
@@ -111,7 +111,7 @@ class RayEngine:
             self.log.info("shard %d was begun %d times: workers were lost", report["shard"], report["lost"] + 1)
 
     def _reports(self) -> Generator[dict[str, Any]]:
-        """What workers say of each shard, in any order."""
+        """Yield the workers' report on each shard, in any order."""
         import ray
         import ray.data
 
@@ -125,9 +125,9 @@ class RayEngine:
         numbers = [{"shard": number} for number in range(self.shards)]
         pool = ray.data.ActorPoolStrategy(size=self.workers, max_tasks_in_flight_per_actor=_IN_FLIGHT)
         rows = ray.data.from_items(numbers, override_num_blocks=max(1, self.shards))
-        told = rows.map_batches(ShardWorker, batch_size=None, compute=pool, fn_constructor_args=[self.job], **needs)
+        reports = rows.map_batches(ShardWorker, batch_size=None, compute=pool, fn_constructor_args=[self.job], **needs)
         try:
-            for row in told.iter_rows():
+            for row in reports.iter_rows():
                 yield json.loads(row["report"])
         except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
             raise RunError(
@@ -145,15 +145,15 @@ class RayEngine:
 
 
 def workers_in(cluster: dict[str, float], wanted: int | None, *, remote: bool) -> tuple[int, dict[str, float]]:
-    """How many workers there are to be, and what each takes of a cluster.
+    """Return the number of workers, and the resources of the cluster that each of them needs.
 
     Args:
-        cluster: Ray's `CPU` and `GPU`.
-        wanted: What the user said.
+        cluster: Ray's resources `CPU` and `GPU`.
+        wanted: Number of workers that the user set; None: chosen as `Scale` says.
         remote: Whether the model is on a server.
 
     Raises:
-        InputError: There is not room for so many.
+        InputError: The cluster has no room for so many workers.
 
     >>> workers_in({"CPU": 64.0, "GPU": 4.0}, None, remote=False)
     (4, {'num_cpus': 1, 'num_gpus': 1})
@@ -170,18 +170,18 @@ def workers_in(cluster: dict[str, float], wanted: int | None, *, remote: bool) -
 
 
 def merge_lines(paths: Sequence[Path], whole: Path) -> None:
-    """Write the lines of files, each in alphabetic order, in that order into one; no file if there is no line.
+    """Merge files of sorted lines into one sorted file; remove that file if none of `paths` exists.
 
-    Not more than a few hundred files are open at once, and a line of each is in memory.
+    At most a few hundred files are open at once, and memory holds one line of each.
     """
-    there = [path for path in paths if path.is_file()]
-    if not there:
+    existing = [path for path in paths if path.is_file()]
+    if not existing:
         whole.unlink(missing_ok=True)
         return
     with replacing(whole) as scratch:
-        parts = [scratch.with_suffix(f".{n}") for n in range(0, len(there), _FILES)]
+        parts = [scratch.with_suffix(f".{n}") for n in range(0, len(existing), _FILES)]
         for n, part in enumerate(parts):
-            _merge(there[n * _FILES : (n + 1) * _FILES], part)
+            _merge(existing[n * _FILES : (n + 1) * _FILES], part)
         _merge(parts, scratch)
         for part in parts:
             part.unlink()

@@ -1,15 +1,15 @@
 """Shards of the input of `engine=ray` on disk, and their state.
 
-Shard k holds the documents from k * size on, whatever is done with them: its names are the same in each run. It is worked on in
-a folder of that try's own, and what it gives is put in its place whole, `done.json` last. So a worker that is lost, or one that
-was given up for lost and is not, leaves nothing half done and nothing twice.
+Shard k holds the input documents from number k * size on, finished or not, so its paths are the same in each run. Each try at a
+shard works in a folder of its own. The finished files are then moved into place, `done.json` last. So a worker that is lost, or
+that is wrongly taken for lost, leaves no partial and no duplicate results.
 
     shards/00000/
-        notes.parquet       the slice of the input, until it is done
-        state.jsonl         what has been annotated, without text: the resume state
+        notes.parquet       its slice of the input, until the shard is done
+        state.jsonl         the annotations so far, without text: the resume state
         failed.jsonl        documents that failed, if any
         annotations.jsonl   its piece of `to=jsonl`; annotations.conll likewise
-        done.json           what it was made of and by, and its counts
+        done.json           digest of its input, fingerprint of the annotator, and its counts
         .try-<run>-<random>-<process>/   a try that is in progress, or was lost
     annotations/part-00000.parquet   its piece of `to=parquet`
 """
@@ -41,10 +41,10 @@ class Attempt:
     """A try at a shard.
 
     Attributes:
-        folder: Its own; `state.jsonl` in it holds what earlier tries have annotated.
-        earlier: The folders of those.
-        recovered: Ids of documents that tries of the same run annotated which were lost.
-        lost: How many these were.
+        folder: Folder of this try; its `state.jsonl` begins with the annotations of earlier tries.
+        earlier: Folders of the earlier tries.
+        recovered: Ids of documents that lost tries of the same run annotated.
+        lost: Number of lost tries of the same run.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Shard:
 
     Args:
         home: The output folder.
-        number: From 0.
+        number: Number of the shard, from 0.
     """
 
     def __init__(self, home: Path, number: int) -> None:
@@ -66,7 +66,7 @@ class Shard:
         self.folder = home / "shards" / f"{number:05}"
 
     def put(self, notes: Sequence[Note | Unreadable]) -> None:
-        """Keep its slice of the input, unless that is there already."""
+        """Write its slice of the input, unless the same slice is there already."""
         digest = _digest(notes)
         path = self.folder / "notes.parquet"
         if shard_digest(path) == digest:
@@ -76,21 +76,21 @@ class Shard:
             write_shard(notes, scratch, digest)
 
     def notes(self) -> Iterator[Note | Unreadable]:
-        """Its slice of the input."""
+        """Return its slice of the input."""
         return read_shard(self.folder / "notes.parquet")
 
     def digest(self) -> str | None:
-        """What its slice of the input is known by."""
+        """Return the digest of its slice of the input; None if there is no slice."""
         return shard_digest(self.folder / "notes.parquet")
 
     def piece(self, form: str) -> Path:
-        """Where its part of a format is that has one file for all notes, or one a shard."""
+        """Return the path of its piece of a format that has one file for all notes, or one file per shard."""
         if form == "parquet":
             return self.home / "annotations" / f"part-{self.number:05}.parquet"
         return self.folder / TOGETHER[form][0]
 
     def done(self) -> dict[str, Any] | None:
-        """What `done.json` says; None if there is none that can be read."""
+        """Return the content of `done.json`; None if it is missing or cannot be read."""
         try:
             content = json.loads((self.folder / "done.json").read_bytes())
         except (OSError, ValueError):
@@ -98,13 +98,13 @@ class Shard:
         return content if isinstance(content, dict) else None
 
     def is_made(self, done: dict[str, Any], *, by: str, together: Sequence[str]) -> bool:
-        """Whether that was made of the slice as it is now by this annotator, none failed, and these formats are there."""
+        """Whether `done` is for the current slice and this annotator, no document failed, and the pieces of these formats exist."""
         same = (done.get("sha256"), done.get("by")) == (self.digest(), by)
         whole = set(together) <= set(done.get("to", ())) and all(self.piece(form).is_file() for form in together)
         return same and whole and not (self.folder / "failed.jsonl").exists()
 
     def begin(self, run: str) -> Attempt:
-        """A new try, which knows what all earlier ones have annotated."""
+        """Begin a new try with the annotations and answers of all earlier ones."""
         tries = sorted(self.folder.glob(".try-*"))
         lost = [path for path in tries if path.name.startswith(f".try-{run}-")]
         before = [line for place in (self.folder, *tries) if place not in lost for line in _whole_lines(place)]
@@ -120,15 +120,15 @@ class Shard:
         return Attempt(folder, tuple(tries), recovered, len(lost))
 
     def publish(self, attempt: Attempt, done: dict[str, Any] | None) -> None:
-        """Put what a try has made in its place.
+        """Move the results of a try into place.
 
         Args:
-            attempt: The try; its folder and those of earlier ones are taken away.
-            done: For `done.json`; None: the try was stopped, so that only its resume state and its failures count.
+            attempt: The try; its folder and those of earlier tries are removed.
+            done: Content of `done.json`. None: the try was stopped, so keep only its resume state, failures and token counts.
         """
         (self.folder / "failed.jsonl").unlink(missing_ok=True)
         if done is not None:
-            (self.folder / "done.json").unlink(missing_ok=True)  # it speaks of what now goes
+            (self.folder / "done.json").unlink(missing_ok=True)  # it describes the results that are replaced now
             for form, (file, *_) in TOGETHER.items():
                 if (attempt.folder / file).is_file():
                     self.piece(form).parent.mkdir(exist_ok=True)
@@ -144,20 +144,20 @@ class Shard:
 
 
 def cut_input(notes: Iterable[Note | Unreadable], home: Path, size: int) -> tuple[int, int]:
-    """Put the input into shards, one of them in memory at a time; what a longer input left behind is taken away.
+    """Split the input into shards, with one shard in memory at a time; remove shards that a longer input left behind.
 
     Args:
         notes: The input.
         home: The output folder.
-        size: Documents a shard.
+        size: Documents per shard.
 
     Returns:
-        How many shards and how many documents there are.
+        The number of shards and the number of documents.
     """
     rest, number, total = iter(notes), 0, 0
-    while some := list(islice(rest, size)):
-        Shard(home, number).put(some)
-        number, total = number + 1, total + len(some)
+    while shard_notes := list(islice(rest, size)):
+        Shard(home, number).put(shard_notes)
+        number, total = number + 1, total + len(shard_notes)
     for folder in (home / "shards").glob("*"):
         if folder.name.isdigit() and int(folder.name) >= number:
             Shard(home, int(folder.name)).piece("parquet").unlink(missing_ok=True)
@@ -166,16 +166,16 @@ def cut_input(notes: Iterable[Note | Unreadable], home: Path, size: int) -> tupl
 
 
 def _digest(notes: Sequence[Note | Unreadable]) -> str:
-    """Of the ids and what is annotated, or why it cannot be, in their order."""
-    whole = hashlib.sha256()
+    """Return the digest of the notes in order: the id and the annotated content of each, or its reading error."""
+    sha256 = hashlib.sha256()
     for note in notes:
         about = [note.id, digest_of(note)] if isinstance(note, Note) else [note.id, note.error, note.at]
-        whole.update(json.dumps(about).encode() + b"\n")
-    return whole.hexdigest()
+        sha256.update(json.dumps(about).encode() + b"\n")
+    return sha256.hexdigest()
 
 
 def _whole_lines(folder: Path, name: str = "state.jsonl") -> list[bytes]:
-    """The lines of a file of a try, without a last one that was cut short."""
+    """Return the lines of a file of a try, without a truncated last one; none if the file cannot be read."""
     try:
         with (folder / name).open("rb") as file:
             return [line for line in file if line.endswith(b"\n")]

@@ -33,17 +33,17 @@ COUNTERS = ("documents", "counts", "entities", "repairs", "used")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What each worker is told.
+    """Description of the job that each worker gets.
 
     Attributes:
-        config: Of the command, with the settings of its program.
-        choices: The option of each group.
-        given: The keys that the user has set.
-        to: The formats.
-        home: The output folder, absolute.
-        here: The folder in which the job was begun: relative paths start there.
-        run: Tells this run's tries from those of earlier ones.
-        retries: How often a shard is begun again whose worker was lost.
+        config: Config of the command, with the settings of its program.
+        choices: Selected option of each config group.
+        given: Keys that the user has set.
+        to: Output formats.
+        home: Absolute path of the output folder.
+        here: Folder in which the job was started; relative paths are resolved against it.
+        run: Id that tells this run's tries from those of earlier runs.
+        retries: How often a shard is started again after its worker was lost.
     """
 
     config: dict[str, Any]
@@ -57,26 +57,28 @@ class Job:
 
     @property
     def facts_pattern(self) -> str:
-        """Names below `shards/` of the files in which workers of this run say what their annotator is."""
+        """Pattern, below `shards/`, for the files of annotator facts that workers of this run write."""
         return f".annotator-{self.run}-*.json"
 
     def write_facts(self, facts: Facts) -> None:
-        """Say what an annotator is."""
+        """Write the facts of a worker's annotator."""
         name = self.facts_pattern.replace("*", uuid4().hex)
         write_whole(self.home / "shards" / name, json.dumps(asdict(facts)).encode())
 
     def read_facts(self) -> Facts:
-        """What one of the workers has said."""
+        """Read the facts that one of the workers wrote."""
         facts = json.loads(next((self.home / "shards").glob(self.facts_pattern)).read_bytes())
         return Facts(**{**facts, "labels": tuple(facts["labels"]), "price": facts["price"] and tuple(facts["price"])})
 
 
 class ShardWorker:
-    """Called by Ray Data with shard numbers. Nothing is raised to Ray, whose logs would then quote it: a report says what went
-    wrong, in our words or by the kind of error alone.
+    """Annotates the shards whose numbers Ray Data passes.
+
+    It raises no error to Ray, because Ray's logs would quote the message. Instead, the report names the problem in our own words
+    or by the error type alone.
 
     Args:
-        job: What to do.
+        job: Description of the job.
     """
 
     def __init__(self, job: Job) -> None:
@@ -85,14 +87,14 @@ class ShardWorker:
         self.problem = _problem_of(self._load)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-        """The report on each shard of the column `shard`, as JSON."""
+        """Return a report, as JSON, on each shard number in the column `shard`."""
         return {"report": [json.dumps(self.report(int(number))) for number in batch["shard"]]}
 
     def report(self, number: int) -> dict[str, Any]:
-        """A shard's counts, or the `problem` that ends the run."""
-        found: dict[str, Any] = {"shard": number}
-        problem = self.problem or _problem_of(lambda: found.update(self._work(Shard(self.job.home, number))))
-        return found if problem is None else {"shard": number, "problem": problem}
+        """Annotate a shard and return its counts, or the `problem` that ends the run."""
+        report: dict[str, Any] = {"shard": number}
+        problem = self.problem or _problem_of(lambda: report.update(self._work(Shard(self.job.home, number))))
+        return report if problem is None else {"shard": number, "problem": problem}
 
     def _load(self) -> None:
         os.chdir(self.job.here)
@@ -134,46 +136,46 @@ class ShardWorker:
 
 
 class ShardJob(AnnotationJob):
-    """The work on a shard.
+    """Annotates the notes of one shard.
 
     Args:
-        annotator: What finds entities.
-        writer: What writes them.
-        attempt: The try; what an earlier one of the same run has annotated counts as annotated now.
+        annotator: Finds entities.
+        writer: Writes annotated notes.
+        attempt: The try; documents annotated by earlier tries of the same run count as annotated now.
         stop_after: As for `AnnotationJob`.
-        in_row: Notes in a row that have failed before these.
+        in_row: Number of consecutive notes before this shard that failed because of the model.
     """
 
     def __init__(self, annotator: Annotator, writer: DocumentWriter, attempt: Attempt, *, stop_after: int, in_row: int) -> None:
         super().__init__(annotator, writer, attempt.folder, stop_after=stop_after, progress=lambda done, sentences: None)
         self.in_row, self._recovered = in_row, attempt.recovered
 
-    def _done(self, what: str, entry: Entry) -> None:
-        if what == "kept" and entry.id in self._recovered:
-            what = "annotated"
-        super()._done(what, entry)
+    def _done(self, status: str, entry: Entry) -> None:
+        if status == "kept" and entry.id in self._recovered:
+            status = "annotated"
+        super()._done(status, entry)
 
 
 class _Nobody(Annotator):
-    """Stands in for an annotator at whose work on these notes worker after worker was lost."""
+    """Replaces the annotator for notes that too many workers were lost on."""
 
     def __init__(self, other: Annotator) -> None:
         super().__init__(other.tagger, other.facts, other.segmenter)
 
     def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
-        """All failed."""
+        """Return a failed outcome for every note."""
         return [Outcome(note.id, None, "worker_lost") for note in notes]
 
 
 def _kept(stats: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    """The counts of a shard that is left as it is."""
-    documents = stats["documents"]
-    kept = {"kept": documents.get("annotated", 0) + documents.get("kept", 0)}
-    return {**{name: dict(stats[name]) for name in COUNTERS}, "documents": kept}
+    """Return the counts of a finished shard, with all its annotated documents counted as kept."""
+    before = stats["documents"]
+    documents = {"kept": before.get("annotated", 0) + before.get("kept", 0)}
+    return {**{name: dict(stats[name]) for name in COUNTERS}, "documents": documents}
 
 
 def _problem_of(act: Callable[[], None]) -> str | None:
-    """Do something; what ends a run is given back, without a word of any text."""
+    """Call `act`. Return the message of an error, without any text of notes, or None if there was no error."""
     try:
         act()
     except (InputError, ModelError, RunError) as error:
