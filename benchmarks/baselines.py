@@ -1,7 +1,7 @@
 """Baselines: other ways to generate the same answers from the same weights, to be timed against the engine.
 
-Where a way does not end by itself with the format, it is made to say as many tokens as the engine's own answer has,
-so that all do the same work.
+A baseline that does not stop by itself at the end of the format has to generate as many tokens as the engine's answer
+has, so that all baselines do the same work.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import plain_attention
 from clinspan.lms.local.sequence import Answer, Prompt
 from clinspan.programs.app.build_run import RunComponents
-from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.formats.types import shown_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is timed: sentences, their prompts in order of length, and the answers that every way has to be as long as."""
+    """What is timed: sentences, their prompts in order of length, and the engine's answers, whose length all baselines match."""
 
     parts: RunComponents
     sentences: Sequence[Sentence]
@@ -37,19 +37,19 @@ class Task:
         return engine
 
     def every(self, n: int) -> Task:
-        """Each n-th sentence, for ways that are too slow for all."""
+        """A task of every n-th sentence, for baselines that are too slow for all sentences."""
         return Task(self.parts, self.sentences[::n], self.prompts[::n], self.answers[::n])
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One contender.
+    """One way to generate the answers.
 
     Attributes:
-        name: What it is called in tables.
-        says: What it does, in a few words.
-        run: Does the whole task; gives the number of forward passes, or None where it is not known.
-        every: It is given each n-th sentence only.
+        name: Name in tables.
+        says: Short description.
+        run: Does the whole task and returns the number of forward passes, or None if it is not known.
+        every: The baseline gets only every n-th sentence.
         plain: The model computes with PyTorch's own linear layers, as transformers loads them.
     """
 
@@ -61,7 +61,7 @@ class Baseline:
 
 
 def one_by_one(task: Task) -> int:
-    """`generate` for each sentence, nothing shared."""
+    """`generate` for each sentence alone, with nothing shared."""
     model = task.engine.model
     with plain_attention(model), torch.inference_mode():
         for prompt, answer in zip(task.prompts, task.answers, strict=True):
@@ -70,7 +70,7 @@ def one_by_one(task: Task) -> int:
 
 
 def batched(task: Task) -> int:
-    """`generate` for batches, padded on the left."""
+    """`generate` for batches that are padded on the left."""
     model, size, passes = task.engine.model, task.engine.spec.batch_size, 0
     with plain_attention(model), torch.inference_mode():
         for at in range(0, len(task.prompts), size):
@@ -98,15 +98,15 @@ def continuous(task: Task) -> None:
     wanted = GenerationConfig(max_new_tokens=longest, min_new_tokens=longest, do_sample=False, pad_token_id=0, eos_token_id=-1)
     with plain_attention(model), torch.no_grad():
         prompts = [list(p.ids) for p in task.prompts]
-        found = model.generate_batch(prompts, generation_config=wanted, continuous_batching_config=blocks)
-    if any(len(output.generated_tokens) < longest for output in found.values()) or len(found) < len(prompts):
+        outputs = model.generate_batch(prompts, generation_config=wanted, continuous_batching_config=blocks)
+    if any(len(output.generated_tokens) < longest for output in outputs.values()) or len(outputs) < len(prompts):
         raise ModelError("transformers' continuous batching did not answer every prompt")
 
 
 def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
-    """A server that speaks OpenAI's chat completions, asked through `model=openai`, with our grammar or without.
+    """A server with OpenAI's chat completions API, called through `model=openai`, with or without our grammar.
 
-    Without it llama.cpp's server is made to say as many tokens as the engine's answer has by its own `min_tokens`.
+    Without the grammar, llama.cpp's option `min_tokens` makes the server generate as many tokens as the engine's answer has.
     """
     from clinspan import lms
 
@@ -120,9 +120,9 @@ def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
                 demos, context = tagger.surroundings(sentence.words)
                 words = shown_tokens(sentence.words)
                 for _, request in form.requests(lm, tagger.tag.signature.instructions, demos, words, context, name=sentence.id):
-                    said = len(answer.ids)
-                    extensions = {**(request.config.extensions or {}), **({} if grammar else {"min_tokens": said})}
-                    lm(replace(request, config=replace(request.config, max_tokens=said, extensions=extensions)))
+                    length = len(answer.ids)
+                    extensions = {**(request.config.extensions or {}), **({} if grammar else {"min_tokens": length})}
+                    lm(replace(request, config=replace(request.config, max_tokens=length, extensions=extensions)))
         finally:
             form.wire = before
 
@@ -130,7 +130,7 @@ def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
 
 
 def ours(*, prefix: bool, draft: bool) -> Callable[[Task], int]:
-    """The engine, with or without its gifts."""
+    """The engine, with or without the shared prefix and the draft."""
 
     def run(task: Task) -> int:
         decoder, size = task.engine.decoder, task.engine.spec.batch_size
@@ -147,7 +147,7 @@ def ours(*, prefix: bool, draft: bool) -> Callable[[Task], int]:
 
 
 def floor(task: Task) -> int:
-    """One teacher-forced pass a sentence over what is new in prompt and answer, by transformers, the prefix read beforehand."""
+    """One teacher-forced pass per sentence over the tokens after the shared prefix, by transformers; the prefix is read before."""
     model = task.engine.model
     with plain_attention(model), torch.inference_mode():
         shared = max(1, shared_prefix(task.prompts))

@@ -40,7 +40,7 @@ _QUICK_SENTENCES = 10
 
 
 def main(config: DictConfig) -> None:
-    """Time every way, hold the engine's answers against plain decoding, print the table (or with `json=true` JSON alone)."""
+    """Time every baseline, compare the engine's answers with plain decoding, and print the table (JSON with `json=true`)."""
     check_number("sentences", config.sentences, 1)
     ways = choose_ways(config)
     task = build_task(config)
@@ -64,19 +64,19 @@ def main(config: DictConfig) -> None:
 
 
 def curves(task: Task, config: DictConfig) -> None:
-    """Measure how cost grows, as numbers and as a plot."""
+    """Measure how cost grows, and write the figures and a plot."""
     folder = RunFolder(output_folder())
-    found = growth(task.parts, config.repeats)
-    folder.write("curves.json", {"choices": chosen_options(), "ended": now(), **environment(), "curves": found})
-    plot_growth(found, folder.path / "curves.png")
+    results = growth(task.parts, config.repeats)
+    folder.write("curves.json", {"choices": chosen_options(), "ended": now(), **environment(), "curves": results})
+    plot_growth(results, folder.path / "curves.png")
     print(folder.path)
 
 
 def choose_ways(config: DictConfig) -> list[Baseline]:
-    """The contenders that the config names.
+    """The baselines that the config names.
 
     Raises:
-        InputError: One is not known, or a server is asked for without its address.
+        InputError: A name is not known, or a server is named without its address.
     """
     known = {
         "a": Baseline("a", "generate, one sentence at a time", baselines.one_by_one, every=5, plain=True),
@@ -99,7 +99,7 @@ def choose_ways(config: DictConfig) -> list[Baseline]:
 
 
 def build_task(config: DictConfig) -> Task:
-    """Sentences spread over the split, their prompts by length, and the engine's answers (which also warms it up)."""
+    """Build a task: sentences spread over the split, their prompts by length, and the engine's answers (which warms it up)."""
     parts = build_run(program_settings(config)[0], lambda corpus, spec: None)
     if config.server:
         address = check_address(config.server, "server")
@@ -124,7 +124,7 @@ def build_task(config: DictConfig) -> Task:
 
 
 def measure(task: Task, ways: Sequence[Baseline], repeats: int) -> dict[str, dict[str, Any]]:
-    """Each way `repeats` times, in turn, so that all meet the same weather; medians."""
+    """Run each baseline `repeats` times, in turn, so that load on the machine affects all alike. Returns rows with medians."""
     seconds: dict[str, list[float]] = {way.name: [] for way in ways}
     rows: dict[str, dict[str, Any]] = {}
     for round_ in range(repeats):
@@ -150,7 +150,7 @@ def measure(task: Task, ways: Sequence[Baseline], repeats: int) -> dict[str, dic
 
 
 def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Sentences a second of the engine over those of each other way."""
+    """Sentences per second of the engine, divided by those of each other baseline."""
     if "e" not in rows:
         return {}
     ours = rows["e"]["sentences_per_s"]
@@ -158,12 +158,12 @@ def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def _identical(task: Task, prompt: Any, answer: Any) -> bool:
-    return all(one.margin < TIE for one in departures(task.engine.decoder, prompt, answer))
+    return all(departure.margin < TIE for departure in departures(task.engine.decoder, prompt, answer))
 
 
 @contextmanager
 def _peak() -> Iterator[list[int]]:
-    """The largest resident memory of this process meanwhile, in MiB, looked at twenty times a second."""
+    """The largest resident memory of this process inside the context, in MiB, sampled twenty times a second."""
     process = psutil.Process()
     highest = [0]
     over = threading.Event()

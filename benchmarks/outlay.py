@@ -6,11 +6,11 @@ import math
 
 
 def worker_hours(sentences: float, pace: float) -> float:
-    """How long one worker takes.
+    """Hours that one worker takes.
 
     Args:
-        sentences: How many there are.
-        pace: Sentences a second of one worker.
+        sentences: Number of sentences.
+        pace: Sentences per second of one worker.
 
     Raises:
         ValueError: The pace is not positive.
@@ -24,7 +24,7 @@ def worker_hours(sentences: float, pace: float) -> float:
 
 
 def workers_for(hours: float, days: float) -> int:
-    """How many workers do this many hours of one worker's work in so many days.
+    """Number of workers that do `hours` of one worker's work in `days` days.
 
     >>> workers_for(169, 7), workers_for(168, 7)
     (2, 1)
@@ -33,13 +33,13 @@ def workers_for(hours: float, days: float) -> int:
 
 
 def dollars(sentences: float, tokens: tuple[float, float], price: tuple[float, float], *, batch: bool = False) -> float:
-    """What a server asks.
+    """Price of a server in US dollars.
 
     Args:
-        sentences: How many there are.
-        tokens: Of the prompt and of the answer, a sentence.
-        price: US dollars for a million prompt and a million answer tokens.
-        batch: By the Batch API, at half the price.
+        sentences: Number of sentences.
+        tokens: Prompt tokens and answer tokens per sentence.
+        price: US dollars per million prompt tokens and per million answer tokens.
+        batch: Use the Batch API, at half the price.
 
     >>> dollars(1_000_000, (700, 40), (10.0, 30.0)), dollars(1_000_000, (700, 40), (10.0, 30.0), batch=True)
     (8200.0, 4100.0)

@@ -12,7 +12,7 @@ from clinspan.reports.terminal.console import PlainConsole
 
 
 def print_bench(result: Mapping[str, Any], *, title: str) -> None:
-    """A row a way, and how much faster the engine is.
+    """Print one row per baseline, and how much faster the engine is.
 
     Args:
         result: `rows`, `ratios`, `identical` and `compared`, as `benchmarks.bench` writes them.
@@ -43,7 +43,7 @@ def print_bench(result: Mapping[str, Any], *, title: str) -> None:
 
 
 def plot_bench(rows: Mapping[str, Mapping[str, Any]], path: Path, *, title: str) -> None:
-    """Sentences a second as bars, a way a bar, on a logarithmic scale; the engine's own ways in another colour."""
+    """Plot sentences per second on a logarithmic scale, one bar per baseline; the engine's variants have another colour."""
     plt = _pyplot()
     names = list(rows)
     figure, panel = plt.subplots(figsize=(8, 0.42 * len(names) + 1.1), constrained_layout=True)
@@ -70,7 +70,7 @@ def _pyplot() -> Any:
 
 
 def plot_growth(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Three panels: seconds a sentence by tokens, by labels and by batch size, as `benchmarks.scaling` gives them."""
+    """Plot seconds per sentence in three panels, by tokens, labels and batch size, as `benchmarks.scaling` returns them."""
     plt = _pyplot()
     heads = {"tokens": "tokens of the sentence", "labels": "labels", "batch": "batch size"}
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.4), constrained_layout=True)

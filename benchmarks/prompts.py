@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from clinspan.corpora import Sentence
 from clinspan.lms.local.sequence import Prompt
 from clinspan.programs.app.build_run import RunComponents
-from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.formats.types import shown_tokens
 
 
 def collect_prompts(parts: RunComponents, sentences: Sequence[Sentence]) -> list[Prompt]:
     """One prompt for each question about each sentence, in order."""
-    found: list[Prompt] = []
+    prompts: list[Prompt] = []
     instructions = parts.tagger.tag.signature.instructions
     for sentence in sentences:
         demos, context = parts.tagger.surroundings(sentence.words)
         tokens = shown_tokens(sentence.words)
-        asked = parts.adapter.requests(parts.lm, instructions, demos, tokens, context, name=sentence.id)
-        found += [parts.lm.engine.prompt(request) for _, request in asked]
-    return found
+        requests = parts.adapter.requests(parts.lm, instructions, demos, tokens, context, name=sentence.id)
+        prompts += [parts.lm.engine.prompt(request) for _, request in requests]
+    return prompts

@@ -21,30 +21,30 @@ _EACH = 4
 
 
 def growth(parts: RunComponents, repeats: int) -> dict[str, list[dict[str, Any]]]:
-    """Median seconds a sentence along each axis, with `bio_lines` and fixed demonstrations, the prefix read beforehand.
+    """Median seconds per sentence along each axis, with `bio_lines` and fixed demonstrations; the prefix is read before.
 
     Args:
-        parts: A run's parts, on a local model.
-        repeats: Of each measurement.
+        parts: The components of a run with a local model.
+        repeats: Repeats of each measurement.
 
     Returns:
-        By axis (`tokens`, `labels`, `batch`) rows of `at`, `seconds` a sentence and `answer_tokens` a sentence.
+        By axis (`tokens`, `labels`, `batch`) rows of `at`, `seconds` per sentence and `answer_tokens` per sentence.
     """
     words = [word for sentence in parts.sentences for word in sentence.words]
     usual = [list(sentence.words) for sentence in parts.sentences if 12 <= len(sentence.tokens) <= 24]
     labels = list(parts.corpus.labels)
-    found: dict[str, list[dict[str, Any]]] = {"tokens": [], "labels": [], "batch": []}
+    curves: dict[str, list[dict[str, Any]]] = {"tokens": [], "labels": [], "batch": []}
     for length in LENGTHS:
         cut = [words[i * length : (i + 1) * length] for i in range(_EACH)]
-        found["tokens"].append(_row(parts, length, _prompts(parts, cut, labels), _EACH, repeats))
+        curves["tokens"].append(_row(parts, length, _prompts(parts, cut, labels), _EACH, repeats))
     for count in LABELS:
         many = [*labels, *(Label(f"Finding{n}", f"a finding of kind {n}") for n in range(count))][:count]
-        found["labels"].append(_row(parts, count, _prompts(parts, usual[:_EACH], many), _EACH, repeats))
+        curves["labels"].append(_row(parts, count, _prompts(parts, usual[:_EACH], many), _EACH, repeats))
     every = (usual * (1 + max(BATCHES) // len(usual)))[: max(BATCHES)]
     for size in BATCHES:
         some = every[: max(size, _EACH)]
-        found["batch"].append(_row(parts, size, _prompts(parts, some, labels), size, repeats))
-    return found
+        curves["batch"].append(_row(parts, size, _prompts(parts, some, labels), size, repeats))
+    return curves
 
 
 def _prompts(parts: RunComponents, sentences: Sequence[Sequence[str]], labels: Sequence[Label]) -> list[Prompt]:
@@ -53,19 +53,19 @@ def _prompts(parts: RunComponents, sentences: Sequence[Sequence[str]], labels: S
     demos = [{**demo, "tags": [t if t[2:] in names else "O" for t in demo["tags"]]} for demo in parts.tagger.tag.demos]
     prompts: list[Prompt] = []
     for number, tokens in enumerate(sentences):
-        asked = form.requests(parts.lm, handwritten(labels), demos, tokens, (), name=str(number))
-        prompts += [parts.lm.engine.prompt(request) for _, request in asked]
+        requests = form.requests(parts.lm, handwritten(labels), demos, tokens, (), name=str(number))
+        prompts += [parts.lm.engine.prompt(request) for _, request in requests]
     return sorted(prompts, key=lambda prompt: len(prompt.ids))
 
 
 def _row(parts: RunComponents, at: int, prompts: Sequence[Prompt], size: int, repeats: int) -> dict[str, Any]:
     decoder = parts.lm.engine.decoder
     decoder.decode(prompts[:1])
-    took, said = [], 0
+    took, answer_tokens = [], 0
     for _ in range(repeats):
         began = time.perf_counter()
         answers = [answer for i in range(0, len(prompts), size) for answer in decoder.decode(prompts[i : i + size])]
         took.append((time.perf_counter() - began) / len(prompts))
-        said = sum(len(getattr(answer, "ids", ())) for answer in answers)
+        answer_tokens = sum(len(getattr(answer, "ids", ())) for answer in answers)
     print(f"bench: {at}: {statistics.median(took):.3f} s a sentence", file=sys.stderr)
-    return {"at": at, "seconds": statistics.median(took), "answer_tokens": said / len(prompts)}
+    return {"at": at, "seconds": statistics.median(took), "answer_tokens": answer_tokens / len(prompts)}

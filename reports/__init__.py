@@ -1,1 +1,1 @@
-"""Tables a person wants to read, and the published figures beside ours."""
+"""Reports: terminal tables, the HTML page, and the paper's published figures beside ours."""

@@ -16,14 +16,14 @@ _SAMENESS = "unit", "match", "mode", "avg", "types", "align"
 
 @dataclass(frozen=True)
 class Job:
-    """A job's folder, read.
+    """The content of one job folder.
 
     Attributes:
-        path: The folder.
+        path: Path of the folder.
         record: The content of its `run.json`; empty if there is none.
         scores: The content of its `scores.json`; None if the job has no scores.
-        error: Why it has none, if that is known.
-        settings: What it was told, without seeds and folders.
+        error: Why the job has no scores, if that is known.
+        settings: Its choices and config, without seeds and folders.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Job:
 
     @property
     def basis(self) -> str:
-        """What its scores were measured on and how: only scores with the same can be ranked."""
+        """What the scores were measured on, and how. Only jobs with the same basis are ranked together."""
         assert self.scores is not None
         parts = [part for part in str(self.scores["signature"]).split("|") if part.split(":")[0] in _SAMENESS]
         corpus, config = self.record.get("corpus") or {}, self.record.get("config") or {}
@@ -52,15 +52,16 @@ class Job:
 
 
 def build_leaderboard(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The content of `leaderboard.json`.
+    """Build the content of `leaderboard.json`.
 
     Returns:
-        `settings`, the keys that differ; `bases`, what was measured on, by letter, most jobs first; `rows`, by basis and
-        then by mean micro F1; `unscored`, the jobs that failed or have not finished; `notes`.
+        `settings`: the keys that differ between jobs. `bases`: by letter, what scores were measured on, most jobs first.
+        `rows`: sorted by basis, then by mean micro F1. `unscored`: the jobs that failed or have not finished. `notes`:
+        remarks on the figures.
     """
-    told = [job for job in jobs if job.settings]
-    groups = {"optimizer"}.union(*((job.record.get("choices") or {}).keys() for job in told))
-    keys = differing([job.settings for job in told], groups)
+    configured = [job for job in jobs if job.settings]
+    groups = {"optimizer"}.union(*((job.record.get("choices") or {}).keys() for job in configured))
+    keys = differing([job.settings for job in configured], groups)
     scored = [job for job in jobs if job.scores is not None]
     sizes: dict[str, int] = {}
     for job in scored:
@@ -74,15 +75,16 @@ def build_leaderboard(jobs: Sequence[Job]) -> dict[str, Any]:
 
 def _ranked(jobs: Sequence[Job], keys: Sequence[str], letter: str) -> list[dict[str, Any]]:
     """The rows of one basis, best first, numbered from 1."""
-    alike: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    by_settings: dict[tuple[tuple[str, str], ...], list[Job]] = {}
     for job in jobs:
-        alike.setdefault(tuple(sorted((key, said(value)) for key, value in job.settings.items() if key in keys)), []).append(job)
-    rows = sorted((_row(same, keys) for same in alike.values()), key=lambda row: -row["micro"]["mean"])
+        identity = tuple(sorted((key, said(value)) for key, value in job.settings.items() if key in keys))
+        by_settings.setdefault(identity, []).append(job)
+    rows = sorted((_row(same, keys) for same in by_settings.values()), key=lambda row: -row["micro"]["mean"])
     return [{"rank": rank, "basis": letter, **row} for rank, row in enumerate(rows, 1)]
 
 
 def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
-    """One row of jobs that differ in nothing but the seed."""
+    """One row for jobs that differ only in the seed."""
     scores = [job.scores for job in jobs if job.scores is not None]
     prompts = [_prompt_tokens(job) for job in jobs]
     row: dict[str, Any] = {
@@ -101,20 +103,20 @@ def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _prompt_tokens(job: Job) -> float | None:
-    """Tokens of the job's prompts a sentence."""
-    asked = job.record.get("best") or job.record  # of a compilation the answer's, not those of the search
-    used = (asked.get("tokens") or {}).get("prompt_tokens")
+    """Prompt tokens per sentence; None if they are not known."""
+    counted = job.record.get("best") or job.record  # of a compilation: the best program, not the whole search
+    used = (counted.get("tokens") or {}).get("prompt_tokens")
     return None if used is None or job.scores is None else used / max(1, job.scores["sentences"])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean, or None if a value is not known."""
+    """The mean, or None if any value is not known."""
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def _mean_and_spread(values: Sequence[float]) -> dict[str, float | None]:
-    """The mean, and the sample standard deviation of two values or more.
+    """The mean, and the sample standard deviation if there are at least two values.
 
     >>> _mean_and_spread([0.25, 0.75])["mean"], _mean_and_spread([0.5])
     (0.5, {'mean': 0.5, 'spread': None})
@@ -123,7 +125,7 @@ def _mean_and_spread(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def _shown(job: Job, keys: Sequence[str]) -> dict[str, Any]:
-    """The settings that tell the job from others; if none does, its main choices."""
+    """The settings that distinguish the job from others; if there are none, its main choices."""
     return {key: job.settings[key] for key in (keys or _MAIN) if key in job.settings}
 
 
@@ -134,7 +136,7 @@ def _unscored(job: Job, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What must be said beside the figures."""
+    """Remarks to show with the figures."""
     notes = [f"{letter}: {basis}" for letter, basis in bases.items()]
     if len(bases) > 1:
         notes.append("Scores of different letters were not measured on the same thing: each letter has its own ranking.")
@@ -143,11 +145,11 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
     if any("candidates" in row for row in rows):
         notes.append("With candidates: scores and prompts of the best program on dev; seconds and US$ of the whole search.")
     for row in rows:
-        where = f"{row['basis']}{row['rank']}"
+        row_name = f"{row['basis']}{row['rank']}"
         if len(set(map(str, row["seeds"]))) < len(row["seeds"]):
-            notes.append(f"{where}: {len(row['jobs'])} jobs, some with the same seed")
+            notes.append(f"{row_name}: {len(row['jobs'])} jobs, some with the same seed")
         if row["failed_sentences"]:
-            notes.append(f"{where}: {row['failed_sentences']} sentences failed and were scored as all O")
+            notes.append(f"{row_name}: {row['failed_sentences']} sentences failed and were scored as all O")
     return notes
 
 

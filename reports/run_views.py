@@ -17,14 +17,14 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Any table that is to stand beside a run's scores.
+    """A table to show with a run's scores.
 
     Attributes:
-        title: What it is about.
-        columns: The heads.
-        rows: As many cells as there are columns: text, whole numbers, other numbers (shown with four digits) or None.
-        notes: Sentences below it.
-        quotes: Whether cells hold words of the corpus; such a table is left out where the text is.
+        title: Its heading.
+        columns: The column heads.
+        rows: One cell per column: text, an integer, another number (shown with four decimals) or None.
+        notes: Sentences shown below the table.
+        quotes: Whether cells quote the corpus. Redacted reports leave such tables out.
     """
 
     title: str
@@ -36,16 +36,16 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """A scored job with what the page shows of it.
+    """A scored job with the data that the page shows.
 
     Attributes:
-        job: Its record and scores.
+        job: The job's record and scores.
         rows: The lines of `predictions.jsonl`, in corpus order; empty if they cannot be shown.
-        prompt: What it was asked, see `programs.app.recorded_prompts`; None if that is not known.
-        trouble: Why something of it cannot be shown.
+        prompt: The recorded prompt, see `programs.app.recorded_prompts`; None if it is not known.
+        problem: Why part of the run cannot be shown; empty if all of it can.
         tables: Further tables.
-        number: Its place on the page, from 1.
-        name: What tells it from others of its group, short; `group_runs` gives it.
+        number: Its position on the page, from 1.
+        name: A short name that is unique in its group; `group_runs` sets it.
     """
 
     job: Job
@@ -67,13 +67,13 @@ class RunView:
 
     @property
     def mode(self) -> Mode:
-        """How its tags were read, by the signature of its scores."""
+        """How tags were read, from the signature of the scores."""
         parts = dict(part.split(":", 1) for part in str(self.scores["signature"]).split("|") if ":" in part)
         return cast(Mode, parts.get("mode", "conlleval"))
 
     @property
     def tokens_per_sentence(self) -> float | None:
-        """Prompt and answer tokens by sentence, if they were counted."""
+        """Prompt and answer tokens per sentence; None if they were not counted."""
         used = self.job.record.get("tokens") or {}
         total = used.get("prompt_tokens", 0) + used.get("answer_tokens", 0)
         return total / max(1, self.scores["sentences"]) if total else None
@@ -81,12 +81,12 @@ class RunView:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Runs over the same sentences with the same gold, labels and reading of tags: they can stand side by side.
+    """Comparable runs: over the same sentences, with the same gold tags, labels and reading of tags.
 
     Attributes:
         title: The corpus, the split and the number of sentences.
         runs: Its runs in the order of the leaderboard.
-        sentences: The lines of one of its runs, for what they have in common; empty if no run has any.
+        sentences: The rows of one run, for the values that all runs share; empty if no run has rows.
     """
 
     title: str
@@ -103,11 +103,11 @@ class Group:
 
 
 def group_runs(views: Sequence[RunView]) -> list[Group]:
-    """Groups of comparable runs, the largest first, each run with a name that tells it from others of its group."""
+    """Group comparable runs, largest group first, and give each run a name that is unique in its group."""
     groups: dict[tuple[str, ...], list[RunView]] = {}
     for view in views:
-        place = _fingerprint(view.rows) if view.rows else view.job.basis
-        groups.setdefault((place, view.mode, *view.labels), []).append(view)
+        content = _fingerprint(view.rows) if view.rows else view.job.basis
+        groups.setdefault((content, view.mode, *view.labels), []).append(view)
     ordered = sorted(groups.values(), key=lambda runs: -len(runs))
     return [Group(title=_title(runs[0]), runs=_named(runs), sentences=runs[0].rows) for runs in ordered]
 
@@ -118,20 +118,20 @@ def _named(views: Sequence[RunView]) -> list[RunView]:
 
 
 def short_names(jobs: Sequence[Job]) -> list[str]:
-    """A name a job: the values of the settings that differ, or its strategy; where names are equal, its seed or folder."""
+    """One name per job: the values of the settings that differ, or its strategy. Equal names get the seed or the folder added."""
     groups = {"optimizer"}.union(*((job.record.get("choices") or {}).keys() for job in jobs))
     keys = differing([job.settings for job in jobs], groups)
-    told = [", ".join(_value(key, job.settings[key]) for key in keys if job.settings.get(key) is not None) for job in jobs]
-    names = [name or str(job.settings.get("strategy") or "") for name, job in zip(told, jobs, strict=True)]
-    for more in ([f"seed {job.seed}" for job in jobs], [folder_name(job.path) for job in jobs]):
-        longer = [f"{name}, {word}" if name else word for name, word in zip(names, more, strict=True)]
+    values = [", ".join(_value(key, job.settings[key]) for key in keys if job.settings.get(key) is not None) for job in jobs]
+    names = [name or str(job.settings.get("strategy") or "") for name, job in zip(values, jobs, strict=True)]
+    for suffixes in ([f"seed {job.seed}" for job in jobs], [folder_name(job.path) for job in jobs]):
+        longer = [f"{name}, {suffix}" if name else suffix for name, suffix in zip(names, suffixes, strict=True)]
         if len(set(longer)) > len(set(names)) or "" in names:
             names = [long if names.count(name) > 1 or not name else name for name, long in zip(names, longer, strict=True)]
     return names
 
 
 def folder_name(path: str) -> str:
-    """The last name of a job's path, in a sweep the last two.
+    """The last part of a job's path; for a job of a sweep the last two parts.
 
     >>> folder_name("runs/run/2026-01-01_10-00-00/3"), folder_name("runs/run/2026-01-01_10-00-00")
     ('2026-01-01_10-00-00/3', '2026-01-01_10-00-00')
@@ -141,7 +141,7 @@ def folder_name(path: str) -> str:
 
 
 def _value(key: str, value: Any) -> str:
-    """A setting's value; of those that are no choice of a group with its key.
+    """Format a setting: the choice of a group as its value alone, any other setting with its key.
 
     >>> _value("strategy", "knn"), _value("limit", 40)
     ('knn', 'limit=40')

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 _BESIDE = ("resume", "tracking", "tracing")
-"""Keys and groups that decide nothing of what a job does."""
+"""Keys and groups that do not change a job's result."""
 
 
 def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices and the config of a job as one level of dotted keys, without seeds, folders and who is told.
+    """The choices and the config of a job as one level of dotted keys, without seeds, `resume`, tracking and tracing.
 
     >>> config = {"seed": 1, "tracking": {"uri": "x"}, "model": {"id": "x"}, "limit": None}
     >>> settings_of({"choices": {"model": "gpt4"}, "config": config})
@@ -45,36 +45,36 @@ def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing(settings: Sequence[Mapping[str, Any]], groups: Collection[str]) -> list[str]:
-    """The keys whose values differ between jobs, of those below a group only what its option does not settle.
+    """The keys whose values differ between jobs.
 
-    A key that only some have counts among jobs of one command, which have the same groups: what another command's jobs are not
-    asked is no difference.
+    A key below a group, such as `model.id`, counts only if it differs between jobs with the same option of that group. A key
+    that a command does not have is not compared with that command's jobs. Jobs with the same groups are of the same command.
 
     Args:
-        settings: As `settings_of` gives them, a mapping a job.
-        groups: The keys that are choices.
+        settings: One mapping per job, as `settings_of` returns it.
+        groups: The keys that are config groups.
 
     >>> jobs = [{"model": "a", "model.id": "x"}, {"model": "b", "model.id": "y"}, {"model": "b", "model.id": "y", "k": 2}]
     >>> differing(jobs, {"model"})
     ['model', 'k']
     """
     commands = [frozenset(job.keys() & set(groups)) for job in settings]
-    found = []
+    keys = []
     for key in dict.fromkeys(key for job in settings for key in job):
-        asked = {command for command, job in zip(commands, settings, strict=True) if key in job or key in groups}
-        relevant = [job for command, job in zip(commands, settings, strict=True) if command in asked]
+        commands_with_key = {command for command, job in zip(commands, settings, strict=True) if key in job or key in groups}
+        relevant = [job for command, job in zip(commands, settings, strict=True) if command in commands_with_key]
         group = key.split(".")[0]
         values: dict[str, set[str]] = {}
         for job in relevant:
             option = job.get(group) if group in groups and key != group else None
             values.setdefault(str(option), set()).add(said(job[key]) if key in job else "")
         if any(len(different) > 1 for different in values.values()):
-            found.append(key)
-    return found
+            keys.append(key)
+    return keys
 
 
 def said(value: Any) -> str:
-    """A value as the command line takes it.
+    """Format a value as it is written on the command line.
 
     >>> said(None), said(True), said([1, "a"]), said("knn")
     ('null', 'true', '[1,"a"]', 'knn')

@@ -1,7 +1,7 @@
 """Training of local models.
 
-`tune(spec, records, dev, options, ...)` on prompts and their right answers, `tune_classifier(spec, sentences, dev, options, ...)`
-on the tags of words.
+`tune(spec, records, dev, options, ...)` trains on prompts and their gold answers, `tune_classifier(spec, sentences, dev, options,
+...)` on the tags of words.
 """
 
 from clinspan.tuning.causal import tune

@@ -38,19 +38,19 @@ def tune(
     progress: Progress | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> TuningResult[LocalModel]:
-    """Train a model to give the records' answers, and keep it as it was when the dev records' loss was lowest.
+    """Train a model to give the records' answers, and keep the epoch with the lowest loss on the dev records.
 
-    A call that was interrupted goes on from its last checkpoint when it is made again with the same arguments.
+    An interrupted call resumes from its last checkpoint when it is repeated with the same arguments.
 
     Args:
-        spec: The model. It is loaded for this; an engine that has it loaded already is not touched.
-        records: What to learn.
-        dev: What to judge by after each epoch; if there are none, the last epoch's weights are kept.
+        spec: The model. It is loaded for training; an engine that already has it loaded is not changed.
+        records: Training records.
+        dev: Records for the evaluation after each epoch. If there are none, the last epoch's weights are kept.
         options: `Lora` or `Full`.
-        folder: Where `model/` is written, and `checkpoints/` meanwhile.
-        seed: Of the adapter's first weights, the records' order and dropout: the same numbers on the same machine.
-        progress: Told of each step.
-        origin: What the note beside the weights says of where they were learnt.
+        folder: Where `model/` is written, and `checkpoints/` during training.
+        seed: Seed of the adapter's initial weights, the record order and dropout. Results repeat on the same machine.
+        progress: Called after each step.
+        origin: Provenance of the training data, for the note beside the weights.
 
     Raises:
         InputError: No record fits into `max_length`.
@@ -63,12 +63,12 @@ def tune(
     template = template_of(spec.template, tokenizer)
     encoder = Encoder(tokenizer, template, plain=plain_tokens(tokenizer), options=spec.chat_options)
     limit = min(options.max_length, getattr(model.config.get_text_config(), "max_position_embeddings", options.max_length))
-    train, long_ones = encode_records(records, encoder, max_length=limit)
-    judged, others = encode_records(dev, encoder, max_length=limit)
+    train, long_train_ids = encode_records(records, encoder, max_length=limit)
+    encoded_dev, long_dev_ids = encode_records(dev, encoder, max_length=limit)
     if not train:
         remedy = "Set tuning.max_length higher, or give records."
         raise InputError(f"none of {len(records)} training records has at most {limit} tokens", remedy=remedy)
-    trainer = _train(_prepared(model, options, seed), options, train, judged, folder=folder, seed=seed, progress=progress)
+    trainer = _train(_prepared(model, options, seed), options, train, encoded_dev, folder=folder, seed=seed, progress=progress)
     save_model(
         trainer.model,
         tokenizer,
@@ -78,19 +78,19 @@ def tune(
         more={"template": template, "origin": origin},
     )
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    counts: Any = {"records": len(train), "dev_records": len(judged), "left_out": (*long_ones, *others)}
+    counts: Any = {"records": len(train), "dev_records": len(encoded_dev), "left_out": (*long_train_ids, *long_dev_ids)}
     return result_of(trainer, folder / MODEL, tuned_spec(spec, options, folder / MODEL), **counts, began=began)
 
 
 def tuned_spec(spec: LocalModel, options: Options, folder: Path) -> LocalModel:
-    """The spec of a model with what was trained of it in a folder."""
+    """The spec that loads the trained adapter or model from a folder."""
     if isinstance(options, Lora):
         return replace(spec, adapter=str(folder))
     return replace(spec, path=str(folder), adapter=None, package=None, hub_id=None, revision=None)
 
 
 def check_trainable(spec: Loadable) -> None:
-    """Refuse what a model is given for answering and cannot have while it is trained.
+    """Refuse settings that a model can have for inference but not for training.
 
     Raises:
         ModelError: It is quantized, or on a GPU that is named by number.
@@ -122,7 +122,7 @@ def _check_quantization(spec: LocalModel, options: Lora) -> None:
 
 
 def _trainable(spec: LocalModel, options: Options) -> LocalModel:
-    """How the model is loaded: quantized if so wished; weights that are trained themselves in full precision."""
+    """The spec to load the model by: quantized for QLoRA, unchanged for LoRA on a GPU, else in float32."""
     if isinstance(options, Lora) and options.quantization:
         return replace(spec, quantization=options.quantization)
     half = isinstance(options, Lora) and device_of(spec) != "cpu"
@@ -130,7 +130,7 @@ def _trainable(spec: LocalModel, options: Options) -> LocalModel:
 
 
 def _prepared(model: Any, options: Options, seed: int) -> Any:
-    """The model with what is to be trained of it."""
+    """Prepare the model for training: all of its weights, or a new adapter."""
     from transformers import set_seed
 
     set_seed(seed)
@@ -139,7 +139,7 @@ def _prepared(model: Any, options: Options, seed: int) -> Any:
         return model.requires_grad_(True)
     from peft import get_peft_model, LoraConfig, prepare_model_for_kbit_training
 
-    model.name_or_path = ""  # else adapters name a folder of this machine, or peft asks the hub about it
+    model.name_or_path = ""  # otherwise adapters name a local folder, or peft queries the hub
     if options.quantization:
         model = prepare_model_for_kbit_training(model)
     lora = {"r": options.rank, "lora_alpha": options.alpha, "lora_dropout": options.dropout}

@@ -42,20 +42,20 @@ def tune_classifier(
     progress: Progress | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> TuningResult[ClassifierModel]:
-    """Train a model to give each word of a sentence its BIO tag, and keep it as it was when the dev sentences' F1 was highest.
+    """Train a model to give each word of a sentence its BIO tag, and keep the epoch with the highest F1 on the dev sentences.
 
-    A call that was interrupted goes on from its last checkpoint when it is made again with the same arguments.
+    An interrupted call resumes from its last checkpoint when it is repeated with the same arguments.
 
     Args:
-        spec: What to begin with.
-        train: Sentences to learn from; each is read by itself, and none is cut.
-        dev: What to judge by after each epoch; if there are none, the last epoch's weights are kept.
+        spec: The model to start from.
+        train: Training sentences. Each is read by itself, and none is cut.
+        dev: Sentences for the evaluation after each epoch. If there are none, the last epoch's weights are kept.
         options: `Encoder` or, for a decoder, `LabelSupervised`.
         labels: Entity types, in the order of the tags.
-        folder: Where `model/` is written, and `checkpoints/` meanwhile.
-        seed: Of the head's first weights, the order and dropout: the same numbers on the same machine.
-        progress: Told of each step.
-        origin: What the note beside the weights says of where they were learnt.
+        folder: Where `model/` is written, and `checkpoints/` during training.
+        seed: Seed of the head's initial weights, the sentence order and dropout. Results repeat on the same machine.
+        progress: Called after each step.
+        origin: Provenance of the training data, for the note beside the weights.
 
     Raises:
         InputError: No sentence has a word, or `max_length` is too small.
@@ -75,20 +75,20 @@ def tune_classifier(
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
     encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
-    place = (folder / CHECKPOINTS).resolve()
-    where: Any = {"folder": place, "seed": seed, "progress": progress}
+    checkpoints = (folder / CHECKPOINTS).resolve()
+    where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
     train_on(trainer)
-    places = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
-    more = {"classes": classes, "window": options.max_length, "base": places, "origin": origin}
-    save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=more)
-    shutil.rmtree(place, ignore_errors=True)
+    base_source = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
+    note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin}
+    save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=note)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}
     return result_of(trainer, folder / MODEL, classifier_spec(base, options, folder / MODEL), **counts, began=began)
 
 
 def classifier_spec(base: ClassifierModel, options: Encoder, folder: Path) -> ClassifierModel:
-    """The spec of a model with what was trained of it in a folder."""
+    """The spec that loads the trained adapter or model from a folder."""
     if not isinstance(options, LabelSupervised):
         return replace(base, path=str(folder))
     if options.rank is not None:
@@ -97,7 +97,7 @@ def classifier_spec(base: ClassifierModel, options: Encoder, folder: Path) -> Cl
 
 
 def _base(spec: ClassifierModel | LocalModel, options: Encoder) -> ClassifierModel:
-    """What is trained as a classifier's spec, if it can be."""
+    """The classifier spec of the model to train, if it can be trained."""
     check_trainable(spec)
     if spec.adapter:
         raise ModelError("what has an adapter already is not tuned further here: leave model.adapter out")
@@ -116,13 +116,13 @@ def _check_kind(model: Any, name: str, options: Encoder) -> None:
 
 
 def _prepared(model: Any, options: Encoder) -> Any:
-    """The model with what is to be trained of it."""
+    """Prepare the model for training: all of its weights, or a new adapter with the head."""
     model.config.use_cache = False
     if not isinstance(options, LabelSupervised) or options.rank is None:
         return model.requires_grad_(True)
     from peft import get_peft_model, LoraConfig
 
-    model.name_or_path = ""  # else adapters name a folder of this machine, or peft asks the hub about it
+    model.name_or_path = ""  # otherwise adapters name a local folder, or peft queries the hub
     lora = {"r": options.rank, "lora_alpha": options.alpha, "lora_dropout": options.dropout}
     heads = [name for name in _HEADS if hasattr(model, name)]
     kinds = {"task_type": "TOKEN_CLS", "target_modules": "all-linear", "exclude_modules": heads, "modules_to_save": heads}

@@ -21,25 +21,25 @@ from clinspan.tuning.trainer import EpochTrainer, Where
 
 
 def word_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """The sum over a batch's words of the negative logarithm of their class's probability."""
+    """Negative log-likelihood of the words' classes, summed over a batch."""
     logits = score_pieces(model, batch["input_ids"], batch["seen"])
     rows, places = batch["places"].unbind(1)
     return functional.cross_entropy(logits[rows, places].float(), batch["labels"], reduction="sum")
 
 
 class ClassifierTrainer(EpochTrainer):
-    """Trains a head and what is below it.
+    """Trains a classification head and the model below it.
 
     Args:
         model: The model, with an adapter or without.
-        options: How.
+        options: Training options.
         train: Sentences to train on.
-        dev: Sentences to judge by.
-        encoder: Of the model's pieces.
+        dev: Sentences to evaluate on.
+        encoder: Splits words into the model's sub-words.
         classes: Names of the classes: BIO tags.
-        folder: For checkpoints.
-        seed: Of the order and of dropout.
-        progress: Told of each step.
+        folder: Folder for checkpoints.
+        seed: Seed of the sentence order and of dropout.
+        progress: Called after each step.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ClassifierTrainer(EpochTrainer):
         examples = build_examples(train, encoder, classes)
         join = partial(collate, filler=encoder.filler)
         super().__init__(model, options, examples, judged=bool(dev), collate=join, best="f1", **where)
-        self.order = LengthSampler([len(one.window.ids) for one in examples], options.batch_size, where["seed"])
+        self.order = LengthSampler([len(example.window.ids) for example in examples], options.batch_size, where["seed"])
         self.dev, self.lattice = dev, Lattice.of(classes)
         self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev]), encoder.filler
 
@@ -67,7 +67,7 @@ class ClassifierTrainer(EpochTrainer):
         return word_loss(model, batch)
 
     def judge(self) -> dict[str, float]:
-        """Mean loss a word, and micro F1 of the entities in the likeliest legal tags, from counts over all of dev."""
+        """Mean loss per word, and micro F1 of the entities in the most probable legal tags, from counts over all of dev."""
         size = int(self.args.per_device_eval_batch_size)
         tables = read_windows(self.model, self.windows, batch_size=size, filler=self.filler)
         column = {tag: n for n, tag in enumerate(self.lattice.tags)}
@@ -76,6 +76,6 @@ class ClassifierTrainer(EpochTrainer):
         for sentence, table in zip(self.dev, tables, strict=True):
             total -= float(table[np.arange(len(table)), [column[tag] for tag in sentence.tags]].sum())
             words += len(table)
-            found = self.lattice.decode(table)
-            counts = sum(count_sentence(sentence.tags, found, labels, "conlleval").values(), counts)
+            predicted = self.lattice.decode(table)
+            counts = sum(count_sentence(sentence.tags, predicted, labels, "conlleval").values(), counts)
         return {"loss": total / max(1, words), "f1": counts.f1}

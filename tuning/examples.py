@@ -19,14 +19,14 @@ _POOL = 50
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A window, and the number of the class of each word that it speaks for."""
+    """A window, and the class index of each word that it classifies."""
 
     window: Window
     classes: tuple[int, ...]
 
 
 def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, classes: Sequence[str]) -> list[Example]:
-    """The windows of all sentences; every word of theirs is in just one example's classes."""
+    """The windows of all sentences as examples; each word is classified in exactly one of them."""
     number = {name: n for n, name in enumerate(classes)}
     return [
         Example(window, tuple(number[sentence.tags[word]] for word in window.words))
@@ -37,41 +37,41 @@ def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, class
 
 def collate(batch: Sequence[Example], *, filler: int) -> dict[str, Tensor]:
     """A batch: `input_ids` and `seen` (windows, pieces), `places` (words, 2) with each word's row and piece, `labels` (words,)."""
-    places = [(row, place) for row, one in enumerate(batch) for place in one.window.places]
-    classes = [number for one in batch for number in one.classes]
-    rows = pad([one.window for one in batch], filler)
+    places = [(row, place) for row, example in enumerate(batch) for place in example.window.places]
+    classes = [number for example in batch for number in example.classes]
+    rows = pad([example.window for example in batch], filler)
     return {**rows, "places": torch.tensor(places), "labels": torch.tensor(classes)}
 
 
 class LengthSampler(Sampler[int]):
-    """An order in which examples of a batch are alike in length, anew for each epoch and the same whenever it is asked for.
+    """Batches examples of similar length in random order. The order differs between epochs and depends on the seed alone.
 
-    The examples are shuffled, sorted by length within pools of fifty batches, and the batches shuffled.
+    The examples are shuffled and sorted by length within pools of fifty batches. Then the batches are shuffled.
 
     Args:
-        lengths: Of the examples.
-        batch_size: How many make a batch.
-        seed: Of the order.
+        lengths: Lengths of the examples.
+        batch_size: Examples per batch.
+        seed: Seed of the order.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The Trainer says which epoch comes."""
+        """Set the epoch that comes next; the Trainer calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        dice = random.Random(f"{self.seed}:{self.epoch}")
+        generator = random.Random(f"{self.seed}:{self.epoch}")
         order = list(range(len(self.lengths)))
-        dice.shuffle(order)
+        generator.shuffle(order)
         size, whole = self.batch_size * _POOL, len(order) - len(order) % self.batch_size
         batches = []
         for start in range(0, whole, size):
             pool = sorted(order[start : min(start + size, whole)], key=lambda n: -self.lengths[n])
             batches += [pool[at : at + self.batch_size] for at in range(0, len(pool), self.batch_size)]
-        dice.shuffle(batches)
+        generator.shuffle(batches)
         return iter([*(n for batch in batches for n in batch), *order[whole:]])

@@ -12,20 +12,20 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What every way to train has.
+    """Options of every way to train.
 
     Attributes:
-        name: What it is called in records.
-        learning_rate: At its highest.
-        schedule: How it goes on from there: `constant`, or down to 0 by the end, `linear` or `cosine`.
-        warmup: Part of all steps in which it rises from 0; a constant one has none.
-        weight_decay: Of AdamW.
-        epochs: Most passes over the records.
-        patience: Epochs without a lower loss on the dev records after which training stops.
-        batch_size: Records that are read together.
-        accumulation: Such batches for one step.
-        max_length: Most tokens that are read at once. A prompt and its answer that have more are left out and counted.
-        checkpoint_minutes: Time between checkpoints besides those at each epoch's end.
+        name: Name in records.
+        learning_rate: The highest learning rate.
+        schedule: How the rate changes after warm-up: `constant`, or down to 0 at the end, `linear` or `cosine`.
+        warmup: Fraction of all steps in which the rate rises from 0; not used with `constant`.
+        weight_decay: Weight decay of AdamW.
+        epochs: Maximum number of passes over the records.
+        patience: Training stops after this many epochs without a lower loss on the dev records.
+        batch_size: Records per forward pass.
+        accumulation: Batches per optimizer step.
+        max_length: Maximum number of tokens of a prompt with its answer. Longer records are left out and counted.
+        checkpoint_minutes: Minutes between checkpoints; there is also one at the end of each epoch.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Full(Options):
-    """All weights are trained; the result is a whole model."""
+    """Trains all weights; the result is a whole model."""
 
     name: str = "full"
     learning_rate: float = 5e-5
@@ -60,13 +60,13 @@ class Full(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Lora(Options):
-    """Low-rank matrices beside all linear layers are trained (Hu et al. 2022); the result is an adapter.
+    """Trains low-rank matrices beside all linear layers (Hu et al. 2022); the result is an adapter.
 
     Attributes:
-        rank: Their rank.
-        alpha: Their product is scaled by `alpha / rank`.
-        dropout: Of their input.
-        quantization: `4bit`: the weights beside are held in NF4 (QLoRA, Dettmers et al. 2023), with bitsandbytes on CUDA.
+        rank: Rank of the matrices.
+        alpha: The product of the matrices is scaled by `alpha / rank`.
+        dropout: Dropout of the matrices' input.
+        quantization: `4bit`: the base weights are held in NF4 (QLoRA, Dettmers et al. 2023), with bitsandbytes on CUDA.
     """
 
     name: str = "lora"
@@ -85,10 +85,10 @@ class Lora(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder(Options):
-    """All weights of an encoder and a new head are trained to classify words; the result is a whole model.
+    """Trains all weights of an encoder and a new head to classify words; the result is a whole model.
 
-    The epoch with the best micro F1 on the dev sentences is kept, and `patience` counts epochs without a better one.
-    Sentences of more than `max_length` pieces are read in windows that overlap.
+    The epoch with the best micro F1 on the dev sentences is kept, and `patience` counts epochs without a better F1.
+    Sentences of more than `max_length` sub-words are read in overlapping windows.
     """
 
     name: str = "encoder"
@@ -103,12 +103,12 @@ class Encoder(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSupervised(Encoder):
-    """A decoder without its causal mask is trained to classify words (Li et al. 2023, "Label supervised LLaMA finetuning").
+    """Trains a decoder without its causal mask to classify words (Li et al. 2023, "Label supervised LLaMA finetuning").
 
     Attributes:
-        rank: Of low-rank matrices beside all linear layers, which are trained with the head; null: all weights are.
-        alpha: Their product is scaled by `alpha / rank`.
-        dropout: Of their input.
+        rank: Rank of low-rank matrices beside all linear layers, trained with the head. None: all weights are trained.
+        alpha: The product of the matrices is scaled by `alpha / rank`.
+        dropout: Dropout of the matrices' input.
     """
 
     name: str = "label_supervised"

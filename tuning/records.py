@@ -14,12 +14,12 @@ from clinspan.lms.templates import Message
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing to learn.
+    """A prompt and the answer to learn.
 
     Attributes:
-        id: Of the sentence, for counts; several records may share it.
+        id: The sentence's id, for counts; several records may share it.
         messages: The prompt as `(role, content)` pairs, the system text first, the question last.
-        answer: What is to be said.
+        answer: The gold answer.
     """
 
     id: str
@@ -29,7 +29,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A record as token ids; the loss is on those of the answer, the last of which ends it."""
+    """A record as token ids. The loss is on the answer alone, whose last token is the end token."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -40,49 +40,49 @@ class Encoded:
 
 
 def encode_records(records: Sequence[Record], encoder: Encoder, *, max_length: int) -> tuple[list[Encoded], list[str]]:
-    """Records as token ids, prompts just as the engine makes them.
+    """Encode records as token ids, with prompts exactly as the engine encodes them.
 
     Args:
         records: The records.
-        encoder: The model's.
-        max_length: Most tokens of a record.
+        encoder: The model's encoder.
+        max_length: Maximum number of tokens of a record.
 
     Returns:
-        Those that fit, in order, and the ids of those that do not: none is ever cut.
+        The records that fit, in order, and the ids of those that are too long. No record is cut.
     """
-    kept: list[Encoded] = []
+    fitting: list[Encoded] = []
     left_out: list[str] = []
     for record in records:
-        one = Encoded(encoder.prompt(record.messages), encoder.answer(record.messages, record.answer))
-        if one.length > max_length:
+        encoded = Encoded(encoder.prompt(record.messages), encoder.answer(record.messages, record.answer))
+        if encoded.length > max_length:
             left_out.append(record.id)
         else:
-            kept.append(one)
-    return kept, left_out
+            fitting.append(encoded)
+    return fitting, left_out
 
 
 def pack(batch: Sequence[Encoded]) -> dict[str, Tensor]:
-    """A batch as one row without padding, in which what all prompts begin with is read once.
+    """Pack a batch into one row without padding, with the common prefix of all prompts only once.
 
-    The common beginning stands first, then each record's rest; a token sees the beginning and what stands before it in
-    its own record, at the positions that it has there, so that every logit and gradient is that of the record alone.
+    The row holds the prefix, then the rest of each record. A token attends to the prefix and to the earlier tokens of its own
+    record, and keeps its position in that record. So every logit and gradient is the same as for the record alone.
 
     Returns:
-        `input_ids` and `position_ids` of shape (1, tokens); `attention_mask` (1, 1, tokens, tokens), true where a row's
-        token sees a column's; `places` (answer tokens), where each answer token is to be foretold; and those tokens as
-        `labels` and `shift_labels`, the names under which the Trainer counts them.
+        `input_ids` and `position_ids` of shape (1, tokens). `attention_mask` of shape (1, 1, tokens, tokens), true where the
+        row's token attends to the column's token. `places` of shape (answer tokens,): the index of the token that predicts
+        each answer token. The answer tokens as `labels` and `shift_labels`, the names under which the Trainer counts them.
     """
-    shared = _shared([one.prompt for one in batch])
+    shared = _shared([record.prompt for record in batch])
     ids, positions, owner = list(batch[0].prompt[:shared]), list(range(shared)), [0] * shared
     places: list[int] = []
     targets: list[int] = []
-    for number, one in enumerate(batch, 1):
-        rest = (*one.prompt[shared:], *one.answer[:-1])
+    for number, record in enumerate(batch, 1):
+        rest = (*record.prompt[shared:], *record.answer[:-1])
         ids += rest
         positions += range(shared, shared + len(rest))
         owner += [number] * len(rest)
-        places += range(len(ids) - len(one.answer), len(ids))
-        targets += one.answer
+        places += range(len(ids) - len(record.answer), len(ids))
+        targets += record.answer
     owners = torch.tensor(owner)
     mask = ((owners[:, None] == owners) | (owners == 0)).tril()
     labels = torch.tensor(targets)
@@ -97,7 +97,7 @@ def pack(batch: Sequence[Encoded]) -> dict[str, Tensor]:
 
 
 def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all prompts begin with; each keeps its last, which foretells the answer's first.
+    """Length of the prompts' common prefix. It leaves out each prompt's last token, which predicts the answer's first.
 
     >>> _shared([(1, 2, 3), (1, 2, 4, 5)]), _shared([(1, 2)])
     (2, 1)

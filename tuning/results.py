@@ -18,13 +18,13 @@ Model = TypeVar("Model", LocalModel, ClassifierModel)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What an epoch came to.
+    """Losses and F1 of an epoch.
 
     Attributes:
-        number: From 1.
-        train_loss: Mean loss in nats an answer token, or a word where words are classified, while it went on.
-        dev_loss: The same of the dev records behind it.
-        dev_f1: Micro F1 of the dev sentences' entities behind it, where words are classified.
+        number: The epoch's number, from 1.
+        train_loss: Mean loss during the epoch, in nats per answer token, or per word for token classifiers.
+        dev_loss: The same on the dev records after the epoch.
+        dev_f1: For token classifiers, micro F1 of the dev sentences' entities after the epoch.
     """
 
     number: int
@@ -35,19 +35,19 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TuningResult(Generic[Model]):
-    """A model that was tuned.
+    """A tuned model.
 
     Attributes:
-        folder: The adapter or the whole model.
+        folder: Folder of the adapter or the whole model.
         model: The spec that uses it, for `lms.build` or `lms.build_classifier`.
-        epochs: What they came to, in order.
-        best: Number of the epoch that was kept; the last where there are no dev records.
-        steps: Steps of the optimizer.
-        records: Records or sentences that were trained on.
-        dev_records: Those that it was judged by.
-        left_out: Ids of records, of either kind, that were longer than `max_length`.
-        parameters: How many numbers were trained.
-        seconds: Of this call; one that goes on from a checkpoint does not know of those before.
+        epochs: Losses of the epochs, in order.
+        best: Number of the kept epoch; the last one if there are no dev records.
+        steps: Number of optimizer steps.
+        records: Number of training records or sentences.
+        dev_records: Number of dev records or sentences.
+        left_out: Ids of training and dev records that were longer than `max_length`.
+        parameters: Number of trained parameters.
+        seconds: Duration of this call; a call that resumes from a checkpoint does not include earlier ones.
     """
 
     folder: Path
@@ -65,16 +65,16 @@ class TuningResult(Generic[Model]):
 def result_of(
     trainer: EpochTrainer, folder: Path, model: Model, *, records: int, dev_records: int, left_out: tuple[str, ...], began: float
 ) -> TuningResult[Model]:
-    """What a trainer that is through has come to.
+    """The result of a finished trainer.
 
     Args:
         trainer: The trainer.
-        folder: Where the model was kept.
+        folder: Where the model was saved.
         model: The spec that uses it.
-        records: Records or sentences that were trained on.
-        dev_records: Those that it was judged by.
+        records: Number of training records or sentences.
+        dev_records: Number of dev records or sentences.
         left_out: Ids of records that were too long.
-        began: When, by `time.monotonic`.
+        began: Start time by `time.monotonic`.
     """
     epochs = epochs_of(trainer.state.log_history)
     return TuningResult(
@@ -92,21 +92,21 @@ def result_of(
 
 
 def epochs_of(history: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
-    """What each epoch came to, from the Trainer's log.
+    """The epochs' losses and F1, from the Trainer's log.
 
     >>> epochs_of([{"epoch": 1.0, "loss": 0.5}, {"epoch": 1.0, "eval_loss": 0.4}, {"epoch": 1.0, "train_loss": 0.5}])
     (Epoch(number=1, train_loss=0.5, dev_loss=0.4, dev_f1=None),)
     """
-    found: dict[int, dict[str, float]] = {}
+    entries: dict[int, dict[str, float]] = {}
     for entry in history:
         if "loss" in entry or "eval_loss" in entry:
-            found.setdefault(round(entry["epoch"]), {}).update(entry)
-    rows = sorted(found.items())
+            entries.setdefault(round(entry["epoch"]), {}).update(entry)
+    rows = sorted(entries.items())
     return tuple(Epoch(number, row.get("loss"), row.get("eval_loss"), row.get("eval_f1")) for number, row in rows)
 
 
 def best_of(epochs: Sequence[Epoch]) -> int:
-    """The epoch with the highest dev F1 or, where there is none, the lowest dev loss, of equals the first; without dev the last.
+    """The epoch with the highest dev F1 or, without F1, the lowest dev loss; the first of equals. Without dev, the last epoch.
 
     >>> best_of([Epoch(1, 0.5, 0.2, 0.1), Epoch(2, 0.4, 0.3, 0.6), Epoch(3, 0.3, 0.4, 0.6)])
     2

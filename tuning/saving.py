@@ -16,15 +16,15 @@ MODEL, CHECKPOINTS = "model", "checkpoints"
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path, *, name: str, weights: Weights, more: Mapping[str, Any]) -> None:
-    """Write a model with its tokenizer, or the adapter that was trained of it, and a note.
+    """Write a model with its tokenizer, or its trained adapter alone, and a note.
 
     Args:
         model: A transformers model, or a peft one.
-        tokenizer: The model's.
-        folder: Where.
-        name: What the model is called that was trained.
-        weights: What it was trained from.
-        more: What else the note says.
+        tokenizer: The model's tokenizer.
+        folder: The folder to write; an earlier one is replaced.
+        name: Name of the base model.
+        weights: The base weights.
+        more: Further entries of the note.
     """
     scratch = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -32,7 +32,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, *, name: str, weights: 
     if hasattr(model, "peft_config"):
         model.peft_config["default"].base_model_name_or_path = weights.id
         model.save_pretrained(scratch, save_embedding_layers=False)
-        (scratch / "README.md").unlink(missing_ok=True)  # an empty model card
+        (scratch / "README.md").unlink(missing_ok=True)  # an empty model card that peft writes
     else:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)

@@ -1,4 +1,4 @@
-"""transformers' Trainer as all trainings use it: losses, evaluation on dev, checkpoints, early stopping."""
+"""The subclasses of transformers' Trainer: losses, evaluation on dev, checkpoints, early stopping."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from clinspan.tuning.options import Options
 from clinspan.tuning.records import Encoded, pack
 
 Progress = Callable[[int, int, float], None]
-"""Told of each step: its number, how many there are at most, its loss."""
+"""Called after each step with its number, the maximum number of steps and its loss."""
 Best = Literal["loss", "f1"]
 _STATE = "trainer_state.json"
 
 
 class Where(TypedDict):
-    """What every trainer is told besides what it trains."""
+    """The arguments that all trainers share."""
 
     folder: Path
     seed: int
@@ -34,27 +34,27 @@ class Where(TypedDict):
 
 
 def answer_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """The sum over a packed batch's answer tokens of the negative logarithm of their probability."""
-    read = {key: batch[key] for key in ("input_ids", "position_ids", "attention_mask")}
-    logits = model(**read, logits_to_keep=batch["places"], use_cache=False).logits[0]
+    """Negative log-likelihood of the answer tokens, summed over a packed batch."""
+    inputs = {key: batch[key] for key in ("input_ids", "position_ids", "attention_mask")}
+    logits = model(**inputs, logits_to_keep=batch["places"], use_cache=False).logits[0]
     return functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
 
 
 class EpochTrainer(Trainer):
-    """Trains on summed losses, so that every target of a step counts the same, whatever batch it is in.
+    """Trains on summed losses, so that every target of a step has the same weight in all of its batches.
 
-    A subclass says what a batch's loss is and how dev is judged.
+    A subclass defines the loss of a batch and the evaluation on dev.
 
     Args:
         model: The model, with an adapter or without.
-        options: How.
+        options: Training options.
         train: Examples to train on.
-        judged: Whether there is something to judge by; if not there is no early stopping.
+        judged: Whether there are dev data to evaluate on; if not, there is no early stopping.
         collate: Makes a batch of examples, with its targets as `labels`.
-        best: What dev is judged by, `loss` or `f1`.
-        folder: For checkpoints.
-        seed: Of the examples' order and of dropout.
-        progress: Told of each step.
+        best: The dev metric that selects the epoch, `loss` or `f1`.
+        folder: Folder for checkpoints.
+        seed: Seed of the example order and of dropout.
+        progress: Called after each step.
     """
 
     control: Any
@@ -76,14 +76,14 @@ class EpochTrainer(Trainer):
         watch: list[Any] = [_Watch(self, options.checkpoint_minutes * 60, progress)]
         if judged:
             watch.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
-        dev: Any = train[:1] if judged else None  # the Trainer wants one to evaluate; `judge` has its own
+        dev: Any = train[:1] if judged else None  # the Trainer requires an eval dataset; `judge` uses its own data
         super().__init__(model=model, args=arguments, data_collator=collate, train_dataset=train, eval_dataset=dev, callbacks=watch)
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True  # `compute_loss` divides by the step's tokens
         self.last_loss = 0.0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """The part of a step's mean loss that one batch has."""
+        """The share of one batch in the mean loss of a step."""
         total = self.total_loss(model, inputs)
         self.last_loss = total.item() / len(inputs["labels"])
         return total / (len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch)
@@ -93,11 +93,11 @@ class EpochTrainer(Trainer):
         raise NotImplementedError
 
     def judge(self) -> dict[str, float]:
-        """What dev says of the model as it is: its mean `loss` a target and, if training goes by it, its `f1`."""
+        """Evaluate the current model on dev: mean `loss` per target and, if it selects the epoch, `f1`."""
         raise NotImplementedError
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Judge, and tell the Trainer."""
+        """Evaluate on dev, and pass the metrics to the Trainer."""
         self.model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             metrics = {f"eval_{name}": value for name, value in self.judge().items()}
@@ -107,16 +107,16 @@ class EpochTrainer(Trainer):
 
 
 class AnswerTrainer(EpochTrainer):
-    """Trains on answers alone, in packed batches.
+    """Trains on the loss of the answers alone, in packed batches.
 
     Args:
         model: The model, with an adapter or without.
-        options: How.
+        options: Training options.
         train: Records to train on.
-        dev: Records to judge by, by their loss.
-        folder: For checkpoints.
-        seed: Of the records' order and of dropout.
-        progress: Told of each step.
+        dev: Records to evaluate the loss on.
+        folder: Folder for checkpoints.
+        seed: Seed of the record order and of dropout.
+        progress: Called after each step.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class AnswerTrainer(EpochTrainer):
         return answer_loss(model, batch)
 
     def judge(self) -> dict[str, float]:
-        """Mean loss an answer token of the dev records, however they fall into batches."""
+        """Mean loss per answer token of the dev records, independent of the batches."""
         total, tokens = 0.0, 0
         for batch in self.get_eval_dataloader(self.dev):
             total += float(answer_loss(self.model, self._prepare_inputs(batch)))
@@ -138,7 +138,7 @@ class AnswerTrainer(EpochTrainer):
 
 
 class _Watch(TrainerCallback):
-    """Tells of each step and asks for checkpoints by the clock."""
+    """Reports each step and requests a checkpoint at fixed time intervals."""
 
     def __init__(self, trainer: EpochTrainer, seconds: float, progress: Progress | None) -> None:
         self.trainer, self.seconds, self.progress = trainer, seconds, progress
@@ -155,7 +155,7 @@ class _Watch(TrainerCallback):
 
 
 def training_arguments(options: Options, folder: Path, *, seed: int, best: Best | None, device: torch.device) -> TrainingArguments:
-    """The options in the Trainer's words; on CUDA it computes in half precision. `best` is None where nothing judges."""
+    """The options as the Trainer's arguments; on CUDA it computes in half precision. `best` is None without dev data."""
     judged = best is not None
     cuda = device.type == "cuda"
     half = cuda and torch.cuda.is_bf16_supported()
@@ -195,7 +195,7 @@ def train_on(trainer: EpochTrainer) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written whole, its own paths set right if the run was moved; torn ones are removed."""
+    """The newest complete checkpoint, with its paths corrected if the run was moved; incomplete ones are removed."""
     for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True):
         try:
             state = json.loads((path / _STATE).read_text(encoding="utf-8"))
@@ -211,9 +211,10 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _check_tensors(checkpoint: Path) -> None:
-    """
+    """Check that the checkpoint's tensor files are complete.
+
     Raises:
-        ValueError, SafetensorError: A file ends early, as a power failure can leave it.
+        ValueError, SafetensorError: A file is truncated, for example by a power failure.
     """
     for path in checkpoint.glob("*.safetensors"):
         with safe_open(path, framework="pt"):

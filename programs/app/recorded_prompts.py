@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from clinspan.corpora import Corpus, Label
 from clinspan.programs.app.config import CONF
 from clinspan.programs.formats import Format
-from clinspan.programs.formats.base import Question
+from clinspan.programs.formats.types import Question
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.saved_program import member_states
 

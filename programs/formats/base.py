@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import json
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, get_args, Literal
 
 import dspy
@@ -21,8 +23,9 @@ from clinspan.corpora.printable import printable
 from clinspan.lms import Grammar, Wire
 from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
-from clinspan.programs.formats.generation import Generation, is_served, sampled_together
+from clinspan.programs.formats.generation import Generation, is_served, sampled_together, wire_config
 from clinspan.programs.formats.responses import answer_text, chosen_pieces, confidence_of, Piece
+from clinspan.programs.formats.types import Decoded, Question, shown_tokens, tags_tokens
 from clinspan.programs.rundir.origin import documents_of
 
 Alignment = Literal["tokens", "positional"]
@@ -32,30 +35,15 @@ _MARGIN = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """An answer as tags, one a token, always legal BIO.
+class _Answered:
+    """A sentence, the answers about it by question key, and the pieces of these answers that were chosen among several."""
 
-    Attributes:
-        tags: The tags.
-        repairs: Counts of what the answer had wrong.
-        places: Where each tag comes from, one a token: question and characters of its answer, half-open; None for a
-            tag that no particular piece of an answer decides.
-    """
-
-    tags: list[str]
-    repairs: Counter[str] = field(default_factory=Counter)
-    places: list[Place | None] = field(default_factory=list)
+    tokens: Sequence[str]
+    answers: Mapping[str, str]
+    pieces: Mapping[str, Sequence[Piece]]
 
 
-Place = tuple[str, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One request about a sentence: its key among the sentence's requests, and the turns that end in it."""
-
-    key: str
-    turns: tuple[tuple[str, str], ...]
+_current: ContextVar[_Answered | None] = ContextVar("clinspan_answered", default=None)
 
 
 class Format(dspy.Adapter):
@@ -75,6 +63,13 @@ class Format(dspy.Adapter):
     """Whether a local model answers faster with an all-O draft: so where few of an answer's tokens are decisions."""
     lines: int | None = None
     """How many lines more than tokens an answer may have before what follows is surplus; None: no such bound."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Leave inherited methods alone: DSPy wraps `format` and `parse` in each subclass, and callbacks would see them twice."""
+        own = set(vars(cls))
+        super().__init_subclass__(**options)
+        for name in {"format", "parse"} - own:
+            delattr(cls, name)
 
     def __init__(
         self,
@@ -147,14 +142,30 @@ class Format(dspy.Adapter):
         return f"{instructions}\n\n{self.rules()}", turns + list(question.turns)
 
     def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """DSPy's view of the prompt: the first question's messages as role/content dictionaries."""
-        question = self.questions(inputs["tokens"], inputs.get("context") or ())[0]
+        """The first question's messages as role/content dictionaries, as DSPy's callbacks see the prompt."""
+        question = self.questions(shown_tokens(inputs["tokens"]), inputs.get("context") or ())[0]
         system, turns = self.messages(signature.instructions, demos, question)
         return [{"role": role, "content": content} for role, content in [("system", system), *turns]]
 
     def parse(self, signature: Any, completion: str) -> dict[str, Any]:
-        """Not possible here: an answer is read together with its tokens, which `read` is given."""
-        raise NotImplementedError("an answer is read by Format.read, which knows the tokens")
+        """Read the answers about the sentence that this thread is tagging: `tags`, `confidence` and `repairs`.
+
+        Args:
+            signature: Not used.
+            completion: The answer, or the answers to several questions as a JSON object; for DSPy's callbacks.
+
+        Raises:
+            ValueError: No sentence is being tagged: an answer cannot be read without its tokens. `read` takes both.
+        """
+        current = _current.get()
+        if current is None:
+            raise ValueError("an answer is read together with its tokens: use Format.read")
+        decoded = self.read(current.answers, current.tokens) if current.tokens else Decoded([])
+        return {
+            "tags": renamed(decoded.tags, self._names),
+            "confidence": confidence_of(decoded.places, current.pieces),
+            "repairs": dict(+decoded.repairs),
+        }
 
     def __call__(
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
@@ -170,7 +181,9 @@ class Format(dspy.Adapter):
             return dspy.ChatAdapter()(lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
         generation = Generation.of(lm, lm_kwargs)
         name = current_sentence_id()
-        ask = functools.partial(self._sample, lm, signature.instructions, demos, inputs, generation=generation, name=name)
+        if dspy.settings.callbacks and inputs["tokens"]:
+            self.format(signature, demos, inputs)  # for the callbacks alone: requests() writes the prompts of all questions
+        ask = functools.partial(self._sample, lm, signature, demos, inputs, generation=generation, name=name)
         if generation.samples == 1:
             return [ask(0)]
         if not generation.temperature and not is_served(lm):
@@ -181,7 +194,7 @@ class Format(dspy.Adapter):
     def _sample(
         self,
         lm: Any,
-        instructions: str,
+        signature: Any,
         demos: list[dict[str, Any]],
         inputs: dict[str, Any],
         number: int,
@@ -195,8 +208,8 @@ class Format(dspy.Adapter):
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
         served: list[str] = []
-        context = inputs.get("context") or ()
-        requests = self.requests(lm, instructions, demos, tokens, context, name=name, generation=generation, number=number)
+        texts = (signature.instructions, demos, tokens, inputs.get("context") or ())
+        requests = self.requests(lm, *texts, name=name, generation=generation, number=number)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests, name):
                 answers[key] = without_lone_surrogates(answer_text(response))
@@ -209,15 +222,13 @@ class Format(dspy.Adapter):
                 used["cached_tokens"] += response.usage.cache_read_tokens or 0
                 used["passes"] += (response.provider_data or {}).get("passes", 0)
                 used[f"ended_by_{response.finish_reason}"] += 1
-        decoded = self.read(answers, tokens) if tokens else Decoded([])
-        return {
-            "tags": renamed(decoded.tags, self._names),
-            "confidence": confidence_of(decoded.places, pieces),
-            "repairs": dict(+decoded.repairs),
-            "answers": answers,
-            "usage": dict(+used),
-            "served": served,
-        }
+        completion = answers.get("", "") if answers.keys() <= {""} else json.dumps(answers, ensure_ascii=False)
+        before = _current.set(_Answered(tokens, answers, pieces))
+        try:
+            fields = self.parse(signature, completion)
+        finally:
+            _current.reset(before)
+        return {**fields, "answers": answers, "usage": dict(+used), "served": served}
 
     async def acall(
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
@@ -273,51 +284,13 @@ class Format(dspy.Adapter):
         )
         if is_served(lm):  # a server gets what its protocol knows
             budget = max(int(len(longest.encode()) / _CHARS_PER_TOKEN) + _MARGIN, lm.kwargs.get("max_tokens") or 0)
-            return self._wire_config(budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
+            return wire_config(self.wire, budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
         if self.constrained and isinstance(lm.engine, LocalEngine) and lm.engine.takes_grammar:
             extensions |= {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
         elif self.lines is not None:
             extensions["lines"] = len(tokens) + self.lines
         return lm15.Config(extensions=extensions)
-
-    def _wire_config(self, budget: int, grammar: Grammar, schema: dict[str, Any] | None, draft: str | None) -> lm15.Config:
-        extensions: dict[str, Any] = {}
-        form = None
-        if self.wire.grammar == "structured_outputs":
-            extensions["structured_outputs"] = {"grammar": grammar.lark()}
-        elif self.wire.grammar == "llama_cpp":
-            extensions["grammar"] = grammar.gbnf()
-        elif self.wire.grammar == "json_schema" and schema is not None:
-            form = {"type": "json_schema", "name": "mentions", "strict": True, "schema": schema}
-        if self.wire.prediction and draft is not None:
-            extensions["prediction"] = {"type": "content", "content": draft}
-        return lm15.Config(
-            max_tokens=None if "prediction" in extensions else budget,  # Azure takes no bound beside a prediction
-            response_format=form,
-            logprobs=0 if self.wire.logprobs else None,
-            extensions=extensions or None,
-        )
-
-
-def tags_tokens(signature: Any) -> bool:
-    """Whether a signature has sentences tagged, with no field that a format has no place for.
-
-    Raises:
-        InputError: It has such fields.
-    """
-    given, asked = set(signature.input_fields), set(signature.output_fields)
-    if "tokens" not in given or "tags" not in asked:
-        return False
-    if beyond := sorted((given - {"context", "tokens"}) | (asked - {"tags"})):
-        problem = f"a format writes prompts from context and tokens and reads tags, and has no place for {', '.join(beyond)}"
-        raise InputError(problem, remedy="Use TagTokens as it is, or dspy.ChatAdapter() for a signature with further fields.")
-    return True
-
-
-def shown_tokens(tokens: Sequence[str]) -> list[str]:
-    """Tokens as they stand in prompts and answers: on one line, and never empty."""
-    return [" ".join(token.split()) or "_" for token in tokens]
 
 
 def _message(role: str, content: str) -> lm15.Message:

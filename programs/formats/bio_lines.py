@@ -12,10 +12,11 @@ from clinspan.corpora import InputError, Label
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.align import align
-from clinspan.programs.formats.base import Decoded, Format, Place
+from clinspan.programs.formats.base import Format
 from clinspan.programs.formats.matching import DASHES, MentionFinder, VISIBLE
 from clinspan.programs.formats.tag_lines import plain_lines
 from clinspan.programs.formats.tags import ExactReader, legal, TagReader
+from clinspan.programs.formats.types import Decoded, Place
 
 _NOISE = re.compile(r"```\w*|#+\s*(output|answer|input)\s*:?|(output|answer)\s*:", re.IGNORECASE)
 _SEPARATORS = {"space": " ", "newline": "\n"}

@@ -24,10 +24,11 @@ from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
-from clinspan.programs.formats.base import Decoded, Format, Place, Question
+from clinspan.programs.formats.base import Format
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
 from clinspan.programs.formats.tags import TagReader
+from clinspan.programs.formats.types import Decoded, Place, Question
 
 _LISTED = 600
 _NEAR = 10_000

@@ -13,6 +13,7 @@ from typing import Any
 from dspy import lm15
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
+from clinspan.lms import Grammar, Wire
 from clinspan.lms.protocols import LocalEngine, ServedEngine
 
 
@@ -110,3 +111,31 @@ def sampled_together(lm: Any, ask: Callable[[int], dict[str, Any]], samples: int
 
         futures = [pool.submit(contextvars.copy_context().run, work, number) for number in range(samples)]
         return [future.result() for future in futures]
+
+
+def wire_config(wire: Wire, budget: int, grammar: Grammar, schema: dict[str, Any] | None, draft: str | None) -> lm15.Config:
+    """What a server is asked for, beside the messages.
+
+    Args:
+        wire: What the server takes.
+        budget: Most tokens of an answer.
+        grammar: What an answer may be.
+        schema: The same as a JSON schema; None if answers are no JSON objects.
+        draft: What the answer probably is.
+    """
+    extensions: dict[str, Any] = {}
+    form = None
+    if wire.grammar == "structured_outputs":
+        extensions["structured_outputs"] = {"grammar": grammar.lark()}
+    elif wire.grammar == "llama_cpp":
+        extensions["grammar"] = grammar.gbnf()
+    elif wire.grammar == "json_schema" and schema is not None:
+        form = {"type": "json_schema", "name": "mentions", "strict": True, "schema": schema}
+    if wire.prediction and draft is not None:
+        extensions["prediction"] = {"type": "content", "content": draft}
+    return lm15.Config(
+        max_tokens=None if "prediction" in extensions else budget,  # Azure takes no bound beside a prediction
+        response_format=form,
+        logprobs=0 if wire.logprobs else None,
+        extensions=extensions or None,
+    )

@@ -15,9 +15,10 @@ from clinspan.corpora.tokens import punctuation_tokens
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.align import align, fold
-from clinspan.programs.formats.base import Decoded, Format, Place
+from clinspan.programs.formats.base import Format
 from clinspan.programs.formats.plain_marks import plain_marks
 from clinspan.programs.formats.tags import TagReader
+from clinspan.programs.formats.types import Decoded, Place
 
 _MOST_BY_CHARACTER = 1_500_000
 _SLACK = 1000

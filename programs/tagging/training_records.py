@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from clinspan.corpora import Sentence
 from clinspan.corpora.bio import renamed
 from clinspan.programs.formats import Format
-from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.formats.types import shown_tokens
 from clinspan.programs.tagging.tagger import Tagger
 from clinspan.tuning import Record
 

@@ -35,7 +35,7 @@ _STYLE = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Within it whatever is drawn looks alike: matplotlib asks for sizes and colours when a thing is made."""
+    """Apply the common style to everything drawn inside. matplotlib reads sizes and colours when an object is created."""
     from matplotlib import rc_context
 
     with rc_context(_STYLE):
@@ -43,13 +43,13 @@ def styled() -> Iterator[None]:
 
 
 def axes(*, width: float, height: float) -> tuple[Any, Any]:
-    """A figure, sizes in inches, and its one panel."""
+    """A figure and its only panel; sizes are in inches."""
     figure, panels = grid(width=width, height=height, rows=1, columns=1)
     return figure, panels[0][0]
 
 
 def grid(*, width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
-    """A figure, sizes in inches, and the array of its panels, which share their x axis."""
+    """A figure and the array of its panels, which share their x axis; sizes are in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -57,15 +57,15 @@ def grid(*, width: float, height: float, rows: int, columns: int) -> tuple[Any, 
 
 
 def legend_above(figure: Any, panel: Any) -> None:
-    """What the panel shows, above it: inside there is no place that bars leave free for sure."""
+    """Put the panel's legend above it, because bars may cover any place inside."""
     handles, names = panel.get_legend_handles_labels()
-    room = int(figure.get_figwidth() * 16)  # letters in a line
-    fitting = max(1, room // (max(map(len, names)) + 6))
+    line_length = int(figure.get_figwidth() * 16)  # characters
+    fitting = max(1, line_length // (max(map(len, names)) + 6))
     figure.legend(handles, names, loc="outside upper left", ncols=fitting, frameon=False, fontsize=8)
 
 
 def drawn(text: str, most: int = 24) -> str:
-    """A name as figures can hold it: nothing that does not print, and cut.
+    """Prepare a name for a figure: replace unprintable characters and cut it to `most` characters.
 
     >>> drawn("a\\tb"), drawn("RareDisease", 6)
     ('a\ufffdb', 'RareD…')
@@ -75,11 +75,11 @@ def drawn(text: str, most: int = 24) -> str:
 
 
 def save_figure(figure: Any, folder: Path, name: str) -> str:
-    """Write `name`.png and `name`.svg, and give the drawing as an SVG element that takes the colours of the page it is in."""
+    """Write `name`.png and `name`.svg. Return the drawing as an SVG element that uses the colours of the page around it."""
     from matplotlib import rc_context
 
     with rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn for it
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # matplotlib draws a box instead
         figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -89,13 +89,13 @@ def save_figure(figure: Any, folder: Path, name: str) -> str:
 
 
 def _themed(text: str) -> str:
-    """The `svg` element alone, without metadata and style sheet, ink and grid in the colours of the page.
+    """The `svg` element alone, without metadata and style sheet, with ink and grid in the colours of the page.
 
     >>> _themed('<?xml?><svg><metadata>x</metadata><path style="stroke: #1e2227"/></svg>')
     '<svg><path style="stroke: currentColor"/></svg>'
     """
     element = text[text.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", element, flags=re.DOTALL)
-    for colour, word in _THEME.items():
-        element = element.replace(colour, word)
+    for colour, page_colour in _THEME.items():
+        element = element.replace(colour, page_colour)
     return element.strip()

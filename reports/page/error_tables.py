@@ -17,7 +17,7 @@ KIND_NAMES = {
     "missed": "False Negative",
     "invented": "False Positive",
 }
-"""The names of the paper's Figure 4; it has none for spans that overlap and agree in neither bounds nor type."""
+"""Names from the paper's Figure 4, which has none for overlapping spans that differ in both bounds and type."""
 
 _READINGS = {
     "exact": "exact: type and both ends",
@@ -36,19 +36,19 @@ _BREAKDOWNS = {
 
 
 def errors_line(analysis: Mapping[str, Any]) -> str:
-    """How many errors of each kind, without any text.
+    """One line with the number of errors of each kind, without any text of the corpus.
 
     >>> errors_line({"kinds": {"total": {"missed": 3, "invented": 1, "boundary": 0, "type": 0, "boundary_and_type": 2}}})
     'errors: 3 missed, 1 invented, 0 with wrong ends, 0 of the wrong type, 2 wrong in both'
     """
-    found = analysis["kinds"]["total"]
-    words = {"missed": "missed", "invented": "invented", "boundary": "with wrong ends", "type": "of the wrong type"}
-    parts = [f"{found[kind]:,} {said}" for kind, said in words.items()]
-    return "errors: " + ", ".join([*parts, f"{found['boundary_and_type']:,} wrong in both"])
+    totals = analysis["kinds"]["total"]
+    descriptions = {"missed": "missed", "invented": "invented", "boundary": "with wrong ends", "type": "of the wrong type"}
+    parts = [f"{totals[kind]:,} {words}" for kind, words in descriptions.items()]
+    return "errors: " + ", ".join([*parts, f"{totals['boundary_and_type']:,} wrong in both"])
 
 
 def analysis_tables(analysis: Mapping[str, Any]) -> list[Table]:
-    """The analysis as tables, what must be known to read them below the first; those that quote the corpus say so.
+    """The analysis as tables. Notes on how to read them stand below the first; tables that quote the corpus have `quotes` set.
 
     Args:
         analysis: The content of `errors.json`.
@@ -65,7 +65,7 @@ def analysis_tables(analysis: Mapping[str, Any]) -> list[Table]:
 
 
 def kinds_table(title: str, kinds: Mapping[str, Mapping[str, int]], sentences: int) -> Table:
-    """Kinds of errors by type, with the share of each kind in all."""
+    """Table of errors by type and kind, with the share of each kind in all errors."""
     total = kinds["total"]
     number = sum(total.values())
     rows: list[list[Cell]] = [[label, *[row[kind] for kind in KINDS], sum(row.values())] for label, row in kinds.items()]
@@ -107,19 +107,19 @@ def _breakdown_table(name: str, bins: Mapping[str, Mapping[str, float]]) -> Tabl
 def _scores_table(analysis: Mapping[str, Any]) -> Table:
     labels: Sequence[str] = analysis["labels"]
     rows: list[list[Cell]] = []
-    for name, said in _READINGS.items():
-        found = analysis["scores"][name]
-        micro = found.get("micro", found)
-        macro = found["macro"]["f1"] if "macro" in found else None
-        types = [found["per_type"][label]["f1"] if "per_type" in found else None for label in labels]
-        rows.append([said, micro["precision"], micro["recall"], micro["f1"], macro, *types])
+    for name, description in _READINGS.items():
+        scores = analysis["scores"][name]
+        micro = scores.get("micro", scores)
+        macro = scores["macro"]["f1"] if "macro" in scores else None
+        types = [scores["per_type"][label]["f1"] if "per_type" in scores else None for label in labels]
+        rows.append([description, micro["precision"], micro["recall"], micro["f1"], macro, *types])
     columns = ["reading", "micro P", "micro R", "micro F1", "macro F1", *labels]
     return Table(
         title="Relaxed scores", columns=columns, rows=rows, notes=["Under each type: its F1. Spans are paired one to one."]
     )
 
 
-def _frequent_table(kind: str, found: Sequence[Mapping[str, Any]]) -> Table:
-    rows: list[list[Cell]] = [[row["text"], row["type"], row["count"]] for row in found]
+def _frequent_table(kind: str, mentions: Sequence[Mapping[str, Any]]) -> Table:
+    rows: list[list[Cell]] = [[row["text"], row["type"], row["count"]] for row in mentions]
     title = f"Most frequent {KIND_NAMES[kind].lower()}s: {kind} mentions"
     return Table(title=title, columns=["text", "type", "count"], rows=rows, quotes=True)

@@ -13,25 +13,25 @@ from clinspan.reports.run_views import Group, RunView
 from clinspan.reports.terminal.tables import bounds_of, row_of
 
 SHOWN = 8
-"""Runs that one figure can tell apart."""
+"""The most runs that a reader can tell apart in one figure."""
 _LETTERS = 44
 
 
 def draw_figures(group: Group) -> dict[str, tuple[str, Any]]:
-    """The figures that the group's runs give something to draw for: by name the caption and the matplotlib figure."""
+    """Draw the figures for which the group's runs have data: by name the caption and the matplotlib figure."""
     runs = group.runs[:SHOWN]
     rest = f" The first {SHOWN} of {len(group.runs)} runs, as the leaderboard has them." if len(group.runs) > SHOWN else ""
-    found: dict[str, tuple[str, Any]] = {}
-    for name, (caption, wanted, draw) in _FIGURES.items():
-        usable = [run for run in runs if wanted(run)]
+    figures: dict[str, tuple[str, Any]] = {}
+    for name, (caption, has_data, draw) in _FIGURES.items():
+        usable = [run for run in runs if has_data(run)]
         if usable:
             with styled():
-                found[name] = (caption + rest, draw(usable))
-    return found
+                figures[name] = (caption + rest, draw(usable))
+    return figures
 
 
 def plot_f1(runs: Sequence[RunView]) -> Any:
-    """Grouped bars, a group a type, macro and micro; a bar a run, with its 95 % interval."""
+    """Grouped bars of F1: one group per type, macro and micro, one bar per run with its 95 % interval."""
     names = [*runs[0].labels, "macro", "micro"]
     figure, panel = axes(width=min(11.0, max(7.0, 0.35 * len(names) * len(runs) + 2)), height=3.4)
     for n, run in enumerate(runs):
@@ -49,11 +49,11 @@ def plot_f1(runs: Sequence[RunView]) -> Any:
 
 
 def plot_errors(runs: Sequence[RunView]) -> Any:
-    """Grouped bars, a group a kind of error, a bar a run."""
+    """Grouped bars of error counts: one group per kind of error, one bar per run."""
     figure, panel = axes(width=5.6, height=3.8)
     for n, run in enumerate(runs):
-        found = errors_of(run)
-        values = [sum(count for (kind, _), count in found.items() if kind == wanted) for wanted in KINDS]
+        counts = errors_of(run)
+        values = [sum(count for (kind, _), count in counts.items() if kind == wanted) for wanted in KINDS]
         _bars(panel, run, values, n=n, of=len(runs))
     panel.set_xticks(range(len(KINDS)), [KIND_NAMES[kind].replace(" ", "\n", 1) for kind in KINDS])
     panel.set_ylabel("errors")
@@ -62,16 +62,16 @@ def plot_errors(runs: Sequence[RunView]) -> Any:
 
 
 def plot_errors_by_type(runs: Sequence[RunView]) -> Any:
-    """A panel a run: a bar a type, divided by kind."""
+    """One panel per run: one bar per type, divided by kind of error."""
     labels = runs[0].labels
     columns = min(2, len(runs))
     lines = -(-len(runs) // columns)
     height = lines * (0.3 * len(labels) + 0.75) + 0.7
     figure, panels = grid(width=6.2, height=height, rows=lines, columns=columns)
     for run, panel in zip(runs, panels.flat, strict=False):
-        found, left = errors_of(run), [0] * len(labels)
+        counts, left = errors_of(run), [0] * len(labels)
         for n, kind in enumerate(KINDS):
-            values = [found.get((kind, label), 0) for label in labels]
+            values = [counts.get((kind, label), 0) for label in labels]
             look = {"color": COLOURS[n], "hatch": HATCHES[n], "edgecolor": INK, "linewidth": 0.6}
             panel.barh(range(len(labels)), values, left=left, label=KIND_NAMES[kind], **look)
             left = [a + b for a, b in zip(left, values, strict=True)]
@@ -86,29 +86,29 @@ def plot_errors_by_type(runs: Sequence[RunView]) -> Any:
 
 
 def plot_calibration(runs: Sequence[RunView]) -> Any:
-    """A reliability plot: the share of right entities by confidence, a line a run, points as large as their bins."""
+    """Reliability plot: the share of correct entities by confidence, one line per run. Larger points are larger bins."""
     figure, panel = axes(width=4.4, height=4.0)
     panel.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 4)))
     for n, run in enumerate(runs):
-        known = run.scores["calibration"]
-        full = [one for one in known["bins"] if one["entities"]]
-        x, y = [one["confidence"] for one in full], [one["accuracy"] for one in full]
-        most = max(one["entities"] for one in full)
+        calibration = run.scores["calibration"]
+        bins = [row for row in calibration["bins"] if row["entities"]]
+        x, y = [row["confidence"] for row in bins], [row["accuracy"] for row in bins]
+        largest = max(row["entities"] for row in bins)
         colour, marker = COLOURS[n], MARKERS[n]
-        panel.plot(x, y, color=colour, linewidth=1.4, marker=marker, label=f"{_name(run)} (ECE {known['ece']:.3f})")
-        panel.scatter(x, y, [20 + 100 * one["entities"] / most for one in full], color=colour, marker=marker, alpha=0.6)
+        panel.plot(x, y, color=colour, linewidth=1.4, marker=marker, label=f"{_name(run)} (ECE {calibration['ece']:.3f})")
+        panel.scatter(x, y, [20 + 100 * row["entities"] / largest for row in bins], color=colour, marker=marker, alpha=0.6)
     panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of predicted entities", ylabel="share that is right", aspect="equal")
     legend_above(figure, panel)
     return figure
 
 
 def plot_tokens(runs: Sequence[RunView]) -> Any:
-    """Micro F1 against prompt and answer tokens a sentence."""
+    """Micro F1 against prompt and answer tokens per sentence."""
     return _plot_spent(runs, lambda run: float(run.tokens_per_sentence or 0), "prompt and answer tokens a sentence")
 
 
 def plot_cost(runs: Sequence[RunView]) -> Any:
-    """Micro F1 against US$ a thousand sentences."""
+    """Micro F1 against US$ per thousand sentences."""
     return _plot_spent(runs, lambda run: 1000 * _cost(run) / max(1, run.scores["sentences"]), "US$ a thousand sentences")
 
 
@@ -135,7 +135,7 @@ def _plot_spent(runs: Sequence[RunView], spent: Callable[[RunView], float], head
 def _bars(
     panel: Any, run: RunView, values: Sequence[float], *, n: int, of: int, spread: Sequence[Sequence[float]] | None = None
 ) -> None:
-    """The bars of the n-th of several runs, beside those of the others."""
+    """Draw the bars of the n-th of `of` runs beside those of the others."""
     width = 0.8 / of
     places = [place + (n - (of - 1) / 2) * width for place in range(len(values))]
     panel.bar(
@@ -163,7 +163,7 @@ def _f1(run: RunView, name: str) -> float:
 
 
 def _bounds(run: RunView, name: str) -> Sequence[float]:
-    """The interval of an F1; the F1 twice where there is none."""
+    """The interval of an F1; if there is none, the F1 as both bounds."""
     return bounds_of(run.scores, name) or (_f1(run, name), _f1(run, name))
 
 

@@ -29,11 +29,11 @@ _PAGE = """<!DOCTYPE html>
 
 
 def note_page(note: Annotated, labels: list[str]) -> bytes:
-    """The page of a note.
+    """Render a note as an HTML page, encoded in UTF-8.
 
     Args:
-        note: What is shown; all of it is escaped, and control characters are shown as their pictures.
-        labels: All types, in their order, which gives each its colour on every page.
+        note: The note. All of its text is escaped, and control characters are shown as Unicode control pictures.
+        labels: All types. Their order sets their colours, so a type has the same colour on every page.
     """
     colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(labels)}
     counts = {label: sum(mention.label == label for mention in note.mentions) for label in labels}
@@ -48,11 +48,11 @@ def note_page(note: Annotated, labels: list[str]) -> bytes:
 
 
 def _mark(mention: Mention, colour: str) -> str:
-    sure = "" if mention.confidence is None else f", confidence {mention.confidence:.2f}"
-    about = _escaped(f"{mention.label}{sure}, characters {mention.start} to {mention.end}")
+    confidence = "" if mention.confidence is None else f", confidence {mention.confidence:.2f}"
+    tooltip = _escaped(f"{mention.label}{confidence}, characters {mention.start} to {mention.end}")
     words, label = _escaped(mention.text), _escaped(mention.label)
-    return f'<mark style="background:{colour}" title="{about}">{words}<small>{label}</small></mark>'
+    return f'<mark style="background:{colour}" title="{tooltip}">{words}<small>{label}</small></mark>'
 
 
 def _escaped(text: str) -> str:
-    return html.escape(_CONTROL.sub(lambda found: chr(0x2400 + min(ord(found.group()), 0x21)), text))
+    return html.escape(_CONTROL.sub(lambda match: chr(0x2400 + min(ord(match.group()), 0x21)), text))

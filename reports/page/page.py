@@ -30,15 +30,15 @@ _POLICY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a page is made of.
+    """The content of a report page.
 
     Attributes:
-        views: The scored runs; numbered, best first.
+        views: The scored runs, numbered, best first.
         board: What `reports.leaderboard.build_leaderboard` returns.
         paper: The paper's tables with these runs beside them, see `reports.paper.paper_tables`.
-        about: Words about the report itself: when it was made, with what.
+        about: Text about the report itself: when and with what it was made.
         phi: Whether any corpus is marked as patient data.
-        redacted: Whether the text has been taken out, see `reports.page.redaction`.
+        redacted: Whether text has been removed, see `reports.page.redaction`.
     """
 
     views: Sequence[RunView]
@@ -77,13 +77,13 @@ def write_page(report: Report, folder: Path) -> Path:
 
 
 def _policy(script: str) -> Markup:
-    """What the page may do: run this one script, and load nothing from anywhere."""
+    """The page's content security policy: it may run this one script and load nothing."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return Markup(_POLICY.format(digest))
 
 
 def _section(group: Group, number: int, folder: Path) -> dict[str, Any]:
-    """What the page says of a group outside its sentences."""
+    """Template data of a group, without its sentences."""
     ending = "" if number == 1 else f"_{number}"
     figures = [
         {"name": name, "caption": caption, "svg": Markup(save_figure(figure, folder, name + ending))}
@@ -94,7 +94,7 @@ def _section(group: Group, number: int, folder: Path) -> dict[str, Any]:
 
 
 def _blocks(groups: Sequence[Group], *, redacted: bool) -> dict[str, Markup]:
-    """The data of the page's script by element id, as JSON that the page can hold; what is large and seldom read is apart."""
+    """Data of the page's script by element id, as JSON that is safe in HTML. Large, seldom read data has its own elements."""
     blocks: dict[str, Any] = {"data": page_data(groups)}
     if not redacted:
         views = [view for group in groups for view in group.runs if view.rows]
@@ -123,7 +123,7 @@ def _cell(value: Cell) -> str:
 
 
 def _numeric(table: Table) -> list[bool]:
-    """Which columns hold nothing but figures, and are set to the right."""
+    """Whether each column holds only figures, so that it is aligned right."""
     texts = [[_cell(value) for value in column] for column in zip(*table.rows, strict=True)]
-    found = [all(_FIGURE.fullmatch(text) for text in column if text) for column in texts]
-    return found or [False] * len(table.columns)
+    flags = [all(_FIGURE.fullmatch(text) for text in column if text) for column in texts]
+    return flags or [False] * len(table.columns)

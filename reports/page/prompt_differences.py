@@ -1,4 +1,4 @@
-"""What differs between the prompts of two runs."""
+"""Differences between the prompts of runs."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from clinspan.reports.run_views import Group
 
 
 def prompt_differences(groups: Sequence[Group]) -> dict[str, Any]:
-    """Unified diffs of prompts, each distinct prompt against each other one that a run of its group has.
+    """Unified diffs between the distinct prompts of each group.
 
     Returns:
-        `prompts`, the place of each run's prompt among the distinct ones by the run's number; `diffs`, lines by
-        "first-second", two places in rising order. Equal prompts have the same place.
+        `prompts`: by run number, the index of the run's prompt among the distinct prompts; equal prompts have the same index.
+        `diffs`: lines of a diff by "first-second", two indexes in ascending order.
     """
     texts: list[tuple[str, ...]] = []
-    places: dict[str, int] = {}
+    index_by_run: dict[str, int] = {}
     diffs: dict[str, list[str]] = {}
     for group in groups:
-        here: list[int] = []
+        indexes: list[int] = []
         for view in group.runs:
             if view.prompt:
                 lines = tuple(prompt_lines(view.prompt))
                 texts += [] if lines in texts else [lines]
-                here.append(texts.index(lines))
-                places[str(view.number)] = here[-1]
-        ordered = sorted(set(here))
+                indexes.append(texts.index(lines))
+                index_by_run[str(view.number)] = indexes[-1]
+        ordered = sorted(set(indexes))
         for n, first in enumerate(ordered):
             for second in ordered[n + 1 :]:
-                lines_of = difflib.unified_diff(texts[first], texts[second], lineterm="", n=2)
-                diffs[f"{first}-{second}"] = list(lines_of)[2:]  # without the two lines that would name files
-    return {"prompts": places, "diffs": diffs}
+                diff = difflib.unified_diff(texts[first], texts[second], lineterm="", n=2)
+                diffs[f"{first}-{second}"] = list(diff)[2:]  # without the two header lines, which name files
+    return {"prompts": index_by_run, "diffs": diffs}
 
 
 def prompt_lines(prompt: Mapping[str, Any]) -> list[str]:
-    """A prompt without its sentence, line by line, each turn under its role."""
+    """The lines of a prompt, each turn below its role, with a placeholder for the sentence."""
     lines: list[str] = []
     for question in prompt["questions"]:
         lines += [f"question {question['key']}"] if question["key"] else []

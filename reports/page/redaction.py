@@ -14,17 +14,17 @@ _WORD, _NAME = 3, 6  # bytes: names must not collide, words may
 
 
 class Redactor:
-    """Hashes that mean nothing outside one report.
+    """Replaces words and ids with keyed hashes that are valid in one report only.
 
-    The key is random and kept nowhere, so that a hash cannot be found again by hashing guesses. A word's hash also depends
-    on its sentence: else the most frequent hash would be the most frequent word.
+    The key is random and never stored, so nobody can identify a word by hashing guesses. A word's hash also depends on its
+    sentence. Otherwise the most frequent hash would reveal the most frequent word.
     """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def redact(self, view: RunView) -> RunView:
-        """The run with spans, scores and confidences, and no text."""
+        """The run with its spans, scores and confidences, but without text."""
         tables = [table for table in view.tables if not table.quotes]
         return replace(view, rows=[self._row(row) for row in view.rows], prompt=None, tables=tables)
 

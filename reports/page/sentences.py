@@ -17,14 +17,15 @@ UNKNOWN = -1
 
 
 def page_data(groups: Sequence[Group]) -> dict[str, Any]:
-    """What the page shows of all sentences.
+    """The data of all sentences for the page's script.
 
     Returns:
-        `kinds`, names of the error kinds; `groups`, each with `title`, `labels` and by sentence `ids`, `documents`, `tokens`
-        and `gold`; `runs`, each with `number`, `name`, `group` and by sentence `pred`, `errors`, `failed` and `repairs`.
-        A gold span is three numbers, label, first token, token behind the last; a predicted one has its confidence in
-        thousandths as a fourth, -1 if unknown; an error is its kind and the places of its gold and its predicted span
-        among the sentence's, -1 for none. Spans and errors of a sentence are one flat list.
+        `kinds`: names of the error kinds. `groups`: each has `title`, `labels` and by sentence `ids`, `documents`, `tokens`
+        and `gold`. `runs`: each has `number`, `name`, `group` and by sentence `pred`, `errors`, `failed` and `repairs`.
+
+        The spans of a sentence are one flat list, and so are its errors. A gold span is three numbers: label, first token,
+        token after the last. A predicted span has a fourth: its confidence in thousandths, -1 if unknown. An error is three
+        numbers: its kind, the index of its gold span and the index of its predicted span in the sentence, -1 for none.
     """
     shown = [group for group in groups if group.sentences]
     runs = [_run(view, number, group) for number, group in enumerate(shown) for view in group.runs if view.rows]
@@ -32,12 +33,12 @@ def page_data(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def raw_answers(view: RunView) -> list[Any]:
-    """What the model said of each sentence: a text, texts by question, or None."""
+    """The model's answer for each sentence: a text, texts by question, or None."""
     return [row.get("raw") for row in view.rows]
 
 
 def embed(content: Any) -> str:
-    """JSON that can stand in a script element of any HTML page: nothing in it ends the element or begins another.
+    """Serialise content as JSON that is safe in a script element: it cannot close the element or open another.
 
     >>> embed(["</script>"])
     '["\\\\u003c/script\\\\u003e"]'
@@ -85,8 +86,8 @@ def _thousandths(confidence: Sequence[float | None] | None, span: Span) -> int:
 
 def _errors(row: Mapping[str, Any], pred: Sequence[Span], mode: Mode) -> list[int]:
     gold = _spans(row["gold"], mode)
-    found: list[int] = []
+    numbers: list[int] = []
     for error in classify(row["gold"], row["pred"], mode):
         sides = (UNKNOWN if span is None else among.index(span) for span, among in ((error.gold, gold), (error.pred, pred)))
-        found += [KINDS.index(error.kind), *sides]
-    return found
+        numbers += [KINDS.index(error.kind), *sides]
+    return numbers

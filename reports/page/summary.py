@@ -16,10 +16,10 @@ _AVERAGES = ("macro", "micro")
 
 
 def score_table(view: RunView) -> Table:
-    """Precision, recall, F1 and interval a type, then macro and micro; the paper's and the difference in F1 if it has the cell."""
+    """Scores and interval by type, then macro and micro; if the paper has the cell, also its scores and the difference in F1."""
     paper = published(dict(view.job.record))
-    more = ("paper P", "paper R", "paper F1", "F1 − paper") if paper else ()
-    columns = ("type", "P", "R", "F1", "95 % interval", "support", *more)
+    paper_columns = ("paper P", "paper R", "paper F1", "F1 − paper") if paper else ()
+    columns = ("type", "P", "R", "F1", "95 % interval", "support", *paper_columns)
     scores = view.scores
     rows: list[list[Cell]] = []
     for name in (*view.labels, *_AVERAGES):
@@ -32,12 +32,12 @@ def score_table(view: RunView) -> Table:
 
 
 def facts(view: RunView) -> list[str]:
-    """What must be said beside the scores: the signature first, then failures, repairs, leaks, time, tokens and cost."""
+    """Remarks on the scores: the signature first, then failures, repairs, leaks, time, tokens and cost."""
     return [str(view.scores["signature"]), *notes(view.scores, view.job.record)]
 
 
 def overview(group: Group) -> Table:
-    """All runs of a group: averages, what each type's F1 is, and what was spent."""
+    """Table of all runs of a group: averages, F1 by type, and tokens, seconds and cost."""
     costs = any(view.job.record.get("cost") is not None for view in group.runs)
     spent_on = ("tokens a sentence", "seconds", *(["US$"] if costs else []))
     columns = ("run", "what", "micro F1", "95 % interval", "macro F1", *group.labels, *spent_on)
@@ -53,7 +53,7 @@ def overview(group: Group) -> Table:
 
 
 def errors_of(view: RunView) -> Counter[tuple[ErrorKind, str]]:
-    """How many errors of each kind each label has in a run's predictions."""
+    """Count the errors in a run's predictions by kind and label."""
     return count_errors(((row["gold"], row["pred"]) for row in view.rows), view.mode)
 
 
@@ -63,7 +63,7 @@ def _interval(scores: Mapping[str, Any], name: str) -> str:
 
 
 def _beside(paper: Mapping[str, Triple], name: str, f1: float) -> list[Cell]:
-    """The paper's figures and ours minus its; nothing where it gives none.
+    """The paper's figures and our F1 minus its F1; None in each cell if the paper gives none.
 
     >>> _beside({"Sign": (0.5, 0.5, 0.5)}, "Sign", 0.75)
     [0.5, 0.5, 0.5, '+0.2500']

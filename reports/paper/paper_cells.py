@@ -14,13 +14,13 @@ _LACKING = "not available here (with model=NAME model.path=FOLDER the preset run
 
 @dataclass(frozen=True)
 class CellRun:
-    """A run of a cell, or what is left of one that could not run.
+    """A run of a cell, whether it has scores or not.
 
     Attributes:
         path: Its folder.
         record: The content of its `run.json`, empty if there is none.
         scores: The content of its `scores.json`, None if it has no scores.
-        reason: What it lacked, and how to get that; None if it failed otherwise or ran.
+        reason: What it lacked and how to get that; None if it ran or failed for another reason.
     """
 
     path: str
@@ -30,7 +30,7 @@ class CellRun:
 
 
 def cell_of(record: Mapping[str, Any]) -> Cell:
-    """The model and the strategy of a run; `fine_tuned` stands for the strategy of a model that was trained on the corpus.
+    """The model and the strategy of a run; the strategy of a model that was trained on the corpus is `fine_tuned`.
 
     >>> cell_of({"choices": {"model": "gpt4", "strategy": "rag"}, "config": {"model": {"_target_": "clinspan.lms.AzureModel"}}})
     ('gpt4', 'rag')
@@ -43,7 +43,7 @@ def cell_of(record: Mapping[str, Any]) -> Cell:
 
 
 def cell_lines(name: str, cells: Sequence[CellRun]) -> list[str]:
-    """What a sweep's end says: the cells that ran with their scores, those that lack something with the way to get it, the failed.
+    """Lines for the end of a sweep: cells that ran and their scores, cells that lack something and how to get it, failed cells.
 
     Args:
         name: The preset.

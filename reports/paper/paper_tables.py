@@ -1,4 +1,4 @@
-"""The paper's tables with our figures beside the published ones, and what is missing and why."""
+"""The paper's tables with our figures beside the published ones, and why figures are missing."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ _DRAWN = "Figure 3 draws fine-tuned models as bars without figures, so none stan
 
 
 def paper_tables(runs: Sequence[Run]) -> list[Table]:
-    """A table for each of the paper's that the runs belong to: by their preset or, without one, as reproductions of its cells.
+    """A table for each of the paper's tables that the runs belong to.
 
-    A difference stands only beside a run that is the paper's cell, see `reports.paper.published.published`: any other is over other
-    sentences or asked otherwise, and a note says what it was measured on.
+    A run belongs to a table by its preset or, without a preset, as a reproduction of one of its cells. A difference is shown only
+    for a run that is a cell of the paper, see `reports.paper.published.published`. Any other run differs in its sentences or its
+    prompts, and a note says what it was measured on.
 
     Args:
-        runs: The content of `run.json` and of `scores.json` of each run, None for one without scores. Of several runs of one
-            cell that have scores the last started is shown.
+        runs: The content of `run.json` and `scores.json` of each run, None for a run without scores. If several runs of one cell
+            have scores, the last one started is shown.
 
     Returns:
-        No table for runs that have nothing to do with the paper's.
+        The tables; empty if no run belongs to one.
     """
     return [_table(name, [run for run in runs if belongs(run[0], name)]) for name in TABLES if _wanted(name, runs)]
 
 
 def belongs(record: Record, name: str) -> bool:
-    """Whether a run is of this table's preset or, if it is of none, one of its cells on the paper's test split."""
+    """Whether a run has this table's preset or, if it has no preset, is one of its cells on the paper's test split."""
     preset = (record.get("choices") or {}).get("experiment")
     return preset == name if preset else cell_of(record) in TABLES[name] and published(dict(record)) is not None
 
@@ -53,20 +54,20 @@ def _table(name: str, runs: Sequence[Run]) -> Table:
     for run in runs:
         by_cell.setdefault(cell_of(run[0]), []).append(run)
     rows: list[list[Value]] = []
-    said: dict[str, list[str]] = {}
-    for cell, found in by_cell.items():
-        scored = sorted((run for run in found if run[1] is not None), key=lambda run: str(run[0].get("started")))
+    cells_by_note: dict[str, list[str]] = {}
+    for cell, cell_runs in by_cell.items():
+        scored = sorted((run for run in cell_runs if run[1] is not None), key=lambda run: str(run[0].get("started")))
         rows += _rows(name, cell, scored[-1] if scored else None)
-        if note := _note(name, cell, found, scored):
-            said.setdefault(note, []).append(" ".join(cell))
-    notes = [f"{', '.join(cells)}: {note}" for note, cells in said.items()]
+        if note := _note(name, cell, cell_runs, scored):
+            cells_by_note.setdefault(note, []).append(" ".join(cell))
+    notes = [f"{', '.join(cells)}: {note}" for note, cells in cells_by_note.items()]
     if any(strategy == FINE_TUNED for _, strategy in by_cell):
         notes.append(_DRAWN)
     return Table(title=_TITLES[name], columns=_COLUMNS, rows=rows, notes=notes)
 
 
 def _rows(name: str, cell: Cell, run: Run | None) -> list[list[Value]]:
-    """A row a type: those of the paper and, of a cell that it has no figures of, those of the run."""
+    """One row per type of the paper or, if it has no figures for the cell, per type of the run."""
     paper = figures(name, cell)
     record, scores = run if run is not None else ({}, None)
     same = scores is not None and published(dict(record)) is not None
@@ -81,13 +82,13 @@ def _rows(name: str, cell: Cell, run: Run | None) -> list[list[Value]]:
 
 
 def _figures(scores: Mapping[str, Any] | None, label: str) -> tuple[float, float, float] | None:
-    found = None if scores is None else scores["macro"] if label == "macro" else scores["per_type"].get(label)
-    return None if found is None else (float(found["precision"]), float(found["recall"]), float(found["f1"]))
+    row = None if scores is None else scores["macro"] if label == "macro" else scores["per_type"].get(label)
+    return None if row is None else (float(row["precision"]), float(row["recall"]), float(row["f1"]))
 
 
 def _interval(scores: Mapping[str, Any] | None, label: str) -> str | None:
-    found = bounds_of(scores, label)
-    return None if found is None else f"{found[0]:.3f} - {found[1]:.3f}"
+    bounds = bounds_of(scores, label)
+    return None if bounds is None else f"{bounds[0]:.3f} - {bounds[1]:.3f}"
 
 
 def _signed(value: float | None) -> str | None:
@@ -98,27 +99,27 @@ def _signed(value: float | None) -> str | None:
     return None if value is None else f"{value:+.4f}"
 
 
-def _note(name: str, cell: Cell, found: Sequence[Run], scored: Sequence[Run]) -> str:
-    """What must be said of a cell: that and why it is missing, what it was measured on, which of several is shown."""
+def _note(name: str, cell: Cell, runs: Sequence[Run], scored: Sequence[Run]) -> str:
+    """The note on a cell: why it is missing, what it was measured on, which of several runs is shown."""
     if not scored:
-        return _missing(found)
+        return _missing(runs)
     record, scores = scored[-1]
-    said = []
+    remarks = []
     if cell not in TABLES[name]:
-        said.append("not a cell of the paper's")
+        remarks.append("not a cell of the paper's")
     if published(dict(record)) is None:
         corpus = record.get("corpus") or {}
         place = f"{corpus.get('name')} {corpus.get('split')}, {(scores or {}).get('sentences', 0):,} sentences"
-        asked = (record.get("choices") or {}).get("format")
-        said.append(f"measured on {place}" + (f", format={asked}" if asked else ""))
+        format_name = (record.get("choices") or {}).get("format")
+        remarks.append(f"measured on {place}" + (f", format={format_name}" if format_name else ""))
     if len(scored) > 1:
-        said.append(f"the last of {len(scored)} runs")
-    return "; ".join(said)
+        remarks.append(f"the last of {len(scored)} runs")
+    return "; ".join(remarks)
 
 
-def _missing(found: Sequence[Run]) -> str:
+def _missing(runs: Sequence[Run]) -> str:
     """Why a cell has no figures of ours."""
-    if not found:
+    if not runs:
         return "not run"
-    record = found[-1][0]
+    record = runs[-1][0]
     return str(record.get("reason") or (f"failed ({record['error']})" if record.get("error") else "did not finish"))

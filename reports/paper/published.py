@@ -68,11 +68,11 @@ TABLES: dict[str, tuple[Cell, ...]] = {
         ("gpt4", "few_shot"),
     ),
 }
-"""The cells of the paper's tables, each a model and a strategy. Of the fine-tuned ones Figure 3 draws bars without figures."""
+"""The cells of the paper's tables, each a model and a strategy. For the fine-tuned models, Figure 3 has bars without figures."""
 
 
 def figures(table: str, cell: Cell) -> dict[str, Triple]:
-    """The published figures of a cell by label and `macro`; Table 2 has two labels, a cell without printed figures none.
+    """The published figures of a cell by label and `macro`: two labels in Table 2, none for a cell without printed figures.
 
     >>> list(figures("table2", ("gpt4", "zero_shot"))), figures("figure3", ("medtuned", "fine_tuned"))
     (['Disease', 'RareDisease'], {})

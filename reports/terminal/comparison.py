@@ -11,11 +11,11 @@ from rich.table import Table
 from clinspan.reports.terminal.console import PlainConsole
 
 _WIDTH = 120
-_NUMBER = 8  # characters of a column of numbers: their heads fold
+_NUMBER = 8  # width of a number column in characters; longer heads wrap
 
 
 def print_comparison(result: Mapping[str, Any]) -> None:
-    """The runs with their scores and costs, then each against the first.
+    """Print the runs with their scores and costs, then each run against the first.
 
     Args:
         result: `runs` and `pairs`, as `programs.compare` writes them.
@@ -23,8 +23,8 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     console = PlainConsole(width=_WIDTH)
     table = Table(title="runs", title_justify="left")
     for name in _RUN_HEADS:
-        said = name in ("run", "what")
-        table.add_column(name, justify="left" if said else "right", max_width=None if said else _NUMBER, overflow="fold")
+        is_text = name in ("run", "what")
+        table.add_column(name, justify="left" if is_text else "right", max_width=None if is_text else _NUMBER, overflow="fold")
     for row in _run_rows(result):
         table.add_row(*row)
     console.print(table)
@@ -41,7 +41,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
 
 
 def markdown(result: Mapping[str, Any], prompts: Sequence[Sequence[str]]) -> str:
-    """The same as Markdown, with the difference of the prompts of each pair."""
+    """The same content as Markdown, with a diff of the prompts of each pair."""
     parts = [_markdown_table(_RUN_HEADS, _run_rows(result))]
     parts += ["".join(f"- {_short(run['path'])}: `{run['signature']}`\n" for run in result["runs"])]
     for pair, lines in zip(result["pairs"], prompts, strict=True):
@@ -73,11 +73,11 @@ def _pair_rows(result: Mapping[str, Any], pair: Mapping[str, Any]) -> list[list[
     by_path = {run["path"]: run for run in result["runs"]}
     first, second = by_path[pair["first"]], by_path[pair["second"]]
     rows = []
-    for name, found in [*pair["per_type"].items(), ("macro", pair["macro"]), ("micro", pair["micro"])]:
+    for name, test in [*pair["per_type"].items(), ("macro", pair["macro"]), ("micro", pair["micro"])]:
         scores = [(run["per_type"][name] if name in pair["per_type"] else run[name])["f1"] for run in (first, second)]
-        low, high = found["interval"]
-        adjusted = f"{found['p_holm']:.4f}" if "p_holm" in found else ""
-        change = [f"{found['difference']:+.4f}", f"{low:+.3f} to {high:+.3f}", f"{found['p_value']:.4f}", adjusted]
+        low, high = test["interval"]
+        adjusted = f"{test['p_holm']:.4f}" if "p_holm" in test else ""
+        change = [f"{test['difference']:+.4f}", f"{low:+.3f} to {high:+.3f}", f"{test['p_value']:.4f}", adjusted]
         rows.append([name, *(f"{score:.4f}" for score in scores), *change])
     return rows
 
@@ -88,7 +88,7 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _short(path: str) -> str:
-    """The last two names of a run's path.
+    """The last part of a run's path; for a job of a sweep the last two parts.
 
     >>> _short("runs/run/2026-01-01_10-00-00/3")
     '2026-01-01_10-00-00/3'

@@ -16,7 +16,7 @@ _SHOWN = 10
 
 @contextmanager
 def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
-    """A bar on standard error: the candidate that is measured, and the best F1 on all of dev so far."""
+    """Progress bar on standard error: the current candidate, and the best F1 on all of dev so far."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -36,7 +36,7 @@ def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
 
 
 def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> None:
-    """The best candidates, and how the chosen one stands to the program that it began with."""
+    """Print the best candidates, and the scores of the chosen one beside those of the start program."""
     console = PlainConsole()
     chosen = record["choices"]
     title = f"{record['corpus']['name']} dev: {record['model']['name']}, optimizer={record['optimizer']['name']}"

@@ -11,17 +11,17 @@ from clinspan.corpora.printable import printable
 
 
 class PlainConsole(Console):
-    """A console that prints strings as they are, wherever they stand: labels and ids may look like markup.
+    """A console that never interprets strings as markup, because labels and ids may look like it.
 
     Args:
-        width: Characters of a line.
+        width: Line width in characters.
         stderr: Print to standard error.
-        file: Print there instead.
+        file: Print to this file instead.
     """
 
     def __init__(self, *, width: int | None = None, stderr: bool = False, file: IO[str] | None = None) -> None:
         super().__init__(width=width, stderr=stderr, file=file, markup=False, highlight=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string as rich renders it, made printable."""
+        """Render a string with control characters escaped."""
         return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})

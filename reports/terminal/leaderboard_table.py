@@ -17,7 +17,7 @@ _MORE = {"US$": "cost", "candidates": "candidates"}
 
 
 def print_leaderboard(result: Mapping[str, Any]) -> None:
-    """A row a setting, best first within what was measured alike; then the jobs without scores.
+    """Print one row per setting, best first within each basis, then the jobs without scores.
 
     Args:
         result: What `reports.leaderboard.build_leaderboard` returns.
@@ -25,8 +25,8 @@ def print_leaderboard(result: Mapping[str, Any]) -> None:
     table = Table(title="leaderboard", title_justify="left")
     for name in _heads(result):
         left = name in _LEFT
-        narrow = {"settings": 20}.get(name)
-        table.add_column(name, justify="left" if left else "right", overflow="fold", no_wrap=not left, min_width=narrow)
+        min_width = {"settings": 20}.get(name)
+        table.add_column(name, justify="left" if left else "right", overflow="fold", no_wrap=not left, min_width=min_width)
     for section in _sections(result):
         for row in section:
             table.add_row(*(cell for cell in row))
@@ -38,7 +38,7 @@ def print_leaderboard(result: Mapping[str, Any]) -> None:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """The same as Markdown."""
+    """The same content as Markdown."""
     heads = [head.replace("\n", "") for head in _heads(result)]
     body = [[cell.replace("|", "\\|") for cell in row] for section in _sections(result) for row in section]
     lines = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *body)]
@@ -47,21 +47,21 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def table_of(result: Mapping[str, Any]) -> Shown:
-    """The same as a table of a page."""
+    """The same content as a table of the HTML page."""
     rows = [row for section in _sections(result) for row in section]
     heads = [head.replace("\n", "") for head in _heads(result)]
     return Shown(title="", columns=heads, rows=rows, notes=result["notes"])
 
 
 def _heads(result: Mapping[str, Any]) -> list[str]:
-    """The columns; those of costs, candidates and notes only where there are any."""
-    more = [head for head, key in _MORE.items() if any(row.get(key) is not None for row in result["rows"])]
-    heads = ["#", "settings", "seeds", "micro F1", "macro F1", "seconds", "prompt tok\n/sentence", *more]
+    """The column heads; costs, candidates and notes appear only if there are any."""
+    optional = [head for head, key in _MORE.items() if any(row.get(key) is not None for row in result["rows"])]
+    heads = ["#", "settings", "seeds", "micro F1", "macro F1", "seconds", "prompt tok\n/sentence", *optional]
     return heads + (["note"] if result["unscored"] else [])
 
 
 def _sections(result: Mapping[str, Any]) -> list[list[list[str]]]:
-    """The cells: a section a basis, then the jobs without scores."""
+    """Rows of cells: one section per basis, then the jobs without scores."""
     heads = _heads(result)
     parts = [[_scored(row, heads) for row in result["rows"] if row["basis"] == letter] for letter in result["bases"]]
     lost = [_lost(row, heads) for row in result["unscored"]]
@@ -89,7 +89,7 @@ def _lost(row: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
 
 
 def _spread(value: Mapping[str, float | None]) -> str:
-    """A mean and its spread, which one job has not.
+    """Format a mean, with its spread if there is one.
 
     >>> _spread({"mean": 0.5, "spread": 0.25}), _spread({"mean": 0.5, "spread": None})
     ('0.5000 ± 0.2500', '0.5000')
@@ -98,7 +98,7 @@ def _spread(value: Mapping[str, float | None]) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    """As one would type them.
+    """Format settings as they are written on the command line.
 
     >>> _settings({"strategy": "knn", "limit": None})
     'strategy=knn limit=null'

@@ -15,23 +15,23 @@ _WIDTH = 110
 
 def row_of(scores: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The scores of a type, of `macro` or of `micro`."""
-    found: Mapping[str, Any] = scores[name] if name in ("macro", "micro") else scores["per_type"][name]
-    return found
+    row: Mapping[str, Any] = scores[name] if name in ("macro", "micro") else scores["per_type"][name]
+    return row
 
 
 def bounds_of(scores: Mapping[str, Any] | None, name: str) -> tuple[float, float] | None:
-    """The interval of an F1; None where there is none."""
-    found = (((scores or {}).get("intervals") or {}).get("f1") or {}).get(name)
-    return None if found is None else (float(found[0]), float(found[1]))
+    """The bounds of the interval of an F1; None if there is no interval."""
+    bounds = (((scores or {}).get("intervals") or {}).get("f1") or {}).get(name)
+    return None if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
 def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: int) -> None:
-    """A row a type, macro and micro, with the paper's F1 beside ours where the run is one of its cells.
+    """Print one row per type, macro and micro, with the paper's scores beside ours if the run is one of its cells.
 
     Args:
         scores: The content of `scores.json`.
         record: The content of `run.json`.
-        of: Sentences of the whole split, to say so where a limit was set.
+        of: Number of sentences in the whole split, which is shown if a limit was set.
     """
     paper = published(dict(record))
     table = Table(title=_title(scores, record, of), title_justify="left", title_style="bold")
@@ -53,7 +53,7 @@ def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: in
 
 
 def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """What must be said beside the scores: failures, repairs, leaks, time and tokens."""
+    """Remarks on the scores: failures, repairs, calibration, leaks, time, tokens and cost."""
     lines = []
     if scores["failed"]:
         causes = ", ".join(f"{name}: {n}" for name, n in scores["failures"].items())
@@ -61,8 +61,8 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     if scores["repairs"]:
         lines.append("repaired in answers: " + ", ".join(f"{name} {n}" for name, n in scores["repairs"].items()))
     if scores.get("calibration"):
-        known = scores["calibration"]
-        lines.append(f"confidence of {known['entities']} predicted entities: expected calibration error {known['ece']:.3f}")
+        summary = scores["calibration"]
+        lines.append(f"confidence of {summary['entities']} predicted entities: expected calibration error {summary['ece']:.3f}")
     retrieval = record.get("retrieval")
     if retrieval:
         leaked, excluded = retrieval["leaked_sentences"], retrieval["excluded_chunks"]
@@ -97,7 +97,7 @@ def _paper(paper: Mapping[str, tuple[float, float, float]] | None, name: str) ->
 
 
 def print_statistics(statistics: Mapping[str, Any], name: str) -> None:
-    """Documents, sentences, tokens, entities and spans by split, and what the conversion had to do."""
+    """Print documents, sentences, tokens, entities and spans by split, and counts of what the conversion did."""
     labels = list(next(iter(statistics.values()))["entities"])
     table = Table(title=name, title_justify="left", caption="B-: tags that open an entity; spans: as seqeval reads the tags")
     table.add_column("")

@@ -15,7 +15,7 @@ from clinspan.reports.terminal.console import PlainConsole
 
 @contextmanager
 def training_bar() -> Iterator[Callable[[int, int, float], None]]:
-    """A bar on standard error; it is told a step's number, how many there are, and its loss."""
+    """Progress bar on standard error; the function takes a step's number, the number of steps and the loss."""
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -33,7 +33,7 @@ def training_bar() -> Iterator[Callable[[int, int, float], None]]:
 
 
 def print_training(record: Mapping[str, Any], folder: Path) -> None:
-    """Epoch by epoch, the one that was kept marked, what was left out, and how the model in the folder is used."""
+    """Print the losses by epoch, the kept epoch, the number of records left out, and the command that uses the model."""
     console = PlainConsole()
     records, corpus = record["records"], record["corpus"]["name"]
     console.print(

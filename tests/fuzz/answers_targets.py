@@ -9,7 +9,7 @@ from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
 from clinspan.programs.formats.align import align
-from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.formats.types import shown_tokens
 from fuzz.target import Target, text_of
 
 LABELS = (Label("Sign"), Label("RareDisease"), Label("A-b"))

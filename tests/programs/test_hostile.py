@@ -11,7 +11,7 @@ from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.lms import LocalModel
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
-from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.formats.types import shown_tokens
 from clinspan.programs.tagging.instructions import bare
 from clinspan.programs.tagging.tagger import Tagger
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
-from clinspan.programs.formats.base import shown_tokens
+from clinspan.programs.formats.types import shown_tokens
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.tagging.instructions import bare
 from clinspan.programs.tagging.tagger import Tagger

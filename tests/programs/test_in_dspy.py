@@ -13,6 +13,7 @@ from typing import Any
 import dspy
 import pytest
 from dspy import lm15
+from dspy.utils.callback import BaseCallback
 
 from clinspan import Tagger, TagTokens
 from clinspan.corpora import InputError, Label
@@ -147,3 +148,42 @@ def test_engines_are_what_their_protocols_say() -> None:
         (BatchEngine, ("complete", "stream", "close", "wire", "collect", "fetch")),
     ):
         assert all(hasattr(kind, name) for name in names)
+
+
+class Recorder(BaseCallback):
+    """Keeps what callbacks of an adapter are given."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.fields: list[Any] = []
+
+    def on_adapter_format_end(self, call_id: str, outputs: Any, exception: Exception | None = None) -> None:
+        self.messages.append(outputs)
+
+    def on_adapter_parse_end(self, call_id: str, outputs: Any, exception: Exception | None = None) -> None:
+        self.fields.append(outputs)
+
+
+def test_callbacks_see_the_prompt_as_it_is_sent_and_the_tags_as_they_are_read() -> None:
+    recorder, lm = Recorder(), scripted(lines)
+    with dspy.context(lm=lm, adapter=BioLines(labels=LABELS), callbacks=[recorder]):
+        Tagger("Tag.", demonstrations=[DEMONSTRATION])(tokens=TOKENS, id="d:0")
+    (request,) = lm.engine.requests
+    (messages,) = recorder.messages
+    assert messages[0] == {"role": "system", "content": request.system}
+    assert [message["content"] for message in messages[1:]] == [message.text for message in request.messages]
+    assert recorder.fields == [{"tags": ["O", "B-Sign"], "confidence": None, "repairs": {}}]
+
+
+def test_an_answer_without_its_tokens_is_not_read() -> None:
+    with pytest.raises(ValueError, match="together with its tokens"):
+        BioLines(labels=LABELS).parse(TagTokens, "No : O")
+
+
+def test_a_tagger_is_streamed() -> None:
+    async def all_of_it() -> list[Any]:
+        with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)):
+            return [piece async for piece in dspy.streamify(Tagger("Tag."))(tokens=TOKENS, id="d:0")]
+
+    *pieces, last = asyncio.run(all_of_it())
+    assert pieces and last.tags == ["O", "B-Sign"]

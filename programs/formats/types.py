@@ -1,0 +1,57 @@
+"""What formats have in common: questions, decoded answers, tokens as prompts show them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clinspan.corpora import InputError
+
+Place = tuple[str, int, int]
+"""A question's key, and characters of its answer, half-open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An answer as tags, one a token, always legal BIO.
+
+    Attributes:
+        tags: The tags.
+        repairs: Counts of what the answer had wrong.
+        places: Where each tag comes from, one a token: question and characters of its answer, half-open; None for a
+            tag that no particular piece of an answer decides.
+    """
+
+    tags: list[str]
+    repairs: Counter[str] = field(default_factory=Counter)
+    places: list[Place | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request about a sentence: its key among the sentence's requests, and the turns that end in it."""
+
+    key: str
+    turns: tuple[tuple[str, str], ...]
+
+
+def tags_tokens(signature: Any) -> bool:
+    """Whether a signature has sentences tagged, with no field that a format has no place for.
+
+    Raises:
+        InputError: It has such fields.
+    """
+    given, asked = set(signature.input_fields), set(signature.output_fields)
+    if "tokens" not in given or "tags" not in asked:
+        return False
+    if beyond := sorted((given - {"context", "tokens"}) | (asked - {"tags"})):
+        problem = f"a format writes prompts from context and tokens and reads tags, and has no place for {', '.join(beyond)}"
+        raise InputError(problem, remedy="Use TagTokens as it is, or dspy.ChatAdapter() for a signature with further fields.")
+    return True
+
+
+def shown_tokens(tokens: Sequence[str]) -> list[str]:
+    """Tokens as they stand in prompts and answers: on one line, and never empty."""
+    return [" ".join(token.split()) or "_" for token in tokens]
