@@ -130,6 +130,10 @@ def test_pauses_grow_and_only_a_check_ends_them() -> None:
     ring.release(endpoint)
     ring.failed(endpoint, "LMServerError 429", dead=False, pause=30.0)  # as the server's Retry-After says
     assert ring.until_next() == 30.0
+    for pause in (86_400.0, *[None] * 9):  # no pause is longer than a minute
+        now[0] += ring.until_next()
+        ring.failed(endpoint, "LMServerError 429", dead=False, pause=pause)
+    assert ring.until_next() == 60.0
 
 
 def test_a_server_without_a_models_route_is_checked_by_its_health_route() -> None:

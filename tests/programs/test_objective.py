@@ -133,6 +133,8 @@ def test_coverage_prefers_sentences_with_the_labels_of_errors(corpus: Corpus) ->
 def test_programs_vote_by_majority() -> None:
     assert vote([["B-A", "O"], ["B-B", "O"], ["O", "B-A"]]) == (["O", "O"], [None, None])
     assert vote([["B-A", "I-A"], ["B-A", "I-A"], ["B-A", "O"]])[0] == ["B-A", "I-A"]
+    assert vote([["B-A"], ["B-A"], ["O"], ["O"]]) == (["O"], [None])  # half of the votes are no majority
+    assert vote([["B-A"], ["B-A"], ["B-A"], ["O"]]) == (["B-A"], [0.75])
 
 
 def test_labels_have_other_names_in_prompts_and_their_own_names_in_tags(corpus: Corpus) -> None:
