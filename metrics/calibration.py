@@ -6,27 +6,29 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from clinspan.corpora.bio import tag_spans
+from clinspan.metrics.counts import entities, Mode
 
 BINS = 10
 Judged = tuple[float, bool]
 
 
-def judge_entities(gold: Sequence[str], pred: Sequence[str], confidence: Sequence[float | None] | None) -> list[Judged]:
+def judge_entities(gold: Sequence[str], pred: Sequence[str], confidence: Sequence[float | None] | None, mode: Mode) -> list[Judged]:
     """Confidence and correctness of each predicted entity of a sentence; entities without a known confidence are left out.
 
     An entity's confidence is the geometric mean of its tags' probabilities, so that it does not fall with the entity's
-    length. An entity is correct if its type and both bounds are correct.
+    length. An entity is correct if its type and both bounds are correct. Tags are read as scores read them.
 
-    >>> judge_entities(["B-Sign", "I-Sign"], ["B-Sign", "I-Sign"], [0.9, 0.4])
+    >>> judge_entities(["B-Sign", "I-Sign"], ["B-Sign", "I-Sign"], [0.9, 0.4], "conlleval")
     [(0.6, True)]
+    >>> judge_entities(["B-Sign"], ["I-Sign"], [0.9], "conlleval"), judge_entities(["B-Sign"], ["I-Sign"], [0.9], "strict")
+    ([(0.9, True)], [])
     """
-    truth = set(tag_spans(gold))
+    truth = entities(gold, mode)
     judged: list[Judged] = []
-    for span in tag_spans(pred):
-        mean = entity_confidence(confidence, span[0], span[1])
+    for label, first, last in sorted(entities(pred, mode), key=lambda span: span[1]):
+        mean = entity_confidence(confidence, first, last + 1)
         if mean is not None:
-            judged.append((mean, span in truth))
+            judged.append((mean, (label, first, last) in truth))
     return judged
 
 

@@ -58,7 +58,7 @@ def score_records(
         repairs.update(record["repairs"])
         if record["error"] is not None:
             failures[record["error"]] += 1
-    judged = [pair for r in records for pair in judge_entities(r["gold"], r["pred"], r.get("confidence"))]
+    judged = [pair for r in records for pair in judge_entities(r["gold"], r["pred"], r.get("confidence"), metric.mode)]
     tables = list(count_documents(records, labels, metric.mode).values())
     failed = sum(failures.values())
     intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)

@@ -97,7 +97,7 @@ def test_an_answer_without_probabilities_has_no_confidence() -> None:
     form = BioLines(labels=LABELS)
     decoded = form.read({"": form.answer(TOKENS, TAGS)}, TOKENS)
     assert confidence_of(decoded.places, {"": []}) is None
-    assert judge_entities(TAGS, TAGS, None) == []
+    assert judge_entities(TAGS, TAGS, None, "conlleval") == []
     assert calibration([]) is None
 
 
