@@ -56,13 +56,13 @@ def main(words: list[str]) -> int:
         step("installing uv", lambda: run([python(), "-m", "pip", "install", "--quiet", uv[0]], env))
         step(f"installing {title}", lambda: run([str(BIN / "uv"), "pip", "install", "--quiet", "--python", python(), *wanted], env))
     except (OSError, subprocess.CalledProcessError):
-        print("install.py: uv could not install; pip does it now, which takes several minutes", file=sys.stderr)
+        print("install.py: uv failed; installing with pip instead, which takes several minutes", file=sys.stderr)
         try:
             # torch first: otherwise pip also considers newer torch releases while it resolves the rest
             run([python(), "-m", "pip", "install", "--quiet", "--constraint", str(LOCK), "torch"], env)
-            step(f"installing {title} by pip", lambda: run([python(), "-m", "pip", "install", *wanted], env))
+            step(f"installing {title} with pip", lambda: run([python(), "-m", "pip", "install", *wanted], env))
         except (OSError, subprocess.CalledProcessError):
-            print("install.py: the packages could not be installed; what pip says stands above", file=sys.stderr)
+            print("install.py: the packages could not be installed; see pip's output above", file=sys.stderr)
             return 1
     STAMP.write_text(json.dumps({"inputs": inputs, "extras": sorted(extras)}), encoding="utf-8")
     print(f"{sum(1 for _ in packages())} packages in {VENV.name}/")

@@ -108,13 +108,13 @@ def build_task(config: DictConfig) -> Task:
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
     if isinstance(parts.tagger, Ensemble):
-        raise InputError("this program is several that vote", remedy="Give program= one of its members.")
+        raise InputError("this program is an ensemble", remedy="Give program= one of its members.")
     wanted = min(config.sentences, _QUICK_SENTENCES) if config.quick else config.sentences
     step = max(1, len(parts.sentences) // wanted)
     chosen = [s for s in parts.sentences[::step] if s.tokens][:wanted]
     prompts = collect_prompts(parts, chosen)
     if len(prompts) != len(chosen):
-        raise InputError("this format asks several questions a sentence", remedy="Use format=bio_lines, inline or entities.")
+        raise InputError("this format asks several questions per sentence", remedy="Use format=bio_lines, inline or entities.")
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
     ordered = [prompts[i] for i in order]
     answers = parts.lm.engine.decoder.decode(ordered, rows=parts.spec.batch_size)

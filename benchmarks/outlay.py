@@ -19,7 +19,7 @@ def worker_hours(sentences: float, pace: float) -> float:
     1.0
     """
     if pace <= 0:
-        raise ValueError("a pace is positive")
+        raise ValueError("pace must be positive")
     return sentences / pace / 3600
 
 

@@ -98,12 +98,12 @@ def build_corpus(
     chosen = tuple(labels) or tuple(Label(label, texts.get(label, "")) for label in tag_labels)
     if strange := [key for key in texts if key not in [label.name for label in chosen]]:
         remedy = f"The labels are {', '.join(label.name for label in chosen)}."
-        raise InputError(f"corpus.definitions defines {strange[0]}, which is no label of {name}", remedy=remedy)
+        raise InputError(f"corpus.definitions defines {strange[0]}, which is not a label of {name}", remedy=remedy)
     check_labels([label.name for label in chosen], name)
     for split, documents in splits.items():
         twice = [key for key, n in Counter(document.id for document in documents).items() if n > 1]
         if twice:
-            raise InputError(f"document {twice[0]} stands twice in {split} of {name}", remedy="Give each its own id.")
+            raise InputError(f"document {twice[0]} occurs twice in {split} of {name}", remedy="Give each its own id.")
     return Corpus(name, {s: tuple(d) for s, d in splits.items()}, chosen, phi, dict(conversion or {}), dict(passed_over or {}))
 
 

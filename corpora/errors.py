@@ -46,12 +46,12 @@ def check_number(key: str, value: object, least: float, *, most: float = math.in
 
     >>> check_number("limit", 0, 1)
     Traceback (most recent call last):
-    clinspan.corpora.errors.InputError: limit=0 is no whole number of at least 1. Give such a number.
+    clinspan.corpora.errors.InputError: limit=0 is not a whole number of at least 1
     """
     kinds: tuple[type, ...] = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:  # type: ignore[operator]
         kind, upto = "whole number" if whole else "number", "" if most == math.inf else f" and at most {most}"
-        raise InputError(f"{key}={value} is no {kind} of at least {least}{upto}", remedy="Give such a number.")
+        raise InputError(f"{key}={value} is not a {kind} of at least {least}{upto}")
 
 
 def read_text(path: Path) -> str:

@@ -51,7 +51,7 @@ def label_list(names: object, definitions: Mapping[str, object] | None) -> tuple
     labels: list[Label] = []
     for name in given:
         if name is None or isinstance(name, (bool, dict, list)) or not str(name).strip():
-            raise InputError(f"corpus.labels has {name!r}, which is no name", remedy="Put names in quotation marks: ['No','1'].")
+            raise InputError(f"corpus.labels has {name!r}, which is not a name", remedy="Put names in quotation marks: ['No','1'].")
         if any(label.name == str(name) for label in labels):
             raise InputError(f"corpus.labels has {name} twice", remedy="Name each label once.")
         labels.append(Label(str(name), texts.get(str(name), "")))

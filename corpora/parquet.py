@@ -51,14 +51,14 @@ def read_rows(path: Path) -> Iterator[dict[str, Any] | None]:
         file = pyarrow.parquet.ParquetFile(path)
         missing = [name for name in ("id", "text") if name not in file.schema_arrow.names]
         if missing:
-            raise InputError(f"has no column {missing[0]}", path=path, remedy="Columns id and text are read.")
+            raise InputError(f"has no column {missing[0]}", path=path, remedy="The columns id and text are required.")
         for batch in file.iter_batches(batch_size=_TOGETHER, columns=["id", "text"]):
             yield from (_row(batch, number) for number in range(batch.num_rows))
     except InputError:
         raise
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        remedy = "Give a whole one; its writer may have been interrupted."
-        raise InputError(f"is no Parquet file ({type(error).__name__})", path=path, remedy=remedy) from None
+        remedy = "Give a complete file; its writer may have been interrupted."
+        raise InputError(f"is not a Parquet file ({type(error).__name__})", path=path, remedy=remedy) from None
 
 
 def _row(batch: Any, number: int) -> dict[str, Any] | None:

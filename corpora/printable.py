@@ -1,4 +1,4 @@
-"""Untrusted text on a terminal: control characters in labels, ids and file names are escaped."""
+"""Text on a terminal: control characters in labels, ids and file names are escaped, and words agree with counts."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def printable(text: str) -> str:
     'a\\\\x1b]0;x\\\\x07b'
     """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def plural(number: float, singular: str, plural_form: str = "") -> str:
+    """A word in the form that agrees with a number; without `plural_form`, the plural has an `s`.
+
+    >>> plural(1, "sentence"), plural(0, "sentence"), plural(2, "is", "are")
+    ('sentence', 'sentences', 'are')
+    """
+    return singular if number == 1 else plural_form or f"{singular}s"

@@ -34,7 +34,7 @@ class CorpusSource(Protocol):
 
 def _folder(path: str | int | float | None, choice: str) -> Path:
     if path is None or path == "":
-        raise InputError(f"corpus={choice} needs the data's place", remedy="Add corpus.path=FOLDER.")
+        raise InputError(f"corpus={choice} needs corpus.path", remedy="Add corpus.path=FOLDER.")
     return Path(str(path)).expanduser()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
-from dspy import lm15
+from clinspan.lms import lm15
 
 
 @runtime_checkable

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from dspy import lm15
-
+from clinspan.lms import lm15
 from clinspan.lms.errors import ModelError
 
 Key = tuple[str, str]
@@ -73,7 +72,7 @@ def load_outputs(path: Path, ids: Sequence[str], limit: int | None) -> dict[Key,
     if not rows_with_id:
         file_ids = requested_ids if len(rows) == len(requested_ids) else list(ids)
         if len(rows) != len(file_ids):
-            raise ModelError(f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line a sentence, or ids")
+            raise ModelError(f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line per sentence, or ids")
         return {(key, ""): text for key, (_, _, _, text) in zip(file_ids, rows, strict=True)}
     return _by_id(path, rows, requested_ids, set(ids))
 
@@ -86,7 +85,7 @@ def _by_id(
         if str(key) not in split_ids:
             raise ModelError(f"{path}:{number}: surplus line: no sentence of the split has the id {key}")
         if (str(key), question) in outputs:
-            raise ModelError(f"{path}:{number}: the id {key} stands here a second time: remove one of the lines")
+            raise ModelError(f"{path}:{number}: duplicate id {key}: remove one of the lines")
         outputs[str(key), question] = text
     answered_ids = {key for key, _ in outputs}
     missing_ids = [key for key in requested_ids if key not in answered_ids]
@@ -115,5 +114,5 @@ def _rows(path: Path) -> list[tuple[int, str | None, str, str]]:
             form = '{"id": "...", "output": "..."}'
             raise ModelError(f"{path}:{number}: is not of the form {form}: fix the line")
     if not rows:
-        raise ModelError(f"{path}: is empty: give one line a sentence")
+        raise ModelError(f"{path}: is empty: give one line per sentence")
     return rows

@@ -164,9 +164,9 @@ class _Remote:
 
     def __post_init__(self) -> None:
         if isinstance(self.temperature, str) and self.temperature != "auto":
-            raise ModelError(f"model.temperature={self.temperature} is no number: use one, auto or null")
+            raise ModelError(f"model.temperature={self.temperature} is not a number: use a number, auto or null")
         if isinstance(self.reasoning_tokens, str) and self.reasoning_tokens != "auto":
-            raise ModelError(f"model.reasoning_tokens={self.reasoning_tokens} is no number: use one or auto")
+            raise ModelError(f"model.reasoning_tokens={self.reasoning_tokens} is not a number: use a number or auto")
         if self.batch and self.route != "chat":
             raise ModelError("model.batch=true takes model.route=chat")
         _ = self.request_settings
@@ -377,7 +377,7 @@ def sound_key(value: str, variable: str) -> str:
     """
     key = value.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ModelError(f"{variable} holds a blank, a line end or a letter beyond ASCII inside, so it is no key: set it again")
+        raise ModelError(f"{variable} holds a blank, a line end or a non-ASCII character inside, so it is not a key: set it again")
     return key
 
 

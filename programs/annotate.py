@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan.corpora import InputError
 from clinspan.corpora.json_text import parse_json
-from clinspan.corpora.printable import printable
+from clinspan.corpora.printable import plural, printable
 from clinspan.corpora.readers.notes import check_encoding, passed_over, read_notes
 from clinspan.programs.annotation.annotator import Facts, SERVED
 from clinspan.programs.annotation.build_annotator import annotator_settings, build_annotator
@@ -69,11 +69,13 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     log.info("done")
     print(printable(_summary(stats, facts.labels)))
     if skipped := passed_over(source, folder.path):
-        print(printable("not read, as they are no notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in skipped.items())))
+        print(printable("skipped files that are not notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in skipped.items())))
     print(folder.path)
     if failed := stats.documents["failed"]:
         total = stats.documents.total()
-        raise RunError(f"{failed} of {total} documents failed; {folder.path / 'failed.jsonl'} says which and why")
+        raise RunError(
+            f"{failed} of {total} {plural(total, 'document')} failed; {folder.path / 'failed.jsonl'} lists them with the reasons"
+        )
 
 
 def _here(work: Work, notes: Notes) -> tuple[Facts, JobStats]:
@@ -95,15 +97,15 @@ def _output(config: DictConfig) -> RunFolder:
         InputError: The input is not named, or the input or the output folder cannot be used.
     """
     if not config.input:
-        raise InputError("there is nothing to read", remedy="Add input=PATH, or input=- for standard input.")
+        raise InputError("input is not set", remedy="Add input=PATH, or input=- for standard input.")
     source = folder_path(config.input)
     output = folder_path(config.output or time.strftime("runs/annotate/%Y-%m-%d_%H-%M-%S"))
     if config.input != "-":
         next(iter(read_notes(source, encoding=config.encoding, leave=output)), None)  # reports a bad input before a folder is made
         if source.resolve() == output.resolve():
-            raise InputError("is read and would be written to", path=output, remedy="Name another folder: output=FOLDER.")
+            raise InputError("is both input and output", path=output, remedy="Name another folder: output=FOLDER.")
     if output.exists() and (not output.is_dir() or _holds_others(output)):
-        raise InputError("holds something else than annotations", path=output, remedy="Name a new or an empty folder.")
+        raise InputError("contains files other than annotations", path=output, remedy="Name a new or an empty folder.")
     return RunFolder(output)
 
 
@@ -150,11 +152,16 @@ def _summary(stats: JobStats, labels: tuple[str, ...]) -> str:
     3 entities: 3 Sign
     """
     done, sentences = stats.documents, stats.counts["sentences"]
-    lines = [f"{done['annotated']} documents annotated, {done['kept']} kept, {done['failed']} failed; {sentences} sentences"]
+    lines = [f"{done['annotated']} {plural(done['annotated'], 'document')} annotated, {done['kept']} kept, {done['failed']} failed"]
+    lines[0] += f"; {sentences} {plural(sentences, 'sentence')}"
     if cuts := stats.counts["cuts"]:
-        lines[0] += f", {cuts} cuts in sentences that were too long"
+        lines[0] += f", {cuts} {plural(cuts, 'cut')} in sentences that were too long"
     by_label = ", ".join(f"{stats.entities[label]} {label}" for label in labels if stats.entities[label])
-    lines.append(f"{stats.entities.total()} entities: {by_label}" if by_label else "no entities")
+    lines.append(
+        f"{stats.entities.total()} {plural(stats.entities.total(), 'entity', 'entities')}: {by_label}"
+        if by_label
+        else "no entities"
+    )
     if len(served := _served(stats)) > 1:
         lines.append(printable(changed_model(served)))
     if stats.repairs:
@@ -179,7 +186,7 @@ def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
         task = bar.add_task("annotating", total=total, sentences="")
 
         def show(done: int, sentences: int = 0) -> None:
-            bar.update(task, completed=done, sentences=f", {sentences:,} sentences" if sentences else "")
+            bar.update(task, completed=done, sentences=f", {sentences:,} {plural(sentences, 'sentence')}" if sentences else "")
 
         yield show
 

@@ -33,7 +33,7 @@ def usage() -> str:
     width = max(map(len, COMMANDS)) + 2
     rows = [f"  {command:{width}}{purpose(command)}" for command in COMMANDS]
     return "\n".join(
-        ["clinspan COMMAND [key=value ...]", "", *rows, "", "clinspan COMMAND --help says what a command can be told."]
+        ["clinspan COMMAND [key=value ...]", "", *rows, "", "`clinspan COMMAND --help` lists the settings of a command."]
     )
 
 
@@ -65,15 +65,15 @@ def refusal(words: list[str]) -> str:
     """The error message for a first word that is not a command.
 
     >>> refusal(["rum", "limit=3"])
-    'there is no rum. Did you mean clinspan run?'
+    'unknown command: rum. Did you mean clinspan run?'
     >>> refusal(["seed=1"]).split(", or")[0]
-    'seed=1 names no command. Say clinspan run seed=1'
+    'seed=1 is not a command. Write clinspan run seed=1'
     """
     word = words[0]
     if "=" in word or word.startswith("-"):
-        return f"{word} names no command. Say clinspan run {' '.join(words)}, or another of: {', '.join(COMMANDS[1:])}"
+        return f"{word} is not a command. Write clinspan run {' '.join(words)}, or another of: {', '.join(COMMANDS[1:])}"
     near = difflib.get_close_matches(word, COMMANDS, n=1)
-    return f"there is no {word}. " + (f"Did you mean clinspan {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}.")
+    return f"unknown command: {word}. " + (f"Did you mean clinspan {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}.")
 
 
 if __name__ == "__main__":

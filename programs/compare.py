@@ -20,6 +20,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
+from clinspan.corpora.printable import plural
 from clinspan.metrics import compare_systems, Difference, Mode
 from clinspan.metrics.counts import entities
 from clinspan.metrics.scoring import count_documents
@@ -76,7 +77,7 @@ def load_run(path: Path) -> Run:
         InputError: The folder does not hold a run, or the run has not finished.
     """
     if not (path / "run.json").is_file():
-        raise InputError("holds no run.json, so it is no run", path=path, remedy="Give the folders that programs.run printed.")
+        raise InputError("holds no run.json, so it is not a run", path=path, remedy="Give the folders that programs.run printed.")
     folder = RunFolder(path)
     record = folder.read("run.json")
     if record.get("status") != "finished":
@@ -85,7 +86,7 @@ def load_run(path: Path) -> Run:
     for name, problem in (("run.json", RunRecord.problem(record)), ("scores.json", RunScores.problem(scores))):
         if problem:
             remedy = "Give the folders that programs.run printed."
-            raise InputError(f"is not as runs write it ({problem})", path=path / name, remedy=remedy)
+            raise InputError(f"is not in the format of a run ({problem})", path=path / name, remedy=remedy)
     return Run(path, record, scores, folder.read("program.json"), folder.load_predictions())
 
 
@@ -119,7 +120,7 @@ def run_config(word: str) -> Path:
     child = subprocess.run([sys.executable, "-m", "clinspan.programs.run", *words], stdout=subprocess.PIPE, text=True, check=False)
     lines = child.stdout.strip().splitlines()
     if child.returncode or not lines:
-        raise InputError(f"the run of {word!r} failed", remedy="Its message stands above.")
+        raise InputError(f"the run of {word!r} failed", remedy="See its error message above.")
     return Path(lines[-1])
 
 
@@ -147,7 +148,9 @@ def check_alike(first: Run, second: Run) -> None:
 
     if lone := sorted(first.rows.keys() ^ second.rows.keys()):
         owner = first if lone[0] in first.rows else second
-        raise refuse(f"{len(lone)} sentences stand in only one of them, such as {lone[0]} in {owner.path}")
+        raise refuse(
+            f"{len(lone)} {plural(len(lone), 'sentence occurs', 'sentences occur')} in only one of them, such as {lone[0]} in {owner.path}"
+        )
     for key, row in first.rows.items():
         for field in ("tokens", "gold", "document"):
             if row[field] != second.rows[key][field]:

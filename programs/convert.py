@@ -21,7 +21,7 @@ def main(config: DictConfig) -> None:
     if config.to not in WRITERS:
         raise InputError(f"to={config.to} is not known", remedy=f"Use one of {', '.join(WRITERS)}.")
     if not config.output:
-        raise InputError("there is no place to write to", remedy="Add output=FOLDER.")
+        raise InputError("output is not set", remedy="Add output=FOLDER.")
     output = folder_path(config.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("exists and is not an empty folder", path=output, remedy="Name a new folder.")

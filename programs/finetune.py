@@ -78,7 +78,7 @@ def classifier(config: DictConfig, options: Options, folder: RunFolder, record: 
     assert isinstance(options, Encoder)
     spec = local_model(config)
     if config.program is not None:
-        raise InputError(f"tuning={options.name} has no prompt, so there is nothing to take of program=", remedy="Leave it out.")
+        raise InputError(f"tuning={options.name} has no prompt and does not use program=", remedy="Leave it out.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, folder, record)
     labels = [label.name for label in corpus.labels]
@@ -130,7 +130,7 @@ def collect_records(
     """Training records, dev records and their origin. The run's folder first gets the program and a note on the sentences."""
     strategy: Strategy = build(config.strategy)
     if strategy.context != "none":
-        raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
+        raise InputError("fine-tuning does not support retrieved context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, folder, record)
     program_config, overrides = config.copy(), Overrides.of(record)
@@ -140,7 +140,7 @@ def collect_records(
     program = build_program(program_config, corpus, [*train, *dev], spec, record, overrides=overrides)
     tagger, adapter = program.members[0]
     if not isinstance(tagger, Tagger):
-        raise RunError("program= names several taggers that vote: fine-tuning takes one of them")
+        raise RunError("program= is an ensemble: give one of its members")
     tagger.settings["strategy"]["k"] = strategy.k
     content = dump_program(tagger, corpus, learned=True)
     folder.write("program.json", content)

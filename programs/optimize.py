@@ -84,7 +84,7 @@ def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictCon
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
-        resume_hint = f"What was measured is kept: go on with resume={context.folder}"
+        resume_hint = f"Results so far are kept: continue with resume={context.folder}"
         raise RunError(f"the optimizer stopped with {where}. {remedy}. {resume_hint}") from None
 
 

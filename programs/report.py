@@ -39,13 +39,15 @@ def find_jobs(folder: Path) -> list[Path]:
         InputError: The path is not a folder, or the folder holds no job.
     """
     if not folder.is_dir():
-        raise InputError("is no folder", path=folder, remedy="Give the folder of a sweep, runs/<command>/<date_time>.")
+        raise InputError("is not a folder", path=folder, remedy="Give the folder of a sweep, runs/<command>/<date_time>.")
     if (folder / "run.json").is_file():
         return [folder]
     jobs = job_folders(folder)
     if not jobs:
         remedy = "Give the folder of a sweep, runs/<command>/<date_time>, or of one job."
-        raise InputError("holds no run.json and no numbered folders, so it is no sweep and no job", path=folder, remedy=remedy)
+        raise InputError(
+            "holds no run.json and no numbered folders, so it is neither a sweep nor a job", path=folder, remedy=remedy
+        )
     return jobs
 
 
@@ -65,7 +67,7 @@ def load_job(path: Path) -> Job:
     except InputError:
         return Job(str(path), record, None, error="scores.json cannot be read")
     if problem := RankedScores.problem(scores):
-        return Job(str(path), record, None, error=f"scores.json is not as runs write it ({problem})")
+        return Job(str(path), record, None, error=f"scores.json is not in the format of a run ({problem})")
     return Job(str(path), record, scores)
 
 

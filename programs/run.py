@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from clinspan import lms
 from clinspan.corpora import Corpus
-from clinspan.corpora.printable import printable
+from clinspan.corpora.printable import plural, printable
 from clinspan.metrics.scoring import score_records
 from clinspan.programs.app.build_classifier import build_classifier_run, ClassifierComponents
 from clinspan.programs.app.build_run import build_run, Overrides, RunComponents
@@ -112,7 +112,8 @@ def finish(
     if len(served) > 1:
         print(printable(changed_model(served)), file=sys.stderr)
     if retryable := sum(map(may_pass, records)):
-        print(f"{retryable} sentences failed of what may have passed by now: resume={folder.path} asks them again")
+        failed = plural(retryable, "sentence failed with an error", "sentences failed with errors")
+        print(f"{retryable} {failed} that may be temporary: resume={folder.path} retries {plural(retryable, 'it', 'them')}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m programs.stats`: what a corpus holds, and what its conversion had to do."""
+"""`python -m programs.stats`: count the contents of a corpus and its conversion steps."""
 
 from __future__ import annotations
 

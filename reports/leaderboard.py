@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinspan.corpora.printable import plural
 from clinspan.reports.settings import differing, said, settings_of
 
 _MAIN = ("model", "strategy", "format", "prompt", "optimizer")
@@ -139,7 +140,7 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
     """Remarks to show with the figures."""
     notes = [f"{letter}: {basis}" for letter, basis in bases.items()]
     if len(bases) > 1:
-        notes.append("Scores of different letters were not measured on the same thing: each letter has its own ranking.")
+        notes.append("Scores with different letters were measured on different data or settings; each letter has its own ranking.")
     if any(len(row["jobs"]) > 1 for row in rows):
         notes.append("±: sample standard deviation over seeds. Seconds, tokens and US$ are means.")
     if any("candidates" in row for row in rows):
@@ -148,8 +149,10 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
         row_name = f"{row['basis']}{row['rank']}"
         if len(set(map(str, row["seeds"]))) < len(row["seeds"]):
             notes.append(f"{row_name}: {len(row['jobs'])} jobs, some with the same seed")
-        if row["failed_sentences"]:
-            notes.append(f"{row_name}: {row['failed_sentences']} sentences failed and were scored as all O")
+        if failed := row["failed_sentences"]:
+            notes.append(
+                f"{row_name}: {failed} {plural(failed, 'sentence')} failed and {plural(failed, 'was', 'were')} scored as all O"
+            )
     return notes
 
 

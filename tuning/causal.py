@@ -96,7 +96,7 @@ def check_trainable(spec: Loadable) -> None:
         ModelError: It is quantized, or on a GPU that is named by number.
     """
     if isinstance(spec, LocalModel) and spec.quantization:
-        problem = f"model.quantization={spec.quantization} is for answering: leave it out"
+        problem = f"model.quantization={spec.quantization} is for inference only: remove it"
         raise ModelError(f"{problem} (tuning=medtuned_qlora quantizes by itself)")
     if spec.device.startswith("cuda:"):
         raise ModelError(f"model.device={spec.device}: for training choose the GPU by CUDA_VISIBLE_DEVICES and use device=auto")
@@ -106,7 +106,7 @@ def _check(spec: LocalModel, options: Options) -> None:
     check_trainable(spec)
     if isinstance(options, Lora) and spec.adapter:
         remedy = "leave model.adapter out, and a program that brings one, or use tuning=full"
-        raise ModelError(f"an adapter on an adapter cannot be kept apart from it: {remedy}")
+        raise ModelError(f"a LoRA adapter cannot be trained on top of another adapter: {remedy}")
     if isinstance(options, Lora) and options.quantization:
         _check_quantization(spec, options)
 

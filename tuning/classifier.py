@@ -100,7 +100,7 @@ def _base(spec: ClassifierModel | LocalModel, options: Encoder) -> ClassifierMod
     """The classifier spec of the model to train, if it can be trained."""
     check_trainable(spec)
     if spec.adapter:
-        raise ModelError("what has an adapter already is not tuned further here: leave model.adapter out")
+        raise ModelError("a model that already has an adapter cannot be tuned further here: remove model.adapter")
     if options.max_length < LEAST_WINDOW:
         raise InputError(f"tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
     keys = {field.name for field in dataclasses.fields(ClassifierModel)} - {"batch_size"}

@@ -47,7 +47,10 @@ class Options:
         for key in ("learning_rate", "epochs", "patience", "batch_size", "accumulation", "max_length", "checkpoint_minutes"):
             _at_least(key, getattr(self, key), 0 if isinstance(getattr(self, key), float) else 1)
         if not 0 <= self.warmup < 1 or self.weight_decay < 0:
-            raise InputError("tuning.warmup is a part of all steps, tuning.weight_decay not negative", remedy="Use 0.05 and 0.")
+            raise InputError(
+                "tuning.warmup must be at least 0 and below 1, and tuning.weight_decay must not be negative",
+                remedy="Use 0.05 and 0.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +128,7 @@ def _check_matrices(rank: int, alpha: int, dropout: float) -> None:
     _at_least("rank", rank, 1)
     _at_least("alpha", alpha, 1)
     if not 0 <= dropout < 1:
-        raise InputError(f"tuning.dropout={dropout} is no part", remedy="Use a number from 0 to below 1.")
+        raise InputError(f"tuning.dropout={dropout} is not a fraction", remedy="Use a number from 0 to below 1.")
 
 
 def _at_least(key: str, value: float, least: int) -> None:

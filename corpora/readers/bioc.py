@@ -99,7 +99,7 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
     try:
         root = ElementTree.fromstring(text.encode())
     except ElementTree.ParseError as error:
-        raise InputError(f"is no XML ({error.msg})", path=path, line=error.position[0], remedy="Repair the file.") from None
+        raise InputError(f"is not XML ({error.msg})", path=path, line=error.position[0], remedy="Repair the file.") from None
     if root.tag != "collection":
         raise InputError(f"has the root {root.tag[:40]}, not collection", path=path, remedy="Give a BioC collection.")
     documents = []

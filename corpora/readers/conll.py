@@ -59,11 +59,11 @@ def parse_rows(path: Path) -> Table:
     """
     text = read_text(path).removeprefix("\ufeff")
     if not text.strip():
-        raise InputError("is empty", path=path, remedy="Give a file with a token and a tag a line.")
+        raise InputError("is empty", path=path, remedy="Give a file with one token and one tag per line.")
     documents, marked, acts = parse_columns(text)
     full = [document for document in documents if document]
     if not full:
-        raise InputError("has no token", path=path, remedy="Give a file with a token and a tag a line.")
+        raise InputError("has no token", path=path, remedy="Give a file with one token and one tag per line.")
     for columns, line in (row for document in full for sentence in document for row in sentence):
         if len(columns) < 2 or not columns[0]:
             raise InputError("has no token or no tag", path=path, line=line, remedy=_REMEDY)
@@ -244,7 +244,7 @@ def _check_prefixes(sentences: Sequence[Sequence[str]], scheme: str, path: Path)
     allowed = {"IOB1": "BIO", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BILOU"}.get(scheme)
     strange = sorted({tag for tags in sentences for tag in tags if allowed and tag[0] not in allowed})
     if strange:
-        raise InputError(f"has the tag {strange[0]}, which {scheme} has not", path=path, remedy="Set corpus.scheme=auto.")
+        raise InputError(f"has the tag {strange[0]}, which is not part of {scheme}", path=path, remedy="Set corpus.scheme=auto.")
 
 
 def _orphans(tags: Sequence[str]) -> int:

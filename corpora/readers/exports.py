@@ -45,7 +45,7 @@ def document_of(record: Mapping[str, Any], usual: str) -> tuple[str, str]:
     elif text is None and isinstance(data, str):  # old versions of doccano
         text = data
     if not isinstance(text, str):
-        raise ValueError("it has no text: the key text is wanted")
+        raise ValueError("it has no text: the key text is required")
     meta = record.get("meta")
     name = record.get("id", meta.get("id") if isinstance(meta, Mapping) else None)
     return usual if name is None or isinstance(name, (dict, list, bool)) or not str(name) else str(name), text
@@ -61,9 +61,9 @@ def annotations_of(record: Mapping[str, Any]) -> tuple[list[Placed], Counter[str
     key = next((key for key in KEYS if isinstance(record.get(key), Sequence) and not isinstance(record[key], str)), None)
     if key is None:
         if present := [key for key in KEYS if record.get(key) is not None]:
-            raise ValueError(f"{present[0]} is no list of annotations")
+            raise ValueError(f"{present[0]} is not a list of annotations")
         if strange := [key for key, value in record.items() if _looks_like_spans(key, value)]:
-            raise ValueError(f"annotations stand under {strange[0]}; known keys are {', '.join(KEYS)}")
+            raise ValueError(f"annotations are under the key {strange[0]}; known keys are {', '.join(KEYS)}")
         acts["documents_without_annotations"] += "sentences" not in record
         return [], +acts
     items: Sequence[Any] = record[key]
@@ -118,14 +118,14 @@ def _first(item: Mapping[str, Any], *keys: str) -> Any:
 def _span(piece: Sequence[Any]) -> tuple[int, int]:
     start, end = piece
     if type(start) is not int or type(end) is not int:
-        raise ValueError("a span has an end that is no whole number")
+        raise ValueError("a span has an end that is not a whole number")
     return start, end
 
 
 def _label(name: Any, item: Any) -> str:
     if isinstance(name, list):
         if len(name) != 1:
-            raise ValueError(f"an annotation has {len(name)} labels; one is wanted")
+            raise ValueError(f"an annotation has {len(name)} labels; it must have one")
         name = name[0]
     if name is None or isinstance(name, (bool, Mapping)):
         raise ValueError("an annotation has no label")

@@ -92,7 +92,7 @@ def parse_concepts(text: str, path: Path) -> tuple[list[Entity], Counter[str]]:
         match = _LINE.fullmatch(line.strip())
         if match is None:
             remedy = 'A line reads c="chest pain" 3:1 3:2||t="problem".'
-            raise InputError("is no concept", path=path, line=number, remedy=remedy)
+            raise InputError("is not a concept line", path=path, line=number, remedy=remedy)
         mention, label = match[1], match[6]
         first, begin, last, end = (int(match[i]) for i in range(2, 6))
         try:
@@ -100,7 +100,7 @@ def parse_concepts(text: str, path: Path) -> tuple[list[Entity], Counter[str]]:
                 raise IndexError
             start, stop = starts[first - 1] + places[first - 1][begin][0], starts[last - 1] + places[last - 1][end][1]
         except IndexError:
-            problem = f"{first}:{begin} {last}:{end} is no place in the text"
+            problem = f"{first}:{begin} {last}:{end} is not a position in the text"
             remedy = "Lines are counted from 1 and words from 0: give the text that belongs to these concepts."
             raise InputError(problem, path=path, line=number, remedy=remedy) from None
         if start >= stop:

@@ -48,8 +48,8 @@ def load_jsonl(
             try:
                 document, acts = _document(record, f"{file.stem}-{number}", cutting, policies)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                problem = f"is no document that can be read ({_reason(error)})"
-                remedy = "The modules corpora.jsonl and corpora.exports show the forms that are known."
+                problem = f"is not a readable document ({_reason(error)})"
+                remedy = "See corpora.readers.jsonl and corpora.readers.exports for the accepted formats."
                 raise InputError(problem, path=file, line=number, remedy=remedy) from None
             splits[split] += [document] if document else []
             conversion[split] += acts
@@ -77,7 +77,7 @@ def load_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
             if line.strip():
                 records.append((number, _object(_parsed(line, path, number, text), path, number)))
     if not records:
-        raise InputError("is empty", path=path, remedy="Give a file with one JSON object a line.")
+        raise InputError("is empty", path=path, remedy="Give a file with one JSON object per line.")
     return records
 
 
@@ -94,9 +94,9 @@ def _parsed(line: str, path: Path, number: int, text: str) -> Any:
         return parse_json(line)
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError) and text.lstrip().startswith("["):
-            remedy = f"Write one object a line, or name the file {path.stem}.json."
-            raise InputError("is one JSON array; one object a line is wanted", path=path, line=number, remedy=remedy) from None
-        problem = f"is not JSON ({getattr(error, 'msg', 'too deep, or a number too long')})"
+            remedy = f"Write one object per line, or name the file {path.stem}.json."
+            raise InputError("is one JSON array", path=path, line=number, remedy=remedy) from None
+        problem = f"is not JSON ({getattr(error, 'msg', 'nested too deeply, or a number is too long')})"
         raise InputError(problem, path=path, line=number, remedy="Repair or remove the line.") from None
 
 
@@ -104,16 +104,14 @@ def _object(value: Any, path: Path, number: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         remedy = "Repair or remove the line."
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            remedy = (
-                f"One object a line is wanted: write the array's objects on lines of their own, or name the file {path.stem}.json."
-            )
+            remedy = f"Write one object per line, or name the file {path.stem}.json."
         raise InputError("is not a JSON object", path=path, line=number, remedy=remedy)
     return value
 
 
 def _document(record: dict[str, Any], usual: str, cutting: Cutting, policies: Policies) -> tuple[Document | None, Counter[str]]:
     if not is_text(json.dumps(record, ensure_ascii=False)):
-        raise ValueError("it holds half of a surrogate pair, which no text has")
+        raise ValueError("it holds a lone surrogate, which is not valid text")
     if not_accepted(record):
         return None, Counter(answers_not_accepted=1)
     name, text = document_of(record, usual)

@@ -131,7 +131,7 @@ def _reader(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Un
         return _conll(path, encoding)
     if suffix in (".txt", ""):
         return iter([_plain(path, path.stem, encoding)])
-    raise InputError(f"a file {suffix} is not known here", path=path, remedy=_REMEDY)
+    raise InputError(f"files of type {suffix} are not supported", path=path, remedy=_REMEDY)
 
 
 def _folder(path: Path, encoding: str, leave: Path | None) -> Iterator[Note | Unreadable]:

@@ -80,7 +80,7 @@ def _documents(path: Path) -> Iterator[_Parts]:
             current.texts.append(text[3])
         elif line.strip():
             if current is None or line.partition("\t")[0] != current.id:
-                raise InputError("is no line of PubTator", path=path, line=number, remedy=_REMEDY)
+                raise InputError("is not a PubTator line", path=path, line=number, remedy=_REMEDY)
             _annotation(line.split("\t"), current, number, path)
     if current is None:
         raise InputError("holds no document", path=path, remedy=_REMEDY)
@@ -92,7 +92,7 @@ def _annotation(fields: list[str], document: _Parts, number: int, path: Path) ->
         document.acts["relations"] += 1
         return
     if len(fields) < 5 or not fields[2].strip().isdecimal() or len(fields[1]) > 15 or len(fields[2]) > 15:
-        raise InputError("is no mention of PubTator", path=path, line=number, remedy=_REMEDY)
+        raise InputError("is not a PubTator mention", path=path, line=number, remedy=_REMEDY)
     start, end, label = int(fields[1]), int(fields[2]), fields[4].strip()
     if start >= end:
         wrong = "is empty" if start == end else "ends before it begins"

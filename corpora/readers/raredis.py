@@ -101,7 +101,7 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
             for annotation in annotations:
                 if annotation.entity.label not in TYPES:
                     remedy = f"RareDis has {', '.join(TYPES)}; read other brat folders with corpus=brat."
-                    problem = f"{annotation.entity.label} is no type of RareDis"
+                    problem = f"{annotation.entity.label} is not a type of RareDis"
                     raise InputError(problem, path=pair.text.with_suffix(".ann"), line=annotation.line, remedy=remedy)
             piece, tagging_acts = _piece(pair.id, text, [annotation.entity for annotation in annotations])
             pieces.append(piece)

@@ -55,7 +55,7 @@ class TokenClassifier:
         else:
             raise ModelError(
                 f"model={spec.name} is a base model without a head that was tuned: python -m programs.finetune tuning=encoder "
-                f"model={spec.name}, then programs.run with model.path=FOLDER/model of that"
+                f"model={spec.name}, then programs.run with model.path=FOLDER/model of that run"
             )
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
@@ -77,7 +77,7 @@ def with_base(spec: ClassifierModel) -> ClassifierModel:
     """
     if not any((spec.path, spec.adapter, spec.hub_id, spec.package)):
         raise ModelError(
-            f"model={spec.name} stands for a classifier that was tuned: give model.adapter=FOLDER/model or, where all weights "
+            f"model={spec.name} needs a classifier that was tuned: give model.adapter=FOLDER/model or, where all weights "
             "were trained, model.path=FOLDER/model of a run of programs.finetune"
         )
     if spec.adapter is None:

@@ -41,7 +41,7 @@ class SubwordEncoder:
 
     def __init__(self, tokenizer: Any, *, window: int) -> None:
         if not tokenizer.is_fast:
-            raise ModelError("the tokenizer does not say where its pieces stand: a fast one (tokenizer.json) is needed")
+            raise ModelError("the tokenizer does not report the positions of its pieces: a fast one (tokenizer.json) is needed")
         if window < LEAST_WINDOW:
             raise ModelError(f"a window of {window} pieces is too small: at least {LEAST_WINDOW} are needed")
         self.tokenizer = copy.deepcopy(tokenizer)  # the tokenizer object stores `split_special_tokens`

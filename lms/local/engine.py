@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
-from dspy import lm15
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
+from clinspan.lms import lm15
 from clinspan.lms.errors import GrammarError, PromptTooLongError
 from clinspan.lms.local.batching import Batcher
 from clinspan.lms.local.decoding import Decoder, Done, shared_prefix

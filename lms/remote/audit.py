@@ -50,7 +50,9 @@ class AuditLog:
                 file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                raise ModelError(f"{self.path} cannot be written ({reason}), so nothing was sent: repair that and go on") from None
+                raise ModelError(
+                    f"{self.path} cannot be written ({reason}), so nothing was sent: make it writable and resume the run"
+                ) from None
             try:
                 os.write(file, line)  # one call: lines of other processes stay whole
                 offset = os.lseek(file, 0, os.SEEK_CUR) - len(line) + len(head)

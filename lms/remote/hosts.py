@@ -95,7 +95,9 @@ def check_address(address: str, key: str) -> str:
         ModelError: The address fails this check; the message does not repeat what may be a password.
     """
     if "@" in address:
-        raise ModelError(f"{key} holds a user name or a password, which would be recorded: leave it out, the environment has keys")
+        raise ModelError(
+            f"{key} holds a user name or a password, which would be recorded: leave it out and set the key in the environment"
+        )
     try:
         parts = urlsplit(address)
         sound = parts.scheme in ("http", "https") and bool(_host(address)) and (parts.port is None or parts.port > 0)
@@ -103,7 +105,7 @@ def check_address(address: str, key: str) -> str:
         sound = False
     if not sound or _ODD.search(address):
         shown = re.split(r"[?#]", address)[0]  # the query may hold a key
-        raise ModelError(f"{key}={shown} is no address: it reads http://HOST:PORT/... or https://... and has no ? or #")
+        raise ModelError(f"{key}={shown} is not a valid address: use http://HOST:PORT/... or https://..., without ? or #")
     return address
 
 

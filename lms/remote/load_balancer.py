@@ -6,11 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, Self
 
-from dspy import lm15
-from dspy.clients.engines import LM15Engine
-from dspy.lm15 import RouterConfig
-
+from clinspan.lms import lm15
 from clinspan.lms.errors import UnavailableError
+from clinspan.lms.lm15 import LM15Engine, RouterConfig
 from clinspan.lms.remote.endpoint_pool import Endpoint, EndpointPool
 from clinspan.lms.remote.request_settings import RequestSettings, Route
 
@@ -103,7 +101,9 @@ class ServedEngine:
         return None, last_error
 
     def _nobody(self) -> UnavailableError:
-        return UnavailableError(f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base")
+        return UnavailableError(
+            f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base (model=openai) or AZURE_OPENAI_ENDPOINT (model=azure)"
+        )
 
     def stream(self, request: lm15.Request) -> Any:
         return lm15.response_to_events(self.complete(request))

@@ -68,7 +68,7 @@ def parameter_refused(status: int, body: bytes, request: bytes) -> str | None:
     if name in _LIMITS and _TOO_MUCH.search(message):
         return f"the server refuses {parameter}{code_note}: it is too much for this model, set a smaller model.reasoning_tokens"
     if name not in sent:
-        return f"the server wants {parameter}{code_note}: {_SETTINGS[name]}"
+        return f"the server requires {parameter}{code_note}: {_SETTINGS[name]}"
     setting = _SETTINGS.get(name) or f"leave model.parameters.{name} out"
     return f"the server refuses {parameter}{code_note}: {setting}"
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args, Literal
 
-from dspy import lm15
-
+from clinspan.lms import lm15
 from clinspan.lms.errors import ModelError
 
 Route = Literal["chat", "responses"]
@@ -69,7 +68,7 @@ class RequestSettings:
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise ModelError(f"model.temperature={self.temperature} is not between 0 and 2; null leaves it out")
         if self.reasoning_effort is not None and not re.fullmatch("[a-z]{2,20}", self.reasoning_effort):
-            raise ModelError(f"model.reasoning_effort={self.reasoning_effort!r} is no word such as low, medium or high")
+            raise ModelError(f"model.reasoning_effort={self.reasoning_effort!r} is not a word such as low, medium or high")
         if self.reasoning_tokens < 0:
             raise ModelError("model.reasoning_tokens must not be negative")
         if self.route not in get_args(Route):

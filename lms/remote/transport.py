@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-from dspy import lm15
 
+from clinspan.lms import lm15
 from clinspan.lms.errors import ModelError
 from clinspan.lms.remote.audit import audited
 from clinspan.lms.remote.deadlines import limit_time, read_bounded, start_clock
@@ -104,8 +104,7 @@ def refuse_redirection(response: httpx.Response) -> None:
     if response.is_redirect:
         host = response.request.url.host
         raise ModelError(
-            f"the server at {host} sends requests elsewhere ({response.status_code}); they do not follow: nothing was sent there. "
-            "Give the address at which it answers by itself"
+            f"the server at {host} redirects requests ({response.status_code}); redirects are not followed. Give the final address"
         )
 
 
@@ -253,7 +252,9 @@ class HttpTransport:
         """The value of a header. A longer `Retry-After` than allowed is shortened, and the user is told."""
         if header.lower() != "retry-after" or (requested := _seconds(value)) <= self.limits.pause:
             return value
-        message = f"the server asks for a pause of {requested:,.0f} s; {self.limits.pause:g} s are waited (model.longest_pause)"
+        message = (
+            f"the server asked for a pause of {requested:,.0f} s; waiting {self.limits.pause:g} s instead (model.longest_pause)"
+        )
         print(f"clinspan: {message}", file=sys.stderr)
         return f"{self.limits.pause:g}"
 

@@ -145,7 +145,7 @@ def _from_gguf(file: Path, spec: Loadable) -> Weights:
     except OSError as error:
         raise ModelError(f"model.path={spec.path} cannot be read ({error.strerror})") from None
     if magic != b"GGUF":
-        raise ModelError(f"model.path={spec.path} is no GGUF file: it does not begin as one")
+        raise ModelError(f"model.path={spec.path} is not a GGUF file (wrong magic number)")
     digest = file_digest(file)
     folder = cache_folder() / "weights" / f"{file.stem}-{digest[:12]}-{spec.dtype}"
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -223,7 +223,9 @@ def _check(folder: Path) -> None:
     except (OSError, ValueError, AttributeError):
         unchanged = False
     if not unchanged:
-        raise ModelError(f"the weights in {folder} are not those that were converted: delete the folder, and it is made anew")
+        raise ModelError(
+            f"the weights in {folder} are not those that were converted: delete the folder, and the next run converts it again"
+        )
 
 
 def _from_installed(place: str) -> Weights:

@@ -49,7 +49,7 @@ def unloadable(folder: Path, error: Exception, *, use: str = "") -> ModelError:
         return ModelError(f"the model in {folder} does not fit into memory{use}: end other programs, or use a smaller model")
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     converted_here = cache_folder() in folder.parents
-    remedy = "delete it, and the next run makes it anew" if converted_here else "its files may be damaged: get them again"
+    remedy = "delete it, and the next run converts it again" if converted_here else "its files may be damaged: get them again"
     return ModelError(f"the model in {folder} cannot be loaded{use} ({first_line}): {remedy}")
 
 

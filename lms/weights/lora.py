@@ -102,5 +102,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({type(error).__name__}): {_REMEDY}") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} is no JSON object: {_REMEDY}")
+        raise ModelError(f"{path} is not a JSON object: {_REMEDY}")
     return content

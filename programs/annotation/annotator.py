@@ -31,6 +31,7 @@ from clinspan.corpora.bio import tag_spans
 from clinspan.corpora.clinical import cut_long
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.json_text import is_text
+from clinspan.corpora.printable import plural
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.types import Token
 from clinspan.metrics.calibration import entity_confidence
@@ -136,15 +137,17 @@ class Annotator:
         """Return the entities of a text in text order; `text[entity.start:entity.end] == entity.text`.
 
         Raises:
-            InputError: The text holds half of a surrogate pair, so it is not valid Unicode.
+            InputError: The text contains a lone surrogate, so it is not valid Unicode.
             RunError: A sentence could not be tagged; the message names the kind of failure.
         """
         if not is_text(text):
-            raise InputError("the text holds half of a surrogate pair", remedy="Decode it again from its bytes.")
+            raise InputError("the text contains a lone surrogate", remedy="Decode it again from its bytes.")
         (outcome,) = self.annotate([Note("text", text)])
         if outcome.annotated is None:
             counts = outcome.counts
-            raise RunError(f"{counts['failed_sentences']} of {counts['sentences']} sentences failed: {outcome.error}")
+            raise RunError(
+                f"{counts['failed_sentences']} of {counts['sentences']} {plural(counts['sentences'], 'sentence')} failed: {outcome.error}"
+            )
         return list(outcome.annotated.mentions)
 
     def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:

@@ -104,7 +104,7 @@ def _checked(config: DictConfig) -> tuple[Any, Segmenter]:
     spec = build(config.model)
     if isinstance(spec, lms.ReplayModel):
         remedy = "Use it with programs.run, or another model here."
-        raise InputError("model=replay has answers to the sentences of a corpus alone", remedy=remedy)
+        raise InputError("model=replay only has answers for the sentences of a corpus", remedy=remedy)
     return spec, segmenter
 
 
@@ -114,7 +114,7 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segme
     classifier = lms.build_classifier(spec)
     parts = [split_tag(name) for name in classifier.classes]
     if None in parts or "O" not in classifier.classes:
-        problem = f"the model tells apart {', '.join(classifier.classes)}, which are no BIO tags"
+        problem = f"the model's classes are {', '.join(classifier.classes)}, which are not BIO tags"
         raise InputError(problem, remedy="Tune one with programs.finetune tuning=encoder.")
     labels = tuple(dict.fromkeys(part[1] for part in parts if part is not None and part[1]))
     weights = classifier.weights

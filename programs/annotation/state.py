@@ -83,7 +83,7 @@ class ResumeState:
             self._places[entry.id] = (entry.sha256, entry.by, self._end)
         except (ValueError, KeyError, TypeError):
             remedy = "Remove the line: that document is then annotated again."
-            raise InputError("is no entry", path=self.path, line=number, remedy=remedy) from None
+            raise InputError("is not a valid entry", path=self.path, line=number, remedy=remedy) from None
 
     def find(self, name: str, digest: str, by: str) -> Entry | None:
         """Return the entry of a document, if it is for the same text and the same annotator."""

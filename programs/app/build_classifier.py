@@ -103,5 +103,5 @@ def check_classes(classes: Sequence[str], corpus: Corpus) -> None:
     """
     if set(classes) != set(bio_classes(label.name for label in corpus.labels)):
         labels = ", ".join(label.name for label in corpus.labels)
-        problem = f"the model tells apart {', '.join(classes)}; {corpus.name} has O, B- and I- of {labels}"
+        problem = f"the model's classes are {', '.join(classes)}; {corpus.name} has O, B- and I- of {labels}"
         raise InputError(problem, remedy="Tune one for this corpus with programs.finetune tuning=encoder.")

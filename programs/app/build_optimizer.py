@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
+from clinspan.corpora.printable import plural
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.app.build_run import build_program, choose_sentences, model_facts, Overrides, saved_parts, with_settings
 from clinspan.programs.app.build_tagger import build_tagger
@@ -49,7 +50,8 @@ def about_test(whole: Corpus, train: Sequence[Sentence], dev: Sequence[Sentence]
     test = list(whole.sentences("test"))
     overlap = sum(sentence.words in words for sentence in test)
     note = "not seen: the test split is left out before anything is built"
-    return f"{note}; {overlap} of its {len(test)} sentences have the words of one that was used" if overlap else note
+    have = plural(overlap, "has", "have")
+    return f"{note}; {overlap} of its {len(test)} sentences {have} the same words as a train or dev sentence" if overlap else note
 
 
 def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
@@ -64,7 +66,7 @@ def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
     for demo in tagger.tag.demos:
         if demo.get("id") in ids or tuple(demo["tokens"]) in words:
             problem = f"the program's demonstration {demo.get('id', '')} is a sentence of the test split"
-            raise InputError(problem, remedy="Begin with another program, or name other demonstrations: strategy=few_shot.")
+            raise InputError(problem, remedy="Start from another program, or use other demonstrations: strategy=few_shot.")
 
 
 def with_pool(config: DictConfig) -> DictConfig:
@@ -108,7 +110,7 @@ def build_optimization(
     facts: dict[str, Any] = {}
     program = build_program(config, corpus, dev, spec, facts, overrides=Overrides.of(record))
     if program.votes:
-        raise InputError("a program that votes cannot be optimized further", remedy="Begin with one of its members.")
+        raise InputError("a program that votes cannot be optimized further", remedy="Start from one of its members.")
     tagger, adapter = program.members[0]
     refuse_test_demonstrations(tagger, whole)
     lm = lms.build(spec)

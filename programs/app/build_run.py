@@ -68,7 +68,7 @@ def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[lis
     sentences = list(corpus.sentences(split))
     if not sentences:
         splits = [name for name in SPLITS if any(corpus.sentences(name))]
-        remedy = f"It has {', '.join(splits)}: choose one of these or add that one." if splits else "Check corpus.path."
+        remedy = f"It has {', '.join(splits)}: choose one of these, or add the missing split." if splits else "Check corpus.path."
         raise InputError(f"the {split} split of {corpus.name} has no sentence", remedy=remedy)
     return sentences[:limit], [sentence.id for sentence in sentences]
 
@@ -107,7 +107,7 @@ def build_run(
         overrides: The user's overrides; None: those on the command line.
     """
     metric: Metric = build(config.metric)
-    spec = prompted(build(config.model), "and here prompts are compared")
+    spec = prompted(build(config.model), "and this run needs a prompt")
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
     texts = protected_texts(config, corpus)

@@ -84,7 +84,7 @@ def check_words(config_name: str, words: Sequence[str]) -> None:
         if word.startswith("-") and i + 1 < len(words) and words[i + 1] in stray:
             stray.remove(words[i + 1])  # the value of an option such as --config-dir
     if stray:
-        raise InputError(f"{stray[0]!r} is no override", remedy="Overrides read key=value.")
+        raise InputError(f"{stray[0]!r} is not an override", remedy="Write overrides as key=value.")
     if any(word.startswith(("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")) for word in words):
         return  # other folders have other names, so Hydra itself checks
     folders = [path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))]
@@ -117,10 +117,10 @@ def _check_readable(word: str) -> None:
         key, _, value = word.partition("=")
         quoted = '"' + value.strip("\"'").replace("\\", "\\\\").replace('"', '\\"') + '"'
         marks = "".join(dict.fromkeys(mark for mark in value if mark in "=()[]{}:,\\'\"$*@! "))
-        why, remedy = "it is not of the form key=value", "Overrides read key=value."
+        why, remedy = "it is not of the form key=value", "Write overrides as key=value."
         if marks:
-            why = f"its value has characters that Hydra reads as its own ({marks})"
-            remedy = f"Put the value in quotation marks that the shell leaves: '{key}={quoted}'"
+            why = f"its value has characters that Hydra interprets ({marks})"
+            remedy = f"Put the value in quotation marks that the shell keeps: '{key}={quoted}'"
         raise InputError(f"{word!r} cannot be read: {why}", remedy=remedy) from None
 
 

@@ -94,7 +94,7 @@ def run_app(
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
     if Sweeps.absent and not Sweeps.ran:
-        stop("none of the cells can run here; what each lacks stands above")
+        stop("none of the cells can run here; see above for what each one needs")
     if failed:
         sys.exit(2)
 
@@ -110,13 +110,13 @@ def clean_exit(config_name: str) -> Iterator[None]:
         stop(f"cannot use {error.filename or 'a file'}: {error.strerror or type(error).__name__}")
     except KeyboardInterrupt as error:
         way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
-        print(f"clinspan: interrupted; what was computed is on disk, go on with {way}", file=sys.stderr)
+        print(f"clinspan: interrupted; results so far are on disk: continue with {way}", file=sys.stderr)
         exit_now(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
     except Exception as error:
         if not is_lost_process(error):
             raise
-        remedy = "Look for the cause, often memory, and start the sweep again with the same hydra.sweep.dir"
-        stop(f"the process of a job ended before the job did. {remedy}: finished jobs are not done again")
+        remedy = "Find the cause, often lack of memory, and start the sweep again with the same hydra.sweep.dir"
+        stop(f"the process of a job ended before the job finished. {remedy}: finished jobs are not run again")
 
 
 def is_lost_process(error: BaseException) -> bool:

@@ -42,7 +42,7 @@ def read_program(path: Path) -> dict[str, Any]:
     states = member_states(content) if isinstance(content, dict) else []
     labelled = isinstance(content, dict) and _names(content.get("labels"))
     if not states or not labelled or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
-        raise InputError("is no program of this version", path=file, remedy=_REMEDY)
+        raise InputError("is not a program of this version", path=file, remedy=_REMEDY)
     for state in states:
         _check_settings(state["settings"], file)
     return dict(content)
@@ -58,14 +58,14 @@ def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
     refuse_code(settings, path=file)
     for key, value in settings.items():
         if key not in known:
-            raise InputError(f"{key!a} is no setting of a program", path=file, remedy=_REMEDY)
+            raise InputError(f"{key!a} is not a setting of a program", path=file, remedy=_REMEDY)
         if key in (*GROUPS, RETRIEVER):
             own = {name: part for name, part in value.items() if name != "choice"}
             if stray := sorted(set(own) & set(PLACE_SETTINGS)):
                 raise InputError(f"{key}.{stray[0]} is set, and a program names no server", path=file, remedy=_REMEDY)
             checked_option(group_option(key, value["choice"]), own, path=file, key=key)
         elif key in PLAIN and not isinstance(value, str):
-            raise InputError(f"{key} is no text", path=file, remedy=_REMEDY)
+            raise InputError(f"{key} is not text", path=file, remedy=_REMEDY)
     if "adapter" in settings:
         _check_weights(settings["adapter"], file)
 
@@ -73,7 +73,7 @@ def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
 def _check_weights(about: Any, file: Path) -> None:
     keys = {"folder", "model", "id", "use"}
     if not isinstance(about, dict) or set(about) != keys or about["use"] not in ("path", "adapter"):
-        raise InputError("says nothing of its weights that can be understood", path=file, remedy=_REMEDY)
+        raise InputError("has an invalid `adapter` setting", path=file, remedy=_REMEDY)
     inside(file.parent, about["folder"], path=file, key="adapter.folder")
 
 
@@ -107,7 +107,7 @@ def _named_weights(program: Path, place: str, use: str, allowed: Mapping[str, st
     file = program / "program.json" if program.is_dir() else program
     own = allowed.get(use)
     if own is None and not Path(place).resolve().is_relative_to(Path("runs").resolve()):
-        remedy = f"If you trust them, say so: model.{use}={place}"
+        remedy = f"If you trust them, set model.{use}={place}"
         raise InputError(f"names weights outside of its folder, {place}", path=file, remedy=remedy)
     return own or place
 
@@ -123,7 +123,9 @@ def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
         weights = inside(place, name, path=path, key="adapter.folder")
         if weights.is_dir():
             return weights.resolve()
-    raise InputError(f"has no weights {name} beside it", path=path, remedy="Keep the program in the folder it was compiled in.")
+    raise InputError(
+        f"its weights folder {name} is missing", path=path, remedy="Keep the program in the folder it was compiled in."
+    )
 
 
 def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str]) -> None:
@@ -147,7 +149,7 @@ def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str
         public = name == "knowledge" and value in ("bundled", "hpo")
         key = f"{RETRIEVER}.{name}"
         if not public and value != OmegaConf.select(option, name) and key not in given:
-            remedy = f"If you trust that place, say so: {key}={value}"
+            remedy = f"If you trust that place, set {key}={value}"
             raise InputError(f"names {key}={value}, which is not the option's own", path=path, remedy=remedy)
 
 

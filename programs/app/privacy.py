@@ -149,7 +149,7 @@ def wordless(error: BaseException) -> str:
     """A traceback without the messages of the errors, the first cause first.
 
     >>> wordless(ValueError("He has Fever"))
-    'clinspan: stopped by ValueError; its words are left out, as they can quote texts'
+    'clinspan: stopped by ValueError; its message is left out, as it can quote texts'
     """
     chain: list[BaseException] = []
     current: BaseException | None = error
@@ -160,5 +160,5 @@ def wordless(error: BaseException) -> str:
     for cause in reversed(chain):
         for frame in traceback.extract_tb(cause.__traceback__):
             lines.append(f"  {frame.filename}, line {frame.lineno}, in {frame.name}")
-        lines.append(f"clinspan: stopped by {type(cause).__name__}; its words are left out, as they can quote texts")
+        lines.append(f"clinspan: stopped by {type(cause).__name__}; its message is left out, as it can quote texts")
     return "\n".join(lines)

@@ -82,11 +82,11 @@ def joined(address: str | None, *, cores: int | None = None, home: Path | None =
         except Exception as error:  # Ray has no error class for this
             kind = type(error).__name__
             if place == "local":
-                remedy = "See that there is memory and room in /tmp, and start again: what was annotated is on disk."
+                remedy = "Check for free memory and space in /tmp, and start again: finished annotations are on disk."
                 raise InputError(f"Ray did not start on this machine ({kind})", remedy=remedy) from None
             remedy = (
                 "Start one with: ray start --head, and name its address as HOST:PORT, or leave ray.address out. "
-                "One that asks for a token needs RAY_AUTH_MODE=token."
+                "A cluster that requires a token needs RAY_AUTH_MODE=token."
             )
             raise InputError(f"there is no Ray cluster at {place} ({kind})", remedy=remedy) from None
         try:

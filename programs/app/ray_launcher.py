@@ -96,9 +96,7 @@ class RayLauncher(Launcher):
         except (TerminatedWorkerError, ray.exceptions.RayError) as error:
             if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, TerminatedWorkerError):
                 raise
-            remedy = (
-                f"Look for the cause, often memory, and start the sweep again with hydra.sweep.dir={self.config.hydra.sweep.dir}."
-            )
+            remedy = f"Find the cause, often lack of memory, and start the sweep again with hydra.sweep.dir={self.config.hydra.sweep.dir}."
             raise InputError(f"a job's process died on each of {self.retries + 1} tries", remedy=remedy) from None
 
 

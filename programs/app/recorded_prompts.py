@@ -21,10 +21,12 @@ from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.saved_program import member_states
 
 _SLOT = "\ue000"  # placeholder for the sentence, from Unicode's private use area
-_NEAREST = "Before the sentence stood its {} nearest training sentences as demonstrations; they are not recorded."
-_RETRIEVED = "Before the sentence stood the chunks that were retrieved for it; they are not recorded."
-_FREQUENT = "The order of labels was that of their frequency in the train split; here it is the corpus' own."
-_DROPPED = "Where an answer's repairs say demonstration_dropped, so many of the first demonstrations were left out."
+_NEAREST = "The prompt also had the {} nearest training sentences as demonstrations; they are not recorded."
+_RETRIEVED = "The prompt also had the chunks that were retrieved for the sentence; they are not recorded."
+_FREQUENT = "The labels were ordered by their frequency in the train split; here they have the corpus' order."
+_DROPPED = (
+    "Repairs named demonstration_dropped count the demonstrations that were left out of a sentence's prompt, the first ones first."
+)
 _UNREAD = "The format of this run cannot be built from its record: only instructions and demonstrations are shown."
 
 

@@ -42,7 +42,7 @@ def refuse_code(value: Any, *, path: Path, key: str = "") -> None:
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str) or name.startswith("_"):
-                raise _refused(path, _dotted(key, name), "names code or is no name")
+                raise _refused(path, _dotted(key, name), "names code or is not a name")
             refuse_code(inner, path=path, key=_dotted(key, name))
     elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
@@ -68,7 +68,7 @@ def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path:
     for name, value in saved.items():
         where = _dotted(key, name)
         if name not in option:
-            raise _refused(path, where, "is no setting of that option")
+            raise _refused(path, where, "is not a setting of that option")
         own = option[name]
         if isinstance(own, Mapping) and "_target_" in own:
             if not isinstance(value, Mapping):
@@ -96,7 +96,7 @@ def _restored(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Pa
     for name, value in saved.items():
         where = _dotted(key, name)
         if name not in composed:
-            raise _refused(path, where, "is no setting here")
+            raise _refused(path, where, "is not a known setting")
         own = composed[name]
         if name.startswith("_"):
             if value != own:
@@ -126,11 +126,11 @@ def check_recorded_hosts(config: Mapping[str, Any], given: Collection[str], *, p
         value = (config.get(group) or {}).get(name)
         addresses = value if isinstance(value, list) else [] if value is None else [value]
         if not all(isinstance(address, str) for address in addresses):
-            raise _refused(path, f"{group}.{name}", "is no address")
+            raise _refused(path, f"{group}.{name}", "is not an address")
         outside = hosts_outside(addresses)
         if outside and not {group, f"{group}.{name}"} & set(given):
             shown = value if isinstance(value, str) else f"[{','.join(addresses)}]"
-            remedy = f"If texts may go there, say so: {group}.{name}={shown}"
+            remedy = f"If texts may be sent there, set {group}.{name}={shown}"
             raise InputError(f"sends texts to {outside}", path=path, remedy=remedy)
 
 
@@ -143,7 +143,7 @@ def composed_config(command: str, choices: Mapping[str, str], *, path: Path) -> 
     overrides = []
     for group, option in choices.items():
         if not _is_name(group) or not _is_name(option):
-            raise _refused(path, f"choices.{group}"[:80], "is no name of an option")
+            raise _refused(path, f"choices.{group}"[:80], "is not the name of an option")
         if group != "experiment":
             overrides.append(f"{group}={option}")
     composed = compose_here(command, overrides)

@@ -183,5 +183,7 @@ def _begun(folder: RunFolder) -> dict[str, Any]:
     try:
         return folder.read("run.json")
     except InputError:
-        remedy = f"To keep what was computed, remove it and begin again with the run's own settings and hydra.run.dir={folder.path}"
+        remedy = (
+            f"To keep the results so far, remove it and start again with the run's own settings and hydra.run.dir={folder.path}"
+        )
         raise InputError("is damaged", path=folder.path / "run.json", remedy=remedy) from None

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any, get_args, Literal
 
 import dspy
-from dspy import lm15
 
 from clinspan.corpora import InputError, Label
 from clinspan.corpora.bio import renamed
 from clinspan.corpora.json_text import without_lone_surrogates
 from clinspan.corpora.printable import printable
-from clinspan.lms import Grammar, Wire
+from clinspan.lms import Grammar, lm15, Wire
 from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
 from clinspan.programs.formats.generation import Generation, is_served, sampled_together, wire_config

@@ -10,10 +10,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dspy import lm15
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
-from clinspan.lms import Grammar, Wire
+from clinspan.lms import Grammar, lm15, Wire
 from clinspan.lms.protocols import LocalEngine, ServedEngine
 
 

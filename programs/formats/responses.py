@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from dspy import lm15
-
-from clinspan.lms import NoAnswerError
+from clinspan.lms import lm15, NoAnswerError
 
 Piece = tuple[int, int, float]
 """Characters of an answer, half-open, and the logarithm of their probability."""

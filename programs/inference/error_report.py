@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinspan.corpora import check_number, Corpus
+from clinspan.corpora.printable import plural
 from clinspan.metrics import Mode
 from clinspan.metrics.analysis import analyse, count_mentions
 from clinspan.programs.rundir.run_folder import RunFolder
@@ -93,5 +94,5 @@ def _notes(rows: Sequence[Mapping[str, Any]], split: str, corpus: Corpus | None,
         notes.append("the tagged sentences are the train split themselves, so no gold mention is unseen")
     failed = sum(row.get("error") is not None for row in rows)
     if failed:
-        notes.append(f"{failed} sentences failed: all their mentions count as missed")
+        notes.append(f"{failed} {plural(failed, 'sentence')} failed: all {plural(failed, 'its', 'their')} mentions count as missed")
     return notes

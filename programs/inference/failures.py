@@ -87,11 +87,11 @@ def _fatal_message(error: LMError, status: object) -> str:
         return "the server refused the key: check AZURE_OPENAI_API_KEY (model=gpt35, gpt4) or OPENAI_API_KEY (model=openai)"
     if status == 404:
         return (
-            "the server knows no such model or deployment, or it was retired: check model.deployment (Azure) or model.id "
+            "the model or deployment does not exist on the server or was retired: check model.deployment (Azure) or model.id "
             "(model=openai). Those of model=gpt35 and gpt4 are retired: deploy a current model and give model=azure "
             "model.deployment=NAME"
         )
     if isinstance(error, LMProviderError):  # its message is the server's and may quote the prompt
-        return f"the model cannot be used: the server said {type(error).__name__}{f' {status}' if status else ''}"
+        return f"the model cannot be used: the server returned {type(error).__name__}{f' {status}' if status else ''}"
     first = str(getattr(error, "message", error)).strip().splitlines() or [type(error).__name__]
     return f"the model cannot be used: {first[0]}"

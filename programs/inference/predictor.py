@@ -192,7 +192,7 @@ class Predictor:
                 failures = failures + 1 if may_pass(record) else 0
                 if failures >= bound:
                     raise RunError(
-                        f"{failures} sentences in a row failed, the last with {record['error']}: fix the cause and go on "
+                        f"{failures} sentences in a row failed, the last with {record['error']}: fix the cause and continue "
                         f"with resume={self.home or self.folder.path}"
                     )
 

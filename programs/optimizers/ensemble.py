@@ -34,13 +34,14 @@ class Voting(Optimizer):
         super().__post_init__()
         if self.size % 2 == 0 or self.pool < self.size:
             raise InputError(
-                "optimizer.size must be odd and at least 3, and optimizer.pool as large", remedy="For instance 3 of 9."
+                "optimizer.size must be odd and at least 3, and optimizer.pool at least as large",
+                remedy="For example size=3 and pool=9.",
             )
 
     def check(self, context: OptimizationContext) -> None:
         super().check(context)
         if len(context.spoken) < self.k:
-            problem = f"optimizer.k={self.k} demonstrations, and {len(context.spoken)} train sentences to take them from"
+            problem = f"optimizer.k={self.k} is more than the {len(context.spoken)} train sentences that can be demonstrations"
             raise InputError(problem, remedy="Set optimizer.k lower or train_limit higher.")
 
     def compile(self, context: OptimizationContext) -> None:

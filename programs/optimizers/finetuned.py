@@ -41,9 +41,9 @@ class BootstrapFinetune(Optimizer):
     def check(self, context: OptimizationContext) -> None:
         if not isinstance(context.spec, lms.LocalModel):
             remedy = "Use a local model, such as model=smollm2."
-            raise InputError("optimizer=bootstrap_finetune trains weights, and model= has none here", remedy=remedy)
+            raise InputError("optimizer=bootstrap_finetune trains weights, but this model has no local weights", remedy=remedy)
         if context.start.single.retrieve is not None:
-            raise InputError("fine-tuning retrieves no context", remedy="Use strategy=zero_shot, few_shot or knn.")
+            raise InputError("fine-tuning does not support retrieved context", remedy="Use strategy=zero_shot, few_shot or knn.")
 
     def compile(self, context: OptimizationContext) -> None:
         assert isinstance(context.spec, lms.LocalModel)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import dspy
-from dspy import lm15
+
+from clinspan.lms import lm15
 
 
 def renamer(called: Mapping[str, str]) -> Callable[[str], str]:

@@ -32,7 +32,7 @@ def read_space(lines: Sequence[str]) -> dict[str, list[Any]]:
         key, _, values = str(line).partition("=")
         if not key or not values:
             remedy = "Write optimizer.space=['format=entities,inline','strategy.k=3,5']."
-            raise InputError(f"optimizer.space has {line!r}, which is no key=value,value", remedy=remedy)
+            raise InputError(f"optimizer.space has {line!r}, which is not key=value,value", remedy=remedy)
         space[key.strip()] = [yaml.safe_load(value) for value in values.split(",")]
     if not space:
         raise InputError("optimizer.space is empty", remedy="Write optimizer.space=['format=entities,inline','strategy.k=3,5'].")

@@ -22,4 +22,4 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise RunError(f"cannot write below {folder}: {why}; what was computed is kept, fix that and go on") from None
+        raise RunError(f"cannot write below {folder}: {why}; results so far are kept: fix the cause and resume") from None

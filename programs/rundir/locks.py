@@ -74,4 +74,4 @@ def _is_there(path: Path, file: BinaryIO) -> bool:
 
 def _refusal(folder: Path, owner: bytes) -> str:
     who = owner.decode(errors="replace") or "another process"
-    return f"{who} is writing into {folder}: wait until it has ended, or stop it, or name another folder"
+    return f"{who} is writing into {folder}: wait until it ends, stop it, or use another folder"

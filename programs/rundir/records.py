@@ -21,7 +21,7 @@ _LONGEST_PLACE = 80
 
 def _legal(tag: str) -> str:
     if split_tag(tag) is None:
-        raise ValueError("is no BIO tag")
+        raise ValueError("is not a BIO tag")
     return tag
 
 
@@ -34,7 +34,7 @@ class Record(BaseModel):
     """A JSON object of a run folder. Keys that are not listed are kept, as later versions add some.
 
     >>> DraftTags.problem({"id": "d:0", "pred": ["B-Sign", "X"]}), DraftTags.problem({"id": "d:0", "pred": ["B-Sign", "O"]})
-    ('pred.1: is no BIO tag', None)
+    ('pred.1: is not a BIO tag', None)
     """
 
     model_config = ConfigDict(extra="allow", strict=True)

@@ -75,10 +75,10 @@ class RunFolder:
         try:
             content = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            remedy = "Give a folder that a run left behind."
+            remedy = "Give the folder of a run."
             raise InputError(f"cannot be read ({type(error).__name__})", path=path, remedy=remedy) from None
         if not isinstance(content, dict):
-            raise InputError("is not a JSON object", path=path, remedy="Give a folder that a run left behind.")
+            raise InputError("is not a JSON object", path=path, remedy="Give the folder of a run.")
         return {key: with_current_names(value) for key, value in content.items()}
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -159,7 +159,7 @@ def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunF
         remedy = "Give the corpus as it was, or start a new run."
         raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
     if not corpus.labels:
-        remedy = "Name what is to be found: corpus.labels=[...]"
+        remedy = "Name the labels: corpus.labels=[...]"
         raise InputError(f"corpus {corpus.name} has no entity and corpus.labels names none", remedy=remedy)
     record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
 
@@ -203,10 +203,10 @@ def load_records(path: Path, kind: type[Record] = Prediction) -> dict[str, dict[
             record = parse_json(line.decode())
             problem = kind.problem(record)
         except ValueError:
-            record, problem = {}, "it is no JSON"
+            record, problem = {}, "it is not JSON"
         if problem:
             remedy = "Remove the line; resume=FOLDER tags that sentence again."
-            raise InputError(f"is no prediction ({problem})", path=path, line=number, remedy=remedy)
+            raise InputError(f"is not a valid prediction ({problem})", path=path, line=number, remedy=remedy)
         records[record["id"]] = record
     return records
 

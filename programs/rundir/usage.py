@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from clinspan.corpora.printable import plural
+
 
 def changed_model(served: Mapping[str, int]) -> str:
     """The warning about a deployment that answered as several models: its scores are not those of one model."""
-    models = ", ".join(f"{name} ({n} sentences)" for name, n in served.items())
+    models = ", ".join(f"{name} ({n} {plural(n, 'sentence')})" for name, n in served.items())
     return f"clinspan: the server answered as several models: {models}; pin one version of the model and run again"
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
+from clinspan.corpora.printable import plural
 from clinspan.programs.rundir.errors import RunError
 
 Value = str | int | float | bool
@@ -71,7 +72,10 @@ class Otel:
             provider.shutdown()
             if exporter.lost:
                 logging.getLogger("clinspan").warning("%d spans were lost", exporter.lost)
-                print(f"clinspan: {exporter.lost} spans did not reach the collector ({exporter.reason})", file=sys.stderr)
+                print(
+                    f"clinspan: {exporter.lost} {plural(exporter.lost, 'span')} did not reach the collector ({exporter.reason})",
+                    file=sys.stderr,
+                )
 
 
 class Spans:
@@ -208,7 +212,7 @@ def build_exporter() -> Any:
         raise RunError("tracing=otel needs OpenTelemetry's exporter: pip install 'clinspan[otel]'") from None
     protocol = os.environ.get(_PROTOCOL, "http/protobuf")
     if protocol != "http/protobuf":
-        raise RunError(f"{_PROTOCOL}={protocol} is not spoken here: use http/protobuf, usually port 4318 of a collector")
+        raise RunError(f"{_PROTOCOL}={protocol} is not supported: use http/protobuf, usually port 4318 of a collector")
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # lost spans are counted and reported once
     return OTLPSpanExporter()
 

@@ -218,4 +218,4 @@ def _lenient(place: str, *, strict: bool = False) -> Iterator[None]:
         if strict:
             raise RunError(f"{message}: start it, name another with tracking.uri=, or use tracking=none") from None
         logging.getLogger("clinspan").warning("tracking failed: %s", type(error).__name__)
-        print(f"clinspan: {message}; the run's folder has everything", file=sys.stderr)
+        print(f"clinspan: {message}; all results are in the run's folder", file=sys.stderr)

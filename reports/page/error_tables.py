@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from clinspan.corpora.printable import plural
 from clinspan.metrics.analysis import NONE
 from clinspan.metrics.errors import KINDS
 from clinspan.reports.run_views import Cell, Table
@@ -71,7 +72,7 @@ def kinds_table(title: str, kinds: Mapping[str, Mapping[str, int]], sentences: i
     rows: list[list[Cell]] = [[label, *[row[kind] for kind in KINDS], sum(row.values())] for label, row in kinds.items()]
     rows.append(["share", *[total[kind] / number if number else None for kind in KINDS], None])
     return Table(
-        title=f"{title}, {sentences:,} sentences",
+        title=f"{title}, {sentences:,} {plural(sentences, 'sentence')}",
         columns=["", *[KIND_NAMES[kind] for kind in KINDS], "all"],
         rows=rows,
         notes=["A wrong type counts for the gold type. Every unmatched span is in exactly one error."],

@@ -180,7 +180,7 @@ _FIGURES: dict[str, tuple[str, Callable[[RunView], Any], Callable[[Sequence[RunV
         plot_errors_by_type,
     ),
     "calibration": (
-        "Reliability of confidences: below the diagonal they promise too much. Larger points: more entities.",
+        "Reliability of confidences. Points below the diagonal are overconfident. Larger points: more entities.",
         lambda run: run.scores.get("calibration"),
         plot_calibration,
     ),

@@ -19,7 +19,7 @@ _TITLES = {
     "figure3": "The paper's Figure 3: prompted and fine-tuned",
 }
 _COLUMNS = ("model", "strategy", "type", "paper P", "paper R", "paper F1", "P", "R", "F1", "95 % interval of F1", "F1 difference")
-_DRAWN = "Figure 3 draws fine-tuned models as bars without figures, so none stand beside ours."
+_DRAWN = "Figure 3 shows fine-tuned models as bars without numbers, so there are none to compare with."
 
 
 def paper_tables(runs: Sequence[Run]) -> list[Table]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from clinspan.corpora.printable import plural
 from clinspan.reports.terminal.console import PlainConsole
 
 _WIDTH = 120
@@ -37,7 +38,10 @@ def print_comparison(result: Mapping[str, Any]) -> None:
         for row in _pair_rows(result, pair):
             table.add_row(*row)
         console.print(table)
-        console.print(f"flipped: {pair['flipped']} sentences are wholly right in one run and not in the other", highlight=False)
+        sentences_are = plural(pair["flipped"], "sentence is", "sentences are")
+        console.print(
+            f"flipped: {pair['flipped']} {sentences_are} entirely correct in one run and not in the other", highlight=False
+        )
 
 
 def markdown(result: Mapping[str, Any], prompts: Sequence[Sequence[str]]) -> str:

@@ -40,8 +40,8 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     console = PlainConsole()
     chosen = record["choices"]
     title = f"{record['corpus']['name']} dev: {record['model']['name']}, optimizer={record['optimizer']['name']}"
-    table = Table(title=f"{title}, begun with {chosen['strategy']}, {chosen['format']}", title_justify="left")
-    for name, side in (("", "left"), ("candidate", "left"), ("sentences", "right"), ("F1 there", "right")):
+    table = Table(title=f"{title}, started from {chosen['strategy']}, {chosen['format']}", title_justify="left")
+    for name, side in (("", "left"), ("candidate", "left"), ("sentences", "right"), ("F1 on these", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for trial in trials[:_SHOWN]:
         f1 = trial["f1"].get(str(trial["reached"]), 0.0)
@@ -59,4 +59,7 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     used = record["tokens"]
     words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
     console.print(words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else ""))
-    console.print("dev chose it, so dev flatters it: judge it with python -m programs.run program=FOLDER", highlight=False)
+    console.print(
+        "dev selected this program, so its dev scores are optimistic: evaluate it on test with python -m programs.run program=FOLDER",
+        highlight=False,
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from clinspan.corpora.printable import plural
 from clinspan.reports.terminal.console import PlainConsole
 
 
@@ -51,7 +52,7 @@ def print_training(record: Mapping[str, Any], folder: Path) -> None:
         table.add_row(str(epoch["number"]), *map(_figure, figures), kept)
     console.print(table)
     if left_out := sum(records["left_out"].values()):
-        console.print(f"{left_out} records were longer than tuning.max_length and left out")
+        console.print(f"{left_out} {plural(left_out, 'record was', 'records were')} longer than tuning.max_length and left out")
     console.print(f"{record['seconds']:.0f} s; to use it:")
     words = f"python -m programs.run program={folder.parent} model={record['model']['name']} {record['use']}={folder}"
     console.print(words, soft_wrap=True, markup=False, highlight=False)

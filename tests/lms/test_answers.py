@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from dspy import lm15
 
-from clinspan.lms import Grammar, GrammarError, LocalModel, Rule
+from clinspan.lms import Grammar, GrammarError, lm15, LocalModel, Rule
 from clinspan.lms.local.decoding import shared_prefix
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.kv_cache import BLOCK, Ids, LayerStates, Prefix, PrefixStore

@@ -14,10 +14,9 @@ from typing import Any
 
 import dspy
 import pytest
-from dspy import lm15
 
 from clinspan import lms
-from clinspan.lms import OpenAIModel
+from clinspan.lms import lm15, OpenAIModel
 from clinspan.lms.remote.audit import asking, audit_to, audited, AuditLog
 from support.scripted_server import ScriptedServer, status
 

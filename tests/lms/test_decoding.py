@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from dspy import lm15
 
-from clinspan.lms import LocalModel, ModelError, PromptTooLongError
+from clinspan.lms import lm15, LocalModel, ModelError, PromptTooLongError
 from clinspan.lms.local.attention import NAME
 from clinspan.lms.local.decoding import Decoder, shared_prefix
 from clinspan.lms.local.engine import TransformersEngine

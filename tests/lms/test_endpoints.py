@@ -11,10 +11,9 @@ from typing import Any
 
 import dspy
 import pytest
-from dspy import lm15
 
 from clinspan import lms
-from clinspan.lms import AzureModel, OpenAIModel, UnavailableError
+from clinspan.lms import AzureModel, lm15, OpenAIModel, UnavailableError
 from clinspan.lms.remote.endpoint_pool import Endpoint, EndpointPool
 from clinspan.lms.remote.load_balancer import ServedEngine
 from support.scripted_server import Handler, ScriptedServer, serving, slow, status

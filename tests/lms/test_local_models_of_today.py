@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dspy import lm15
 from hydra import compose, initialize_config_dir
 
 from benchmarks.prompts import collect_prompts
-from clinspan.lms import LocalModel, ModelError
+from clinspan.lms import lm15, LocalModel, ModelError
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.programs.app.build_run import build_run

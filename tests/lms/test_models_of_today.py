@@ -396,7 +396,7 @@ def test_a_reported_refusal_repeats_no_text_of_the_server() -> None:
 
 
 def test_values_in_the_request_take_precedence() -> None:
-    from dspy import lm15
+    from clinspan.lms import lm15
 
     request = lm15.Request(
         model="m", messages=(lm15.Message.user("a"),), config=lm15.Config(temperature=0.7, max_tokens=10, seed=1)

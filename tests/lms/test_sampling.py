@@ -12,10 +12,10 @@ from typing import Any
 import dspy
 import numpy as np
 import pytest
-from dspy import lm15
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
 from benchmarks.prompts import collect_prompts
+from clinspan.lms import lm15
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sampling import Sampling, uniform

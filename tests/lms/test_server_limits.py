@@ -7,9 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from dspy import lm15
 
-from clinspan.lms import ModelError
+from clinspan.lms import lm15, ModelError
 from clinspan.lms.remote.transport import HttpTransport, Limits
 from support.raw_server import behaving, BEHAVIOURS
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import dspy
 import pytest
-from dspy import lm15
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.lms import lm15
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
 from clinspan.programs.formats.types import shown_tokens
 from clinspan.programs.rundir.run_folder import RunFolder

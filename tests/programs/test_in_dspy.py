@@ -12,11 +12,11 @@ from typing import Any
 
 import dspy
 import pytest
-from dspy import lm15
 from dspy.utils.callback import BaseCallback
 
 from clinspan import Tagger, TagTokens
 from clinspan.corpora import InputError, Label
+from clinspan.lms import lm15
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.protocols import Engine, LocalEngine, ServedEngine
 from clinspan.lms.remote.batch.engine import BatchEngine

@@ -17,14 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
-from dspy import lm15
 from dspy.utils.exceptions import LMBillingError, LMUnexpectedError
 
 from benchmarks.bench import build_task
 from clinspan import lms
 from clinspan.corpora import InputError
 from clinspan.corpora.readers.notes import read_notes, Unreadable
-from clinspan.lms import AzureModel, ModelError, OpenAIModel
+from clinspan.lms import AzureModel, lm15, ModelError, OpenAIModel
 from clinspan.lms.remote.audit import audit_to, home
 from clinspan.lms.remote.hosts import host_outside
 from clinspan.metrics.scoring import Metric

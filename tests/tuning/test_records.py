@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from dspy import lm15
 from torch.nn import functional
 
+from clinspan.lms import lm15
 from clinspan.lms.local.encoding import Encoder
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.tuning import Record

@@ -15,10 +15,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Self
 
-from dspy import lm15
-from dspy.clients.engines import Engine
-
+from clinspan.lms import lm15
 from clinspan.lms.errors import DeferredError
+from clinspan.lms.lm15 import Engine
 from clinspan.lms.remote.audit import asked_about, demonstrated
 from clinspan.lms.remote.batch.files import BatchFiles
 from clinspan.lms.remote.batch.service import BatchService

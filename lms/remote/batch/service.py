@@ -158,6 +158,4 @@ class BatchService:
             return ModelError("the batch service refused the key: check AZURE_OPENAI_API_KEY or OPENAI_API_KEY")
         status = getattr(error, "status_code", None)
         kind = f"{type(error).__name__}{f' {status}' if status else ''}"
-        return UnavailableError(
-            f"the batch service did not do its part ({kind}): what was sent is kept; start again later the same way"
-        )
+        return UnavailableError(f"the batch service failed ({kind}): sent requests are kept; run the same command again later")

@@ -74,16 +74,18 @@ def scale_of(config: DictConfig, given: Collection[str], folder: RunFolder) -> S
     record = folder.read("run.json") if (folder.path / "run.json").is_file() else {}
     engine, shard = record.get("engine", "local" if record else config.engine), record.get("config", {}).get("shard", config.shard)
     if engine != config.engine:
-        raise InputError(f"was begun with engine={engine}", path=folder.path, remedy="Go on with that, or name another folder.")
+        raise InputError(
+            f"holds results of engine={engine}", path=folder.path, remedy="Use the same engine, or another output folder."
+        )
     if config.engine == "local":
         return None
     if config.model.get("batch"):
         raise InputError(
-            "model.batch=true is for engine=local", remedy="One process asks about all notes at once: leave engine= out."
+            "model.batch=true is for engine=local", remedy="Batch requests are sent by one process: leave engine= out."
         )
     if shard != config.shard:
-        remedy = f"Go on with shard={shard}, or name another folder."
-        raise InputError(f"was begun with shard={shard}", path=folder.path, remedy=remedy)
+        remedy = f"Use shard={shard}, or another output folder."
+        raise InputError(f"holds results of shard={shard}", path=folder.path, remedy=remedy)
     return Scale(workers=config.workers, shard=config.shard, address=config.ray.address, retries=config.ray.retries)
 
 

@@ -50,7 +50,7 @@ class Scale:
     def __post_init__(self) -> None:
         for key, value, least in (("workers", self.workers, 1), ("shard", self.shard, 1), ("ray.retries", self.retries, 0)):
             if value is not None and (not isinstance(value, int) or value < least):
-                raise InputError(f"{key}={value} is not possible", remedy=f"Use a whole number from {least} on.")
+                raise InputError(f"{key}={value} is not a whole number of at least {least}")
 
 
 class RayEngine:
@@ -104,11 +104,11 @@ class RayEngine:
             self.facts = self.job.read_facts()
             started(self.facts, self.workers)
         if report["by"] != self.facts.by:
-            raise RunError("the workers' models differ: see that all machines have the same weights and the same clinspan")
+            raise RunError("the workers' models differ: check that all machines have the same weights and the same clinspan")
         for name in COUNTERS:
             getattr(self.stats, name).update(report[name])
         if report["lost"]:
-            self.log.info("shard %d was begun %d times: workers were lost", report["shard"], report["lost"] + 1)
+            self.log.info("shard %d was started %d times because workers were lost", report["shard"], report["lost"] + 1)
 
     def _reports(self) -> Generator[dict[str, Any]]:
         """Yield the workers' report on each shard, in any order."""
@@ -131,7 +131,7 @@ class RayEngine:
                 yield json.loads(row["report"])
         except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
             raise RunError(
-                f"Ray could not go on ({type(error).__name__}): often memory; what was annotated is on disk, go on with "
+                f"Ray stopped ({type(error).__name__}), often for lack of memory. Finished annotations are on disk; resume with "
                 f"output={self.job.home}"
             ) from None
 

@@ -182,5 +182,5 @@ def _problem_of(act: Callable[[], None]) -> str | None:
         return str(error)
     except Exception as error:  # its message could quote a note
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return f"a worker met {type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a mistake in the program"
+        return f"{type(error).__name__} in a worker at {Path(place.filename).name}:{place.lineno}; this is a bug in clinspan"
     return None
