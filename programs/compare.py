@@ -148,9 +148,8 @@ def check_alike(first: Run, second: Run) -> None:
 
     if lone := sorted(first.rows.keys() ^ second.rows.keys()):
         owner = first if lone[0] in first.rows else second
-        raise refuse(
-            f"{len(lone)} {plural(len(lone), 'sentence occurs', 'sentences occur')} in only one of them, such as {lone[0]} in {owner.path}"
-        )
+        sentences_occur = plural(len(lone), "sentence occurs", "sentences occur")
+        raise refuse(f"{len(lone)} {sentences_occur} in only one of them, such as {lone[0]} in {owner.path}")
     for key, row in first.rows.items():
         for field in ("tokens", "gold", "document"):
             if row[field] != second.rows[key][field]:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
+from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
 from clinspan.programs.app.build_run import build_program, choose_sentences, Overrides
@@ -176,7 +177,8 @@ def log_result(log: logging.Logger, result: Result) -> None:
     for epoch in result.epochs:
         log.info("epoch %d: train loss %s, dev loss %s, dev F1 %s", epoch.number, epoch.train_loss, epoch.dev_loss, epoch.dev_f1)
     if result.left_out:
-        log.warning("%d records were longer than tuning.max_length and left out", len(result.left_out))
+        number = len(result.left_out)
+        log.warning("%d %s longer than tuning.max_length and left out", number, plural(number, "record was", "records were"))
     log.info("done: %d steps, the weights of epoch %d are kept", result.steps, result.best)
 
 

@@ -102,7 +102,8 @@ class ServedEngine:
 
     def _nobody(self) -> UnavailableError:
         return UnavailableError(
-            f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base (model=openai) or AZURE_OPENAI_ENDPOINT (model=azure)"
+            f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base (model=openai) or "
+            "AZURE_OPENAI_ENDPOINT (model=azure)"
         )
 
     def stream(self, request: lm15.Request) -> Any:

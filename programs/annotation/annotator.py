@@ -145,9 +145,8 @@ class Annotator:
         (outcome,) = self.annotate([Note("text", text)])
         if outcome.annotated is None:
             counts = outcome.counts
-            raise RunError(
-                f"{counts['failed_sentences']} of {counts['sentences']} {plural(counts['sentences'], 'sentence')} failed: {outcome.error}"
-            )
+            total = counts["sentences"]
+            raise RunError(f"{counts['failed_sentences']} of {total} {plural(total, 'sentence')} failed: {outcome.error}")
         return list(outcome.annotated.mentions)
 
     def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:

@@ -96,7 +96,8 @@ class RayLauncher(Launcher):
         except (TerminatedWorkerError, ray.exceptions.RayError) as error:
             if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, TerminatedWorkerError):
                 raise
-            remedy = f"Find the cause, often lack of memory, and start the sweep again with hydra.sweep.dir={self.config.hydra.sweep.dir}."
+            folder = self.config.hydra.sweep.dir
+            remedy = f"Find the cause, often lack of memory, and start the sweep again with hydra.sweep.dir={folder}."
             raise InputError(f"a job's process died on each of {self.retries + 1} tries", remedy=remedy) from None
 
 

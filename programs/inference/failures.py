@@ -63,7 +63,7 @@ def failure_name(error: Exception) -> str:
 
 
 def _is_unreadable_reply(error: BaseException) -> bool:
-    """Whether DSPy's client received JSON that is no valid reply: wrong types, or null instead of a number."""
+    """Whether DSPy's client received JSON that is not a valid reply: wrong types, or null instead of a number."""
     places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     return bool(places) and "lm15" in Path(places[-1]).parts
 

@@ -41,7 +41,7 @@ class Record(BaseModel):
 
     @classmethod
     def problem(cls, content: object) -> str | None:
-        """The first reason why a JSON value is no valid record: key and error, without the value. None if it is valid."""
+        """The first reason why a JSON value is not a valid record: key and error, without the value. None if it is valid."""
         try:
             cls.model_validate(content)
         except ValidationError as error:

@@ -69,7 +69,7 @@ class RunFolder:
         """Read a JSON file of the folder. Earlier class names in it are replaced by the current ones.
 
         Raises:
-            InputError: The file is missing or is no JSON object.
+            InputError: The file is missing or is not a JSON object.
         """
         path = self.path / name
         try:
@@ -93,7 +93,7 @@ class RunFolder:
         Data after the last line end is removed from the file: an incomplete line, or the zeros that a power failure can leave.
 
         Raises:
-            InputError: Another line is no valid record.
+            InputError: Another line is not a valid record.
         """
         if not self.predictions.exists():
             return {}

@@ -31,7 +31,7 @@ def without_credentials(text: str) -> str:
 
 
 def tags_of(record: Mapping[str, Any], scores: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Facts about a run that are no settings: state of the code, corpus, model, final status, signature of the scores."""
+    """Facts about a run that are not settings: state of the code, corpus, model, final status, signature of the scores."""
     git, corpus = record.get("git") or {}, record.get("corpus") or {}
     tags = {
         "mlflow.source.git.commit": git.get("commit"),

@@ -60,6 +60,7 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
     console.print(words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else ""))
     console.print(
-        "dev selected this program, so its dev scores are optimistic: evaluate it on test with python -m programs.run program=FOLDER",
+        "dev selected this program, so its dev scores are optimistic: "
+        "evaluate it on test with python -m programs.run program=FOLDER",
         highlight=False,
     )

@@ -67,15 +67,11 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     retrieval = record.get("retrieval")
     if retrieval:
         leaked, excluded = retrieval["leaked_sentences"], retrieval["excluded_chunks"]
-        state = (
-            f"{excluded} {plural(excluded, 'chunk')} left out"
-            if excluded
-            else "their chunks stay in; retriever.exclude_leaks=true drops them"
-        )
-        lines.append(
-            f"leakage: {leaked} of these sentences {plural(leaked, 'occurs', 'occur')} in the knowledge base"
-            + (f" ({state})" if leaked else "")
-        )
+        state = "their chunks stay in; retriever.exclude_leaks=true drops them"
+        if excluded:
+            state = f"{excluded} {plural(excluded, 'chunk')} left out"
+        leaks = f"{leaked} of these sentences {plural(leaked, 'occurs', 'occur')} in the knowledge base"
+        lines.append(f"leakage: {leaks}" + (f" ({state})" if leaked else ""))
     tokens = record.get("tokens", {})
     seconds = record.get("seconds") or 0.0
     money = f", {record['cost']:.4f} US$" if record.get("cost") is not None else ""
