@@ -34,7 +34,7 @@ check: setup-test ## ruff, mypy, import-linter, doctests
 	$(BIN)/python -m pytest -q --doctest-modules install.py clinspan benchmarks
 
 golden: setup-test ## rewrite the golden prompts after a change that was meant
-	$(BIN)/python -m pytest -q tests/programs/test_golden_prompts.py --rewrite-golden
+	$(BIN)/python -m pytest -q tests/programs/formats/test_golden_prompts.py --rewrite-golden
 
 image: ## a container image, clinspan:latest
 	docker build --tag clinspan .

@@ -182,7 +182,7 @@ def test_a_source_distribution_can_be_tested(tmp_path: Path) -> None:
     (packed,) = tmp_path.glob("clinspan-*.tar.gz")
     shutil.unpack_archive(packed, tmp_path / "unpacked", filter="data")
     (home,) = (tmp_path / "unpacked").iterdir()
-    tested = ["tests/corpora/test_bio.py", "tests/corpora/test_raremini.py", "tests/metrics/test_scores.py"]
+    tested = ["tests/corpora/test_bio.py", "tests/corpora/readers/test_raremini.py", "tests/metrics/test_scores.py"]
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tested]
     done = subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and str(home) != str(ROOT), done.stdout[-3000:] + done.stderr[-2000:]
