@@ -25,10 +25,9 @@ from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import prepared
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin
-from clinspan.programs.rundir.run_folder import note_corpus, now, recorded, RunFolder
+from clinspan.programs.rundir.run_folder import corpus_entry, now, recorded, RunFolder
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, trained_on, trained_weights
 from clinspan.programs.tagging.strategy import Strategy
-from clinspan.programs.tagging.tagger import Tagger
 from clinspan.programs.tagging.training_records import training_records
 from clinspan.reports.terminal.training import print_training, training_bar
 from clinspan.tuning import Encoder, Options, Record, tune, tune_classifier, TuningResult
@@ -118,7 +117,7 @@ def note_sentences(
 ) -> tuple[list[Sentence], list[Sentence]]:
     """Choose the train and dev sentences, and write corpus, model and sentence counts into the run's record."""
     train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
-    note_corpus(record, corpus, "train", folder)
+    record["corpus"] = corpus_entry(record, corpus, "train", folder)
     record["model"] = {"name": spec.name}
     record["sentences"] = {"train": len(train), "dev": len(dev)}
     folder.write("run.json", record)
@@ -138,10 +137,11 @@ def collect_records(
     if strategy.demonstrations == "nearest":
         OmegaConf.update(program_config, "strategy.k", strategy.k + 1)  # the nearest neighbour of a training sentence is itself
         overrides = Overrides(overrides.choices, overrides.keys | {"strategy.k"})
-    program = build_program(program_config, corpus, [*train, *dev], spec, record, overrides=overrides)
-    tagger, adapter = program.members[0]
-    if not isinstance(tagger, Tagger):
+    program = build_program(program_config, corpus, [*train, *dev], spec, overrides=overrides)
+    if program.votes:
         raise RunError("program= is an ensemble: give one of its members")
+    record |= program.facts
+    tagger, adapter = program.members[0].tagger, program.adapter
     tagger.settings["strategy"]["k"] = strategy.k
     content = dump_program(tagger, corpus, learned=True)
     folder.write("program.json", content)

@@ -43,12 +43,18 @@ def main(config: DictConfig) -> None:
 def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
     """Compile, and report the result."""
     log = log_to(folder.path)
+
+    def started(facts: Mapping[str, Any]) -> None:
+        record.update(facts)
+        folder.write("run.json", record)
+
     with recorded(folder, record, log):
         refuse_batches(config)
         metric: Metric = build(config.metric)
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
-            context = build_optimization(config, folder, record, metric, watch)
+            context, facts = build_optimization(config, folder, record, metric, watch, started=started)
+            record |= facts
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
             optimizer.check(context)

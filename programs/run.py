@@ -22,7 +22,7 @@ from clinspan.programs.app.start_run import finished, prepared
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
 from clinspan.programs.inference.predictor import may_pass, Predictor, progress_bar
 from clinspan.programs.rundir.errors import RunError
-from clinspan.programs.rundir.run_folder import note_corpus, now, recorded, RunFolder
+from clinspan.programs.rundir.run_folder import corpus_entry, now, recorded, RunFolder
 from clinspan.programs.rundir.usage import changed_model, cost
 from clinspan.reports.page.error_tables import errors_line
 from clinspan.reports.terminal.tables import print_scores
@@ -42,7 +42,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
     log = log_to(folder.path)
 
     def started(corpus: Corpus, spec: AnySpec) -> None:
-        note_corpus(record, corpus, config.split, folder)
+        record["corpus"] = corpus_entry(record, corpus, config.split, folder)
         record["model"] = {"name": spec.name}
         folder.write("run.json", record)
 

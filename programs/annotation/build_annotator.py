@@ -130,11 +130,10 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segme
 
 def _prompting(config: DictConfig, spec: lms.ModelSpec, segmenter: Segmenter, overrides: Overrides) -> Annotator:
     corpus = _guarded_corpus(config, spec, overrides)
-    facts: dict[str, Any] = {}
-    built = build_program(config, corpus, [], spec, facts, overrides=overrides)
+    built = build_program(config, corpus, [], spec, overrides=overrides)
     lm = lms.build(spec)
     tagger, adapter = built.on(lm), built.adapter
-    facts["model"] = model_facts(spec, lm)
+    facts = {**built.facts, "model": model_facts(spec, lm)}
     content = dump_program(tagger, corpus)
     program = fingerprint(content)
     base = facts.get("retrieval", {})

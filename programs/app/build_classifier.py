@@ -72,12 +72,11 @@ def build_classifier_run(
     corpus = load_corpus(config)
     sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
     started(corpus, spec)
-    facts: dict[str, Any] = {}
     if config.program is not None:
         check_labels(classifier_program(config.program, spec), corpus)
-        facts["program"] = {"path": str(config.program)}
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)
+    facts: dict[str, Any] = {} if config.program is None else {"program": {"path": str(config.program)}}
     facts["model"] = {"name": spec.name, "id": classifier.weights.id, "revision": classifier.weights.revision}
     return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
 

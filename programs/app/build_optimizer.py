@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from clinspan.programs.formats import Format
 from clinspan.programs.optimizers import CandidateEvaluator, OptimizationContext, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import Watch
-from clinspan.programs.rundir.run_folder import note_corpus, RunFolder
+from clinspan.programs.rundir.run_folder import corpus_entry, RunFolder
 from clinspan.programs.tagging.saved_program import GROUPS, member_states, PLAIN
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
@@ -82,9 +82,27 @@ def with_pool(config: DictConfig) -> DictConfig:
 
 
 def build_optimization(
-    config: DictConfig, folder: RunFolder, record: dict[str, Any], metric: Metric, watch: Watch
-) -> OptimizationContext:
-    """Load corpus and models, and build the start program and the context of the optimizer."""
+    config: DictConfig,
+    folder: RunFolder,
+    record: Mapping[str, Any],
+    metric: Metric,
+    watch: Watch,
+    *,
+    started: Callable[[Mapping[str, Any]], None],
+) -> tuple[OptimizationContext, dict[str, Any]]:
+    """Load corpus and models, and build the start program and the context of the optimizer.
+
+    Args:
+        config: The compilation's config.
+        folder: Its folder, where the candidates are kept.
+        record: Its record so far: the user's overrides and, if it is resumed, its corpus.
+        metric: How tags are read.
+        watch: Called with the progress.
+        started: Called with facts for the record as soon as corpus and models are known, before anything heavy is loaded.
+
+    Returns:
+        The context, and further facts for the record.
+    """
     spec = prompted(build(config.model), "so there is no prompt to optimize")
     whole = load_corpus(config)
     config = with_pool(config)
@@ -96,27 +114,28 @@ def build_optimization(
         if model is not None:
             texts = protected_texts(config, corpus)
             check_destinations(texts, what=f"{group}={model.name}", addresses=model.endpoints, leave=Permission.of(config))
-    note_corpus(record, whole, "dev", folder)
+    corpus_facts = corpus_entry(record, whole, "dev", folder)
     settings = OmegaConf.to_container(config.optimizer, resolve=True)
     assert isinstance(settings, dict)
-    record["optimizer"] = {
-        "name": record["choices"]["optimizer"],
-        **{key: value for key, value in settings.items() if key != "_target_"},
+    own_settings = {key: value for key, value in settings.items() if key != "_target_"}
+    facts = {
+        "corpus": corpus_facts,
+        "optimizer": {"name": record["choices"]["optimizer"], **own_settings},
+        "trainset": [s.id for s in train],
+        "devset": [s.id for s in dev],
+        "test": about_test(whole, train, dev),
+        "model": {"name": spec.name},
     }
-    record["trainset"], record["devset"] = [s.id for s in train], [s.id for s in dev]
-    record["test"] = about_test(whole, train, dev)
-    record["model"] = {"name": spec.name}
-    folder.write("run.json", record)
-    facts: dict[str, Any] = {}
-    program = build_program(config, corpus, dev, spec, facts, overrides=Overrides.of(record))
+    started(facts)
+    program = build_program(config, corpus, dev, spec, overrides=Overrides.of(record))
     if program.votes:
         raise InputError("a program that votes cannot be optimized further", remedy="Start from one of its members.")
-    tagger, adapter = program.members[0]
+    tagger, adapter = program.members[0].tagger, program.adapter
     refuse_test_demonstrations(tagger, whole)
     lm = lms.build(spec)
-    record |= facts | {"model": model_facts(spec, lm)}
     writer = lms.build(writer_spec) if writer_spec else lm
-    record["reflection_model"] = writer_spec.name if writer_spec else spec.name
+    writing = writer_spec.name if writer_spec else spec.name
+    built_facts = {**program.facts, "model": model_facts(spec, lm), "reflection_model": writing}
     objective = SeqevalF1(
         tuple(label.name for label in corpus.labels),
         metric.mode,
@@ -140,9 +159,10 @@ def build_optimization(
     start = Candidate(tagger.on(lm, adapter, disable_history=True), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
-        member, form = build_program(config, corpus, dev, writer_spec, {}, overrides=Overrides.of(record)).members[0]
-        teacher = Candidate(member.on(writer, form, disable_history=True), form, corpus, "teacher", writer, writer_spec.concurrency)
-    return OptimizationContext(
+        member = build_program(config, corpus, dev, writer_spec, overrides=Overrides.of(record)).members[0]
+        taught = member.tagger.on(writer, member.adapter, disable_history=True)
+        teacher = Candidate(taught, member.adapter, corpus, "teacher", writer, writer_spec.concurrency)
+    context = OptimizationContext(
         corpus=corpus,
         train=train,
         start=start,
@@ -159,6 +179,7 @@ def build_optimization(
         allow=maker.allow,
         recall=maker.recall,
     )
+    return context, built_facts
 
 
 @dataclass(frozen=True)
@@ -213,8 +234,8 @@ class _Maker:
 
     def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
         options = {**self.record["choices"], **chosen}
-        tagger, form = build_tagger(config, self.corpus, self.dev, self.spec, {}, chosen=options, state=state)
-        return tagger.on(self.lm, form, disable_history=True), form
+        built = build_tagger(config, self.corpus, self.dev, self.spec, chosen=options, state=state)
+        return built.tagger.on(self.lm, built.adapter, disable_history=True), built.adapter
 
 
 def changed(config: DictConfig, changes: Mapping[str, Any], given: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:

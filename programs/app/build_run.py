@@ -14,7 +14,7 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
 from clinspan.lms.protocols import LocalEngine
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.build_tagger import build_tagger
+from clinspan.programs.app.build_tagger import build_tagger, BuiltTagger
 from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, chosen_options, folder_path, group_option, load_corpus, overridden_keys
 from clinspan.programs.app.load_program import adapter_folder, check_labels, check_sources, classifier_model, read_program
@@ -115,10 +115,9 @@ def build_run(
     build(config.strategy)
     started(corpus, spec)
     outputs = _recorded(spec, split_ids, config.limit)
-    facts: dict[str, Any] = {}
-    program = build_program(config, corpus, sentences, spec, facts, overrides=overrides or Overrides.now())
+    program = build_program(config, corpus, sentences, spec, overrides=overrides or Overrides.now())
     lm = lms.build(spec, outputs=outputs)
-    facts["model"] = model_facts(spec, lm)
+    facts = {**program.facts, "model": model_facts(spec, lm)}
     return RunComponents(corpus, sentences, split_ids, spec, program.adapter, metric, program.on(lm), lm, facts)
 
 
@@ -136,21 +135,31 @@ class BuiltProgram:
     Attributes:
         members: Its taggers, each with its format. Several taggers vote.
         votes: Whether it is an ensemble, possibly of one member.
+        source: Path and fingerprint of the saved program; None if the config describes the program.
     """
 
-    members: tuple[tuple[Tagger, Format], ...]
+    members: tuple[BuiltTagger, ...]
     votes: bool = False
+    source: Mapping[str, str] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` says about the program: where members differ, the last one."""
+        facts: dict[str, Any] = {} if self.source is None else {"program": dict(self.source)}
+        for member in self.members:
+            facts |= member.facts.as_dict()
+        return facts
 
     @property
     def adapter(self) -> Format:
         """The format; for an ensemble that of its first member."""
-        return self.members[0][1]
+        return self.members[0].adapter
 
     def on(self, lm: dspy.LM) -> Tagger | Ensemble:
         """The program with its model."""
         if not self.votes:
-            return self.members[0][0]
-        return Ensemble([tagger.on(lm, form) for tagger, form in self.members])
+            return self.members[0].tagger
+        return Ensemble([member.tagger.on(lm, member.adapter) for member in self.members])
 
 
 def build_program(
@@ -158,20 +167,18 @@ def build_program(
     corpus: Corpus,
     sentences: Sequence[Sentence],
     spec: lms.ModelSpec,
-    facts: dict[str, Any],
     *,
     overrides: Overrides,
 ) -> BuiltProgram:
     """Build the program that the config describes or that `program=` names."""
     if config.program is None:
-        return BuiltProgram((build_tagger(config, corpus, sentences, spec, facts, chosen=overrides.choices),))
+        return BuiltProgram((build_tagger(config, corpus, sentences, spec, chosen=overrides.choices),))
     path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
         problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
         raise InputError(problem, remedy="Leave model= out: the program brings its own.")
     check_labels(content, corpus)
-    facts["program"] = {"path": str(config.program), "id": fingerprint(content)}
     members = []
     for state in member_states(content):
         check_sources(path, state["settings"], overrides.keys)
@@ -181,10 +188,9 @@ def build_program(
         origin = read_origin(content) if saved else None
         trained = state["settings"].get("adapter")
         trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
-        members.append(
-            build_tagger(own, corpus, sentences, spec, facts, chosen=options, state=saved, origin=origin, trained=trained)
-        )
-    return BuiltProgram(tuple(members), votes="members" in content)
+        members.append(build_tagger(own, corpus, sentences, spec, chosen=options, state=saved, origin=origin, trained=trained))
+    source = {"path": str(config.program), "id": fingerprint(content)}
+    return BuiltProgram(tuple(members), votes="members" in content, source=source)
 
 
 def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str, Any]:

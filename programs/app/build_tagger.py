@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,18 +31,47 @@ if TYPE_CHECKING:
     from clinspan.retrievers import Embedder, EmbedderSpec
 
 
+@dataclass(frozen=True, slots=True)
+class TaggerFacts:
+    """What a run's record says about the demonstrations and the retrieval of a tagger. None: it has none.
+
+    Attributes:
+        demonstrations: Sentence ids of the fixed demonstrations; None for a demonstration without an id.
+        embedder: Id of the embedding model that finds the nearest demonstrations.
+        retrieval: The knowledge base.
+    """
+
+    demonstrations: tuple[str | None, ...] | None = None
+    embedder: str | None = None
+    retrieval: Mapping[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts for `run.json`, without those that are None."""
+        ids = None if self.demonstrations is None else list(self.demonstrations)
+        entries = {"demonstrations": ids, "embedder": self.embedder, "retrieval": self.retrieval}
+        return {key: value for key, value in entries.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltTagger:
+    """A tagger before its model is loaded, its format, and what the record says about it."""
+
+    tagger: Tagger
+    adapter: Format
+    facts: TaggerFacts
+
+
 def build_tagger(
     config: DictConfig,
     corpus: Corpus,
     sentences: Sequence[Sentence],
     spec: lms.ModelSpec,
-    facts: dict[str, Any],
     *,
     chosen: Mapping[str, str],
     state: Mapping[str, Any] | None = None,
     origin: Origin | None = None,
     trained: Mapping[str, Any] | None = None,
-) -> tuple[Tagger, Format]:
+) -> BuiltTagger:
     """Build one tagger and its format from the config. Instructions and demonstrations of `state` replace those of the config.
 
     Args:
@@ -61,11 +91,11 @@ def build_tagger(
     settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     settings |= {} if trained is None else {"adapter": dict(trained)}
     saved = state is not None and "demos" in state
-    tagger = make_tagger(config, labels, corpus, sentences, facts, saved=saved, settings=settings, origin=origin)
+    tagger, facts = make_tagger(config, labels, corpus, sentences, saved=saved, settings=settings, origin=origin)
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
-        facts["demonstrations"] = [demo.get("id") for demo in tagger.tag.demos]
-    return tagger, adapter
+        facts = replace(facts, demonstrations=tuple(demo.get("id") for demo in tagger.tag.demos))
+    return BuiltTagger(tagger, adapter, facts)
 
 
 def make_tagger(
@@ -73,13 +103,12 @@ def make_tagger(
     labels: Sequence[Label],
     corpus: Corpus,
     sentences: Sequence[Sentence],
-    facts: dict[str, Any],
     *,
     saved: bool,
     settings: Mapping[str, Any],
     origin: Origin | None = None,
-) -> Tagger:
-    """Build the tagger. Facts about demonstrations and retrieval are added to `facts`.
+) -> tuple[Tagger, TaggerFacts]:
+    """Build the tagger.
 
     Args:
         labels: The labels as prompts show them.
@@ -90,11 +119,12 @@ def make_tagger(
     strategy: Strategy = build(config.strategy)
     instructions = build(config.prompt, labels=labels)
     fixed: list[dict[str, Any]] = []
+    facts = TaggerFacts()
     nearest = retrieve = None
     texts = [" ".join(sentence.words) for sentence in sentences]
     if strategy.demonstrations == "fixed" and not saved:
         fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
-        facts["demonstrations"] = [demo["id"] for demo in fixed]
+        facts = replace(facts, demonstrations=tuple(demo["id"] for demo in fixed))
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
         from clinspan.retrievers import NearestSentences, Retriever
 
@@ -107,13 +137,14 @@ def make_tagger(
             nearest = _lookup(
                 texts, lambda batch: [[as_demonstration(s) for s in row] for row in index.find(batch)], kind="nearest"
             )
-            facts["embedder"] = embedder.id
+            facts = replace(facts, embedder=embedder.id)
         if strategy.context == "retrieved":
             check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Permission.of(config))
-            find, facts["retrieval"] = open_knowledge_base(retriever, embedder, sentences)
+            find, about = open_knowledge_base(retriever, embedder, sentences)
+            facts = replace(facts, retrieval=about)
             with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
                 retrieve = _lookup(texts, find, kind="context")
-    return Tagger(
+    tagger = Tagger(
         instructions,
         demonstrations=fixed,
         nearest=nearest,
@@ -124,6 +155,7 @@ def make_tagger(
         settings=settings,
         origin=origin,
     )
+    return tagger, facts
 
 
 @functools.lru_cache(maxsize=1)

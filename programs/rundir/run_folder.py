@@ -149,8 +149,14 @@ def write_whole(path: Path, content: bytes) -> None:
         scratch.write_bytes(content)
 
 
-def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> None:
-    """Add the corpus to a run's record.
+def corpus_entry(record: Mapping[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> dict[str, Any]:
+    """The entry `corpus` of a run's record.
+
+    Args:
+        record: The record so far, which may name the corpus that the run began with.
+        corpus: The corpus.
+        split: The split that is tagged or trained on.
+        folder: The run's folder, for messages.
 
     Raises:
         InputError: The run began with another corpus, or the corpus has no label.
@@ -161,7 +167,7 @@ def note_corpus(record: dict[str, Any], corpus: Corpus, split: str, folder: RunF
     if not corpus.labels:
         remedy = "Name the labels: corpus.labels=[...]"
         raise InputError(f"corpus {corpus.name} has no entity and corpus.labels names none", remedy=remedy)
-    record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
+    return {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
 
 
 @contextmanager

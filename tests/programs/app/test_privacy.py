@@ -175,7 +175,7 @@ def test_no_writing_model_elsewhere_is_told_of_phi(tmp_path: Path, server: Scrip
     config, chosen, given = compose("optimize", words)
     record: dict[str, Any] = {"choices": chosen, "given": sorted(given)}
     with pytest.raises(RunError, match="reflection_model=openai is at"):
-        build_optimization(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *_: None)
+        build_optimization(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *_: None, started=lambda facts: None)
     assert (server.requests, server.checks) == ([], [])
 
 
@@ -210,7 +210,7 @@ def test_no_chroma_server_elsewhere_is_searched_for_phi(tmp_path: Path, server: 
     config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
     with pytest.raises(RunError, match=r"the Chroma server of retriever\.url is at"):
         corpus = load_corpus(config)
-        build_program(config, corpus, [], lms.ReplayModel(), {}, overrides=Overrides(chosen, given))
+        build_program(config, corpus, [], lms.ReplayModel(), overrides=Overrides(chosen, given))
     assert server.checks == []
 
 
