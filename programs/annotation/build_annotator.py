@@ -21,6 +21,7 @@ from clinspan.programs.app.config import build, compose, folder_path, load_corpu
 from clinspan.programs.app.load_program import read_program
 from clinspan.programs.app.privacy import check_chroma, check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.app.setting_types import check_types
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint
@@ -33,6 +34,7 @@ def load_annotator(
     """Load an annotator; see `Annotator.load` for arguments and errors."""
     overrides = [*([] if model is None else [f"model={model}"]), *settings]
     config, chosen, keys = compose("annotate", overrides)
+    check_types(config)
     config.phi, config.allow_remote = phi, allow_remote
     if program is not None:
         config.program = str(program)

@@ -37,6 +37,7 @@ from clinspan.programs.app.config import (
     USER_ERRORS,
 )
 from clinspan.programs.app.privacy import end_wordless, wordless
+from clinspan.programs.app.setting_types import check_types
 from clinspan.programs.app.sweeps import check_experiment, missing_part, note_failure, Sweeps
 from clinspan.programs.rundir.errors import writing
 
@@ -72,6 +73,7 @@ def run_app(
         try:
             check_experiment()
             check_numbers(config)
+            check_types(config)
             task(config)
         except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
             lacking = missing_part(error, chosen_options())

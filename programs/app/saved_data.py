@@ -7,22 +7,19 @@ depth and with one error message: keys that begin with `_`, interpolations, unkn
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from omegaconf import OmegaConf
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from clinspan.corpora import InputError
 from clinspan.lms.remote.hosts import hosts_outside
-from clinspan.programs.app.config import compose_here, object_of
+from clinspan.programs.app.config import compose_here
+from clinspan.programs.app.setting_types import FREE, parameter_types
 
-_FREE = ("definitions", "parameters", "chat_options")
-"""Mappings whose keys are the user's own."""
 _NUMBERS = (int, float)
 _ADDRESSES = (("model", "api_base"), ("reflection_model", "api_base"), ("tracking", "uri"), ("retriever", "url"))
 """Settings that say where texts, or their vectors, are sent."""
@@ -63,7 +60,7 @@ def checked_option(option: Mapping[str, Any], saved: Mapping[str, Any], *, path:
     Raises:
         InputError: A setting is unknown or has a value of another type; the message names file and key.
     """
-    hints = _parameters(str(option["_target_"]))
+    hints = parameter_types(str(option["_target_"]))
     checked: dict[str, Any] = {}
     for name, value in saved.items():
         where = _dotted(key, name)
@@ -101,7 +98,7 @@ def _restored(composed: Mapping[str, Any], saved: Mapping[str, Any], *, path: Pa
         if name.startswith("_"):
             if value != own:
                 raise _refused(path, where, "names another class than the option of that name")
-        elif isinstance(own, Mapping) and isinstance(value, Mapping) and name not in _FREE:
+        elif isinstance(own, Mapping) and isinstance(value, Mapping) and name not in FREE:
             merged[name] = _restored(own, value, path=path, key=where)
         else:
             refuse_code(value, path=path, key=where)
@@ -196,25 +193,6 @@ def _fitting(value: Any, own: Any, hint: Any, *, path: Path, key: str) -> Any:
     if not same:
         raise _refused(path, key, "has a value of another type")
     return value
-
-
-@functools.cache
-def _parameters(target: str) -> dict[str, TypeAdapter[Any]]:
-    """Validators of a class' or function's parameters, as far as their annotations can be evaluated."""
-    called = object_of(target)
-    constructor = called.__init__ if inspect.isclass(called) and "__init__" in vars(called) else called
-    try:
-        hints = get_type_hints(constructor)
-    except (NameError, TypeError):
-        return {}
-    validators: dict[str, TypeAdapter[Any]] = {}
-    for name, hint in hints.items():
-        if name != "return":
-            try:
-                validators[name] = TypeAdapter(hint)
-            except Exception:  # pydantic has no schema for it, so it cannot be the type of a setting
-                continue
-    return validators
 
 
 def _dotted(key: str, name: object) -> str:

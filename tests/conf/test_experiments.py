@@ -154,7 +154,7 @@ def test_a_cell_that_lacked_its_model_runs_when_the_sweep_is_started_again(
     done = command("run", *words)
     assert done.returncode == 2
     assert "table2: 0 of 1 cells ran" in done.stdout
-    assert done.stderr == "clinspan: none of the cells can run here; what each lacks stands above\n"
+    assert done.stderr == "clinspan: none of the cells can run here; see above for what each one needs\n"
     assert "AZURE_OPENAI_ENDPOINT" in load(tmp_path / "sweep" / "0" / "run.json")["reason"]
     assert command("run", *words, env=azure(server)).returncode == 0
     record = load(tmp_path / "sweep" / "0" / "run.json")

@@ -26,9 +26,9 @@ REPAIRED: dict[str, Damage] = {
     "the file empty": lambda lines: b"",
 }
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "a line in the middle garbled": (b'{"id": "x", \xff\n', "it is no JSON"),
+    "a line in the middle garbled": (b'{"id": "x", \xff\n', "it is not JSON"),
     "a line in the middle without its tags": (b'{"id": "x"}\n', "pred: Field required"),
-    "zeros in the middle": (b"\0" * 512 + b"\n", "it is no JSON"),
+    "zeros in the middle": (b"\0" * 512 + b"\n", "it is not JSON"),
 }
 
 
@@ -54,7 +54,7 @@ def test_invalid_predictions_are_refused_with_their_line(bench: Bench, what: str
     file.write_bytes(b"".join([*lines[:5], line, *lines[6:]]))
     refused = bench.run(f"resume={folder}")
     assert (refused.code, refused.clear) == (2, True), refused.err
-    assert f"predictions.jsonl:6: is no prediction ({why}). Remove the line" in " ".join(refused.err.split())
+    assert f"predictions.jsonl:6: is not a valid prediction ({why}). Remove the line" in " ".join(refused.err.split())
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:5] + lines[6:]))  # as the message says
     again = bench.run(f"resume={folder}")
@@ -67,7 +67,7 @@ def test_an_empty_record_is_refused_and_the_predictions_are_reused(bench: Bench)
     (folder / "run.json").write_bytes(b"")
     refused = bench.run(f"resume={folder}")
     assert (refused.code, refused.clear) == (2, True), refused.err
-    assert f"remove it and begin again with the run's own settings and hydra.run.dir={folder}" in " ".join(refused.err.split())
+    assert f"remove it and start again with the run's own settings and hydra.run.dir={folder}" in " ".join(refused.err.split())
     (folder / "run.json").unlink()
     bench.server.heal()
     again = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}")
@@ -85,7 +85,7 @@ def test_a_resume_state_is_repaired_at_its_end_and_refused_with_the_line_elsewhe
     state.write_bytes(b"".join([*lines[:4], b'{"id": "n04", \xff\n', *lines[5:-2]]) + b"\0" * 4096)
     refused = bench.run(*bench.notes(), f"output={folder}", command="annotate")
     assert (refused.code, refused.clear) == (2, True), refused.err
-    assert "state.jsonl:5: is no entry. Remove the line" in " ".join(refused.err.split())
+    assert "state.jsonl:5: is not a valid entry. Remove the line" in " ".join(refused.err.split())
     lines = state.read_bytes().splitlines(keepends=True)
     state.write_bytes(b"".join(lines[:4] + lines[5:]))
     again = bench.run(*bench.notes(), f"output={folder}", command="annotate")

@@ -188,15 +188,15 @@ def test_phi_does_not_leave_this_machine_unless_allowed(command: Command, tmp_pa
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["output=out"], "there is nothing to read. Add input=PATH"),
+        (["output=out"], "input is not set. Add input=PATH"),
         (["input=none"], "there is no such file or folder"),
         (["input=in", "to=word"], "to=word is not known. Use one of brat"),
         (["input=in", "encoding=utf-9"], "encoding=utf-9 is not known"),
-        (["input=in", "output=in"], "is read and would be written to"),
-        (["input=in", "output=full"], "holds something else than annotations"),
+        (["input=in", "output=in"], "is both input and output"),
+        (["input=in", "output=full"], "contains files other than annotations"),
         (["input=in", "sentences=clinic"], "sentences=clinic is not known. Use one of punctuation, lines, clinical"),
         (["input=in", "longest=0"], "longest=0 leaves no token"),
-        (["input=in", "model=replay"], "model=replay has answers to the sentences of a corpus alone"),
+        (["input=in", "model=replay"], "model=replay only has answers for the sentences of a corpus"),
         (["input=in", "inptu=x"], "there is no inptu. Did you mean input?"),
     ],
 )
@@ -251,5 +251,5 @@ def test_an_encoder_annotates_as_a_command_and_as_a_library(
     with pytest.raises(InputError, match="there is no model=gtp4. Did you mean model=gpt4"):
         Annotator.load(model="gtp4")
     shutil.rmtree(tuned / "model")
-    with pytest.raises(InputError, match="has no weights model beside it"):
+    with pytest.raises(InputError, match="its weights folder model is missing"):
         Annotator.load(program=tuned)

@@ -91,7 +91,7 @@ def test_further_runs_are_compared_with_the_first(command: Command, tmp_path: Pa
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ({"limit": 39}, "1 sentences stand in only one of them"),
+        ({"limit": 39}, "1 sentence occurs in only one of them"),
         ({"words": ["metric.mode=strict"]}, "one reads tags in the mode conlleval, the other strict"),
     ],
 )
@@ -145,7 +145,7 @@ def test_settings_that_fail_end_the_comparison(command: Command, tmp_path: Path)
     done = command("compare", "strategy=zero_shot limit=1 model=replay", "strategy=knn")
     assert done.returncode == 2
     assert "model=replay needs recorded outputs" in done.stderr
-    assert "the run of 'strategy=zero_shot limit=1 model=replay' failed. Its message stands above." in done.stderr
+    assert "the run of 'strategy=zero_shot limit=1 model=replay' failed. See its error message above." in done.stderr
     assert "running strategy=knn" not in done.stderr
     assert len(list((tmp_path / "runs" / "run").iterdir())) == 1
     refused = command("compare", "strategy=knn", "nowhere")

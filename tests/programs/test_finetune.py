@@ -149,7 +149,7 @@ def test_a_sentence_is_never_its_own_demonstration() -> None:
         (["tuning=lara"], "Did you mean tuning=lora?"),
         (["tuning.epochs=0"], "tuning.epochs=0 is too small"),
         (["model=gpt4"], "model=gpt4 has no weights here to train"),
-        (["strategy=rag"], "fine-tuning retrieves no context. Use strategy=zero_shot, few_shot or knn"),
+        (["strategy=rag"], "fine-tuning does not support retrieved context. Use strategy=zero_shot, few_shot or knn"),
         (["tuning=medtuned_qlora", "limit=2"], "needs a CUDA device and bitsandbytes: use tuning=lora"),
         (["resume=nowhere"], "nowhere: holds no run.json"),
     ],
@@ -171,5 +171,5 @@ def test_a_folder_without_an_adapter_is_refused_with_advice(command: Command, tm
 
 def test_dev_limit_0_is_allowed_for_training_and_not_for_compilation() -> None:
     check_numbers(OmegaConf.create({"dev_limit": 0, "tuning": {}}))
-    with pytest.raises(InputError, match="dev_limit=0 is no whole number of at least 1"):
+    with pytest.raises(InputError, match="dev_limit=0 is not a whole number of at least 1"):
         check_numbers(OmegaConf.create({"dev_limit": 0}))

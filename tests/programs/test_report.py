@@ -87,7 +87,7 @@ def test_failed_and_unfinished_jobs_are_rows_with_their_status(tmp_path: Path) -
         ("unfinished", ""),
         ("failed", "left no run.json"),
         ("no scores", "scores.json cannot be read"),
-        ("no scores", "scores.json is not as runs write it (signature: Field required)"),
+        ("no scores", "scores.json is not in the format of a run (signature: Field required)"),
         ("failed", "run.json cannot be read"),
     ]
     text = markdown(result)
@@ -142,7 +142,7 @@ def test_optimized_programs_are_ranked_with_runs(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no folder. Give the folder of a sweep"):
+    with pytest.raises(InputError, match="is not a folder. Give the folder of a sweep"):
         find_jobs(tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no run.json and no numbered folders"):
         find_jobs(tmp_path)
@@ -172,4 +172,4 @@ def test_the_command_prints_and_writes_the_leaderboard(command: Command, tmp_pat
     assert "sample standard deviation over seeds" in done.stdout
     refused = command("report")
     assert refused.returncode == 2
-    assert "there is no sweep to report on" in refused.stderr
+    assert "there is neither a sweep to report on" in refused.stderr

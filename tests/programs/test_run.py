@@ -196,15 +196,15 @@ def test_resume_names_a_folder_that_holds_no_run(command: Command) -> None:
         (["model.templat=x"], "Did you mean model.template?"),
         (["+model.extra=1"], "there is no model.extra"),
         (["split=training"], "split=training is not known"),
-        (["limit=0"], "limit=0 is no whole number of at least 1"),
+        (["limit=0"], "limit=0 is not a whole number of at least 1"),
         (["alignment=best"], "alignment=best is not known"),
-        (["corpus=raredis"], "corpus=raredis needs the data's place. Add corpus.path=FOLDER."),
+        (["corpus=raredis"], "corpus=raredis needs corpus.path. Add corpus.path=FOLDER."),
         (["model=replay"], "model=replay needs recorded outputs"),
         (["model=replay", "model.path=none.jsonl"], "none.jsonl: cannot be read"),
         (["model=gpt4"], "needs AZURE_OPENAI_ENDPOINT"),
         (["model=medtuned", "strategy=zero_shot"], "no weights for model=medtuned"),
         (["strategy=rag", "retriever.knowledge=nowhere"], "there is no such knowledge base"),
-        (["rag"], "'rag' is no override"),
+        (["rag"], "'rag' is not an override"),
     ],
 )
 def test_invalid_arguments_get_one_message_and_exit_code_2(command: Command, words: list[str], message: str) -> None:

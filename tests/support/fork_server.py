@@ -47,7 +47,7 @@ class Ended:
         """Whether it succeeded, or stopped with a `clinspan:` message and no traceback."""
         handled = self.code == 0 or (self.code > 1 and "clinspan:" in self.err)
         return handled and not any(
-            bad in self.err for bad in ("Traceback", "Logging error", "Error executing", "its words are left out")
+            bad in self.err for bad in ("Traceback", "Logging error", "Error executing", "its message is left out")
         )
 
 

@@ -38,13 +38,13 @@ def jsonl(folder: Path, line: str) -> Any:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[" * 100_000, r"test\.jsonl:1: is not JSON \(too deep"),
+        ("[" * 100_000, r"test\.jsonl:1: is not JSON \(nested too deeply"),
         ('{"id": ' + "9" * 5000 + "}", r"test\.jsonl:1: is not JSON"),
-        ('{"id": "a", "text": "\\ud83e"}', "half of a surrogate pair"),
-        ('{"id": "\\udd12", "text": "x"}', "half of a surrogate pair"),
+        ('{"id": "a", "text": "\\ud83e"}', "a lone surrogate"),
+        ('{"id": "\\udd12", "text": "x"}', "a lone surrogate"),
         ('{"id": "a", "text": ["x"]}', "it has no text"),
-        ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": 0.2, "end": 0.9}]}', "no whole number"),
-        ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": false, "end": true}]}', "no whole number"),
+        ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": 0.2, "end": 0.9}]}', "not a whole number"),
+        ('{"id": "a", "text": "xy", "entities": [{"label": "S", "start": false, "end": true}]}', "not a whole number"),
         ('{"id": "a", "text": "xy", "entities": [{"label": "", "start": 0, "end": 1}]}', "not a BIO tag"),
         ('{"id": "a", "text": "xy", "entities": [{"label": "a\\tb", "start": 0, "end": 1}]}', "a label has white space"),
         ('{"id": "a", "text": "xy", "sentences": [{"tokens": [[0, 1]], "tags": ["B-\\n"]}]}', "a label has white space"),

@@ -194,11 +194,11 @@ def test_rejected_annotations_are_counted_and_give_no_document(tmp_path: Path) -
     ("record", "message"),
     [
         ({"annotations": [{"label": 2, "start_offset": 4, "end_offset": 8}]}, "doccano's number of a label"),
-        ({"mentions": [{"start": 4, "end": 8, "label": "Sign"}]}, "annotations stand under mentions; known keys are entities"),
+        ({"mentions": [{"start": 4, "end": 8, "label": "Sign"}]}, "under the key mentions; known keys are entities"),
         ({"entities": [{"start": 4, "end": 8, "label": None}]}, "has no label"),
         ({"entities": [{"start": 4, "end": 8, "labels": ["A", "B"]}]}, "2 labels"),
         ({"entities": [{"start": 8, "end": 4, "label": "Sign"}]}, "the span 8 4 ends before it begins"),
-        ({"entities": "rash"}, "entities is no list"),
+        ({"entities": "rash"}, "entities is not a list"),
         ({"entities": [{"begin": 4, "end": 8, "label": "Sign"}]}, "has no start"),
     ],
 )
@@ -223,7 +223,7 @@ def test_differing_mention_texts_and_missing_annotations_are_counted(tmp_path: P
 
 def test_a_json_array_in_a_file_of_lines_is_reported(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text(json.dumps([EXPORTS["triples"]], indent=1))
-    with pytest.raises(InputError, match=r"is one JSON array; one object a line is wanted.*test\.json"):
+    with pytest.raises(InputError, match=r"is one JSON array.*test\.json"):
         Jsonl(path=str(tmp_path)).load()
 
 
@@ -259,7 +259,7 @@ def test_bare_tags_take_the_single_given_label_and_the_scheme_can_be_set(tmp_pat
     corpus = conll(tmp_path, "No\tO\nskin\tB\nrash\tI\n", labels="Sign")
     assert next(corpus.sentences("test")).tags == ("O", "B-Sign", "I-Sign")
     assert conll(tmp_path, "a\tS-Sign\n", scheme="IOBES").conversion["test"]["iobes_files"] == 1
-    with pytest.raises(InputError, match=r"has the tag S-Sign, which IOB2 has not.*scheme=auto"):
+    with pytest.raises(InputError, match=r"has the tag S-Sign, which is not part of IOB2.*scheme=auto"):
         conll(tmp_path, "a\tS-Sign\n", scheme="IOB2")
 
 
@@ -291,9 +291,9 @@ def test_i2b2_concepts_are_read_by_line_and_word(tmp_path: Path) -> None:
     assert corpus.conversion["test"] == {"documents_without_con": 1}
     assert corpus.passed_over == {".ast": 1}
     for line, message in (
-        ('c="x" 9:0 9:0||t="problem"', "9:0 9:0 is no place in the text"),
+        ('c="x" 9:0 9:0||t="problem"', "9:0 9:0 is not a position in the text"),
         ('c="x" 2:4 2:3||t="problem"', "ends before it begins"),
-        ("chest pain", "is no concept"),
+        ("chest pain", "is not a concept"),
     ):
         (tmp_path / "train" / "concept" / "n1.con").write_text(con + line + "\n")
         with pytest.raises(InputError, match=message) as caught:
@@ -316,7 +316,7 @@ def test_pubtator_is_read_with_splits_from_the_file_names(tmp_path: Path) -> Non
     assert mentions(corpus) == [("Sign", "Rash"), ("Sign", "fever")]
     assert corpus.conversion["test"] == {"relations": 1}
     (tmp_path / "one.txt").write_text(entry + "12\t5\n")
-    with pytest.raises(InputError, match="is no mention of PubTator"):
+    with pytest.raises(InputError, match="is not a PubTator mention"):
         PubTator(path=str(tmp_path / "one.txt")).load()
     (tmp_path / "one.txt").write_text(entry + "12\t²\t²\tx\tSign\n")  # a digit by Unicode, and no number
     assert PubTator(path=str(tmp_path / "one.txt")).load().conversion["test"] == {"relations": 2}
@@ -341,7 +341,7 @@ def test_bioc_is_read_as_xml_and_as_json(tmp_path: Path) -> None:
     assert mentions(corpus, "train") == [("Sign", "fever")]
     assert corpus.conversion["test"] == {"relations": 1}
     for name, content, message in (
-        ("a.xml", "<collection>", "is no XML"),
+        ("a.xml", "<collection>", "is not XML"),
         ("b.xml", '<!DOCTYPE x [<!ENTITY a "b">]><collection/>', "defines its own XML entities"),
         ("c.xml", "<html/>", "has the root html"),
         ("d.json", "{}", "is not a BioC collection"),
@@ -413,7 +413,7 @@ def test_a_label_with_a_full_stop_can_be_defined(command: Command, tmp_path: Pat
     for word in ("+corpus.definitions.ICD.Code=a code", "+corpus.definitions={ICD.Code: a code}"):
         assert stats(command, "corpus=brat", "corpus.path=d", word)["test"]["entities"] == {"ICD.Code": 1}
     done = command("stats", "corpus=brat", "corpus.path=d", "+corpus.definitions.ICD.Cod=a code")
-    assert done.returncode == 2 and "defines ICD.Cod, which is no label" in done.stderr
+    assert done.returncode == 2 and "defines ICD.Cod, which is not a label" in done.stderr
 
 
 def test_a_corpus_without_a_label_is_refused_before_a_model_is_asked(command: Command, tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ def test_a_corpus_without_a_label_is_refused_before_a_model_is_asked(command: Co
     words = ("corpus=conll", "corpus.path=.", "model=replay", "model.path=out.jsonl", "strategy=zero_shot", "corpus.phi=false")
     done = command("run", *words)
     assert done.returncode == 2
-    assert "has no entity and corpus.labels names none. Name what is to be found: corpus.labels=[...]" in done.stderr
+    assert "has no entity and corpus.labels names none. Name the labels: corpus.labels=[...]" in done.stderr
     assert command("run", *words, "corpus.labels=[Sign]", "metric.samples=10").returncode == 0
 
 

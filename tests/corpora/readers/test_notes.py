@@ -76,7 +76,7 @@ def test_parquet_is_read_and_errors_name_the_cause(tmp_path: Path, monkeypatch: 
     with pytest.raises(InputError, match="has no column text"):
         read(tmp_path / "m.parquet")
     (tmp_path / "no.parquet").write_bytes(b"text")
-    with pytest.raises(InputError, match="is no Parquet file"):
+    with pytest.raises(InputError, match="is not a Parquet file"):
         read(tmp_path / "no.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match="needs pyarrow"):
@@ -87,7 +87,7 @@ def test_paths_without_notes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"x")
     for path, message in (
         (tmp_path / "none", "no such file"),
-        (tmp_path / "a.pdf", r"a file \.pdf is not known"),
+        (tmp_path / "a.pdf", r"files of type \.pdf are not supported"),
         (tmp_path, "no .txt"),
     ):
         with pytest.raises(InputError, match=message):

@@ -101,7 +101,7 @@ def test_a_document_without_a_final_full_stop_is_joined_to_the_next_by_file_name
 
 
 def test_a_type_unknown_to_raredis_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.ann:2: DRUG is no type of RareDis"):
+    with pytest.raises(InputError, match=r"a\.ann:2: DRUG is not a type of RareDis"):
         one(tmp_path, "pain pill", "T1\tSIGN 0 4\tpain\nT2\tDRUG 5 9\tpill\n")
 
 

@@ -23,7 +23,7 @@ def test_a_folder_of_parquet_is_read_in_the_order_of_its_files(tmp_path: Path) -
     assert list(read_notes(tmp_path)) == [Note("y", "3"), Note("x", "4"), Unreadable("x", "duplicate_id"), Note("b/part-0-2", "2")]
     intact = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "c.parquet").write_bytes(intact[:-20])
-    with pytest.raises(InputError, match=r"c\.parquet: is no Parquet file"):
+    with pytest.raises(InputError, match=r"c\.parquet: is not a Parquet file"):
         list(read_notes(tmp_path))
     (tmp_path / "n.txt").write_text("text")
     assert list(read_notes(tmp_path)) == [Note("n", "text")]

@@ -173,7 +173,7 @@ def test_a_base_model_is_no_classifier(bert: Path) -> None:
         build_classifier(MINILM)
     with pytest.raises(ModelError, match="is a base model"):
         build_classifier(ClassifierModel(name="bioclinicalbert", path=str(bert)))
-    with pytest.raises(ModelError, match="model=label_supervised stands for a classifier that was tuned: give model.adapter="):
+    with pytest.raises(ModelError, match="model=label_supervised needs a classifier that was tuned: give model.adapter="):
         build_classifier(ClassifierModel(name="label_supervised"))
 
 

@@ -139,7 +139,7 @@ def test_a_gguf_file_is_converted_once_and_cached_by_its_content(command: Comman
     assert "converting" not in command(*words, env=cache).stderr
     (tmp_path / "other.gguf").write_bytes(b"no model")
     done = command("run", "model=hf", f"model.path={tmp_path / 'other.gguf'}", "limit=1", env=cache)
-    assert done.returncode == 2 and "is no GGUF file" in done.stderr
+    assert done.returncode == 2 and "is not a GGUF file" in done.stderr
     (tmp_path / "cut.gguf").write_bytes(file.read_bytes()[:2000])
     done = command("run", "model=hf", f"model.path={tmp_path / 'cut.gguf'}", "limit=1", env=cache)
     assert done.returncode == 2 and "transformers cannot read cut.gguf" in done.stderr and "Traceback" not in done.stderr

@@ -356,7 +356,7 @@ def test_a_missing_identity_is_reported(server: ScriptedServer, tmp_path: Path, 
 def test_an_impossible_key_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("sk a", "sk-\u00e4", "sk\nb"):
         monkeypatch.setenv("OPENAI_API_KEY", value)
-        with pytest.raises(ModelError, match="OPENAI_API_KEY holds a blank, a line end or a letter beyond ASCII"):
+        with pytest.raises(ModelError, match="OPENAI_API_KEY holds a blank, a line end or a non-ASCII character"):
             _ = OpenAIModel(name="m", id="m", api_base="http://127.0.0.1:1/v1").key
 
 

@@ -88,7 +88,7 @@ def test_openai_without_an_address_or_a_model_is_refused(monkeypatch: pytest.Mon
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(ModelError, match="needs model.api_base"):
         lms.build(OpenAIModel(name="openai", id="x"))
-    with pytest.raises(ModelError, match="is no address"):
+    with pytest.raises(ModelError, match="is not an address"):
         lms.build(OpenAIModel(name="openai", id="x", api_base="gpu:8000"))
     with pytest.raises(ModelError, match="needs model.id"):
         lms.build(OpenAIModel(name="openai", api_base="http://127.0.0.1:1/v1"))

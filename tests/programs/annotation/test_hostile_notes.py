@@ -121,5 +121,5 @@ class Refusing:
 
 def test_half_a_surrogate_pair_is_refused_before_the_model_is_called() -> None:
     annotator = Annotator(Refusing(), Facts(("Sign",), "m", "p", "b"))
-    with pytest.raises((InputError, RunError), match="half of a surrogate pair"):
+    with pytest.raises((InputError, RunError), match="a lone surrogate"):
         annotator("No fever \ud83e")

@@ -58,7 +58,7 @@ def test_files_that_are_no_notes_are_counted_and_pipes_are_failures(
     (tmp_path / "in" / "scan.pdf").write_bytes(b"%PDF")
     os.mkfifo(tmp_path / "in" / "pipe.txt")
     done = command("annotate", "input=in", "output=out", *model(server), timeout=60)
-    assert done.returncode == 2 and "not read, as they are no notes: 1 .pdf" in done.stdout
+    assert done.returncode == 2 and "skipped files that are not notes: 1 .pdf" in done.stdout
     assert lines(tmp_path / "out" / "failed.jsonl") == [{"id": "pipe", "error": "no_regular_file"}]
 
 

@@ -228,10 +228,10 @@ def test_a_folder_keeps_its_engine_and_shard_size(tmp_path: Path) -> None:
     config = OmegaConf.create({"model": {}, "engine": "ray", "workers": 3, "shard": 20, "ray": {"address": "auto", "retries": 1}})
     assert scale_of(config, {"shard"}, folder) == Scale(workers=3, shard=20, address="auto", retries=1)
     folder.write("run.json", {"engine": "ray", "config": {"shard": 30}})
-    with pytest.raises(InputError, match="was begun with shard=30. Go on with shard=30"):
+    with pytest.raises(InputError, match="holds results of shard=30. Go on with shard=30"):
         scale_of(config, set(), folder)
     folder.write("run.json", {"config": {}})
-    with pytest.raises(InputError, match="was begun with engine=local"):
+    with pytest.raises(InputError, match="holds results of engine=local"):
         scale_of(config, set(), folder)
 
 

@@ -251,7 +251,7 @@ def test_a_redirection_is_not_followed(
         handler.send(status, {}, {"Location": f"{elsewhere(other)}/chat/completions"})
 
     server.always = lead_away
-    with pytest.raises(Exception, match=f"sends requests elsewhere \\({status}\\)") as caught:
+    with pytest.raises(Exception, match=f"redirects requests \\({status}\\)") as caught:
         ask(f"{server.address}/v1")
     with pytest.raises(RunError, match="nothing was sent there"):
         failure_name(caught.value)  # type: ignore[arg-type]
@@ -275,7 +275,7 @@ def lead_away(server: ScriptedBatches, other: ScriptedServer, tmp_path: Path) ->
     lm = lms.build(OpenAIModel(name="openai", id="x", api_base=f"{server.address}/v1", batch=True, retries=0, poll_seconds=0.01))
     with pytest.raises(LMUnexpectedError):  # its answer is not there yet
         lm(lm15.Request(model=lm.model, messages=(lm15.Message.user(CANARY),)))
-    with pytest.raises(ModelError, match="sends requests elsewhere"):
+    with pytest.raises(ModelError, match="redirects requests"):
         lm.engine.fetch()
 
 

@@ -58,7 +58,7 @@ def test_drafts_come_from_a_run_and_are_all_o_for_missing_sentences(corpus: Corp
     with pytest.raises(InputError, match="draft=nowhere is not known. Use auto, none, outside, gazetteer"):
         build_drafter("nowhere", corpus)
     path.write_text('{"id": "a", "pred": "O"}\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"predictions\.jsonl:1: is no prediction"):
+    with pytest.raises(InputError, match=r"predictions\.jsonl:1: is not a valid prediction"):
         build_drafter(str(path), corpus)
 
 

@@ -70,8 +70,8 @@ def test_a_resumed_run_of_a_version_without_analysis_gets_one(command: Command, 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("errors.sentences=0", "errors.sentences=0 is no whole number of at least 1"),
-        ("errors.mentions=-1", "errors.mentions=-1 is no whole number of at least 0"),
+        ("errors.sentences=0", "errors.sentences=0 is not a whole number of at least 1"),
+        ("errors.mentions=-1", "errors.mentions=-1 is not a whole number of at least 0"),
         ("errors.mention=3", "Did you mean errors.mentions?"),
     ],
 )
@@ -104,7 +104,7 @@ def test_notes_mention_failed_sentences_and_an_analysis_of_the_train_split(tmp_p
 def test_a_damaged_line_is_named_and_not_quoted(tmp_path: Path) -> None:
     folder = folder_with(tmp_path / "run", [{"id": "a:0", "document": "a", "tokens": ["secret"], "gold": ["O"], "pred": []}])
     with pytest.raises(
-        InputError, match=r"predictions\.jsonl:1: is no prediction \(pred has 0 entries for 1 tokens\)\. Remove the line"
+        InputError, match=r"predictions\.jsonl:1: is not a valid prediction \(pred has 0 entries for 1 tokens\)\. Remove the line"
     ):
         write_analysis(folder, None, ErrorAnalysis(), mode="conlleval", seed=0, split="test")
 

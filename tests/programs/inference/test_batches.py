@@ -193,7 +193,7 @@ def test_a_failed_batch_is_recorded_with_its_reason_and_sent_again(
 def test_an_unusable_service_ends_the_run_with_a_message(
     batches: ScriptedBatches, corpus: Corpus, sentences: list[Sentence]
 ) -> None:
-    for status, message in ((401, "refused the key"), (404, "no Batch API"), (500, "did not do its part")):
+    for status, message in ((401, "refused the key"), (404, "no Batch API"), (500, "failed")):
         batches.faults = {"POST /files": status}
         with pytest.raises(RunError, match=message):
             tag(batches, corpus, sentences)

@@ -94,7 +94,7 @@ def test_a_classifier_runs_the_same_from_its_path_and_from_a_run_folder(
 ) -> None:
     by_path = folder_of(command("run", "model=minilm", f"model.path={tuned / 'model'}", *PART))
     refused = command("run", f"program={ran[0]}", *PART)
-    assert refused.returncode == 2 and f"If you trust them, say so: model.path={tuned / 'model'}" in refused.stderr
+    assert refused.returncode == 2 and f"If you trust them, set model.path={tuned / 'model'}" in refused.stderr
     by_run = folder_of(command("run", f"program={ran[0]}", f"model.path={tuned / 'model'}", "model.batch_size=3", *PART))
     assert (by_path / "predictions.jsonl").read_bytes() == (ran[0] / "predictions.jsonl").read_bytes()
     assert [row["pred"] for row in records(by_run)] == [row["pred"] for row in records(ran[0])]
@@ -145,7 +145,7 @@ def test_tags_are_the_most_probable_legal_ones_with_their_posteriors() -> None:
 
 def test_a_model_for_other_labels_is_refused() -> None:
     check_classes(tuple(reversed(bio_classes(LABELS))), corpus())
-    with pytest.raises(InputError, match="the model tells apart O, B-Drug, I-Drug; raremini has O, B- and I- of Disease"):
+    with pytest.raises(InputError, match="the model's classes are O, B-Drug, I-Drug; raremini has O, B- and I- of Disease"):
         check_classes(("O", "B-Drug", "I-Drug"), corpus())
 
 
@@ -174,9 +174,9 @@ def test_commands_that_need_a_prompt_refuse_a_classifier() -> None:
             ["model=minilm", "model.path={base}", "format=inline"],
             "format is for models that answer prompts, and model=minilm",
         ),
-        ("run", ["model=minilm", "model.path={head}"], "the model tells apart LABEL_0, LABEL_1; raremini has O, B- and I-"),
+        ("run", ["model=minilm", "model.path={head}"], "the model's classes are LABEL_0, LABEL_1; raremini has O, B- and I-"),
         ("optimize", ["model=minilm"], "so there is no prompt to optimize. Use a model that answers prompts"),
-        ("bench", ["model=minilm"], "and here prompts are compared. Use a model that answers prompts"),
+        ("bench", ["model=minilm"], "and this run needs a prompt. Use a model that answers prompts"),
         ("finetune", ["model=minilm"], "model=minilm answers no prompts, so tuning=lora cannot train it: use tuning=encoder"),
         ("finetune", ["tuning=encoder", "strategy=knn"], "strategy is for models that answer prompts, and tuning=encoder"),
     ],
@@ -199,9 +199,9 @@ def test_a_classifier_program_and_a_prompt_program_are_not_confused(tuned: Path,
     lone.mkdir()
     shutil.copy(tuned / "program.json", lone)
     done = command("run", f"program={lone}", *PART)
-    assert (done.returncode, "has no weights model beside it" in done.stderr) == (2, True)
+    assert (done.returncode, "its weights folder model is missing" in done.stderr) == (2, True)
     (lone / "program.json").write_text('{"clinspan": 1, "labels": [], "classifier": {"model": 3}}', encoding="utf-8")
-    with pytest.raises(InputError, match="is no program of this version"):
+    with pytest.raises(InputError, match="is not a program of this version"):
         read_program(lone)
 
 

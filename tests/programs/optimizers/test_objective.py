@@ -153,7 +153,7 @@ def test_labels_have_other_names_in_prompts_and_their_own_names_in_tags(corpus: 
 
 def test_search_spaces_are_read_or_refused() -> None:
     assert read_space(["a.b=1,x", "c=true"]) == {"a.b": [1, "x"], "c": [True]}
-    with pytest.raises(InputError, match="which is no key=value"):
+    with pytest.raises(InputError, match="which is not key=value"):
         read_space(["a"])
     with pytest.raises(InputError, match=r"optimizer\.space is empty"):
         read_space([])

@@ -50,7 +50,7 @@ def test_invalid_compilations_are_refused_in_one_line(command: Command, server: 
     assert "optimizer=coverage" in refusal("optimizer=coverege")
     assert "target=weighted is not known" in refusal("target=weighted", *local(server))
     (tmp_path / "program.json").write_text('{"tag": 1}')
-    assert "is no program of this version" in refusal("program=program.json", *local(server))
+    assert "is not a program of this version" in refusal("program=program.json", *local(server))
     azure = {"AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"}
     refused = refusal("reflection_model=gpt4", "corpus.phi=true", *local(server), env=azure)
     assert "reflection_model=gpt4 is at x.openai.azure.com: nothing was sent" in refused
@@ -61,16 +61,16 @@ def test_invalid_compilations_are_refused_in_one_line(command: Command, server: 
     [
         (["optimizer=grid", "optimizer.space=['stratgy.k=1']"], "stratgy.k is not searched"),
         (["optimizer=grid", "optimizer.space=['format=entities,entitis']"], "there is no format=entitis"),
-        (["optimizer=optuna", "optimizer.space=['strategy.k=3,0']"], "strategy.k=0 is no whole number of at least 1"),
-        (["optimizer=optuna", "optimizer.trials=0"], "optimizer.trials=0 is no whole number of at least 1"),
+        (["optimizer=optuna", "optimizer.space=['strategy.k=3,0']"], "strategy.k=0 is not a whole number of at least 1"),
+        (["optimizer=optuna", "optimizer.trials=0"], "optimizer.trials=0 is not a whole number of at least 1"),
         (["optimizer=knn", "optimizer.ks=[]"], "optimizer.ks is empty"),
-        (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is no whole number of at least 2"),
+        (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is not a whole number of at least 2"),
         (["optimizer=simba", "train_limit=9"], "optimizer.batch=16 takes more sentences than there are"),
         (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 demonstrations, and 60 train sentences"),
         (["optimizer=bootstrap_finetune"], "optimizer=bootstrap_finetune trains weights"),
-        (["optimizer=labeled", "seed=-1"], "seed=-1 is no whole number of at least 0"),
-        (["optimizer=labeled", "dev_limit=many"], "dev_limit=many is no whole number of at least 1"),
-        (["halving.keep=1"], "halving.keep=1 is no whole number of at least 2"),
+        (["optimizer=labeled", "seed=-1"], "seed=-1 is not a whole number of at least 0"),
+        (["optimizer=labeled", "dev_limit=many"], "dev_limit=many is not a whole number of at least 1"),
+        (["halving.keep=1"], "halving.keep=1 is not a whole number of at least 2"),
     ],
 )
 def test_invalid_settings_are_refused_before_any_request(

@@ -66,7 +66,7 @@ def test_the_schemas_in_the_documentation_are_those_of_the_records(name: str) ->
 @pytest.mark.parametrize(
     ("kind", "whole", "wrong", "place"),
     [
-        (Prediction, LINE, {"pred": ["O", "B-"]}, "pred.1: is no BIO tag"),
+        (Prediction, LINE, {"pred": ["O", "B-"]}, "pred.1: is not a BIO tag"),
         (Prediction, LINE, {"pred": ["O"]}, "pred has 1 entries for 2 tokens"),
         (Prediction, LINE, {"gold": []}, "gold has 0 entries for 2 tokens"),
         (Prediction, LINE, {"confidence": [0.5]}, "confidence has 1 entries for 2 tokens"),

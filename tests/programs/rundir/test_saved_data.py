@@ -205,7 +205,7 @@ def test_a_run_folder_that_names_another_machine_wants_the_users_word(
     (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
     done = command("run", "resume=old")
     assert done.returncode == 2
-    assert f"sends texts to evil.test. If texts may go there, say so: {group}.{name}=https://evil.test/v1" in done.stderr
+    assert f"sends texts to evil.test. If texts may be sent there, say so: {group}.{name}=https://evil.test/v1" in done.stderr
 
 
 @pytest.mark.parametrize(

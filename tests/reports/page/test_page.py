@@ -83,7 +83,7 @@ def test_lines_that_are_no_predictions_are_not_shown(tmp_path: Path, wrong: dict
     (run / "predictions.jsonl").write_text(json.dumps(row) + "\n")
     view = views_of(run)["run"]
     assert not view.rows
-    assert "is no prediction" in view.problem
+    assert "is not a valid prediction" in view.problem
     page_of(tmp_path / "page", report_of(run))
 
 
@@ -141,7 +141,7 @@ def test_a_run_with_damaged_files_is_shown_as_far_as_possible(tmp_path: Path) ->
     views = views_of(*(tmp_path / name for name in "abcd"))
     assert [len(view.rows) for view in views.values()] == [6, 0, 0, 6]
     assert "cannot be read" in views["b"].problem
-    assert "is no prediction" in views["c"].problem
+    assert "is not a valid prediction" in views["c"].problem
     assert views["d"].prompt is None
     page = page_of(tmp_path / "page", report_of(*(tmp_path / name for name in "abcd")))
     assert "its sentences cannot be shown" in page

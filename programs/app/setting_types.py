@@ -1,0 +1,144 @@
+"""Checks the types of settings: of a group's option by its class, of the other keys by `COMMAND_SETTINGS`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import TypeAdapter, ValidationError
+
+from clinspan.corpora import InputError
+from clinspan.programs.app.config import object_of
+
+COMMAND_SETTINGS: dict[str, Any] = {
+    "alignment": str,
+    "allow_http": bool,
+    "allow_remote": bool,
+    "constrained": bool,
+    "dev_limit": int | None,
+    "draft": str,
+    "encoding": str,
+    "engine": str,
+    "folders": list[str],
+    "input": str | None,
+    "json": bool,
+    "label_order": str,
+    "label_wording": str,
+    "limit": int | None,
+    "longest": int,
+    "output": str | None,
+    "phi": bool,
+    "program": str | None,
+    "ray": dict[str, Any],
+    "redact": bool,
+    "resume": str | None,
+    "runs": list[str],
+    "samples": int,
+    "seed": int,
+    "sentences": str,
+    "shard": int,
+    "split": str,
+    "stop_after": int,
+    "target": str,
+    "to": str | list[str],
+    "tokenizer": str,
+    "train_limit": int | None,
+    "workers": int | None,
+}
+"""The type of each setting of a command that belongs to no group."""
+_EXPECTED = (
+    ("int_type", "a whole number"),
+    ("int_from_float", "a whole number"),
+    ("float_type", "a number"),
+    ("bool_type", "true or false"),
+    ("list_type", "a list"),
+    ("tuple_type", "a list"),
+    ("dict_type", "a mapping"),
+    ("mapping_type", "a mapping"),
+    ("string_type", "a text"),
+)
+FREE = ("definitions", "parameters", "chat_options")
+"""Mappings whose keys are the user's own."""
+_OWN_MESSAGE = ("literal_error", "is_instance_of")
+
+
+def check_types(config: DictConfig) -> None:
+    """Refuse a setting of another type than its key has, before anything is loaded or paid for.
+
+    Values outside a list of names are left to the classes, whose messages list the names.
+
+    Raises:
+        InputError: There is such a setting; the message names its key and the expected type.
+    """
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    for key, value in plain.items():
+        if key in COMMAND_SETTINGS:
+            _check(str(key), value, _adapter(key))
+        elif isinstance(value, Mapping):
+            _check_option(str(key), value)
+
+
+def _check_option(key: str, option: Mapping[str, Any]) -> None:
+    if "_target_" not in option:
+        return
+    types = parameter_types(str(option["_target_"]))
+    for name, value in option.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check_option(f"{key}.{name}", value)
+        elif name in types and name not in FREE:
+            _check(f"{key}.{name}", value, types[name])
+
+
+def _check(key: str, value: Any, adapter: TypeAdapter[Any]) -> None:
+    errors = _errors(value, adapter)
+    if not errors or (isinstance(value, (int, float)) and not isinstance(value, bool) and not _errors(str(value), adapter)):
+        return  # Hydra reads a name of digits as a number
+    kinds = [error["type"] for error in errors]
+    if any(kind in _OWN_MESSAGE for kind in kinds):
+        return
+    expected = list(dict.fromkeys(words for kind, words in _EXPECTED if kind in kinds))
+    if not expected:
+        return
+    shown = "null" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+    null = " or null" if value is not None and not _errors(None, adapter) else ""
+    raise InputError(f"{key}={shown} is not {' or '.join(expected)}{null}", remedy=f"Write {key}=VALUE with such a value.")
+
+
+def _errors(value: Any, adapter: TypeAdapter[Any]) -> list[Any]:
+    """What pydantic finds wrong with a value; values are taken as JSON has them, so a list may be a tuple."""
+    try:
+        adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        return list(error.errors(include_url=False, include_input=False, include_context=False))
+    except (TypeError, ValueError):
+        return []
+    return []
+
+
+@functools.cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(COMMAND_SETTINGS[key])
+
+
+@functools.cache
+def parameter_types(target: str) -> dict[str, TypeAdapter[Any]]:
+    """Validators of the parameters of a class or function that a `_target_` names, as far as its annotations can be evaluated."""
+    called = object_of(target)
+    constructor = called.__init__ if inspect.isclass(called) and "__init__" in vars(called) else called
+    try:
+        hints = get_type_hints(constructor)
+    except (NameError, TypeError):
+        return {}
+    validators: dict[str, TypeAdapter[Any]] = {}
+    for name, hint in hints.items():
+        if name != "return":
+            try:
+                validators[name] = TypeAdapter(hint)
+            except Exception:  # pydantic has no schema for it, so it cannot be the type of a setting
+                continue
+    return validators
