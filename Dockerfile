@@ -1,12 +1,12 @@
 # docker build --tag clinspan .
 # docker run --rm -v "$PWD/runs:/work/runs" -v clinspan-cache:/cache clinspan run limit=20
 #
-# Weights are not in the image: the default model's are fetched at the first use, checked, and kept in the volume /cache.
+# Weights of language models are not in the image: the default model's are fetched at the first use, checked, and kept in the volume /cache.
 
 FROM python:3.11-slim AS build
 # For an index with CPU builds of torch, which make the image several GB smaller: --build-arg PIP_INDEX_URL=...
 ARG PIP_INDEX_URL
-ARG EXTRAS=hpo,otel
+ARG EXTRAS=hpo,otel,rag
 WORKDIR /source
 COPY constraints.txt ./
 RUN python -m venv /opt/clinspan

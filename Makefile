@@ -4,10 +4,10 @@ BIN := .venv/bin
 ARGS ?=
 JOBS ?= auto
 
-.PHONY: help setup setup-test run test test-long check golden image
+.PHONY: help setup setup-test run test test-long test-mutants check golden image
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## a .venv with what running needs, and the default model's weights
 	@$(PYTHON) install.py run
@@ -25,6 +25,9 @@ test: setup-test ## all tests but the long ones, in one process a core
 
 test-long: setup-test ## the long tests; CLINSPAN_LONG=2/8 runs the third eighth of them
 	CLINSPAN_LONG=$${CLINSPAN_LONG:-all} $(BIN)/python -m pytest -m long
+
+test-mutants: setup-test ## mutation tests; make test-mutants ARGS="sample=60 modules=metrics/counts.py" runs some of them
+	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 check: setup-test ## ruff, mypy, import-linter, doctests
 	$(BIN)/ruff check .

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Set up `.venv` with the exact versions of `constraints.txt`, and fetch the default model's weights.
 
-    python3 install.py              the packages that running needs
+    python3 install.py              the packages that running needs, and the extra rag
     python3 install.py test         also the packages that the tests need
-    python3 install.py run mlflow   the packages that running needs, and an extra of pyproject.toml
+    python3 install.py run mlflow   the same, and another extra of pyproject.toml
 
 The script uses only the standard library. It installs uv into `.venv`, and uv installs the packages. If uv is unavailable or
 fails, pip installs them more slowly. pip's own settings (index, links to local files, certificates) apply to both. To install a
@@ -30,13 +30,14 @@ LOCK = ROOT / "constraints.txt"
 STAMP = VENV / "installed.json"
 UV = re.compile(r"^uv==\S+", re.M)
 
-TEST_EXTRAS = ("azure", "dev", "fuzz", "hpo", "mlflow", "otel", "ray", "serving", "sweep")
+RUN_EXTRAS = ("rag",)
+TEST_EXTRAS = ("azure", "datasets", "dev", "fuzz", "hpo", "mlflow", "otel", "rag", "ray", "spacy", "sweep")
 
 
 def main(words: list[str]) -> int:
     """Install the extras that the arguments name, and return the exit code."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    extras = {extra for word in words for extra in (TEST_EXTRAS if word == "test" else () if word == "run" else (word,))}
+    extras = extras_of(words)
     if unknown := sorted(extras - known.keys()):
         print(f"install.py: there is no extra {unknown[0]}. Known: run, test, {', '.join(sorted(known))}", file=sys.stderr)
         return 2
@@ -67,6 +68,15 @@ def main(words: list[str]) -> int:
     STAMP.write_text(json.dumps({"inputs": inputs, "extras": sorted(extras)}), encoding="utf-8")
     print(f"{sum(1 for _ in packages())} packages in {VENV.name}/")
     return 0
+
+
+def extras_of(words: Iterable[str]) -> set[str]:
+    """The extras that the arguments name.
+
+    >>> sorted(extras_of(["run", "mlflow"]))
+    ['mlflow', 'rag']
+    """
+    return {extra for word in words for extra in {"run": RUN_EXTRAS, "test": TEST_EXTRAS}.get(word, (word,))}
 
 
 def step(title: str, work: Callable[[], object]) -> None:

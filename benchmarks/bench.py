@@ -107,6 +107,8 @@ def build_task(config: DictConfig) -> Task:
         audit_to(output_folder())
     if not isinstance(parts.spec, LocalModel):
         raise InputError("the bench compares ways to run a local model", remedy="Use model=smollm2 or another local one.")
+    if parts.spec.engine != "packed":
+        raise InputError(f"the bench cannot time model.engine={parts.spec.engine}", remedy="Leave out model.engine.")
     if isinstance(parts.tagger, Ensemble):
         raise InputError("this program is an ensemble", remedy="Give program= one of its members.")
     wanted = min(config.sentences, _QUICK_SENTENCES) if config.quick else config.sentences

@@ -11,6 +11,7 @@ from typing import Any
 from clinspan.corpora import Label
 from clinspan.lms.local.sequence import Prompt
 from clinspan.programs.app.build_run import RunComponents
+from clinspan.programs.app.config import group_option
 from clinspan.programs.formats import BioLines
 from clinspan.programs.tagging.instructions import handwritten
 
@@ -52,8 +53,9 @@ def _prompts(parts: RunComponents, sentences: Sequence[Sequence[str]], labels: S
     names = {label.name for label in labels}
     demos = [{**demo, "tags": [t if t[2:] in names else "O" for t in demo["tags"]]} for demo in parts.tagger.tag.demos]
     prompts: list[Prompt] = []
+    instructions = handwritten(labels, group_option("corpus", "raremini").advice)
     for number, tokens in enumerate(sentences):
-        requests = form.requests(parts.lm, handwritten(labels), demos, tokens, (), name=str(number))
+        requests = form.requests(parts.lm, instructions, demos, tokens, (), name=str(number))
         prompts += [parts.lm.engine.prompt(request) for _, request in requests]
     return sorted(prompts, key=lambda prompt: len(prompt.ids))
 

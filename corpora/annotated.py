@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinspan.corpora.bio import span_tags
-from clinspan.corpora.types import Sentence, Token
+from clinspan.corpora.types import Entity, Sentence, Token
 from clinspan.corpora.writers.brat import annotation_lines, brat_type
 from clinspan.corpora.writers.conll import document_rows
 
@@ -60,8 +60,8 @@ class Annotated:
 
 def brat_files(note: Annotated) -> dict[str, bytes]:
     """The unchanged text in UTF-8 and its annotations, by file suffix."""
-    spans = [(mention.start, mention.end, mention.label) for mention in note.mentions]
-    return {".txt": note.text.encode(), ".ann": annotation_lines(note.text, spans).encode()}
+    entities = [Entity(mention.label, ((mention.start, mention.end),)) for mention in note.mentions]
+    return {".txt": note.text.encode(), ".ann": annotation_lines(note.text, entities).encode()}
 
 
 def brat_configuration(labels: Sequence[str]) -> str:

@@ -171,8 +171,10 @@ def tag_spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     """
     spans: list[tuple[int, int, str]] = []
     for i, tag in enumerate(tags):
+        if tag == "O":
+            continue
         parts = split_tag(tag)
-        if parts is None or parts[0] == "O":
+        if parts is None:
             continue
         prefix, label = parts
         if prefix == "I" and spans and spans[-1][1] == i and spans[-1][2] == label:
@@ -192,6 +194,20 @@ def span_tags(length: int, spans: Sequence[tuple[int, int, str]]) -> list[str]:
     for start, end, label in spans:
         tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
     return tags
+
+
+def without_marks(tags: Sequence[str], words: Sequence[str]) -> tuple[list[str], int]:
+    """The tags without mentions that have no letter and no digit, and the number of these mentions.
+
+    >>> without_marks(["B-Sign", "B-Sign", "I-Sign"], [".", "(", "rash"])
+    (['O', 'B-Sign', 'I-Sign'], 1)
+    """
+    cleared, dropped = list(tags), 0
+    for start, end, _ in tag_spans(tags):
+        if not any(mark.isalnum() for word in words[start:end] for mark in word):
+            cleared[start:end] = ["O"] * (end - start)
+            dropped += 1
+    return cleared, dropped
 
 
 def renamed(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:

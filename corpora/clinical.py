@@ -1,14 +1,17 @@
 """Sentence splitting of clinical notes: prose mixed with headings, lists, tables and wrapped lines.
 
 A sentence ends at a blank line, a form feed, a heading, a list item, a row of a table, and at `.`, `?` or `!` unless it
-belongs to an abbreviation (Dr., vs., e.g., i.v., No. 5), an initial or the number of a list item. Tokens are never split, so
-3.5 and p.o stay whole. The rules were written for this project. The width rule for wrapped lines inverts that of text editors.
+belongs to an abbreviation (Dr., vs., e.g., i.v., No. 5), an initial or the number of a list item or a finding. Tokens are never
+split, so 3.5 and p.o stay whole; `parted_at_stops` splits words at a stop without white space after it (`none.No drugs`)
+beforehand. The rules were written for this project. The width rule for wrapped lines inverts that of text editors.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+
+import regex
 
 from clinspan.corpora.types import Token
 
@@ -23,6 +26,8 @@ _DOTTED = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
 _STOPS = frozenset(".?!")
 _CLOSERS = frozenset("\"')]}”’»")
 _ITEM = re.compile(r"[ \t]*(?:[-*•·‣▪●○–—+#>]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)])[ \t\xa0]+\S")
+_INNER_STOP = regex.compile(r"(?<=\p{L}{2})[.?!](?=\p{Lu}\p{Ll})")
+_ADDRESS = re.compile(r"@|://|www\.", re.IGNORECASE)
 _NUMBERING = re.compile(r"[ \t\xa0]*\(?(?:\d{1,3}|[A-Za-z])")
 _HEADING = re.compile(r"[ \t\xa0]*[A-Z][\w /&(),'-]{0,48}:")
 # possessive quantifiers and a lookbehind, because a run of blanks may be a megabyte long
@@ -48,6 +53,26 @@ def clinical_sentences(text: str, tokens: Iterable[Token]) -> list[tuple[Token, 
             current = []
         current.append(token)
     return [*sentences, tuple(current)] if current else sentences
+
+
+def parted_at_stops(tokens: Iterable[Token]) -> list[Token]:
+    """Split tokens at stops that lack the white space after them: a full stop between a word and a capitalised word.
+
+    >>> [token.text for token in parted_at_stops([Token("none.No", 0, 7), Token("J.Smith", 8, 15), Token("Dr.Roe", 16, 22)])]
+    ['none', '.', 'No', 'J.Smith', 'Dr.Roe']
+    """
+    parted: list[Token] = []
+    for token in tokens:
+        text, at = token.text, 0
+        stops = [] if _ADDRESS.search(text) else [match.start() for match in _INNER_STOP.finditer(text)]
+        for stop in stops:
+            if text[at:stop].casefold() in _ALWAYS:
+                continue
+            parted += [Token(text[at:stop], token.start + at, token.start + stop)]
+            parted += [Token(text[stop], token.start + stop, token.start + stop + 1)]
+            at = stop + 1
+        parted.append(Token(text[at:], token.start + at, token.end) if at else token)
+    return parted
 
 
 def cut_long(text: str, tokens: Sequence[Token], most: int) -> list[tuple[Token, ...]]:
@@ -99,7 +124,7 @@ def _parts(text: str, lines: str, current: Sequence[Token], after: Token) -> boo
     """Whether a sentence ends between its last token so far and the token after it."""
     gap = lines[current[-1].end : after.start]
     if not gap:
-        return False
+        return current[-1].text in _STOPS and len(current) > 1 and after.text[:1].isupper() and after.text[1:2].islower()
     if "\f" in text[current[-1].end : after.start] or gap.count("\n") > 1:
         return True
     if _stops(lines, current, after):
@@ -123,7 +148,13 @@ def _stops(lines: str, current: Sequence[Token], after: Token) -> bool:
         return not first.islower()
     if word.casefold() in _ALWAYS or _DOTTED.fullmatch(word) or _is_initial(current, n - 1):
         return False
-    return not first.islower() and not _is_numbering(lines, current[n - 1])
+    return not first.islower() and not _is_numbering(lines, current[n - 1]) and not _is_finding(current, n - 1)
+
+
+def _is_finding(current: Sequence[Token], at: int) -> bool:
+    """Whether a token is the number of a finding in running text: `Impression: 1. No fracture. 2. Mild edema.`"""
+    word = current[at].text
+    return word.isdecimal() and len(word) < 3 and (at == 0 or current[at - 1].text == ":")
 
 
 def _is_initial(current: Sequence[Token], at: int) -> bool:

@@ -1,8 +1,10 @@
 """Tokenization and sentence splitting.
 
-`punctuation` separates punctuation from the edges of words. *Large Language Models Struggle in Token-Level Clinical NER* (arXiv
-2407.00731) tokenized RareDis in this way, but with ASCII punctuation only; `ascii_punctuation_tokens` does the same. `whitespace`
-and `lines` read text that is already tokenized and split. `clinical` is the sentence splitter of `corpora.clinical`.
+`clinical`, the default for texts with character offsets, cuts between letters, digits and marks: mentions in notes often end
+inside what white space separates (`HTN/HLD`, `lisinopril10mg`). `punctuation` separates punctuation from the edges of words.
+*Large Language Models Struggle in Token-Level Clinical NER* (arXiv 2407.00731) tokenized RareDis in this way, but with ASCII
+punctuation only; `ascii_punctuation_tokens` does the same. `whitespace` and `lines` read text that is already tokenized and
+split. The sentence splitter `clinical` is in `corpora.clinical`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable
 
+import regex
+
 from clinspan.corpora.clinical import clinical_sentences
 from clinspan.corpora.types import Token
 
@@ -19,6 +23,23 @@ _WORD = re.compile(r"\S+")
 _ASCII = frozenset(string.punctuation)
 _SIGNS = frozenset("©®™")
 _FULL_STOPS = frozenset(".?!")
+_RUNS = regex.compile(r"[\p{L}\p{M}\p{Cf}]+|\p{N}+|[^\p{L}\p{M}\p{Cf}\p{N}]")
+
+
+def clinical_tokens(text: str) -> list[Token]:
+    """Split at white space, and between runs of letters, runs of digits and single marks.
+
+    Combining marks and invisible format characters belong to the letters around them.
+
+    >>> [t.text for t in clinical_tokens("HTN/HLD, lisinopril10mg")]
+    ['HTN', '/', 'HLD', ',', 'lisinopril', '10', 'mg']
+    """
+    return [token for word in whitespace_tokens(text) for token in clinical_pieces(word)]
+
+
+def clinical_pieces(word: Token) -> list[Token]:
+    """The `clinical` tokens of a token without white space; it is the same wherever other rules have cut it before."""
+    return [Token(run.group(), word.start + run.start(), word.start + run.end()) for run in _RUNS.finditer(word.text)]
 
 
 def punctuation_tokens(text: str) -> list[Token]:
@@ -109,6 +130,7 @@ def _cut(tokens: Iterable[Token], *, after: Callable[[Token], bool]) -> list[tup
 
 
 TOKENIZERS: dict[str, Callable[[str], list[Token]]] = {
+    "clinical": clinical_tokens,
     "punctuation": punctuation_tokens,
     "whitespace": whitespace_tokens,
 }

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 SPLITS = ("train", "dev", "test")
 
@@ -46,16 +47,36 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Tokens of one sentence and their gold tags (`O`, `B-label`, `I-label`), one tag per token."""
+    """Tokens of one sentence and their gold tags (`O`, `B-label`, `I-label`), one tag per token.
+
+    `mentions` are the annotations that begin in the sentence, as they were read; None if the corpus has tags alone. `spaced`
+    says whether prompts show blanks between all tokens; False: only where the text has white space, for tokens within words.
+    """
 
     id: str
     document: str
     tokens: tuple[Token, ...]
     tags: tuple[str, ...]
+    mentions: tuple[Entity, ...] | None = None
+    spaced: bool = True
 
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(token.text for token in self.tokens)
+
+    @property
+    def joined(self) -> tuple[int, ...]:
+        """The tokens, by number, that prompts show without a blank before them."""
+        if self.spaced:
+            return ()
+        pairs = zip(self.tokens, self.tokens[1:], strict=False)
+        return tuple(number for number, (left, right) in enumerate(pairs, 1) if left.end == right.start)
+
+    @property
+    def text(self) -> str:
+        """The sentence as prompts show it, on one line."""
+        joined = set(self.joined)
+        return "".join(word if n in joined or not n else f" {word}" for n, word in enumerate(self.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +117,9 @@ class Corpus:
 
     `conversion` counts every conversion that was not one to one, by split and name, for example
     `{"test": {"overlap_longest": 3}}`. `passed_over` counts files and folders beside the corpus that were not read, by suffix
-    or folder name. `phi` says whether the texts hold protected health information.
+    or folder name. `phi` says whether the texts hold protected health information. `cut` names the `tokenizer` and the rule of
+    `sentences` that cut the texts; None if the files have tokens and sentences of their own. `divided` says whether the splits
+    were made here, by `corpora.division`.
     """
 
     name: str
@@ -105,11 +128,18 @@ class Corpus:
     phi: bool = True
     conversion: Mapping[str, Counter[str]] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, Any] | None = None
+    divided: bool = False
 
     def sentences(self, split: str) -> Iterator[Sentence]:
         """The sentences of a split in corpus order."""
         for document in self.splits.get(split, ()):
             yield from document.sentences
+
+    @property
+    def chosen_cut(self) -> Mapping[str, Any] | None:
+        """The rules that cut the texts, unless they follow the protocol of the RareDis paper; None too if there are none."""
+        return None if self.cut is None or {self.cut["tokenizer"], self.cut["sentences"]} == {"punctuation"} else self.cut
 
     @property
     def sha256(self) -> str:

@@ -16,12 +16,14 @@ from clinspan.lms.errors import (
     UnavailableError,
 )
 from clinspan.lms.grammars import Grammar, Rule
+from clinspan.lms.protocols import OwnModel
 from clinspan.lms.specs import AzureModel, ClassifierModel, LocalModel, ModelSpec, OpenAIModel, ReplayModel, Wire
 
 if TYPE_CHECKING:
     import dspy
 
     from clinspan.lms.classifiers.classifier import TokenClassifier
+    from clinspan.lms.local.engine import TransformersEngine
 
 __all__ = [
     "AzureModel",
@@ -35,6 +37,7 @@ __all__ = [
     "ModelSpec",
     "NoAnswerError",
     "OpenAIModel",
+    "OwnModel",
     "PromptTooLongError",
     "ReplayModel",
     "Rule",
@@ -46,7 +49,7 @@ __all__ = [
 
 
 def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = None) -> dspy.LM:
-    """Load or connect the model that a spec describes.
+    """Load or connect the model that a spec describes. A spec of the user's own class builds it itself.
 
     Args:
         spec: The model.
@@ -63,6 +66,8 @@ def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = No
         from clinspan.lms.replay import ReplayEngine
 
         return dspy.LM("local/replay", engine=ReplayEngine(outputs or {}), cache=False, num_retries=0)
+    if not isinstance(spec, AzureModel | OpenAIModel):
+        return spec.build()
     from clinspan.lms.remote.build import build_azure, build_openai
 
     return build_azure(spec) if isinstance(spec, AzureModel) else build_openai(spec)
@@ -86,12 +91,21 @@ def _build_local(spec: LocalModel) -> dspy.LM:
     """Load the model, or return the loaded one: the jobs of a sweep share it."""
     import dspy
 
-    from clinspan.lms.local.engine import TransformersEngine
-
     if repr(spec) not in _loaded:
         _loaded.clear()  # before the next model is loaded: memory may not hold two
         with ThreadPoolExecutor(1) as executor:  # its OpenMP threads end with it: two OpenMP pools on the same cores are slow
-            engine = executor.submit(TransformersEngine, spec).result()
+            engine = executor.submit(_local_engine(spec), spec).result()
         name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{engine.encoder.template}"
+        name += "" if spec.engine == "packed" else f":{spec.engine}"
         _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)
     return _loaded[repr(spec)]
+
+
+def _local_engine(spec: LocalModel) -> type[TransformersEngine]:
+    if spec.engine == "generate":
+        from clinspan.lms.local.generate_engine import GenerateEngine
+
+        return GenerateEngine
+    from clinspan.lms.local.engine import TransformersEngine
+
+    return TransformersEngine

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable, TYPE_CHECKING
 
 from clinspan.lms import lm15
+
+if TYPE_CHECKING:
+    import dspy
 
 
 @runtime_checkable
@@ -21,6 +24,30 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds."""
+
+
+@runtime_checkable
+class OwnModel(Protocol):
+    """A `model=` option of a class of one's own.
+
+    Attributes:
+        name: The model's name in tables.
+        concurrency: Number of sentences that are sent to it at once.
+        endpoints: The addresses that texts are sent to; empty if the model runs on this machine.
+        price: US dollars per million prompt tokens and per million answer tokens, or None.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def concurrency(self) -> int: ...
+    @property
+    def endpoints(self) -> tuple[str, ...]: ...
+    @property
+    def price(self) -> tuple[float, float] | None: ...
+
+    def build(self) -> dspy.LM:
+        """Load or connect the model: a `dspy.LM`, whose `engine` may be one of one's own (`Engine`)."""
 
 
 @runtime_checkable

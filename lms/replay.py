@@ -52,19 +52,18 @@ class ReplayEngine:
         """Nothing to release."""
 
 
-def load_outputs(path: Path, ids: Sequence[str], limit: int | None) -> dict[Key, str]:
+def load_outputs(path: Path, ids: Sequence[str], requested_ids: Sequence[str]) -> dict[Key, str]:
     """Read recorded outputs and check them against the ids that will be requested.
 
     Args:
         path: The file.
         ids: Ids of the whole split, in order.
-        limit: How many of them will be requested; None: all. A file with only those is complete too.
+        requested_ids: Those of them that will be requested. A file with only those is complete too.
 
     Raises:
         ModelError: A line is malformed, missing, surplus or duplicate; the message names it.
     """
     rows = _rows(path)
-    requested_ids = list(ids[:limit])
     rows_with_id = [row for row in rows if row[1] is not None]
     if rows_with_id and len(rows_with_id) < len(rows):
         line = next(number for number, key, _, _ in rows if key is None)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args, Literal
 
 from clinspan.lms.errors import ModelError, UnavailableError
+from clinspan.lms.protocols import OwnModel
 from clinspan.lms.remote.entra import SCOPE
 from clinspan.lms.remote.hosts import check_address, hosts_outside
 from clinspan.lms.remote.request_settings import is_reasoning_model, REASONING_TOKENS, RequestSettings, Route, TokenLimit
 from clinspan.lms.templates import TEMPLATES
 
 Quantization = Literal["4bit", "8bit"]
+LocalEngineName = Literal["packed", "generate"]
 WireGrammar = Literal["structured_outputs", "llama_cpp", "json_schema"]
 _TOGETHER = 4
 _BATCH_SHARE = 0.5  # of the price of single requests: OpenAI's and Azure's list prices
@@ -78,10 +80,12 @@ class LocalModel(Loadable):
     Attributes:
         template: `chat`, `plain`, `alpaca`, `universalner`, or `auto`: the tokenizer's chat template, else `plain`.
         chat_options: Further arguments of the chat template, such as `enable_thinking: false` of Qwen 3.
+        engine: `packed` (`lms.local.engine`), or `generate`: transformers' own generation (`lms.local.generate_engine`), which is
+            slower and computes any architecture. Without ties between tokens, both give the same answers.
         dtype: `float32`, `bfloat16` or `float16`.
         quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
         stop: Strings at which an answer without a grammar ends, in addition to the template's own.
-        share_prefix: Whether to compute the common prefix of prompts only once.
+        share_prefix: Whether to compute the common prefix of prompts only once; of no effect with `engine=generate`.
         states_gib: Memory for the KV cache in GiB: half for shared prefixes, half for the rows of a batch.
     """
 
@@ -89,6 +93,7 @@ class LocalModel(Loadable):
     name: str = ""
     template: str = "chat"
     chat_options: Mapping[str, Any] = field(default_factory=dict)
+    engine: LocalEngineName = "packed"
     dtype: str = "float32"
     quantization: Quantization | None = None
     stop: tuple[str, ...] | list[str] = ()
@@ -102,6 +107,8 @@ class LocalModel(Loadable):
             if not (self.hub_id or self.path or self.package):
                 raise ModelError("model=hf needs model.hub_id=ORG/NAME, or model.path=FOLDER or FILE.gguf")
             object.__setattr__(self, "name", Path(str(self.path or self.hub_id or self.package)).stem)
+        if self.engine not in get_args(LocalEngineName):
+            raise ModelError(f"model.engine={self.engine} is not known: use {' or '.join(get_args(LocalEngineName))}")
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ModelError(f"model.dtype={self.dtype} is not known: use float32, bfloat16 or float16")
         if self.quantization not in (None, "4bit", "8bit"):
@@ -381,7 +388,7 @@ def sound_key(value: str, variable: str) -> str:
     return key
 
 
-ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel
+ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel | OwnModel
 """Models that answer prompts."""
 
 

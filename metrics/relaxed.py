@@ -51,7 +51,7 @@ def relaxed_scores(rows: Sequence[Row], labels: Sequence[str], mode: Mode) -> di
         sizes = len(guess), len(truth)
         bounds["exact_any_type"] += Counts(exact, *sizes)
         bounds["partial_any_type"] += Counts((exact + shared) / 2, *sizes)
-    totals["document"] = _document_counts(rows, labels, mode)
+    totals["document"] = document_counts(rows, labels, mode)
     return {name: Scores(table).as_dict() for name, table in totals.items()} | {k: triple(c) for k, c in bounds.items()}
 
 
@@ -107,7 +107,8 @@ def _add(totals: Mapping[str, dict[str, Counts]], label: str, truth: Iterable[Sp
         totals[name][label] += Counts(matched, len(right), len(left))
 
 
-def _document_counts(rows: Iterable[Row], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
+def document_counts(rows: Iterable[Row], labels: Sequence[str], mode: Mode) -> dict[str, Counts]:
+    """Counts by label of the sets of (document, type, text), see `mention_text`."""
     named: tuple[set[tuple[str, str, str]], set[tuple[str, str, str]]] = (set(), set())
     for row in rows:
         for mentions, spans in zip(named, sentence_spans(row, mode), strict=True):

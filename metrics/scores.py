@@ -44,11 +44,26 @@ def triple(counts: Counts) -> Triple:
     return {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
 
 
-def signature(*, mode: str, types: int, alignment: str, failed: int, sentences: int) -> str:
+def signature(
+    *,
+    mode: str,
+    types: int,
+    alignment: str,
+    failed: int,
+    sentences: int,
+    cut: Mapping[str, Any] | None = None,
+    unit: str = "entity",
+    match: str = "exact",
+    average: str = "macro",
+) -> str:
     """The settings that a score was measured with; two scores are comparable only if their signatures agree.
+
+    `cut` names the tokenizer and the sentence rule of a corpus where they are a choice. `unit`, `match` and `average` say what is
+    counted, when it is right and which mean stands beside the micro scores, see `metrics.readings`.
 
     >>> signature(mode="conlleval", types=5, alignment="tokens", failed=0, sentences=1735)
     'unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:tokens|failed:0/1735|v1'
     """
-    fields = ("unit:entity", "match:exact", f"mode:{mode}", "avg:macro", f"types:{types}", f"align:{alignment}")
+    fields = [f"unit:{unit}", f"match:{match}", f"mode:{mode}", f"avg:{average}", f"types:{types}", f"align:{alignment}"]
+    fields += [f"tok:{cut['tokenizer']}", f"sent:{cut['sentences']}"] if cut else []
     return "|".join([*fields, f"failed:{failed}/{sentences}", VERSION])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -19,6 +19,7 @@ from clinspan.metrics import (
     Scores,
     signature,
 )
+from clinspan.metrics.offset_scores import offset_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,24 @@ class Metric:
             raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
         check_number("metric.samples", self.samples, 1)
 
+    def more(self, records: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, float]:
+        """Further scores by name, for `more` in `scores.json`; none here. Classes of one's own may have some.
+
+        Args:
+            records: As in `score_records`.
+            labels: The corpus' labels.
+        """
+        return {}
+
 
 def score_records(
-    records: Sequence[dict[str, Any]], labels: Sequence[str], metric: Metric, *, alignment: str, seed: int
+    records: Sequence[dict[str, Any]],
+    labels: Sequence[str],
+    metric: Metric,
+    *,
+    alignment: str,
+    seed: int,
+    cut: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of `scores.json` from the lines of `predictions.jsonl`.
 
@@ -51,6 +67,7 @@ def score_records(
         metric: How tags are read, and the number of resamples.
         alignment: Name of the alignment, for the signature.
         seed: Seed of the resampling.
+        cut: The rules that cut the texts, for the signature; None if they are not a choice.
     """
     repairs: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -62,8 +79,12 @@ def score_records(
     tables = list(count_documents(records, labels, metric.mode).values())
     failed = sum(failures.values())
     intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)
+    by_offsets = offset_scores(records, labels, metric.mode)
+    more = metric.more(records, labels)
     return {
-        "signature": signature(mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records)),
+        "signature": signature(
+            mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records), cut=cut
+        ),
         **Scores(add_counts(tables, labels)).as_dict(),
         "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
         "calibration": calibration(judged),
@@ -72,6 +93,8 @@ def score_records(
         "failed": failed,
         "failures": dict(failures.most_common()),
         "repairs": dict(repairs.most_common()),
+        **({} if by_offsets is None else {"offsets": by_offsets}),
+        **({"more": more} if more else {}),
     }
 
 

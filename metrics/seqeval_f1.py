@@ -14,6 +14,7 @@ import dspy
 
 from clinspan.corpora import InputError
 from clinspan.corpora.bio import renamed
+from clinspan.corpora.words import Words
 from clinspan.metrics import add_counts, count_sentence, Counts, feedback, Mode, Scores
 
 Target = Literal["micro", "macro"]
@@ -78,4 +79,4 @@ def sentence_score(counts: Counts) -> float:
 
 def examples(sentences: Sequence[Any]) -> list[dspy.Example]:
     """Sentences as DSPy examples: `id` and `tokens` are the inputs, `tags` the expected output."""
-    return [dspy.Example(id=s.id, tokens=list(s.words), tags=list(s.tags)).with_inputs("id", "tokens") for s in sentences]
+    return [dspy.Example(id=s.id, tokens=Words.of(s), tags=list(s.tags)).with_inputs("id", "tokens") for s in sentences]

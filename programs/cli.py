@@ -6,10 +6,16 @@ import ast
 import difflib
 import runpy
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
-COMMANDS = ("run", "optimize", "finetune", "annotate", "compare", "report", "stats", "convert")
+from clinspan.corpora.errors import InputError
+from clinspan.programs.app.command_help import command_help, purpose
+from clinspan.programs.app.command_line import parse
+
+COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "runs", "stats", "convert")
 
 
 def main() -> None:
@@ -18,50 +24,57 @@ def main() -> None:
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return
+    try:
+        words = command_first(words)
+        line = parse(words[1:] if words[0] in COMMANDS else words)
+        if line.completes:
+            from clinspan.programs.app.completion import complete
+
+            complete(line.words, COMMANDS)
+            return
+    except InputError as error:
+        _stop(str(error))
     if words[0] not in COMMANDS:
-        print(f"clinspan: {refusal(words)}", file=sys.stderr)
-        sys.exit(2)
-    if words[1:2] in (["-h"], ["--help"]):
-        print(command_usage(words[0]))
+        _stop(refusal(words))
+    if line.help:
+        print(command_help(f"clinspan {words[0]}", words[0], purpose(_docstring(words[0])), line))
         return
     sys.argv = [f"clinspan {words[0]}", *words[1:]]
     runpy.run_module(f"clinspan.programs.{words[0]}", run_name="__main__", alter_sys=True)
 
 
+def command_first(words: Sequence[str]) -> list[str]:
+    """The words with the command before Hydra's options, which may precede it.
+
+    Raises:
+        InputError: An option does not exist, lacks its value or excludes another one.
+
+    >>> command_first(["--config-dir", "mine", "run", "limit=3"])
+    ['run', '--config-dir=mine', 'limit=3']
+    """
+    if not words[0].startswith("-"):
+        return list(words)
+    line = parse(words)
+    return [*line.words[:1], *line.options, *line.words[1:]]
+
+
 def usage() -> str:
     """The help text: all commands, each with its purpose."""
     width = max(map(len, COMMANDS)) + 2
-    rows = [f"  {command:{width}}{purpose(command)}" for command in COMMANDS]
+    rows = [f"  {command:{width}}{purpose(_docstring(command))}" for command in COMMANDS]
     return "\n".join(
         ["clinspan COMMAND [key=value ...]", "", *rows, "", "`clinspan COMMAND --help` lists the settings of a command."]
     )
 
 
-def command_usage(command: str) -> str:
-    """The help text of a command: its purpose, its groups with their options, and its own settings with their comments."""
-    conf = Path(__file__).resolve().parents[1] / "conf"
-    lines = (conf / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
-    first = next(n for n, line in enumerate(lines) if line == "defaults:")
-    own = [line for line in lines[first + 1 :] if not line.startswith("  - ")]
-    end = next((n for n, line in enumerate(own) if line.startswith("hydra:")), len(own))
-    groups = [line[4:].split(":")[0] for line in lines[first + 1 :] if line.startswith("  - ") and ":" in line]
-    options = {group: sorted(path.stem for path in (conf / group).glob("*.yaml")) for group in groups}
-    width = max(map(len, options), default=0) + 1
-    chosen = [f"  {group + '=':{width}} {' | '.join(names)}" for group, names in options.items() if names]
-    settings = [f"  {line}" for line in own[:end] if line.strip()]
-    head = f"clinspan {command} [key=value ...]: {purpose(command)}"
-    return "\n".join([head, *(["", "choices", *chosen] if chosen else []), *(["", "settings", *settings] if settings else [])])
-
-
-def purpose(command: str) -> str:
-    """The purpose of a command: the first line of its module docstring, after the command's name."""
+def _docstring(command: str) -> str | None:
+    """The docstring of a command's module, which is not imported."""
     spec = find_spec(f"clinspan.programs.{command}")
     assert spec is not None and spec.origin is not None
-    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
-    return docstring.split("\n", 1)[0].split("`: ", 1)[-1].rstrip(".")
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
 
 
-def refusal(words: list[str]) -> str:
+def refusal(words: Sequence[str]) -> str:
     """The error message for a first word that is not a command.
 
     >>> refusal(["rum", "limit=3"])
@@ -74,6 +87,11 @@ def refusal(words: list[str]) -> str:
         return f"{word} is not a command. Write clinspan run {' '.join(words)}, or another of: {', '.join(COMMANDS[1:])}"
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     return f"unknown command: {word}. " + (f"Did you mean clinspan {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}.")
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"clinspan: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

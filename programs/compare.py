@@ -1,7 +1,9 @@
 """`python -m programs.compare RUN RUN [RUN ...]`: differences between runs, with intervals and p-values.
 
-A RUN is the folder of a finished run, or the settings of a run to execute first: `"strategy=knn limit=40"` in one word, or
-`strategy=knn`. A single setting whose key belongs to this command (`runs`, `samples`, `seed`, `hydra`) applies to the comparison.
+A RUN is the folder of a finished run, or stands for folders: the name of a run, the date that programs.runs shows, `latest`,
+`previous`, a pattern, or a folder that holds runs. Or it is the settings of a run to execute first: `"strategy=knn limit=40"` in
+one word, or `strategy=knn`. A single setting whose key belongs to this command (`runs`, `samples`, `seed`, `hydra`) applies to the
+comparison.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.recorded_prompts import recorded_prompt
 from clinspan.programs.rundir.records import RunRecord, RunScores
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.programs.rundir.run_names import find_folders, scorable_below
 from clinspan.reports.page.prompt_differences import prompt_lines
 from clinspan.reports.terminal.comparison import markdown, print_comparison
 
@@ -124,13 +127,28 @@ def run_config(word: str) -> Path:
     return Path(lines[-1])
 
 
+def run_paths(word: str) -> list[Path]:
+    """The folders of the runs that a word means, see `find_folders`; of a folder without a record, the scored runs below it."""
+    paths: list[Path] = []
+    for path in find_folders(word):
+        below = [] if (path / "run.json").is_file() else [run.path for run in scorable_below(path) if run.scored]
+        paths += below or [path]
+    return paths
+
+
 def load_all(words: Sequence[str]) -> list[Run]:
-    """Load the runs, in the order of the words. Folders are read first, so that a wrong folder fails before any run starts."""
-    runs = {word: load_run(Path(word).expanduser()) for word in words if not is_config(word)}
+    """Load the runs, in the order of the words. Folders are read first, so that a wrong folder fails before any run starts.
+
+    Raises:
+        InputError: They are fewer than two, a folder holds no finished run, or a run failed.
+    """
+    runs = {word: [load_run(path) for path in run_paths(word)] for word in words if not is_config(word)}
+    if sum(len(runs[word]) if word in runs else 1 for word in words) < 2:
+        raise InputError("there are fewer than two runs to compare", remedy="Give two or more run folders or settings to run.")
     for word in words:
         if word not in runs:
-            runs[word] = load_run(run_config(word))
-    return [runs[word] for word in words]
+            runs[word] = [load_run(run_config(word))]
+    return [run for word in words for run in runs[word]]
 
 
 def check_alike(first: Run, second: Run) -> None:
@@ -208,8 +226,6 @@ def prompt_difference(first: Run, second: Run) -> list[str]:
 
 def main(config: DictConfig) -> None:
     """Compare each run with the first; print tables and write `comparison.json`, `comparison.md` and `flipped.jsonl`."""
-    if len(config.runs) < 2:
-        raise InputError("there are fewer than two runs to compare", remedy="Give two or more run folders or settings to run.")
     runs = load_all([str(word) for word in config.runs])
     for run in runs[1:]:
         check_alike(runs[0], run)

@@ -20,6 +20,7 @@ from clinspan.programs.app.build_optimizer import build_optimization
 from clinspan.programs.app.config import build, output_folder
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
+from clinspan.programs.app.setting_files import check_files
 from clinspan.programs.app.start_run import finished, prepared
 from clinspan.programs.optimizers import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.candidate_evaluator import Trial
@@ -54,6 +55,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
             context, facts = build_optimization(config, folder, record, metric, watch, started=started)
+            check_files(record, facts, folder.path)
             record |= facts
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
@@ -130,7 +132,8 @@ class Result:
         rows = self.context.evaluator.records(self.best)
         labels = [label.name for label in self.context.corpus.labels]
         alignment = self.best.candidate.adapter.alignment
-        scores = {**score_records(rows, labels, metric, alignment=alignment, seed=config.seed), "limit": config.dev_limit}
+        scores = score_records(rows, labels, metric, alignment=alignment, seed=config.seed, cut=self.context.corpus.chosen_cut)
+        scores["limit"] = config.dev_limit
         folder.write("program.json", self.best.candidate.dump())
         folder.predictions.unlink(missing_ok=True)
         for row in rows:

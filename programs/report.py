@@ -1,11 +1,13 @@
 """`python -m programs.report FOLDER [FOLDER ...]`: a leaderboard and a page of tables, figures and sentences.
 
-A FOLDER is the folder of a sweep, with one subfolder per job, or the folder of a single job. Jobs that differ only in the seed
-share one row of the leaderboard. The page shows each job.
+A FOLDER is the folder of a sweep, with one subfolder per job, of a single job, or one that holds such folders, as runs/run does.
+The name of a run, the date that programs.runs shows, a pattern, `latest` and `previous` stand for folders too. Jobs that differ
+only in the seed share one row of the leaderboard. The page shows each job.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
+from clinspan.corpora.printable import printable
 from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.recorded_prompts import recorded_prompt
@@ -21,6 +24,7 @@ from clinspan.programs.app.sweeps import job_folders
 from clinspan.programs.inference.error_report import read_analysis
 from clinspan.programs.rundir.records import RankedScores, TaggedSentence
 from clinspan.programs.rundir.run_folder import environment, load_records, now, RunFolder
+from clinspan.programs.rundir.run_names import find_folders, scorable_below
 from clinspan.reports.leaderboard import build_leaderboard, Job
 from clinspan.reports.page.error_tables import analysis_tables
 from clinspan.reports.page.page import Report, write_page
@@ -33,7 +37,7 @@ _DAMAGE = (AttributeError, InputError, KeyError, TypeError, ValueError)
 
 
 def find_jobs(folder: Path) -> list[Path]:
-    """The job folders: the folder itself if it is a job, otherwise its subfolders that are named by numbers.
+    """The job folders: the folder itself if it is a job, its subfolders that are named by numbers, or all runs below it.
 
     Raises:
         InputError: The path is not a folder, or the folder holds no job.
@@ -42,13 +46,37 @@ def find_jobs(folder: Path) -> list[Path]:
         raise InputError("is not a folder", path=folder, remedy="Give the folder of a sweep, runs/<command>/<date_time>.")
     if (folder / "run.json").is_file():
         return [folder]
-    jobs = job_folders(folder)
+    jobs = job_folders(folder) or [run.path for run in scorable_below(folder)]
     if not jobs:
         remedy = "Give the folder of a sweep, runs/<command>/<date_time>, or of one job."
         raise InputError(
             "holds no run.json and no numbered folders, so it is neither a sweep nor a job", path=folder, remedy=remedy
         )
     return jobs
+
+
+def find_all_jobs(words: Sequence[str]) -> list[Path]:
+    """The job folders of all arguments. A job given twice counts once.
+
+    Of several paths, those that hold no job are left out and named on standard error: shells expand patterns to them too.
+
+    Raises:
+        InputError: A word means nothing, or no path holds a job.
+    """
+    jobs: dict[Path, Path] = {}
+    refused: list[InputError] = []
+    for path in [path for word in words for path in find_folders(word)]:
+        try:
+            jobs |= {job.resolve(): job for job in find_jobs(path)}
+        except InputError as error:
+            if not path.exists():
+                raise
+            refused.append(error)
+    if refused and not jobs:
+        raise refused[0]
+    for reason in refused:
+        print(f"clinspan: left out: {printable(str(reason))}", file=sys.stderr)
+    return list(jobs.values())
 
 
 def load_job(path: Path) -> Job:
@@ -118,12 +146,10 @@ def main(config: DictConfig) -> None:
         raise InputError("there is no sweep to report on", remedy="Give folders of sweeps: runs/<command>/<date_time>.")
     if not isinstance(config.redact, bool):
         raise InputError(f"redact={config.redact} is neither true nor false", remedy="Use redact=true for a page without text.")
-    folders = [Path(str(path)).expanduser() for path in config.folders]
-    paths = {path.resolve(): path for folder in folders for path in find_jobs(folder)}  # a job given twice counts once
-    jobs = [load_job(path) for path in paths.values()]
+    jobs = [load_job(path) for path in find_all_jobs([str(word) for word in config.folders])]
     result = build_leaderboard(jobs)
     folder = RunFolder(output_folder())
-    about = {"folders": [str(path) for path in folders], "ended": now(), **environment()}
+    about = {"folders": [str(word) for word in config.folders], "ended": now(), **environment()}
     provenance = f"Made {about['ended']} by clinspan {(about['git']['commit'] or 'of no checkout')[:7]} from {len(jobs)} jobs."
     folder.write("leaderboard.json", {**about, **result})
     (folder.path / "leaderboard.md").write_text(markdown(result), encoding="utf-8")

@@ -18,6 +18,7 @@ from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, output_folder
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
+from clinspan.programs.app.setting_files import check_files
 from clinspan.programs.app.start_run import finished, prepared
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
 from clinspan.programs.inference.predictor import may_pass, Predictor, progress_bar
@@ -54,6 +55,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
             parts = build_classifier_run(config, spec, started)
         else:
             parts = build_run(config, started, Overrides.of(record))
+        check_files(record, parts.facts, folder.path)
         record |= parts.facts
         folder.write("run.json", record)
         folder.write("program.json", parts.program)
@@ -92,8 +94,8 @@ def finish(
     """Score the predictions, analyse their errors, complete the record and print the table."""
     records = list(folder.load_predictions().values())
     labels = [label.name for label in parts.corpus.labels]
-    scores = score_records(records, labels, parts.metric, alignment=parts.alignment, seed=config.seed)
-    scores["limit"] = config.limit
+    scores = score_records(records, labels, parts.metric, alignment=parts.alignment, seed=config.seed, cut=parts.corpus.chosen_cut)
+    scores |= {"limit": config.limit, "limit_documents": config.get("limit_documents"), "sample": config.get("sample", "first")}
     folder.write("scores.json", scores)
     errors = write_analysis(folder, parts.corpus, error_analysis, mode=parts.metric.mode, seed=config.seed, split=config.split)
     used: Counter[str] = Counter()

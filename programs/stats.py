@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig
 
-from clinspan.corpora import Corpus, InputError
+from clinspan.corpora import Corpus, Document, InputError
+from clinspan.corpora.fidelity import changed_mentions, has_offsets
 from clinspan.metrics.counts import entities
 from clinspan.programs.app.config import load_corpus, output_folder
 from clinspan.programs.app.hydra_app import run_app
@@ -17,7 +19,7 @@ from clinspan.reports.terminal.tables import print_statistics
 
 
 def statistics(corpus: Corpus) -> dict[str, Any]:
-    """Counts by split: documents, sentences, tokens, B- tags by label, and spans by label in seqeval's default mode."""
+    """Counts by split: documents, sentences, tokens, B- tags by label, spans by label in seqeval's default mode, annotations."""
     labels = [label.name for label in corpus.labels]
     table: dict[str, Any] = {}
     for split, documents in corpus.splits.items():
@@ -34,10 +36,24 @@ def statistics(corpus: Corpus) -> dict[str, Any]:
             "entities": {label: b_tags[label] for label in labels},
             "spans": {label: spans[label] for label in labels},
             "conversion": dict(sorted(corpus.conversion.get(split, Counter()).items())),
+            "annotations": kept_annotations(documents),
         }
     if not any(part["sentences"] for part in table.values()):
         raise InputError(f"corpus {corpus.name} has no sentence", remedy="Check corpus.path.")
     return table
+
+
+def kept_annotations(documents: Sequence[Document]) -> dict[str, int]:
+    """The number of annotations, and how many of them the tags have at their own character offsets or change, by cause.
+
+    Empty for documents whose annotations have no offsets of their own. Annotations with equal label and offsets count once.
+    """
+    own = [document for document in documents if has_offsets(document)]
+    if not own:
+        return {}
+    total = sum(len(set(document.entities)) for document in own)
+    changes = Counter(one.change for one in changed_mentions(own))
+    return {"total": total, "kept": total - sum(changes.values()), **dict(sorted(changes.items()))}
 
 
 def main(config: DictConfig) -> None:

@@ -98,6 +98,10 @@ def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
         "cost": _mean([job.record.get("cost") for job in jobs]),
         "failed_sentences": sum(score.get("failed", 0) for score in scores),
     }
+    by_offsets = [score["offsets"] for score in scores if score.get("offsets")]
+    lossy = any(part["ceiling"]["f1"] < 1 for part in by_offsets)  # otherwise they are the micro scores
+    if lossy and len(by_offsets) == len(scores):
+        row["offsets"] = _mean_and_spread([part["micro"]["f1"] for part in by_offsets])
     if any("candidates" in job.record for job in jobs):
         row["candidates"] = _mean([job.record.get("candidates") for job in jobs])
     return row
@@ -143,6 +147,8 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
         notes.append("Scores with different letters were measured on different data or settings; each letter has its own ranking.")
     if any(len(row["jobs"]) > 1 for row in rows):
         notes.append("±: sample standard deviation over seeds. Seconds, tokens and US$ are means.")
+    if any("offsets" in row for row in rows):
+        notes.append("Offsets: micro F1 on the annotators' own character offsets, some of which tokens cannot express.")
     if any("candidates" in row for row in rows):
         notes.append("With candidates: scores and prompts of the best program on dev; seconds and US$ of the whole search.")
     for row in rows:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-_BESIDE = ("resume", "tracking", "tracing")
+_BESIDE = ("name", "resume", "tags", "tracking", "tracing")
 """Keys and groups that do not change a job's result."""
 
 
@@ -31,7 +31,7 @@ def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices and the config of a job as one level of dotted keys, without seeds, `resume`, tracking and tracing.
+    """The choices and the config of a job as one level of dotted keys, without seeds, name, tags, `resume`, tracking and tracing.
 
     >>> config = {"seed": 1, "tracking": {"uri": "x"}, "model": {"id": "x"}, "limit": None}
     >>> settings_of({"choices": {"model": "gpt4"}, "config": config})

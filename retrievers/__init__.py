@@ -1,7 +1,7 @@
 """Retrieval: chunks of a knowledge base, and the nearest training sentences."""
 
-from clinspan.retrievers.build import Base, build_base, Retriever
+from clinspan.retrievers.build import Base, build_base, PassageFinder, Retriever
 from clinspan.retrievers.embedders import Embedder, EmbedderSpec
 from clinspan.retrievers.nearest import NearestSentences
 
-__all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "Retriever", "build_base"]
+__all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "PassageFinder", "Retriever", "build_base"]

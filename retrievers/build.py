@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from clinspan.corpora import check_number, InputError, Sentence
 from clinspan.retrievers.chroma import ChromaIndex, Manifest
@@ -19,13 +20,28 @@ PUBLIC = ("bundled", "hpo")
 """Knowledge bases without protected health information."""
 
 
+@runtime_checkable
+class PassageFinder(Protocol):
+    """A `retriever=` option of a class of one's own, which finds passages in its own way, without an index built here.
+
+    Attributes:
+        holds_phi: Whether the passages may hold protected health information.
+    """
+
+    holds_phi: bool
+
+    def find(self, texts: list[str]) -> list[list[str]]:
+        """The passages for each text, the best first. Called with many texts at once, never by two threads at a time."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Retriever:
     """The settings of a `retriever=` choice.
 
     Attributes:
         embedder: The embedder, for chunks and for nearest demonstrations.
-        knowledge: `bundled`, `hpo`, or a folder of .txt and .md files.
+        knowledge: `bundled`, `hpo`, or a folder of .txt and .md files; None: `bundled`.
         phi: Whether its texts may hold protected health information; None: only those of a folder may.
         size: Tokens of a chunk, including the two special tokens of the embedder.
         overlap: Tokens that a chunk repeats from the previous one.
@@ -35,7 +51,7 @@ class Retriever:
     """
 
     embedder: EmbedderSpec
-    knowledge: str = "bundled"
+    knowledge: str | None = None
     phi: bool | None = None
     size: int = 512
     overlap: int = 50
@@ -48,9 +64,14 @@ class Retriever:
         check_number("retriever.size", self.size, 16)
 
     @property
+    def base(self) -> str:
+        """The name of the knowledge base."""
+        return self.knowledge or "bundled"
+
+    @property
     def holds_phi(self) -> bool:
         """Whether the knowledge base may hold protected health information."""
-        return self.knowledge not in PUBLIC if self.phi is None else self.phi
+        return self.base not in PUBLIC if self.phi is None else self.phi
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sen
     if retriever.size > embedder.window:
         remedy = f"Set retriever.size to at most {embedder.window}."
         raise InputError(f"chunks of {retriever.size} tokens do not fit the embedder's {embedder.window}", remedy=remedy)
-    articles = load_knowledge(retriever.knowledge)
+    articles = load_knowledge(retriever.base)
     leaks = find_leaks(sentences, articles)
     size = retriever.size - _SPECIAL_TOKENS
     chunks = list(cut(articles, embedder.tokenizer, size=size, overlap=retriever.overlap))
@@ -95,7 +116,7 @@ def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sen
     state = index.open(chunks, manifest)
     facts: dict[str, object] = {
         "phi": retriever.holds_phi,
-        "knowledge": knowledge_version(retriever.knowledge) or retriever.knowledge,
+        "knowledge": knowledge_version(retriever.base) or retriever.base,
         "articles": len(articles),
         "chunks": len(chunks),
         "excluded_chunks": total - len(chunks),
@@ -108,6 +129,6 @@ def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sen
 
 
 def _folder_name(retriever: Retriever, embedder: Embedder) -> str:
-    place = str(Path(retriever.knowledge).expanduser().resolve())
+    place = str(Path(retriever.base).expanduser().resolve())
     digest = hashlib.sha256(f"{place}|{retriever.url}|{retriever.exclude_leaks}".encode()).hexdigest()[:8]
     return f"{Path(place).name}-{digest}-{embedder.spec.name}-{retriever.size}-{retriever.overlap}"

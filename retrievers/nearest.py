@@ -24,7 +24,7 @@ class NearestSentences:
 
     def __init__(self, pool: Sequence[Sentence], embedder: Embedder, *, k: int, cache: Path | None) -> None:
         self.pool, self.embedder, self.k = list(pool), embedder, k
-        self._texts = [" ".join(sentence.words) for sentence in self.pool]
+        self._texts = [sentence.text for sentence in self.pool]
         self._vectors = self._load(cache)
 
     def find(self, texts: Sequence[str]) -> list[list[Sentence]]:

@@ -24,7 +24,13 @@ def test_pips_settings_hold_for_uv_and_the_environment_overrides_files() -> None
 def test_an_unknown_extra_is_refused_before_anything_is_installed() -> None:
     done = subprocess.run([sys.executable, str(ROOT / "install.py"), "nosuch"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "there is no extra nosuch. Known: run, test, azure, dev" in done.stderr
+    assert "there is no extra nosuch. Known: run, test, azure, " in done.stderr
+
+
+def test_a_run_has_what_the_first_commands_need_and_the_tests_have_it_too() -> None:
+    assert install.extras_of(["run"]) == {"rag"}  # README: make run ARGS="strategy=knn limit=60"
+    assert install.extras_of(["run"]) <= install.extras_of(["test"])
+    assert install.extras_of(["run", "mlflow"]) == {"rag", "mlflow"}
 
 
 def test_all_extras_are_known_and_locked() -> None:

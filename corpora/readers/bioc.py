@@ -16,8 +16,10 @@ from clinspan.corpora.bio import check_tag, Policies
 from clinspan.corpora.build import build_corpus, build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.json_text import parse_json
+from clinspan.corpora.listing import kind
 from clinspan.corpora.offsets import fit, Placed
-from clinspan.corpora.splits import files_below, kind, split_files, split_folders, Splits
+from clinspan.corpora.readers.bigbio import MOST_BETWEEN
+from clinspan.corpora.splits import find_splits
 from clinspan.corpora.types import Corpus, Document, Entity, Label
 
 SUFFIXES = (".xml", ".json")
@@ -34,13 +36,13 @@ def load_bioc(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read one file as `test`, a folder with one file per split, or a folder with one sub-folder of files per split."""
+    """Read one file, or a folder with its splits."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    files, passed_over = _files(path)
-    for split, members in files.items():
+    files = find_splits(path, SUFFIXES)
+    for split, place in files.places.items():
         splits[split], conversion[split] = [], Counter()
-        for file in members:
+        for file in place.files:
             for record in _records(file):
                 try:
                     document, acts = _document(record, cutting, policies)
@@ -51,33 +53,12 @@ def load_bioc(
                 splits[split].append(document)
                 conversion[split] += acts
     return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
+        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
     )
 
 
 def _reason(error: Exception) -> str:
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-
-
-def _files(path: Path) -> tuple[dict[str, list[Path]], Counter[str]]:
-    if path.is_dir():
-        try:
-            split_paths = split_files(path, SUFFIXES, {})
-        except InputError:
-            split_paths = Splits({})
-        if not split_paths.places:
-            folders = split_folders(path)
-            passed_over, places = folders.passed_over, {}
-            for split, folder in folders.places.items():
-                files, skipped = files_below(folder)
-                passed_over += skipped + Counter(kind(file) for file in files if kind(file) not in SUFFIXES)
-                places[split] = [file for file in files if kind(file) in SUFFIXES]
-            if not any(places.values()):
-                raise InputError("holds no .xml and no .json file", path=path, remedy="Set corpus.path to BioC files.")
-            return {split: files for split, files in places.items() if files}, passed_over
-    else:
-        split_paths = split_files(path, SUFFIXES, {})
-    return {split: [file] for split, file in split_paths.places.items()}, split_paths.passed_over
 
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
@@ -145,6 +126,8 @@ def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -
         acts["relations"] += len(passage.get("relations") or ())
         for part in [passage] if passage.get("text") else passage.get("sentences") or ():
             offset, words = int(part["offset"]), part.get("text") or ""
+            if offset > len(text) + MOST_BETWEEN:
+                raise ValueError(f"a passage begins at {offset}, far behind the passage before it")
             if offset > len(text):
                 text += "\n" + " " * (offset - len(text) - 1)
             shift = len(text) - offset  # not 0 if passages overlap or their offsets count another unit

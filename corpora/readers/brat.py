@@ -6,6 +6,8 @@ r"""Reader of brat standoff: a `.txt` with the text and a `.ann` with the annota
 
 Format: https://brat.nlplab.org/standoff.html. Relations, events, attributes, notes and comments are counted and not kept.
 Without an `.ann`, the two files of the BioNLP shared tasks, `.a1` and `.a2`, are read. Event triggers of `.a2` are not mentions.
+Those of an `.ann` (`E1	Growth:T3 Theme:T1` makes `T3` one) are counted by type, as `trigger_Growth`, or left out with
+`corpus.triggers=drop`.
 """
 
 from __future__ import annotations
@@ -15,16 +17,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args, Literal
 
 from clinspan.corpora.bio import Policies
 from clinspan.corpora.build import build_corpus, build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
+from clinspan.corpora.listing import files_below, kind
 from clinspan.corpora.offsets import fit, joined, Placed
-from clinspan.corpora.splits import files_below, kind, split_folders
+from clinspan.corpora.splits import find_splits
 from clinspan.corpora.types import Corpus, Document, Entity, Label
 
+Triggers = Literal["keep", "drop"]
 _SPAN = re.compile(r"(\S+) ([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*)")
 _OWN_LINE = re.compile(r"(?:[TREAMN]\S*|#\S*|\*)\t")
+_TRIGGER = re.compile(r"(?m)^E\S*\t[^\s:]+:(T\S+)")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _REMEDY = "A mention reads 'T1<TAB>Type start end<TAB>text', or 'start end;start end' where it is in pieces."
 
@@ -107,7 +113,9 @@ def _parse_mention(line: str, number: int, path: Path) -> Annotation:
     return Annotation(number, fields[0].strip(), Entity(match[1], tuple(fragments)), fields[2])
 
 
-def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -> tuple[str, list[Annotation], Counter[str]]:
+def load_pair(
+    text_path: Path, annotation_paths: Sequence[Path] | None = None, *, drop_triggers: bool = False
+) -> tuple[str, list[Annotation], Counter[str]]:
     """Read the text and the annotations of one document. A `.txt` without an annotation file has no annotations.
 
     Each mention is checked against the text at its offsets. `corpora.offsets` describes what happens if they do not agree.
@@ -115,6 +123,7 @@ def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -
     Args:
         text_path: The text.
         annotation_paths: Its annotation files; None: the `.ann` beside it, if there is one.
+        drop_triggers: Whether triggers of events in an `.ann` are left out, as those of an `.a2` always are.
 
     Raises:
         InputError: A span ends past the end of the text, or a line is malformed.
@@ -131,8 +140,9 @@ def load_pair(text_path: Path, annotation_paths: Sequence[Path] | None = None) -
     for path in annotation_paths:
         content = read_text(path)
         parsed, file_acts = parse_annotations(content, path)
-        if path.suffix.lower() == ".a2":
-            triggers = set(re.findall(r"(?m)^E\S*\t[^\s:]+:(T\S+)", content))
+        triggers = set(_TRIGGER.findall(content))
+        file_acts.update(f"trigger_{one.entity.label}" for one in parsed if one.id in triggers and path.suffix.lower() != ".a2")
+        if triggers and (path.suffix.lower() == ".a2" or drop_triggers):
             file_acts["event_triggers"] += sum(annotation.id in triggers for annotation in parsed)
             parsed = [annotation for annotation in parsed if annotation.id not in triggers]
         annotations += parsed
@@ -199,18 +209,25 @@ def load_brat(
     phi: bool,
     cutting: Cutting,
     policies: Policies,
+    triggers: Triggers = "keep",
 ) -> Corpus:
-    """Read a brat folder with one sub-folder per split; a folder without such sub-folders is `test`."""
+    """Read a brat folder with one sub-folder per split; a folder without such sub-folders is `test`.
+
+    Raises:
+        InputError: The folder is not such a corpus, or `triggers` is neither `keep` nor `drop`.
+    """
+    if triggers not in get_args(Triggers):
+        raise InputError(f"corpus.triggers={triggers} is not known", remedy="Use keep or drop.")
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    folders = split_folders(path)
+    folders = find_splits(path)
     passed_over = folders.passed_over
-    for split, folder in folders.places.items():
+    for split, place in folders.places.items():
         splits[split], conversion[split] = [], Counter()
-        pairs, skipped = text_files(folder)
+        pairs, skipped = text_files(place.root)
         passed_over += skipped
         for pair in pairs:
-            text, annotations, acts = load_pair(pair.text, pair.annotations)
+            text, annotations, acts = load_pair(pair.text, pair.annotations, drop_triggers=triggers == "drop")
             entities, join_acts = whole_mentions(text, [annotation.entity for annotation in annotations])
             document, tagging_acts = build_document(pair.id, text, entities, cutting=cutting, policies=policies)
             splits[split].append(document)

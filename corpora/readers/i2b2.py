@@ -16,7 +16,8 @@ from pathlib import Path
 from clinspan.corpora.bio import Policies
 from clinspan.corpora.build import build_corpus, build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
-from clinspan.corpora.splits import files_below, kind, split_folders
+from clinspan.corpora.listing import files_below, kind
+from clinspan.corpora.splits import find_splits
 from clinspan.corpora.types import Corpus, Document, Entity, Label
 
 _LINE = re.compile(r'c="(.*)" ([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})\|\|t="([^"]+)".*')
@@ -36,16 +37,16 @@ def load_i2b2(
     """Read a folder with one sub-folder per split; a folder without such sub-folders is `test`."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    folders = split_folders(path)
+    folders = find_splits(path)
     passed_over = folders.passed_over
-    for split, folder in folders.places.items():
+    for split, place in folders.places.items():
         splits[split], conversion[split] = [], Counter()
-        files, skipped = files_below(folder)
+        files, skipped = files_below(place.root)
         passed_over += skipped
         texts, concepts = _by_stem(files, ".txt"), _by_stem(files, ".con")
         passed_over += Counter(kind(file) for file in files if kind(file) not in (".txt", ".con"))
         if not texts:
-            raise InputError("holds no .txt file", path=folder, remedy="Set corpus.path to a folder of .txt and .con files.")
+            raise InputError("holds no .txt file", path=place.root, remedy="Set corpus.path to a folder of .txt and .con files.")
         if alone := sorted(concepts.keys() - texts.keys()):
             raise InputError("has no .txt", path=concepts[alone[0]], remedy=f"Put {alone[0]}.txt beside it.")
         for stem, file in sorted(texts.items()):

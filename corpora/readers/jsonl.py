@@ -3,8 +3,10 @@ r"""Reader of JSON lines: one document per line, in `train.jsonl`, `dev.jsonl`, 
     {"id": "d1", "text": "No fever.", "entities": [{"label": "Sign", "start": 3, "end": 8}],
      "sentences": [{"tokens": [[0, 2], [3, 8], [8, 9]], "tags": ["O", "B-Sign", "O"]}]}
 
-Without `sentences` the text is tokenized, split and tagged like a brat document. Exports of doccano, Prodigy and Label Studio are
-read too, see `corpora.readers.exports`. A `.json` file may hold all documents as one array, as Label Studio writes it.
+Without `sentences` the text is tokenized, split and tagged like a brat document. `"from_tags": true` says that the entities were
+made from the tags, `"spaced": false` that prompts show the tokens with the spacing of the text. Exports of doccano, Prodigy and
+Label Studio are read too, see `corpora.readers.exports`. A `.json` file may hold all documents as one array, as Label Studio
+writes it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from clinspan.corpora.json_text import is_text, parse_json
 from clinspan.corpora.offsets import fit
 from clinspan.corpora.readers.brat import whole_mentions
 from clinspan.corpora.readers.exports import annotations_of, document_of, not_accepted
-from clinspan.corpora.splits import split_files
+from clinspan.corpora.splits import find_splits
 from clinspan.corpora.types import Corpus, Document, Label, Token
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -38,15 +40,16 @@ def load_jsonl(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read a folder of `<split>.jsonl`, or one file as `test`."""
-    files = split_files(path, SUFFIXES, {})
+    """Read one file, or a folder with its splits."""
+    files = find_splits(path, SUFFIXES)
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, file in files.places.items():
+    for split, place in files.places.items():
         splits[split], conversion[split] = [], Counter()
-        for number, record in load_records(file):
+        records = ((one, *numbered) for one in place.files for numbered in load_records(one))
+        for file, number, record in records:
             try:
-                document, acts = _document(record, f"{file.stem}-{number}", cutting, policies)
+                document, acts = _document(record, f"{place.name(file)}-{number}", cutting, policies)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 problem = f"is not a readable document ({_reason(error)})"
                 remedy = "See corpora.readers.jsonl and corpora.readers.exports for the accepted formats."
@@ -126,7 +129,8 @@ def _document(record: dict[str, Any], usual: str, cutting: Cutting, policies: Po
         document, tagging_acts = build_document(name, reading.text, entities, cutting=cutting, policies=policies)
         return document, acts + tagging_acts
     cut, rows = _sentences(record["sentences"], text)
-    return assemble(name, text, reading.entities, cut, rows), acts
+    about = {"annotated": record.get("from_tags") is not True, "spaced": record.get("spaced") is not False}
+    return assemble(name, text, reading.entities, cut, rows, **about), acts
 
 
 def _sentences(sentences: Sequence[Any], text: str) -> tuple[list[list[Token]], list[list[str]]]:

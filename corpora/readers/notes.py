@@ -21,7 +21,8 @@ from clinspan.corpora.build import lay_out
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.json_text import is_text, parse_json, without_lone_surrogates
 from clinspan.corpora.parquet import read_rows
-from clinspan.corpora.readers.conll import SUFFIXES, words_of
+from clinspan.corpora.readers.columns import words_of
+from clinspan.corpora.readers.conll import SUFFIXES
 from clinspan.corpora.types import Token
 
 _JSON = (".jsonl", ".ndjson")
@@ -335,6 +336,6 @@ def _conll(path: Path, encoding: str) -> Iterator[Note | Unreadable]:
     if isinstance(note, Unreadable):
         yield note
         return
-    documents, _ = words_of(note.text.removeprefix("\ufeff"))
+    documents = list(words_of(note.text.removeprefix("\ufeff")))
     for number, sentences in enumerate(documents):
         yield Note(path.stem if len(documents) == 1 else f"{path.stem}-{number}", *lay_out(sentences))

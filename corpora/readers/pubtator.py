@@ -19,7 +19,7 @@ from clinspan.corpora.bio import check_tag, Policies
 from clinspan.corpora.build import build_corpus, build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.offsets import fit, Placed
-from clinspan.corpora.splits import split_files
+from clinspan.corpora.splits import find_splits
 from clinspan.corpora.types import Corpus, Document, Entity, Label
 
 SUFFIXES = (".pubtator", ".txt")
@@ -48,13 +48,13 @@ def load_pubtator(
     cutting: Cutting,
     policies: Policies,
 ) -> Corpus:
-    """Read one file as `test`, or the files of a folder whose names contain a split."""
-    files = split_files(path, SUFFIXES, {})
+    """Read one file, or a folder with its splits."""
+    files = find_splits(path, SUFFIXES)
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    for split, file in files.places.items():
+    for split, place in files.places.items():
         splits[split], conversion[split] = [], Counter()
-        for parts in _documents(file):
+        for file, parts in ((one, parts) for one in place.files for parts in _documents(one)):
             reading = fit("\n".join(parts.texts), [placed for _, placed in parts.found])
             for (line, _), entity in zip(parts.found, reading.entities, strict=True):
                 if entity.end > len(reading.text):

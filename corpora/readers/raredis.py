@@ -18,7 +18,7 @@ from pathlib import Path
 from clinspan.corpora.build import assemble, build_corpus
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.readers.brat import load_pair, text_files
-from clinspan.corpora.splits import split_folders
+from clinspan.corpora.splits import find_splits
 from clinspan.corpora.tokens import ascii_punctuation_tokens, ends_sentence, punctuation_sentences
 from clinspan.corpora.types import Corpus, Document, Entity, Label, Token
 
@@ -90,11 +90,11 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
     """Read `train/`, `dev/` and `test/` (any may be missing) of RareDis."""
     splits: dict[str, list[Document]] = {}
     conversion: dict[str, Counter[str]] = {}
-    folders = split_folders(path)
-    for split, folder in folders.places.items():
+    folders = find_splits(path)
+    for split, place in folders.places.items():
         pieces: list[_Piece] = []
         conversion[split] = Counter()
-        pairs, passed_over = text_files(folder)
+        pairs, passed_over = text_files(place.root)
         folders.passed_over.update(passed_over)
         for pair in pairs:
             text, annotations, acts = load_pair(pair.text, pair.annotations)

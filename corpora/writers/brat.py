@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from clinspan.corpora.bio import tag_spans
+from clinspan.corpora.fidelity import has_offsets, tagged_entities
 from clinspan.corpora.file_names import file_name
-from clinspan.corpora.types import Corpus, Sentence
+from clinspan.corpora.types import Corpus, Entity
 
 
-def write_brat(corpus: Corpus, folder: Path) -> None:
-    """Write each split to a sub-folder: the unchanged text, and the spans of the tags as continuous mentions.
+def write_brat(corpus: Corpus, folder: Path, *, from_tags: bool = False) -> None:
+    """Write each split to a sub-folder: the unchanged text and the annotations at their own offsets, with their pieces.
 
-    The mentions come from the tags, not from the annotations. Reading the files back with the same `Cutting` gives the same
-    sentences and tags.
+    Args:
+        corpus: The corpus.
+        folder: A new folder.
+        from_tags: Whether the mentions are those of the tags instead: flat, and with the ends of tokens. Documents without
+            annotations of their own, as column files have them, are always written from tags.
     """
     for split, documents in corpus.splits.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
@@ -23,24 +26,21 @@ def write_brat(corpus: Corpus, folder: Path) -> None:
             stem = folder / split / file_name(document.id)
             stem.parent.mkdir(parents=True, exist_ok=True)
             stem.with_name(stem.name + ".txt").write_bytes(document.text.encode())
-            spans = [span for sentence in document.sentences for span in character_spans(sentence)]
-            stem.with_name(stem.name + ".ann").write_bytes(annotation_lines(document.text, spans).encode())
+            entities = tagged_entities(document) if from_tags or not has_offsets(document) else document.entities
+            stem.with_name(stem.name + ".ann").write_bytes(annotation_lines(document.text, entities).encode())
 
 
-def character_spans(sentence: Sentence) -> list[tuple[int, int, str]]:
-    """`(start, end, label)` of a sentence's tags, in characters of its document's text."""
-    tokens = sentence.tokens
-    return [(tokens[first].start, tokens[last - 1].end, label) for first, last, label in tag_spans(sentence.tags)]
-
-
-def annotation_lines(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
-    """The content of an `.ann` file: one `T` line for each `(start, end, label)`.
+def annotation_lines(text: str, entities: Iterable[Entity]) -> str:
+    """The content of an `.ann` file: one `T` line for each entity.
 
     Line ends and other white space in a mention become blanks. White space in a label, which brat does not allow, becomes `_`.
     """
-    mentions = (re.sub(r"\s", " ", text[start:end]) for start, end, _ in spans)
-    rows = enumerate(zip(spans, mentions, strict=True), 1)
-    return "".join(f"T{n}\t{brat_type(label)} {start} {end}\t{mention}\n" for n, ((start, end, label), mention) in rows)
+    rows = []
+    for number, entity in enumerate(entities, 1):
+        places = ";".join(f"{start} {end}" for start, end in entity.fragments)
+        mention = " ".join(re.sub(r"\s", " ", text[start:end]) for start, end in entity.fragments)
+        rows.append(f"T{number}\t{brat_type(entity.label)} {places}\t{mention}\n")
+    return "".join(rows)
 
 
 def brat_type(label: str) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from clinspan.corpora.fidelity import has_offsets
 from clinspan.corpora.types import Corpus, Document
 
 
@@ -18,9 +19,15 @@ def write_jsonl(corpus: Corpus, folder: Path) -> None:
 
 
 def _record(document: Document) -> dict[str, Any]:
+    """The object of a document. `from_tags`: its entities are those of the tags; `spaced`: see `Sentence`."""
     entities: list[dict[str, Any]] = []
     for entity in document.entities:
         bounds: dict[str, Any] = {"start": entity.start, "end": entity.end}
         entities.append({"label": entity.label, **(bounds if entity.continuous else {"fragments": entity.fragments})})
     sentences = [{"tokens": [[t.start, t.end] for t in s.tokens], "tags": s.tags} for s in document.sentences]
-    return {"id": document.id, "text": document.text, "entities": entities, "sentences": sentences}
+    record: dict[str, Any] = {"id": document.id, "text": document.text, "entities": entities, "sentences": sentences}
+    if not has_offsets(document):
+        record["from_tags"] = True
+    if not all(sentence.spaced for sentence in document.sentences):
+        record["spaced"] = False
+    return record

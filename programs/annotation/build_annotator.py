@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Label
@@ -102,7 +103,8 @@ def check_settings(config: DictConfig, overrides: Overrides) -> bool:
 
 
 def _checked(config: DictConfig) -> tuple[Any, Segmenter]:
-    segmenter = Segmenter(config.tokenizer, config.sentences, config.longest)
+    rules: Any = None if config.rules is None else OmegaConf.to_container(config.rules)
+    segmenter = Segmenter(config.tokenizer, config.sentences, config.longest, rules)
     spec = build(config.model)
     if isinstance(spec, lms.ReplayModel):
         remedy = "Use it with programs.run, or another model here."
@@ -152,8 +154,10 @@ def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, overrides: Override
     leave, texts = Permission.of(config), protected_texts(config)
     check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     build(config.strategy)
-    check_chroma(texts, url=config.retriever.url, leave=leave)  # a member of an ensemble may search there
+    check_chroma(texts, url=config.retriever.get("url"), leave=leave)  # a member of an ensemble may search there
     corpus = label_corpus(config, overrides)
+    if config.strategy.get("examples") is not None:  # their texts may be of the same kind as the input
+        corpus = replace(corpus, phi=corpus.phi or bool(config.phi))
     check_destinations(protected_texts(config, corpus), what=f"model={spec.name}", addresses=spec.endpoints, leave=leave)
     return corpus
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clinspan.corpora.build import Cutting
 from clinspan.corpora.clinical import cut_long, cut_words
 from clinspan.corpora.errors import InputError
+from clinspan.corpora.fitted_tokens import Rules
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.types import Token
 
@@ -19,19 +22,29 @@ class Segmenter:
     """Splits notes into sentences of limited length.
 
     Attributes:
-        tokenizer: `punctuation` or `whitespace`.
+        tokenizer: `clinical`, `punctuation` or `whitespace`; see `corpora.tokens`.
         sentences: `clinical`, `punctuation` (the protocol of the RareDis paper) or `lines`.
+        rules: The rules of the tokenizer `fit`; None for the others.
         longest: Maximum number of tokens in a sentence; longer ones are cut at the best place, see `cut_long`.
     """
 
-    tokenizer: str = "punctuation"
+    tokenizer: str = "clinical"
     sentences: str = "clinical"
     longest: int = 128
+    rules: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        Cutting(self.tokenizer, self.sentences)
+        self.cutting()
         if self.longest < 1:
             raise InputError(f"longest={self.longest} leaves no token", remedy="Use a positive number.")
+
+    def cutting(self) -> Cutting:
+        """The rules that cut texts.
+
+        Raises:
+            InputError: They are not known.
+        """
+        return Cutting(self.tokenizer, self.sentences, None if self.rules is None else Rules.of(self.rules))
 
     def __call__(self, note: Note) -> tuple[list[tuple[Token, ...]], int, set[int]]:
         """Split a note into sentences.
@@ -54,7 +67,7 @@ class Segmenter:
         return cut, cut_count, boundaries
 
     def _sentences(self, text: str) -> list[tuple[Token, ...]]:
-        cutting = Cutting(self.tokenizer, self.sentences)
+        cutting = self.cutting()
         if not text.startswith(_MARK):
             return cutting(text)
         return [tuple(Token(t.text, t.start + 1, t.end + 1) for t in tokens) for tokens in cutting(text[1:])]

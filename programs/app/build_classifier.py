@@ -13,7 +13,7 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.bio import bio_classes
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.build_run import choose_sentences
+from clinspan.programs.app.build_run import note_other_cut, sentences_of
 from clinspan.programs.app.config import build, load_corpus
 from clinspan.programs.app.load_program import check_labels, read_program
 from clinspan.programs.inference.token_classifier import ClassifierTagger
@@ -70,10 +70,12 @@ def build_classifier_run(
     """
     metric: Metric = build(config.metric)
     corpus = load_corpus(config)
-    sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
+    sentences, split_ids = sentences_of(config, corpus)
     started(corpus, spec)
     if config.program is not None:
-        check_labels(classifier_program(config.program, spec), corpus)
+        content = classifier_program(config.program, spec)
+        check_labels(content, corpus)
+        note_other_cut(content, corpus)
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)
     facts: dict[str, Any] = {} if config.program is None else {"program": {"path": str(config.program)}}

@@ -159,7 +159,7 @@ def build_optimization(
     start = Candidate(tagger.on(lm, adapter, disable_history=True), adapter, corpus, "start")
     teacher = None
     if writer_spec is not None:
-        member = build_program(config, corpus, dev, writer_spec, overrides=Overrides.of(record)).members[0]
+        member = build_program(config, corpus, dev, writer_spec, overrides=Overrides.of(record), quiet=True).members[0]
         taught = member.tagger.on(writer, member.adapter, disable_history=True)
         teacher = Candidate(taught, member.adapter, corpus, "teacher", writer, writer_spec.concurrency)
     context = OptimizationContext(

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import random
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dspy
 from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
+from clinspan.corpora.build import Cutting
 from clinspan.lms.protocols import LocalEngine
 from clinspan.metrics.scoring import Metric
+from clinspan.programs.app.build_demonstrations import check_drawn, DRAWN, GIVEN, tell
 from clinspan.programs.app.build_tagger import build_tagger, BuiltTagger
 from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, chosen_options, folder_path, group_option, load_corpus, overridden_keys
-from clinspan.programs.app.load_program import adapter_folder, check_labels, check_sources, classifier_model, read_program
+from clinspan.programs.app.load_program import (
+    adapter_folder,
+    check_labels,
+    check_sources,
+    classifier_model,
+    program_cut,
+    read_program,
+)
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.formats import Format
@@ -25,6 +36,9 @@ from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
+
+SAMPLES = ("first", "random")
+T = TypeVar("T")
 
 
 @dataclass
@@ -57,8 +71,18 @@ class RunComponents:
         return self.adapter.alignment
 
 
-def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[list[Sentence], list[str]]:
-    """The run's sentences and the ids of the whole split.
+def choose_sentences(
+    corpus: Corpus, split: str, limit: int | None, *, documents: int | None = None, sample: str = "first", seed: int = 0
+) -> tuple[list[Sentence], list[str]]:
+    """The run's sentences, in corpus order, and the ids of the whole split.
+
+    Args:
+        corpus: The corpus.
+        split: The split.
+        limit: The number of sentences; None: all.
+        documents: The number of documents whose sentences are taken; None: all.
+        sample: Whether the limits take the `first` documents and sentences, or `random` ones.
+        seed: Seed of random ones.
 
     Raises:
         InputError: The split is unknown, missing or empty.
@@ -70,7 +94,27 @@ def choose_sentences(corpus: Corpus, split: str, limit: int | None) -> tuple[lis
         splits = [name for name in SPLITS if any(corpus.sentences(name))]
         remedy = f"It has {', '.join(splits)}: choose one of these, or add the missing split." if splits else "Check corpus.path."
         raise InputError(f"the {split} split of {corpus.name} has no sentence", remedy=remedy)
-    return sentences[:limit], [sentence.id for sentence in sentences]
+    if sample not in SAMPLES:
+        raise InputError(f"sample={sample} is not known", remedy=f"Use {' or '.join(SAMPLES)}.")
+    names = list(dict.fromkeys(sentence.document for sentence in sentences))
+    chosen = set(_taken(names, documents, sample, seed))
+    part = _taken([sentence for sentence in sentences if sentence.document in chosen], limit, sample, seed)
+    return part, [sentence.id for sentence in sentences]
+
+
+def _taken(items: Sequence[T], number: int | None, sample: str, seed: int) -> list[T]:
+    """The first or a random choice of some items, in their order; None: all."""
+    if number is None or number >= len(items):
+        return list(items)
+    if sample == "first":
+        return list(items[:number])
+    return [items[n] for n in sorted(random.Random(seed).sample(range(len(items)), number))]
+
+
+def sentences_of(config: DictConfig, corpus: Corpus) -> tuple[list[Sentence], list[str]]:
+    """The sentences that a run's config chooses, and the ids of the whole split; see `choose_sentences`."""
+    limits = {"documents": config.get("limit_documents"), "sample": config.get("sample", "first"), "seed": config.seed}
+    return choose_sentences(corpus, config.split, config.limit, **limits)
 
 
 @dataclass(frozen=True)
@@ -109,12 +153,12 @@ def build_run(
     metric: Metric = build(config.metric)
     spec = prompted(build(config.model), "and this run needs a prompt")
     corpus = load_corpus(config)
-    sentences, split_ids = choose_sentences(corpus, config.split, config.limit)
+    sentences, split_ids = sentences_of(config, corpus)
     texts = protected_texts(config, corpus)
     check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=Permission.of(config))
     build(config.strategy)
     started(corpus, spec)
-    outputs = _recorded(spec, split_ids, config.limit)
+    outputs = _recorded(spec, split_ids, [sentence.id for sentence in sentences])
     program = build_program(config, corpus, sentences, spec, overrides=overrides or Overrides.now())
     lm = lms.build(spec, outputs=outputs)
     facts = {**program.facts, "model": model_facts(spec, lm)}
@@ -169,26 +213,36 @@ def build_program(
     spec: lms.ModelSpec,
     *,
     overrides: Overrides,
+    quiet: bool = False,
 ) -> BuiltProgram:
-    """Build the program that the config describes or that `program=` names."""
+    """Build the program that the config describes or that `program=` names.
+
+    Unless it is to be `quiet`, say on standard error what new fixed demonstrations show.
+    """
     if config.program is None:
-        return BuiltProgram((build_tagger(config, corpus, sentences, spec, chosen=overrides.choices),))
+        check_drawn(config, overrides.keys)
+        built = build_tagger(config, corpus, sentences, spec, chosen=overrides.choices)
+        tell([] if quiet else built.tagger.tag.demos, corpus)
+        return BuiltProgram((built,))
     path = folder_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
         problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
         raise InputError(problem, remedy="Leave model= out: the program brings its own.")
     check_labels(content, corpus)
+    note_other_cut(content, corpus)
     members = []
     for state in member_states(content):
         check_sources(path, state["settings"], overrides.keys)
         own, chosen = with_settings(config, state["settings"], overrides.keys)
+        check_drawn(own, overrides.keys)
         saved = saved_parts(state, overrides.keys)
         options = {**overrides.choices, **chosen}
         origin = read_origin(content) if saved else None
         trained = state["settings"].get("adapter")
         trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
         members.append(build_tagger(own, corpus, sentences, spec, chosen=options, state=saved, origin=origin, trained=trained))
+        tell([] if quiet or "demos" in saved else members[-1].tagger.tag.demos, corpus)
     source = {"path": str(config.program), "id": fingerprint(content)}
     return BuiltProgram(tuple(members), votes="members" in content, source=source)
 
@@ -196,9 +250,9 @@ def build_program(
 def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str, Any]:
     """The demonstrations and instructions of a saved tagger, without those that the overrides replace."""
     parts = {"signature": state["tag"]["signature"], "demos": state["tag"]["demos"]}
-    if overrides & {"strategy", "strategy.k", "strategy.pool", "strategy.demonstrations"}:
+    if overrides & {"strategy", "strategy.demonstrations", *DRAWN, *GIVEN}:
         del parts["demos"]
-    if "prompt" in overrides:
+    if any(key.partition(".")[0] == "prompt" for key in overrides):
         del parts["signature"]
     return parts
 
@@ -209,10 +263,11 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
     The user's overrides, by default those on the command line, take precedence over the program's settings.
     """
     if config.program is None:
-        return config, {}
+        return with_cut(config, Cutting("clinical", "clinical"), frozenset()), {}
     overrides = overrides or Overrides.now()
     path = folder_path(config.program)
     content = read_program(path)
+    config = with_cut(config, program_cut(content, path), overrides.keys)
     if CLASSIFIER in content:
         return with_classifier(config, path, content, overrides)
     settings = member_states(content)[0]["settings"]
@@ -223,6 +278,36 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
     if trained.get("model") == own.model.name and own.model.get(use, "") is None:
         own.model[use] = str(adapter_folder(path, settings))
     return own, chosen
+
+
+def with_cut(config: DictConfig, cut: Cutting | None, overrides: frozenset[str]) -> DictConfig:
+    """The config with the rules that cut texts, where they are a choice and the user has made none.
+
+    Args:
+        config: The config of a command.
+        cut: The rules of the program; None if it names none: notes are then cut into words, as before there were other tokens.
+        overrides: Keys that the user has set.
+    """
+    own = config.copy()
+    names = (cut or Cutting("punctuation", "clinical")).names
+    for key, name in names.items():
+        if key in own and own[key] is None:
+            own[key] = name
+        if cut is not None and key in own.get("corpus", {}) and f"corpus.{key}" not in overrides and own.get("program") is not None:
+            own.corpus[key] = name
+    return own
+
+
+def note_other_cut(content: Mapping[str, Any], corpus: Corpus) -> None:
+    """Say on standard error that a program was made on texts that were cut in another way than those of the corpus."""
+    made, here = content.get("cut"), corpus.cut
+    if made and here and made != here:
+        shown = [f"tokenizer={names['tokenizer']} sentences={names['sentences']}" for names in (made, here)]
+        print(
+            f"clinspan: the program was made on texts cut with {shown[0]}; {corpus.name} is cut with {shown[1]}: "
+            "their scores cannot be compared",
+            file=sys.stderr,
+        )
 
 
 def with_classifier(
@@ -254,8 +339,8 @@ def with_settings(config: DictConfig, settings: Mapping[str, Any], overrides: fr
             keys = dict(settings[group])
             chosen[group] = str(keys.pop("choice"))
             own[group] = OmegaConf.merge(group_option(group, chosen[group]), keys)
-            if group == RETRIEVER:
-                own[group].url = config[group].url
+            if group == RETRIEVER and "url" in own[group]:
+                own[group].url = config[group].get("url")
     own.update({key: settings[key] for key in PLAIN if key not in overrides})
     for key in overrides:
         if "." in key and key.split(".")[0] in chosen:
@@ -264,11 +349,11 @@ def with_settings(config: DictConfig, settings: Mapping[str, Any], overrides: fr
     return own, chosen
 
 
-def _recorded(spec: lms.ModelSpec, split_ids: Sequence[str], limit: int | None) -> dict[tuple[str, str], str] | None:
+def _recorded(spec: lms.ModelSpec, split_ids: Sequence[str], requested: Sequence[str]) -> dict[tuple[str, str], str] | None:
     if not isinstance(spec, lms.ReplayModel):
         return None
     from clinspan.lms.replay import load_outputs
 
     if not spec.path:
         raise InputError("model=replay needs recorded outputs", remedy="Add model.path=FILE.jsonl.")
-    return load_outputs(Path(spec.path).expanduser(), split_ids, limit)
+    return load_outputs(Path(spec.path).expanduser(), split_ids, requested)

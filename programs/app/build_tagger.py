@@ -11,19 +11,23 @@ from typing import Any, TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
-from clinspan.corpora import Corpus, Label, Sentence
+from clinspan.corpora import Corpus, InputError, Label, Sentence
+from clinspan.corpora.sources import RareMini
 from clinspan.lms.remote.audit import asking
 from clinspan.lms.weights.find import cache_folder
+from clinspan.programs.app.build_demonstrations import build_demonstrations
+from clinspan.programs.app.build_instructions import build_instructions
 from clinspan.programs.app.config import build, object_of
 from clinspan.programs.app.privacy import check_chroma, Permission
 from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.app.setting_files import file_fact
 from clinspan.programs.formats import Format
 from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.tagging.drafts import build_drafter
 from clinspan.programs.tagging.knowledge_search import open_knowledge_base
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.saved_program import settings_of
-from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
+from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, Strategy
 from clinspan.programs.tagging.tagger import Tagger
 from clinspan.programs.telemetry.tracing import traced
 
@@ -39,22 +43,30 @@ class TaggerFacts:
         demonstrations: Sentence ids of the fixed demonstrations; None for a demonstration without an id.
         embedder: Id of the embedding model that finds the nearest demonstrations.
         retrieval: The knowledge base.
+        files: Path and SHA-256 of the files that the prompt comes from, by the setting that names them.
     """
 
     demonstrations: tuple[str | None, ...] | None = None
     embedder: str | None = None
     retrieval: Mapping[str, Any] | None = None
+    files: Mapping[str, Mapping[str, str]] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The facts for `run.json`, without those that are None."""
         ids = None if self.demonstrations is None else list(self.demonstrations)
-        entries = {"demonstrations": ids, "embedder": self.embedder, "retrieval": self.retrieval}
+        entries = {"demonstrations": ids, "embedder": self.embedder, "retrieval": self.retrieval, "files": self.files}
         return {key: value for key, value in entries.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltTagger:
-    """A tagger before its model is loaded, its format, and what the record says about it."""
+    """A tagger before its model is loaded.
+
+    Attributes:
+        tagger: The tagger.
+        adapter: Its format.
+        facts: What the record says about it.
+    """
 
     tagger: Tagger
     adapter: Format
@@ -78,6 +90,7 @@ def build_tagger(
         origin: Where the demonstrations and instructions of `state` come from.
         trained: The saved settings of weights that were trained for the tagger.
     """
+    config = with_knowledge(config, corpus)
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
         config.format,
@@ -91,11 +104,32 @@ def build_tagger(
     settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     settings |= {} if trained is None else {"adapter": dict(trained)}
     saved = state is not None and "demos" in state
-    tagger, facts = make_tagger(config, labels, corpus, sentences, saved=saved, settings=settings, origin=origin)
+    instructions = None if state is None or "signature" not in state else str(state["signature"]["instructions"])
+    tagger, facts = make_tagger(
+        config, labels, corpus, sentences, instructions=instructions, saved=saved, settings=settings, origin=origin
+    )
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
         facts = replace(facts, demonstrations=tuple(demo.get("id") for demo in tagger.tag.demos))
     return BuiltTagger(tagger, adapter, facts)
+
+
+def with_knowledge(config: DictConfig, corpus: Corpus) -> DictConfig:
+    """The config with the bundled knowledge base, if none is named and the corpus is raremini, for which it was written.
+
+    Raises:
+        InputError: The strategy retrieves passages, no knowledge base is named, and the corpus is another one.
+    """
+    retrieves = config.strategy.get("context") == "retrieved"
+    if not retrieves or config.retriever.get("knowledge", "") is not None:
+        return config
+    if object_of(config.corpus._target_) is not RareMini or not corpus.splits:
+        problem = f"the strategy retrieves passages, and no knowledge base is named for {corpus.name}"
+        ways = "retriever.knowledge=FOLDER (your .txt and .md files), hpo, or bundled (articles on the diseases of raremini)"
+        raise InputError(problem, remedy=f"Set {ways}.")
+    own = config.copy()
+    own.retriever.knowledge = "bundled"
+    return own
 
 
 def make_tagger(
@@ -104,6 +138,7 @@ def make_tagger(
     corpus: Corpus,
     sentences: Sequence[Sentence],
     *,
+    instructions: str | None,
     saved: bool,
     settings: Mapping[str, Any],
     origin: Origin | None = None,
@@ -112,25 +147,33 @@ def make_tagger(
 
     Args:
         labels: The labels as prompts show them.
+        instructions: Saved instructions; None: those of the config.
         saved: Whether the fixed demonstrations come from a saved state.
         settings: The settings that are saved with the tagger.
         origin: Where the saved state comes from.
     """
     strategy: Strategy = build(config.strategy)
-    instructions = build(config.prompt, labels=labels)
+    files = {} if instructions is not None else file_fact(config, "prompt.path")
+    instructions = build_instructions(config, labels, corpus) if instructions is None else instructions
     fixed: list[dict[str, Any]] = []
     facts = TaggerFacts()
     nearest = retrieve = None
-    texts = [" ".join(sentence.words) for sentence in sentences]
+    texts = [sentence.text for sentence in sentences]
     if strategy.demonstrations == "fixed" and not saved:
-        fixed = fixed_demonstrations(demonstration_pool(corpus, strategy), strategy.k, config.seed)
+        fixed = build_demonstrations(config, strategy, corpus)
+        files |= file_fact(config, "strategy.examples")
+        settings = {**settings, "strategy": {**settings["strategy"], "k": len(fixed)}}
         facts = replace(facts, demonstrations=tuple(demo["id"] for demo in fixed))
+    facts = replace(facts, files=files or None)
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
-        from clinspan.retrievers import NearestSentences, Retriever
+        from clinspan.retrievers import NearestSentences, PassageFinder, Retriever
 
-        retriever: Retriever = build(config.retriever)
-        embedder = _embedder(retriever.embedder)
+        retriever: Retriever | PassageFinder = build(config.retriever)
+        embedder = _embedder(retriever.embedder) if isinstance(retriever, Retriever) else None
         if strategy.demonstrations == "nearest":
+            if embedder is None:
+                problem = f"{type(retriever).__name__} has no embedder to find the nearest demonstrations with"
+                raise InputError(problem, remedy="Use retriever=minilm or bge_large.")
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
             pool = demonstration_pool(corpus, strategy)
             index = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
@@ -139,7 +182,7 @@ def make_tagger(
             )
             facts = replace(facts, embedder=embedder.id)
         if strategy.context == "retrieved":
-            check_chroma(protected_texts(config, corpus), url=retriever.url, leave=Permission.of(config))
+            check_chroma(protected_texts(config, corpus), url=getattr(retriever, "url", None), leave=Permission.of(config))
             find, about = open_knowledge_base(retriever, embedder, sentences)
             facts = replace(facts, retrieval=about)
             with asking(*dict.fromkeys(sentence.document for sentence in sentences)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -45,6 +47,8 @@ class CellsSweeper(Sweeper):
     def __init__(self, *, cells: Sequence[str], max_batch_size: int | None) -> None:
         self.cells, self.size = list(cells), max_batch_size
 
+        self.hydra_context: HydraContext | None = None
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
         plugins = Plugins.instance()
@@ -53,7 +57,7 @@ class CellsSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Check and launch the jobs, batch by batch. The first error that a job did not catch is raised here."""
         assert self.config is not None and self.launcher is not None
-        jobs = self.jobs(OverridesParser.create().parse_overrides(arguments))
+        jobs = self.jobs(self._parser().parse_overrides(arguments))
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         returns = []
         for start in range(0, len(jobs), self.size or len(jobs)):
@@ -67,17 +71,37 @@ class CellsSweeper(Sweeper):
 
     def jobs(self, overrides: list[Override]) -> list[Job]:
         """The overrides of each job: those of a cell and of the command line, with commas expanded."""
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # Hydra reloads the module in its plugin search
-
-        parser = OverridesParser.create()
+        parser = self._parser()
         given = {override.get_key_element().lstrip("+~") for override in overrides}
         rows = [parser.parse_overrides([_REFERENCE.sub(r"${\1}", word) for word in cell.split()]) for cell in self.cells]
         remaining = [[word for word in row if not replaced(word.get_key_element(), given)] for row in rows]
         jobs: list[Job] = []
         for words in [row for row in remaining if row] or [[]]:
-            (expanded,) = BasicSweeper.split_arguments([*words, *overrides], None)
-            jobs += [job for job in expanded if job not in jobs]
+            jobs += [job for job in combinations([*words, *overrides]) if job not in jobs]
         return jobs
+
+    def _parser(self) -> OverridesParser:
+        """A parser that knows the options that a pattern such as `glob(gpt*)` matches."""
+        return OverridesParser.create(config_loader=self.hydra_context.config_loader if self.hydra_context else None)
+
+
+def combinations(overrides: Iterable[Override]) -> list[Job]:
+    """All combinations of the values that overrides sweep over, as Hydra's own sweeper makes them, the last override fastest.
+
+    Raises:
+        HydraException: An override sweeps over an interval, whose values cannot be listed.
+    """
+    choices: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            values = [override.get_value_element_as_str()]
+        elif override.is_discrete_sweep():
+            values = list(override.sweep_string_iterator())
+        else:
+            raise HydraException(f"{override.input_line} has no list of values: hydra/sweeper=cells needs one")
+        choices[key] = [f"{key}={value}" for value in values]
+    return [list(job) for job in itertools.product(*choices.values())]
 
 
 def replaced(key: str, given: Collection[str]) -> bool:

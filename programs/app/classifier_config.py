@@ -12,6 +12,7 @@ from clinspan.corpora import InputError
 _GROUPS = ("strategy", "format", "prompt", "retriever")
 PROMPT_KEYS = frozenset((*_GROUPS, "alignment", "label_order", "label_wording", "constrained", "draft"))
 """Groups and keys that apply only to models that answer prompts."""
+_OWN = ("name", "concurrency", "endpoints", "price", "build")
 AnySpec = lms.ModelSpec | lms.ClassifierModel
 
 
@@ -50,9 +51,15 @@ def prompted(spec: AnySpec, why: str) -> lms.ModelSpec:
     """The spec of a model that answers prompts.
 
     Raises:
-        InputError: The model does not answer prompts; the message says why it must.
+        InputError: The model does not answer prompts; the message says why it must. Or it is of a class that lacks what
+            `lms.OwnModel` asks for.
     """
     if isinstance(spec, lms.ClassifierModel):
         remedy = "Use a model that answers prompts, such as model=smollm2."
         raise InputError(f"model={spec.name} classifies tokens without a prompt, {why}", remedy=remedy)
+    if not isinstance(spec, lms.LocalModel | lms.AzureModel | lms.OpenAIModel | lms.ReplayModel):
+        lacking = [name for name in _OWN if not hasattr(spec, name)]
+        if lacking:
+            problem = f"the class {type(spec).__name__} of the model has no {', '.join(lacking)}"
+            raise InputError(problem, remedy="See lms.OwnModel for what a model class needs.")
     return spec

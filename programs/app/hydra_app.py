@@ -9,9 +9,9 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,29 +23,31 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from clinspan.conf import CONF
+from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import ask_directly
-from clinspan.programs.app.config import (
-    check_numbers,
-    check_words,
-    chosen_options,
-    CONF,
-    explain,
-    output_folder,
-    PLUGINS,
-    USER_ERRORS,
-)
+from clinspan.programs.app.command_help import command_help, purpose
+from clinspan.programs.app.command_line import CommandLine, gather, parse, quote_items
+from clinspan.programs.app.config import check_numbers, chosen_options, explain, output_folder, PLUGINS, USER_ERRORS
+from clinspan.programs.app.overrides import check_words, plain_errors
 from clinspan.programs.app.privacy import end_wordless, wordless
 from clinspan.programs.app.setting_types import check_types
 from clinspan.programs.app.sweeps import check_experiment, missing_part, note_failure, Sweeps
 from clinspan.programs.rundir.errors import writing
+from clinspan.programs.rundir.run_folder import remove_unused
 
 _WORDY = ("chromadb", "dspy", "gepa", "httpcore", "httpx", "LiteLLM", "openai", "sentence_transformers")
 
 
 def run_app(
-    config_name: str, job: Callable[[DictConfig], None], *, listed: str | None = None, also: Callable[[str], bool] | None = None
+    config_name: str,
+    job: Callable[[DictConfig], None],
+    *,
+    listed: str | None = None,
+    also: Callable[[str], bool] | None = None,
+    filters: str | None = None,
 ) -> None:
     """Run a job under Hydra. On a user error, print one message that says what to do and exit with 2.
 
@@ -57,9 +59,8 @@ def run_app(
         job: The work of the command, called with its config.
         listed: The key that takes a list of the words that are not overrides.
         also: Selects words with `=` that `listed` takes too.
+        filters: The key that takes a list of texts with `=`.
     """
-    if listed:
-        sys.argv[1:] = gather(sys.argv[1:], listed, also)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them and exiting
     for plugin in PLUGINS:
         Plugins.instance().register(plugin)  # Hydra's own search does not find plugins of editable installs
@@ -76,11 +77,12 @@ def run_app(
             check_types(config)
             task(config)
         except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
-            lacking = missing_part(error, chosen_options())
+            multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+            lacking = missing_part(error, chosen_options()) if multirun else None
             if lacking is None:  # in a sweep the other jobs continue
                 failed = True
                 print(f"clinspan: {printable(explain(error))}", file=sys.stderr)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if multirun:
                 note_failure(output_folder(), config, chosen_options(), error, lacking)
         except Exception as error:
             if HydraConfig.get().mode != RunMode.MULTIRUN:
@@ -88,17 +90,47 @@ def run_app(
             failed = True
             print(wordless(error), file=sys.stderr)
             note_failure(output_folder(), config, chosen_options(), error)
+        finally:
+            if Sweeps.creates:
+                remove_unused(output_folder())
 
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
     with clean_exit(config_name):
-        check_words(config_name, sys.argv[1:])
-        main()
+        line = parse(sys.argv[1:])
+        if line.help:
+            print(_help(config_name, job, line))
+            return
+        words = gather(line.words, listed, also) if listed and not line.completes else list(line.words)
+        words = quote_items(words, filters) if filters and not line.completes else words
+        sys.argv[1:] = [*line.options, *checked(config_name, line, words)]
+        with nullcontext() if line.runs else plain_errors():
+            main()
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
     if Sweeps.absent and not Sweeps.ran:
         stop("none of the cells can run here; see above for what each one needs")
     if failed:
         sys.exit(2)
+
+
+def checked(config_name: str, line: CommandLine, words: list[str]) -> list[str]:
+    """The words for Hydra, after all checks that are possible before it composes them.
+
+    Raises:
+        InputError: An override names an unknown key or option, or an option of Hydra a file or folder that does not exist.
+    """
+    if line.rerun is not None and not line.rerun.is_file():
+        raise InputError("is not a file", path=line.rerun, remedy="Give the config.pickle of an earlier job.")
+    if line.completes or line.config_path or line.rerun:
+        return words  # other folders have other names, so Hydra itself checks
+    return check_words(line.config_name or config_name, words, line.config_dir)
+
+
+def _help(config_name: str, job: Callable[[DictConfig], None], line: CommandLine) -> str:
+    module = sys.modules[job.__module__]
+    spec = getattr(module, "__spec__", None)
+    called = f"python -m {spec.name}" if spec is not None else Path(sys.argv[0]).name
+    return command_help(called, config_name, purpose(module.__doc__), line)
 
 
 @contextmanager
@@ -157,17 +189,6 @@ def _importable(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], Non
         return job
     imported: Callable[[DictConfig], None] = getattr(importlib.import_module(spec.name), job.__name__)
     return imported
-
-
-def gather(words: Sequence[str], key: str, also: Callable[[str], bool] | None = None) -> list[str]:
-    """Collect the words that are not overrides, or that `also` selects, into one override with a list.
-
-    >>> gather(["runs/a", "seed=1", "runs/b c"], "runs")
-    ['seed=1', 'runs=["runs/a","runs/b c"]']
-    """
-    plain = [word for word in words if not word.startswith("-") and ("=" not in word or (also is not None and also(word)))]
-    quoted = ",".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in plain)
-    return [word for word in words if word not in plain] + ([f"{key}=[{quoted}]"] if plain else [])
 
 
 def prepare_process() -> None:

@@ -16,12 +16,24 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from clinspan.corpora import Corpus, InputError
+from clinspan.corpora.build import Cutting
+from clinspan.corpora.fitted_tokens import Rules
 from clinspan.corpora.json_text import parse_json
 from clinspan.programs.app.config import group_option
 from clinspan.programs.app.saved_data import checked_option, inside, refuse_code
 from clinspan.programs.rundir.records import TagState
-from clinspan.programs.tagging.saved_program import CLASSIFIER, GROUPS, member_states, PLACE_SETTINGS, PLAIN, RETRIEVER, VERSION
+from clinspan.programs.tagging.saved_program import (
+    CLASSIFIER,
+    GIVEN_SETTINGS,
+    GROUPS,
+    member_states,
+    PLACE_SETTINGS,
+    PLAIN,
+    RETRIEVER,
+    VERSION,
+)
 
+_RETRIEVER = "clinspan.retrievers.Retriever"
 _SOURCES = ("path", "package", "hub_id", "revision")
 _REMEDY = "Give a program.json that programs.optimize or programs.run wrote, or the folder it is in."
 
@@ -45,7 +57,27 @@ def read_program(path: Path) -> dict[str, Any]:
         raise InputError("is not a program of this version", path=file, remedy=_REMEDY)
     for state in states:
         _check_settings(state["settings"], file)
+        if state["tag"].get("demos") and state["settings"]["strategy"].get("demonstrations") == "nearest":
+            problem = "has fixed demonstrations, and its strategy looks up the nearest ones"
+            raise InputError(problem, path=file, remedy=_REMEDY)
     return dict(content)
+
+
+def program_cut(content: Mapping[str, Any], path: Path) -> Cutting | None:
+    """The rules that cut the texts a program was made with; None if it names none, as its corpus had tokens of its own.
+
+    Raises:
+        InputError: They are not rules of this version.
+    """
+    cut = content.get("cut")
+    if cut is None:
+        return None
+    names = cut if isinstance(cut, dict) and cut.keys() <= {"tokenizer", "sentences", "rules"} else {}
+    try:
+        rules = Rules.of(names["rules"]) if "rules" in names else None
+        return Cutting(str(names["tokenizer"]), str(names["sentences"]), rules)
+    except (KeyError, InputError):
+        raise InputError("cut does not name a tokenizer and a rule of sentences", path=path, remedy=_REMEDY) from None
 
 
 def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
@@ -63,6 +95,9 @@ def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
             own = {name: part for name, part in value.items() if name != "choice"}
             if stray := sorted(set(own) & set(PLACE_SETTINGS)):
                 raise InputError(f"{key}.{stray[0]} is set, and a program names no server", path=file, remedy=_REMEDY)
+            if key == "strategy" and (stray := sorted(set(own) & set(GIVEN_SETTINGS))):
+                problem = f"{key}.{stray[0]} is set, and a program has its demonstrations itself"
+                raise InputError(problem, path=file, remedy=_REMEDY)
             checked_option(group_option(key, value["choice"]), own, path=file, key=key)
         elif key in PLAIN and not isinstance(value, str):
             raise InputError(f"{key} is not text", path=file, remedy=_REMEDY)
@@ -131,6 +166,8 @@ def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
 def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str]) -> None:
     """Refuse an embedder or a knowledge base that only the program names, not its option or the user.
 
+    Of a retriever class of the user's own, every setting counts as such a name.
+
     Args:
         path: The program.
         settings: Its settings.
@@ -144,12 +181,17 @@ def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str
         return
     option = group_option(RETRIEVER, retriever["choice"])
     wanted = {f"embedder.{key}": value for key, value in (retriever.get("embedder") or {}).items() if key in _SOURCES}
-    wanted["knowledge"] = retriever.get("knowledge", option.knowledge)
+    ours = option._target_ == _RETRIEVER
+    if ours:
+        wanted["knowledge"] = retriever.get("knowledge", option.knowledge)
+    else:  # any setting of a class of the user's own may name a source
+        wanted |= {key: value for key, value in retriever.items() if key not in ("choice", "embedder")}
     for name, value in wanted.items():
-        public = name == "knowledge" and value in ("bundled", "hpo")
+        public = name == "knowledge" and value in (None, "bundled", "hpo")
         key = f"{RETRIEVER}.{name}"
         if not public and value != OmegaConf.select(option, name) and key not in given:
-            remedy = f"If you trust that place, set {key}={value}"
+            group = "" if ours else f"{RETRIEVER}={retriever['choice']} "
+            remedy = f"If you trust that place, set {group}{key}={value}"
             raise InputError(f"names {key}={value}, which is not the option's own", path=path, remedy=remedy)
 
 

@@ -26,7 +26,8 @@ def protected_texts(config: DictConfig, corpus: Corpus | None = None) -> list[Pr
         config: The command's config.
         corpus: The loaded corpus; None: use the config's entry for it.
     """
-    return [*_read(config, corpus), *program_texts(config), *weights_texts(config), *knowledge_texts(config)]
+    texts = (program_texts(config), weights_texts(config), knowledge_texts(config), example_texts(config))
+    return [*_read(config, corpus), *(text for found in texts for text in found)]
 
 
 def _read(config: DictConfig, corpus: Corpus | None) -> Iterator[ProtectedText]:
@@ -62,4 +63,12 @@ def knowledge_texts(config: DictConfig) -> Iterator[ProtectedText]:
     strategy: Mapping[str, Any] = config.get("strategy") or {}
     retriever = config.get("retriever")
     if strategy.get("context") == "retrieved" and retriever is not None:
-        yield ProtectedText(f"the knowledge base {retriever.knowledge}", "retriever.phi", build(retriever).holds_phi)
+        name = retriever.get("knowledge", retriever._target_) or "bundled"
+        yield ProtectedText(f"the knowledge base {name}", "retriever.phi", build(retriever).holds_phi)
+
+
+def example_texts(config: DictConfig) -> Iterator[ProtectedText]:
+    """A file of demonstrations. It holds texts like those of the corpus, so the corpus' setting applies."""
+    path = (config.get("strategy") or {}).get("examples")
+    if path is not None and config.get("corpus") is not None:
+        yield ProtectedText(f"the demonstrations of {path}", "corpus.phi", bool(config.corpus.get("phi", True)))

@@ -63,7 +63,7 @@ class RayLauncher(Launcher):
         try:
             import ray
         except ImportError:
-            raise InputError("hydra/launcher=ray needs Ray", remedy="pip install --editable '.[ray]'") from None
+            raise InputError("hydra/launcher=ray needs Ray", remedy="Install it with: pip install 'clinspan[ray]'") from None
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         started_here = not ray.is_initialized()

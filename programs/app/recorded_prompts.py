@@ -13,8 +13,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from clinspan.conf import CONF
 from clinspan.corpora import Corpus, Label
-from clinspan.programs.app.config import CONF
 from clinspan.programs.formats import Format
 from clinspan.programs.formats.types import Question
 from clinspan.programs.tagging.label_names import present_labels

@@ -16,38 +16,57 @@ from clinspan.programs.app.config import object_of
 
 COMMAND_SETTINGS: dict[str, Any] = {
     "alignment": str,
+    "all": bool,
     "allow_http": bool,
     "allow_remote": bool,
     "constrained": bool,
+    "delete": str | None,
     "dev_limit": int | None,
     "draft": str,
     "encoding": str,
     "engine": str,
+    "folder": str,
     "folders": list[str],
+    "gold": str | None,
+    "gold_corpus": str,
     "input": str | None,
     "json": bool,
     "label_order": str,
     "label_wording": str,
+    "last": int | None,
     "limit": int | None,
+    "limit_documents": int | None,
     "longest": int,
+    "match": str,
+    "mentions": str,
+    "name": str | None,
     "output": str | None,
     "phi": bool,
+    "pool": bool,
+    "predicted": str | None,
+    "predicted_corpus": str,
     "program": str | None,
     "ray": dict[str, Any],
     "redact": bool,
+    "rename": str | None,
     "resume": str | None,
+    "rules": dict[str, Any] | None,
     "runs": list[str],
+    "sample": str,
     "samples": int,
     "seed": int,
-    "sentences": str,
+    "sentences": str | None,
     "shard": int,
     "split": str,
     "stop_after": int,
+    "tags": list[str],
     "target": str,
-    "to": str | list[str],
-    "tokenizer": str,
+    "to": str | list[str] | None,
+    "tokenizer": str | None,
     "train_limit": int | None,
+    "where": list[str],
     "workers": int | None,
+    "yes": bool,
 }
 """The type of each setting of a command that belongs to no group."""
 _EXPECTED = (
@@ -61,7 +80,7 @@ _EXPECTED = (
     ("mapping_type", "a mapping"),
     ("string_type", "a text"),
 )
-FREE = ("definitions", "parameters", "chat_options")
+FREE = ("definitions", "map", "rules", "parameters", "chat_options")
 """Mappings whose keys are the user's own."""
 _OWN_MESSAGE = ("literal_error", "is_instance_of")
 
@@ -96,8 +115,8 @@ def _check_option(key: str, option: Mapping[str, Any]) -> None:
 
 def _check(key: str, value: Any, adapter: TypeAdapter[Any]) -> None:
     errors = _errors(value, adapter)
-    if not errors or (isinstance(value, (int, float)) and not isinstance(value, bool) and not _errors(str(value), adapter)):
-        return  # Hydra reads a name of digits as a number
+    if not errors or not _errors(_with_names(value), adapter):
+        return
     kinds = [error["type"] for error in errors]
     if any(kind in _OWN_MESSAGE for kind in kinds):
         return
@@ -107,6 +126,13 @@ def _check(key: str, value: Any, adapter: TypeAdapter[Any]) -> None:
     shown = "null" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
     null = " or null" if value is not None and not _errors(None, adapter) else ""
     raise InputError(f"{key}={shown} is not {' or '.join(expected)}{null}", remedy=f"Write {key}=VALUE with such a value.")
+
+
+def _with_names(value: Any) -> Any:
+    """The value with numbers as texts: Hydra reads a name of digits as a number."""
+    if isinstance(value, list):
+        return [_with_names(one) for one in value]
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def _errors(value: Any, adapter: TypeAdapter[Any]) -> list[Any]:

@@ -18,6 +18,7 @@ from clinspan.programs.app.observability import FOLLOWERS, observers, without_ob
 from clinspan.programs.app.saved_data import check_recorded_hosts, composed_config, restored_config
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.programs.rundir.run_names import check_labels, LABELS
 
 RESUME_KEYS = frozenset({"resume", "stop_after"})
 """Settings that a resumed run takes from the command line, besides tracking, tracing and the addresses of its servers."""
@@ -41,9 +42,10 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     If the folder already holds the same job, as in a restarted sweep, that job is resumed, unless it has finished.
 
     Raises:
-        InputError: `resume` names no run, or the settings differ from those that the run began with.
+        InputError: `resume` names no run, the settings differ from those that the run began with, or a name is not valid.
     """
     if config.resume is None:
+        check_labels(config.name, config.tags)
         config, chosen = program_settings(config)
         chosen = without_observers(chosen_options() | chosen)
         if promptless := _promptless(config, chosen, command):
@@ -165,13 +167,18 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     old = _begun(folder)
     if "given" not in old:  # it failed before it began
         return record
-    if without_observers(old.get("config")) != without_observers(record["config"]):
+    if _decisive(old.get("config")) != _decisive(record["config"]):
         raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
     if not finished(old):
         old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
         old.pop("error", None)
         old.pop("reason", None)
     return old
+
+
+def _decisive(config: Any) -> dict[str, Any]:
+    """The settings that have an effect on what a run does. A run that was renamed is still the same job."""
+    return {key: value for key, value in without_observers(config).items() if key not in LABELS}
 
 
 def _begun(folder: RunFolder) -> dict[str, Any]:

@@ -23,21 +23,28 @@ from clinspan.reports.paper.paper_cells import cell_lines, CellRun
 from clinspan.retrievers.embedders import EmbedderUnavailableError
 
 _MARK = ".failed"
+_CELLS = ("cells", "params", "search_space")
+"""The keys in which sweepers have what they sweep over."""
 _UNAVAILABLE = (UnavailableError, EmbedderUnavailableError)
 
 
 class Sweeps(Callback):
-    """Hydra callback in the process that started the sweep, called before the first job and after the last.
+    """Hydra callback in the process that started the sweep: before the first job and after the last, and before a single job.
 
     Attributes:
         failed: The jobs that failed, each with the class of its error.
         absent: The cells of a preset whose model was not available.
         ran: How many cells of a preset have scores.
+        creates: Whether a single job's folder was made for it.
     """
 
     failed: ClassVar[list[str]] = []
     absent: ClassVar[list[str]] = []
     ran: ClassVar[int] = 0
+    creates: ClassVar[bool] = False
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        Sweeps.creates = not Path(config.hydra.run.dir).exists()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         for mark in _marks(config):
@@ -63,13 +70,14 @@ def job_folders(sweep: Path) -> list[Path]:
 
 
 def check_experiment() -> None:
-    """Refuse an experiment preset outside a sweep.
+    """Refuse an experiment of several cells outside a sweep.
 
     Raises:
-        InputError: A preset is run as a single job, which would use the model of none of its cells.
+        InputError: It is run as a single job, which would use the settings of none of its cells.
     """
     chosen = HydraConfig.get()
-    if (name := chosen.runtime.choices.get("experiment")) and chosen.mode == RunMode.RUN:
+    swept = any(chosen.sweeper.get(key) for key in _CELLS)
+    if (name := chosen.runtime.choices.get("experiment")) and swept and chosen.mode == RunMode.RUN:
         raise InputError(f"experiment={name} is a sweep over several cells", remedy="Add -m.")
 
 
@@ -85,7 +93,7 @@ def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
     while current is not None:
         if isinstance(current, _UNAVAILABLE):
             return str(current)
-        if isinstance(current, (InterpolationToMissingValueError, MissingMandatoryValue)):
+        if isinstance(current, (InterpolationToMissingValueError, MissingMandatoryValue)) and "tuned." in str(current):
             model = choices.get("model")
             trained = f"python -m programs.finetune model={model}, with the settings that conf/experiment/{name}.yaml names"
             return f"its fine-tuned model is not given: {trained}, then tuned.{model}=FOLDER/model"

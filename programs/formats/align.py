@@ -24,7 +24,8 @@ def align(echoed: Sequence[str], tokens: Sequence[str]) -> list[int | None]:
 
     A pair of equal tokens costs 0, a pair that only `fold` makes equal costs 0.01, and any other pair costs 0.6 to 1, less for
     more similar tokens (only their first hundred characters are compared). An echo or a token without a partner costs 0.7. Of
-    equally cheap alignments, the one that pairs earlier is chosen. The time grows with the product of the two lengths.
+    equally cheap alignments, the one that pairs equal tokens at both ends is chosen, then the one that pairs earlier. The time
+    grows with the product of the two lengths, without equal tokens at both ends.
 
     >>> align(["No", "fever", "today"], ["No", "new", "fever"])
     [0, None, 1]

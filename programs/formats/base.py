@@ -16,9 +16,10 @@ from typing import Any, get_args, Literal
 import dspy
 
 from clinspan.corpora import InputError, Label
-from clinspan.corpora.bio import renamed
+from clinspan.corpora.bio import renamed, without_marks
 from clinspan.corpora.json_text import without_lone_surrogates
 from clinspan.corpora.printable import printable
+from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, lm15, Wire
 from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
@@ -127,7 +128,7 @@ class Format(dspy.Adapter):
         return f"Context that may help; do not tag it:\n{chunks}\n\nSentence to tag:\n{sentence}"
 
     def sentence(self, tokens: Sequence[str]) -> str:
-        return " ".join(tokens)
+        return Words.as_given(tokens).text()
 
     def messages(
         self, instructions: str, demos: Sequence[Mapping[str, Any]], question: Question
@@ -135,7 +136,7 @@ class Format(dspy.Adapter):
         """The system text and the turns of one request: demonstrations first, what changes last."""
         turns: list[tuple[str, str]] = []
         for demo in demos:
-            tokens = shown_tokens(demo["tokens"])
+            tokens = shown_tokens(demo["tokens"], demo.get("joined") or ())
             asked = next(q for q in self.questions(tokens, ()) if q.key == question.key)
             turns += [*asked.turns, ("assistant", self.answer(tokens, renamed(demo["tags"], self.called), question.key))]
         return f"{instructions}\n\n{self.rules()}", turns + list(question.turns)
@@ -160,8 +161,11 @@ class Format(dspy.Adapter):
         if current is None:
             raise ValueError("an answer is read together with its tokens: use Format.read")
         decoded = self.read(current.answers, current.tokens) if current.tokens else Decoded([])
+        tags = decoded.tags
+        if self.alignment == "tokens":  # the paper's scorer kept them
+            tags, decoded.repairs["mention_without_letter"] = without_marks(tags, current.tokens)
         return {
-            "tags": renamed(decoded.tags, self._names),
+            "tags": renamed(tags, self._names),
             "confidence": confidence_of(decoded.places, current.pieces),
             "repairs": dict(+decoded.repairs),
         }

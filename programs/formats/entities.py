@@ -22,6 +22,7 @@ from typing import Any
 
 from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.base import Format
@@ -75,8 +76,9 @@ class Entities(Format):
 
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
         lists: dict[str, list[str]] = {label.name: [] for label in self.labels}
+        words = Words.as_given(tokens)
         for start, end, label in tag_spans(tags):
-            mention = " ".join(tokens[start:end])
+            mention = words.text(start, end)
             if mention not in lists[label]:
                 lists[label].append(mention)
         return json.dumps(lists[key] if key else lists, ensure_ascii=False)
@@ -88,6 +90,7 @@ class Entities(Format):
         token 3 inside a mention, `c4` the text after a mention that ends before token 4.
         """
         words = [json.dumps(token, ensure_ascii=False)[1:-1] for token in tokens]
+        gap = Words.as_given(tokens).gap
         if key:
             rules: dict[str, Alternatives] = {"start": [["[", Rule("list")]]}
         else:
@@ -100,7 +103,7 @@ class Entities(Format):
             after = i + 1
             rules[f"m{i}"] = [[word, Rule(f"w{i}")], [Rule(f"m{after}")]]
             if after < len(words):
-                rules[f"w{i}"] = [['"', Rule(f"c{after}")], [f" {words[after]}", Rule(f"w{after}")]]
+                rules[f"w{i}"] = [['"', Rule(f"c{after}")], [gap(after) + words[after], Rule(f"w{after}")]]
                 rules[f"c{after}"] = [["]"], [', "', Rule(f"m{after}")]]
             else:
                 rules[f"m{i}"], rules[f"w{i}"], rules[f"c{after}"] = [[word, Rule(f"w{i}")]], [['"', Rule(f"c{after}")]], [["]"]]

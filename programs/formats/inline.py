@@ -12,6 +12,7 @@ from typing import Any
 from clinspan.corpora import Label
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.align import align, fold
@@ -57,11 +58,11 @@ class Inline(Format):
         )
 
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
-        words = list(tokens)
+        words = Words.as_given(list(tokens), getattr(tokens, "joined", ()))
         for start, end, label in tag_spans(tags):
             words[start] = f"<{label}>{words[start]}"
             words[end - 1] += f"</{label}>"
-        return " ".join(words)
+        return words.text()
 
     def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
         """A grammar of the sentence with marks that open before a token and close after a token. Marks are not nested.
@@ -69,14 +70,15 @@ class Inline(Format):
         Rule `o3` is token 3 outside a mark, `p3` the text after it, `q3_1` the text after it inside a mark of label 1.
         """
         rules: dict[str, Alternatives] = {"start": [[Rule("o0")]]}
+        gap = Words.as_given(tokens).gap
         for i, token in enumerate(tokens):
             last = i == len(tokens) - 1
             opened: Alternatives = [[f"<{label.name}>{token}", Rule(f"q{i}_{n}")] for n, label in enumerate(self.labels)]
             rules[f"o{i}"] = [[token, Rule(f"p{i}")], *opened]
-            rules[f"p{i}"] = [[]] if last else [[" ", Rule(f"o{i + 1}")]]
+            rules[f"p{i}"] = [[]] if last else [[*filter(None, [gap(i + 1)]), Rule(f"o{i + 1}")]]
             for n, label in enumerate(self.labels):
                 closed: list[str | Rule] = [f"</{label.name}>", Rule(f"p{i}")]
-                rules[f"q{i}_{n}"] = [closed] if last else [closed, [f" {tokens[i + 1]}", Rule(f"q{i + 1}_{n}")]]
+                rules[f"q{i}_{n}"] = [closed] if last else [closed, [gap(i + 1) + tokens[i + 1], Rule(f"q{i + 1}_{n}")]]
         return Grammar(rules)
 
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
@@ -99,6 +101,7 @@ class Inline(Format):
         A text that can be a mark or a token of the sentence is read as the token.
         """
         names = [label.name for label in self.labels]
+        gap = Words.as_given(tokens).gap
         todo: list[tuple[int, int, tuple[str, int, int] | None, tuple[_Span, ...]]] = [(0, 0, None, ())]
         seen: set[tuple[int, int, str | None]] = set()
         while todo:
@@ -117,9 +120,9 @@ class Inline(Format):
                 continue
             begin = at
             if i:
-                if not text.startswith(" ", at):
+                if not text.startswith(gap(i), at):
                     continue
-                begin += 1
+                begin += len(gap(i))
             for name in names if mark is None else ():
                 if text.startswith(head := f"<{name}>", begin) and text.startswith(tokens[i], begin + len(head)):
                     todo.append((i + 1, begin + len(head) + len(tokens[i]), (name, i, begin), spans))

@@ -7,14 +7,18 @@ Two texts are the same mention if they are equal once
 3. soft hyphens, zero-width characters and white space are left out, since models write `1,000` for the tokens `1 , 000`;
 4. as the last resort, case is ignored.
 
-A mention begins where a token begins and ends where a token ends.
+A mention begins where a token begins and ends where a token ends. Where tokens are parts of a written word (`CD`, `4`), places
+that begin or end inside the word count only if the sentence has the mention nowhere else.
 """
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+
+from clinspan.corpora.words import Words
 
 _SINGLE = "'’‘‚‛`´′ʹʼʻ‵＇"
 _DOUBLE = '"“”„‟″«»＂‶'
@@ -46,6 +50,9 @@ class MentionFinder:
         self._exact = _Joined([folded(token) for token in tokens])
         self._caseless = _Joined([folded(token).casefold() for token in tokens])
         self._spelt = _Joined(["".join(token.split()) for token in tokens])
+        pairs = itertools.pairwise(tokens)
+        touching = Words.as_given(tokens).joined
+        self._inside = {n for n, (left, right) in enumerate(pairs, 1) if n in touching and left.isalnum() and right.isalnum()}
 
     def places(self, mention: str, repairs: Counter[str]) -> list[tuple[int, int]]:
         """Every occurrence of a mention, as half-open token ranges.
@@ -55,15 +62,19 @@ class MentionFinder:
             repairs: Counts `respelt_mention` if the sentence has the mention in other characters, `changed_case` if it has the
                 mention in another case, `mention_not_found` if it does not have it.
         """
-        if ranges := self._spelt.find("".join(mention.split())):
+        if ranges := self._whole(self._spelt.find("".join(mention.split()))):
             return ranges
         wanted = folded(mention)
-        if ranges := self._exact.find(wanted):
+        if ranges := self._whole(self._exact.find(wanted)):
             repairs["respelt_mention"] += 1
             return ranges
-        ranges = self._caseless.find(wanted.casefold())
+        ranges = self._whole(self._caseless.find(wanted.casefold()))
         repairs["changed_case" if ranges else "mention_not_found"] += 1
         return ranges
+
+    def _whole(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The ranges that neither begin nor end inside a written word; all of them if there is none."""
+        return [(start, end) for start, end in ranges if start not in self._inside and end not in self._inside] or ranges
 
 
 class _Joined:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clinspan.corpora import InputError
+from clinspan.corpora.words import Words
 
 Place = tuple[str, int, int]
 """A question's key, and characters of its answer, half-open."""
@@ -52,6 +53,7 @@ def tags_tokens(signature: Any) -> bool:
     return True
 
 
-def shown_tokens(tokens: Sequence[str]) -> list[str]:
+def shown_tokens(tokens: Sequence[str], joined: Iterable[int] = ()) -> Words:
     """Tokens as they stand in prompts and answers: on one line, and never empty."""
-    return [" ".join(token.split()) or "_" for token in tokens]
+    given = Words.as_given(tokens, joined)
+    return Words((" ".join(token.split()) or "_" for token in given), given.joined)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import dspy
 
 from clinspan.corpora import Sentence
+from clinspan.corpora.words import Words
 from clinspan.lms import ModelError
 from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking
@@ -127,7 +128,7 @@ class PromptTagger:
         record = blank_record(sentence)
         try:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None), asking(sentence.document):
-                prediction = self.tagger(tokens=list(sentence.words), id=sentence.id)
+                prediction = self.tagger(tokens=Words.of(sentence), id=sentence.id)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
             if is_deferred(error):
                 return None
@@ -199,8 +200,12 @@ class Predictor:
 
 def blank_record(sentence: Sentence) -> dict[str, Any]:
     """The part of a sentence's record for `predictions.jsonl` that is known before it is tagged."""
-    about = {"id": sentence.id, "document": sentence.document}
-    return {**about, "tokens": list(sentence.words), "gold": list(sentence.tags)}
+    about: dict[str, Any] = {"id": sentence.id, "document": sentence.document}
+    about |= {"tokens": list(sentence.words), "gold": list(sentence.tags)}
+    if sentence.mentions is None:
+        return about
+    mentions = [{"label": one.label, "fragments": [list(piece) for piece in one.fragments]} for one in sentence.mentions]
+    return {**about, "offsets": [[token.start, token.end] for token in sentence.tokens], "mentions": mentions}
 
 
 def failed_record(sentence: Sentence, error: str) -> dict[str, Any]:

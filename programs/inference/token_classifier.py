@@ -9,6 +9,7 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 
 from clinspan.corpora import Sentence
+from clinspan.corpora.bio import without_marks
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms.local.oom import OutOfMemoryError
 from clinspan.programs.inference.predictor import blank_record, failed_record
@@ -58,6 +59,6 @@ class ClassifierTagger:
 def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:
     """A sentence's record for `predictions.jsonl`: the most likely legal tags, and the posterior probability of each."""
     scores = reading.log_probs.astype(np.float64)
-    pred = lattice.decode(scores)
+    pred, _ = without_marks(lattice.decode(scores), sentence.words)
     prediction = {"pred": pred, "confidence": lattice.confidence(scores, pred), "raw": None}
     return {**blank_record(sentence), **prediction, "repairs": {}, "usage": {"pieces": reading.pieces}, "error": None}

@@ -10,8 +10,8 @@ import dspy
 
 from clinspan.corpora import Corpus
 from clinspan.programs.formats import Format
-from clinspan.programs.tagging.saved_program import dump_program, plain_demos
-from clinspan.programs.tagging.tagger import Ensemble, Tagger
+from clinspan.programs.tagging.saved_program import dump_program
+from clinspan.programs.tagging.tagger import Ensemble, plain_demos, Tagger
 
 
 @dataclass(frozen=True)

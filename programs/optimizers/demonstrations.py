@@ -84,6 +84,7 @@ class Nearest(Optimizer):
     chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.ks:
             raise InputError("optimizer.ks is empty", remedy="Give numbers of demonstrations: optimizer.ks=[3,5,8].")
         for k in self.ks:

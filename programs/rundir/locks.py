@@ -44,6 +44,20 @@ def one_writer(folder: Path) -> Iterator[None]:
         file.close()
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process is writing into a folder. On a system or a file system without locks, that is not known: False."""
+    if fcntl is None:
+        return False
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _taken(path: Path) -> BinaryIO:
     """The open lock file, locked if the file system has locks."""
     while True:

@@ -27,6 +27,8 @@ def _legal(tag: str) -> str:
 
 Tag = Annotated[str, AfterValidator(_legal)]
 """`O`, or `B-` or `I-` and a label."""
+Range = Annotated[list[int], Field(min_length=2, max_length=2)]
+"""Half-open characters of a document: start and end."""
 Probability = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -78,10 +80,21 @@ class TaggedSentence(DraftTags):
         return self
 
 
+class AnnotatedMention(Record):
+    """An annotation of the corpus."""
+
+    label: str
+    fragments: list[Range] = Field(min_length=1, description="its pieces as half-open characters of the document")
+
+
 class Prediction(TaggedSentence):
     """A line of `predictions.jsonl` as runs write it."""
 
     confidence: list[Probability | None] | None
+    offsets: list[Range] | None = Field(None, description="characters of each token in its document, half-open")
+    mentions: list[AnnotatedMention] | None = Field(
+        None, description="the annotations that begin in the sentence, as they were made; null if the corpus has tags alone"
+    )
     raw: Any = Field(description="the model's answer, or its answers by label; null of a failed sentence and of a token classifier")
     repairs: dict[str, int] = Field(description="what was repaired in the answer, by kind")
     usage: dict[str, int | float] = Field(description="tokens and passes of the model")
@@ -101,6 +114,13 @@ class Rates(F1):
     recall: float
 
 
+class OffsetScores(Record):
+    """Scores on the annotators' own character offsets, and what a perfect tagger would reach."""
+
+    micro: F1
+    ceiling: F1
+
+
 class RankedScores(Record):
     """What a leaderboard reads of `scores.json`."""
 
@@ -108,6 +128,7 @@ class RankedScores(Record):
     sentences: int
     micro: F1
     macro: F1
+    offsets: OffsetScores | None = None
 
 
 class RunScores(Record):
@@ -172,6 +193,7 @@ class Demonstration(Record):
 
     tokens: list[str]
     tags: list[Tag]
+    joined: list[int] = Field([], description="numbers of the tokens that prompts show without a blank before them")
 
     @model_validator(mode="after")
     def _one_a_token(self) -> Self:

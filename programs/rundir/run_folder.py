@@ -71,15 +71,7 @@ class RunFolder:
         Raises:
             InputError: The file is missing or is not a JSON object.
         """
-        path = self.path / name
-        try:
-            content = parse_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            remedy = "Give the folder of a run."
-            raise InputError(f"cannot be read ({type(error).__name__})", path=path, remedy=remedy) from None
-        if not isinstance(content, dict):
-            raise InputError("is not a JSON object", path=path, remedy="Give the folder of a run.")
-        return {key: with_current_names(value) for key, value in content.items()}
+        return read_object(self.path / name)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append the record of one sentence and hand it to the operating system before returning."""
@@ -107,6 +99,22 @@ class RunFolder:
         lines = "".join(json.dumps(records[key], ensure_ascii=False) + "\n" for key in ids)
         with writing(self.path):
             write_whole(self.predictions, lines.encode())
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run's folder, of which nothing is changed. Earlier class names in it are replaced by the current ones.
+
+    Raises:
+        InputError: The file is missing or is not a JSON object.
+    """
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        remedy = "Give the folder of a run."
+        raise InputError(f"cannot be read ({type(error).__name__})", path=path, remedy=remedy) from None
+    if not isinstance(content, dict):
+        raise InputError("is not a JSON object", path=path, remedy="Give the folder of a run.")
+    return {key: with_current_names(value) for key, value in content.items()}
 
 
 def cut_torn_line(path: Path) -> None:
@@ -167,18 +175,34 @@ def corpus_entry(record: Mapping[str, Any], corpus: Corpus, split: str, folder: 
     if not corpus.labels:
         remedy = "Name the labels: corpus.labels=[...]"
         raise InputError(f"corpus {corpus.name} has no entity and corpus.labels names none", remedy=remedy)
-    return {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
+    entry: dict[str, Any] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
+    if corpus.divided:
+        entry["documents"] = {name: [document.id for document in documents] for name, documents in corpus.splits.items()}
+    return entry
+
+
+def remove_unused(path: Path) -> None:
+    """Remove the folder of a command that stopped before it recorded anything: one with no file but an empty `run.log`."""
+    log = path / "run.log"
+    with suppress(OSError):
+        if all(found == log and log.is_file() and not log.stat().st_size for found in path.iterdir()):
+            log.unlink(missing_ok=True)
+            path.rmdir()
 
 
 @contextmanager
 def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Iterator[None]:
-    """Add the elapsed time of the enclosed block to a run's record and, if it fails, the kind of error without its message."""
+    """Add the elapsed time of the enclosed block to a run's record and, if it fails, the kind of error without its message.
+
+    A run that fails before its corpus or input is known leaves neither a record nor a line in its log.
+    """
     began = time.monotonic()
     try:
         yield
     except BaseException as error:
         record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
-        log.info("stopped: %s", type(error).__name__)
+        if "corpus" in record or "input" in record:
+            log.info("stopped: %s", type(error).__name__)
         raise
     finally:
         record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began

@@ -10,23 +10,26 @@ from clinspan.lms.remote.audit import audited
 from clinspan.lms.weights.find import cache_folder
 
 if TYPE_CHECKING:
-    from clinspan.retrievers import Embedder, Retriever
+    from clinspan.retrievers import Embedder, PassageFinder, Retriever
 
 _BYTES = 4  # per vector component
 
 
 def open_knowledge_base(
-    retriever: Retriever, embedder: Embedder, sentences: Sequence[Sentence]
+    retriever: Retriever | PassageFinder, embedder: Embedder | None, sentences: Sequence[Sentence]
 ) -> tuple[Callable[[list[str]], list[list[str]]], dict[str, object]]:
     """Open the knowledge base: the function that finds the chunks of texts, and the facts for the run's record.
 
     Args:
-        retriever: The settings of the retriever.
-        embedder: The loaded embedder.
+        retriever: The settings of the retriever, or a retriever of the user's own.
+        embedder: The loaded embedder; None for a retriever of the user's own.
         sentences: The sentences that will be tagged. The knowledge base is searched for leaks of them.
     """
-    from clinspan.retrievers import build_base
+    from clinspan.retrievers import build_base, PassageFinder
 
+    if isinstance(retriever, PassageFinder):
+        return retriever.find, {"phi": bool(retriever.holds_phi), "knowledge": type(retriever).__name__}
+    assert embedder is not None
     if retriever.url is None:
         base = build_base(retriever, embedder, sentences, cache_folder())
         return base.find, base.facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from clinspan.corpora import Corpus
 from clinspan.corpora.json_text import parse_json
 from clinspan.lms.weights.lora import NOTE
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin, UNKNOWN
-from clinspan.programs.tagging.tagger import DEMONSTRATION_KEYS, Ensemble, Tagger
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 VERSION = 1
 
@@ -33,17 +33,21 @@ PLAIN = ("alignment", "label_order", "label_wording")
 PLACE_SETTINGS = ("url",)
 
 
+GIVEN_SETTINGS = ("examples", "ids")
+
+
 def settings_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """The part of a config that belongs to a program: the option and keys of each group, and the plain keys.
 
     The retriever is one of the groups if the strategy searches. The address of its server is left out, because it belongs to a
-    site and not to a program.
+    site and not to a program. So are the file or the ids of given demonstrations, because a program has the demonstrations.
     """
     settings: dict[str, Any] = {}
     strategy = config["strategy"]
     searches = strategy.get("demonstrations") == "nearest" or strategy.get("context") == "retrieved"
     for group in (*GROUPS, RETRIEVER) if searches else GROUPS:
         settings[group] = {"choice": choices.get(group, ""), **_without_code(config[group])}
+    settings["strategy"] = {key: value for key, value in settings["strategy"].items() if key not in GIVEN_SETTINGS}
     return settings | {key: config[key] for key in PLAIN}
 
 
@@ -67,7 +71,7 @@ def dump_program(tagger: Tagger | Ensemble, corpus: Corpus, *, learned: bool = F
     labels = sorted(label.name for label in corpus.labels)
     members = tagger.members if isinstance(tagger, Ensemble) else [tagger]
     origin = merged(_origin(member, corpus, learned) for member in members)
-    return {"clinspan": VERSION, "labels": labels, "origin": origin.model_dump(), **tagger.dump_state()}
+    return {"clinspan": VERSION, "labels": labels, "cut": corpus.cut, "origin": origin.model_dump(), **tagger.dump_state()}
 
 
 def _origin(tagger: Tagger, corpus: Corpus, learned: bool) -> Origin:
@@ -94,7 +98,7 @@ def dump_classifier(spec: lms.ClassifierModel, corpus: Corpus, *, folder: str | 
         weights["base"] = str(Path(spec.path).expanduser().resolve())
     labels = sorted(label.name for label in corpus.labels)
     origin = trained_on(spec) or (origin_of(corpus) if folder else UNKNOWN)
-    return {"clinspan": VERSION, "labels": labels, "origin": origin.model_dump(), CLASSIFIER: weights}
+    return {"clinspan": VERSION, "labels": labels, "cut": corpus.cut, "origin": origin.model_dump(), CLASSIFIER: weights}
 
 
 def trained_on(spec: lms.LocalModel | lms.ClassifierModel) -> Origin | None:
@@ -137,8 +141,3 @@ def fingerprint(content: Any) -> str:
     True
     """
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:12]
-
-
-def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Demonstrations with only the keys that programs store, without the keys that an optimizer added."""
-    return [{key: demo[key] for key in DEMONSTRATION_KEYS if key in demo} for demo in demos]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, Literal
@@ -12,6 +13,7 @@ from clinspan.corpora import check_number, Corpus, InputError, Sentence
 Demonstrations = Literal["none", "fixed", "nearest"]
 Context = Literal["none", "retrieved"]
 Overflow = Literal["error", "drop"]
+Draw = Literal["auto", "random", "covering"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,10 @@ class Strategy:
         context: `none`, or the `retrieved` chunks of the knowledge base.
         k: Number of demonstrations.
         pool: Number of train sentences, from the first on, that demonstrations come from; None: all.
+        examples: A file whose sentences are the fixed demonstrations, all of them and in its order; None: no file.
+        ids: Ids of the train sentences that are the fixed demonstrations, in this order; None: `k` sentences are drawn.
+        draw: How fixed demonstrations are drawn: `random`, `covering` (see `draw_covering`), or `auto`: random for the corpora of
+            the paper, else covering.
         overflow: Handling of a prompt that does not fit the model's context: an `error`, or `drop` demonstrations until it
             fits. The first, and so the farthest, is dropped first. Each dropped demonstration is counted.
         votes: Number of sampled answers to each sentence, which vote (self-consistency): a span stands if more than half of
@@ -33,16 +39,20 @@ class Strategy:
     context: Context = "none"
     k: int = 5
     pool: int | None = None
+    examples: str | None = None
+    ids: Sequence[str] | None = None
+    draw: Draw = "auto"
     overflow: Overflow = "drop"
     votes: int = 1
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow))
+        kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow), ("draw", Draw))
         for name, kind in kinds:
             if getattr(self, name) not in get_args(kind):
                 remedy = f"Use one of {', '.join(get_args(kind))}."
                 raise InputError(f"strategy.{name}={getattr(self, name)} is not known", remedy=remedy)
+        self._check_given()
         if self.pool is not None:
             check_number("strategy.pool", self.pool, 1)
         check_number("strategy.k", self.k, 1)
@@ -51,13 +61,33 @@ class Strategy:
             remedy = "Sampled answers differ at temperatures above 0; one greedy answer is strategy.votes=1."
             raise InputError(f"strategy.temperature={self.temperature} is not above 0 and at most 2", remedy=remedy)
 
+    def _check_given(self) -> None:
+        """Refuse demonstrations of the user's own that would not be sent."""
+        given = [name for name in ("examples", "ids") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError("strategy.examples and strategy.ids are both set", remedy="Leave one of them out.")
+        if given and self.demonstrations != "fixed":
+            remedy = "Use it with strategy=few_shot or strategy=rag_few_shot."
+            raise InputError(f"strategy.{given[0]} gives fixed demonstrations, and this strategy has none", remedy=remedy)
+        names = list(map(str, self.ids or ()))
+        if self.ids is not None and not names:
+            raise InputError("strategy.ids names no sentence", remedy="Write strategy.ids=[DOCUMENT:NUMBER,...].")
+        if twice := [name for name, n in Counter(names).items() if n > 1]:
+            raise InputError(f"strategy.ids has {twice[0]} twice", remedy="Name each sentence once.")
+
+    @property
+    def given(self) -> bool:
+        """Whether the user gives the demonstrations, so that none are drawn."""
+        return self.examples is not None or self.ids is not None
+
     @property
     def name(self) -> str:
         """
         >>> Strategy(demonstrations="nearest", k=3).name
         '3 nearest'
         """
-        parts = [f"{self.k} {self.demonstrations}"] if self.demonstrations != "none" else []
+        shown = "given" if self.given else f"{self.k} {self.demonstrations}"
+        parts = [shown] if self.demonstrations != "none" else []
         name = " + ".join(parts + ["context"] * (self.context == "retrieved")) or "zero-shot"
         return f"{name}, {self.votes} votes" if self.votes > 1 else name
 
@@ -83,4 +113,5 @@ def fixed_demonstrations(pool: Sequence[Sentence], k: int, seed: int) -> list[di
 
 def as_demonstration(sentence: Sentence) -> dict[str, Any]:
     """Convert a training sentence to a DSPy demonstration."""
-    return {"id": sentence.id, "tokens": list(sentence.words), "tags": list(sentence.tags)}
+    joined = {"joined": list(sentence.joined)} if sentence.joined else {}
+    return {"id": sentence.id, "tokens": list(sentence.words), "tags": list(sentence.tags), **joined}

@@ -8,12 +8,14 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError
 
+from clinspan.corpora import InputError
 from clinspan.corpora.bio import span_tags, split_tag, tag_spans
+from clinspan.corpora.words import Words
 from clinspan.lms import PromptTooLongError
 from clinspan.lms.remote.audit import sentence_id
 from clinspan.programs.rundir.origin import Origin
@@ -21,9 +23,41 @@ from clinspan.programs.tagging.signature import build_signature
 from clinspan.programs.tagging.strategy import Overflow
 
 Lookup = Callable[[str], Sequence[Any]]
-DEMONSTRATION_KEYS = ("id", "tokens", "tags")
+DEMONSTRATION_KEYS = ("id", "tokens", "tags", "joined")
 """What programs keep of a demonstration."""
+
+
+def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Demonstrations with only the keys that programs store, without the keys that an optimizer added."""
+    plain = []
+    for demo in demos:
+        kept = {key: demo[key] for key in DEMONSTRATION_KEYS if key in demo}
+        tokens = Words.as_given(kept["tokens"], kept.get("joined") or ())
+        kept |= {"tokens": list(tokens), "tags": list(kept["tags"])}
+        plain.append(kept | ({"joined": sorted(tokens.joined)} if tokens.joined else {}))
+    return plain
+
+
 Setting = Callable[[], AbstractContextManager[Any]]
+
+
+class NearestPredict(dspy.Predict):
+    """The predictor of a tagger that looks up demonstrations: fixed ones would never be sent, so it refuses them.
+
+    Raises:
+        InputError: Demonstrations are set, by hand, by an optimizer or by a saved state.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "demos" and value:
+            refuse_fixed()
+        super().__setattr__(name, value)
+
+
+def refuse_fixed() -> NoReturn:
+    """Refuse fixed demonstrations of a tagger that looks up the nearest ones."""
+    problem = "this tagger looks up the nearest demonstrations of each sentence, so fixed ones would never be sent"
+    raise InputError(problem, remedy="Set or compile them on a Tagger without nearest=, for example with strategy=few_shot.")
 
 
 class Tagger(dspy.Module):
@@ -32,7 +66,7 @@ class Tagger(dspy.Module):
     Args:
         instructions: What the model is told; optimizers may rewrite it.
         demonstrations: Fixed demonstrations (`tokens` and `tags`); optimizers may replace them.
-        nearest: Gives the demonstrations of a sentence's text, nearest last.
+        nearest: Gives the demonstrations of a sentence's text, nearest last. Such a tagger has no fixed ones.
         retrieve: Gives the chunks of a sentence's text, best first.
         overflow: What to do with a prompt that does not fit: `error` or `drop`.
         votes: How many answers are sampled and vote; 1: one greedy answer.
@@ -41,6 +75,9 @@ class Tagger(dspy.Module):
             model and another adapter to write prompts with.
         settings: What is saved with it, see `programs.app.load_program`.
         origin: Where its instructions and demonstrations come from, if they were loaded; None: from the corpus at hand.
+
+    Raises:
+        InputError: There are both `demonstrations` and `nearest`, now or when demonstrations are set later.
     """
 
     def __init__(
@@ -58,7 +95,7 @@ class Tagger(dspy.Module):
         origin: Origin | None = None,
     ) -> None:
         super().__init__()
-        self.tag = dspy.Predict(build_signature(instructions))
+        self.tag = (NearestPredict if nearest else dspy.Predict)(build_signature(instructions))
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.votes, self.temperature = votes, temperature
@@ -80,10 +117,9 @@ class Tagger(dspy.Module):
         return bound
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
-        """DSPy's state without a model, and the settings. Of demonstrations only id, tokens and tags are kept."""
+        """DSPy's state without a model, and the settings. Of demonstrations only `DEMONSTRATION_KEYS` are kept."""
         state = super().dump_state(json_mode=json_mode)
-        demos = [{key: demo[key] for key in DEMONSTRATION_KEYS if key in demo} for demo in state["tag"]["demos"]]
-        return {**state, "tag": {**state["tag"], "demos": demos, "lm": None}, "settings": self.settings}
+        return {**state, "tag": {**state["tag"], "demos": plain_demos(self.tag.demos), "lm": None}, "settings": self.settings}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         """Take over what `dump_state` gave: DSPy's state, and the settings."""
@@ -91,8 +127,14 @@ class Tagger(dspy.Module):
         self.settings = dict(state.get("settings", self.settings))
 
     def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
-        """The demonstrations and the chunks that go with a sentence."""
-        text = " ".join(tokens)
+        """The demonstrations and the chunks that go with a sentence.
+
+        Raises:
+            InputError: The tagger looks up demonstrations, and fixed ones were added to it.
+        """
+        if self.nearest and self.tag.demos:
+            refuse_fixed()
+        text = Words.as_given(tokens).text()
         demos = list(self.nearest(text)) if self.nearest else list(self.tag.demos)
         return demos, list(self.retrieve(text)) if self.retrieve else []
 
@@ -105,6 +147,7 @@ class Tagger(dspy.Module):
 
         Raises:
             PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
+            InputError: The tagger looks up demonstrations, and fixed ones were added to it.
         """
         with self.setting():
             return self._tagged(tokens, id)
@@ -120,7 +163,7 @@ class Tagger(dspy.Module):
         while True:
             try:
                 with sentence_id(id):
-                    found = self.tag(tokens=list(tokens), context=context, demos=demos[dropped:], config=config)
+                    found = self.tag(tokens=Words.as_given(tokens), context=context, demos=demos[dropped:], config=config)
             except Exception as error:
                 if not is_overflow(error):
                     raise

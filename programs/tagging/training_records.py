@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from clinspan.corpora import Sentence
 from clinspan.corpora.bio import renamed
+from clinspan.corpora.words import Words
 from clinspan.programs.formats import Format
 from clinspan.programs.formats.types import shown_tokens
 from clinspan.programs.tagging.tagger import Tagger
@@ -26,8 +27,8 @@ def training_records(tagger: Tagger, adapter: Format, sentences: Iterable[Senten
     records: list[Record] = []
     instructions = tagger.tag.signature.instructions
     for sentence in sentences:
-        tokens = shown_tokens(sentence.words)
-        demos = [demo for demo in tagger.surroundings(sentence.words)[0] if not _same(demo, sentence)]
+        tokens = shown_tokens(Words.of(sentence))
+        demos = [demo for demo in tagger.surroundings(tokens)[0] if not _same(demo, sentence)]
         demos = demos[len(demos) - most :] if most is not None and len(demos) > most else demos
         tags = renamed(sentence.tags, adapter.called)
         for question in adapter.questions(tokens, ()) if tokens else ():

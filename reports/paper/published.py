@@ -92,7 +92,8 @@ def published(record: dict[str, Any]) -> dict[str, Triple] | None:
     line format, hand-written labels, all sentences.
     """
     chosen, config = record.get("choices", {}), record.get("config", {})
-    if chosen.get("corpus") != "raredis" or config.get("split") != "test" or config.get("limit") is not None:
+    limited = config.get("limit") is not None or config.get("limit_documents") is not None
+    if chosen.get("corpus") != "raredis" or config.get("split") != "test" or limited:
         return None
     if chosen.get("prompt") != "handwritten" or (chosen.get("format") != "bio_lines" and chosen.get("model") != "universalner"):
         return None

@@ -9,15 +9,22 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from clinspan.programs.app.config import CONF
+from clinspan.conf import CONF
 from clinspan.reports.paper.published import FINE_TUNED, TABLES
 from conftest import Command, load
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from support.scripted_server import ScriptedServer
 
 TRIAL = ["corpus=raremini", "limit=2", "metric.samples=10"]
+
+
+def basic_sweeper() -> Any:
+    """Hydra's default sweeper."""
+    (found,) = {sweeper for sweeper in Plugins.instance().discover(Sweeper) if sweeper.__name__ == "BasicSweeper"}
+    return found
 
 
 def jobs(preset: str, *words: str) -> list[dict[str, str]]:
@@ -30,10 +37,8 @@ def jobs(preset: str, *words: str) -> list[dict[str, str]]:
     if "cells" in config:
         job_words = CellsSweeper(cells=config.cells, max_batch_size=None).jobs(parser.parse_overrides(given))
     else:
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
         params = [f"{key}={value}" for key, value in config.params.items()]
-        (job_words,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *given]), None)
+        (job_words,) = basic_sweeper().split_arguments(parser.parse_overrides([*params, *given]), None)
     return [dict(word.partition("=")[::2] for word in job) for job in job_words]
 
 

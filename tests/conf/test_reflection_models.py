@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from clinspan.programs.app.config import compose, CONF
+from clinspan.conf import CONF
+from clinspan.programs.app.config import compose
 
 TAGS_ONLY = {"bioclinicalbert", "label_supervised", "minilm"}
 """Token classifiers write no text."""

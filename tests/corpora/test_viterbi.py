@@ -81,6 +81,55 @@ def test_ties_go_to_the_first_tag() -> None:
     assert Lattice.of(TAGS).decode(np.zeros((3, 5))) == ["O", "O", "O"]
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.permutations(TAGS), st.lists(st.lists(st.sampled_from([-1.0, -2.0]), min_size=5, max_size=5), min_size=1, max_size=4))
+def test_of_equally_probable_sequences_the_last_difference_decides(order: list[str], rows: list[list[float]]) -> None:
+    scores = np.array(rows)
+    choices = [c for c in itertools.product(range(5), repeat=len(rows)) if legal(tuple(order[i] for i in c))]
+    best = min(choices, key=lambda choice: (-sum(scores[t, i] for t, i in enumerate(choice)), choice[::-1]))
+    assert Lattice.of(order).decode(scores) == [order[i] for i in best]
+
+
+def test_the_lattice_has_the_legal_transitions() -> None:
+    for order in itertools.permutations(TAGS, 4):
+        if "O" not in order:
+            continue
+        lattice = Lattice.of(order)
+        assert lattice.tags == order
+        assert [value == 0 for value in lattice.begins] == [tag[0] != "I" for tag in order]
+        assert [[value == 0 for value in row] for row in lattice.follows] == [
+            [after[0] != "I" or before[1:] == after[1:] for after in order] for before in order
+        ]
+        assert set(lattice.begins) | set(lattice.follows.flat) <= {0.0, -np.inf}
+
+
+def test_scores_of_lower_precision_are_computed_in_double_precision() -> None:
+    lattice, rng = Lattice.of(TAGS), np.random.default_rng(1)
+    scores = np.log(rng.dirichlet(np.ones(5), size=40)).astype(np.float32)
+    found = lattice.posteriors(scores)
+    assert found.dtype == np.float64
+    assert (found == lattice.posteriors(scores.astype(np.float64))).all()
+
+
+def test_an_illegal_sequence_is_preferred_to_none() -> None:
+    """An impossible tag costs a million: of two sequences with impossible tags the one with fewer of them is taken."""
+    lattice = Lattice.of(("O", "B-A", "I-A"))
+    impossible = [-np.inf, -np.inf, 0.0]
+    assert lattice.decode(np.array([impossible, [-5.0, -np.inf, -np.inf]])) == ["O", "O"]
+    assert lattice.decode(np.array([impossible, [-5.0, -np.inf, -4.0]])) == ["B-A", "I-A"]
+    assert lattice.decode(np.array([[-2e6, -1e9, 0.0]])) == ["O"]
+    assert lattice.posteriors(np.array([[0.0, -2e6, -np.inf]])).tolist() == [[1.0, 0.0, 0.0]]
+
+
+def test_confidences_need_a_tag_for_each_token() -> None:
+    lattice = Lattice.of(TAGS)
+    scores = np.log(np.full((2, 5), 0.2))
+    assert lattice.confidence(scores, ["O", "B-A"]) == pytest.approx([3 / 11, 3 / 11])  # three of eleven legal pairs
+    for tags in (["O"], ["O"] * 3):
+        with pytest.raises(ValueError, match="zip"):
+            lattice.confidence(scores, tags)
+
+
 def test_empty_input_gives_empty_output_and_wrong_input_is_refused() -> None:
     lattice = Lattice.of(TAGS)
     assert lattice.decode(np.zeros((0, 5))) == []
@@ -90,5 +139,9 @@ def test_empty_input_gives_empty_output_and_wrong_input_is_refused() -> None:
     with pytest.raises(ValueError, match="not a number"):
         lattice.posteriors(np.full((1, 5), np.nan))
     for tags in (("B-A", "I-A"), ("O", "O"), ("O", "X")):
-        with pytest.raises(ValueError, match="different BIO tags"):
+        with pytest.raises(ValueError, match=f"^{', '.join(tags)}: different BIO tags with O among them are needed$"):
             Lattice.of(tags)
+    for wrong in (np.zeros(5), np.zeros((2, 5, 1))):
+        with pytest.raises(ValueError, match="for 5 tags"):
+            lattice.decode(wrong)
+    assert lattice.decode([[0.0, -1.0, -1.0, -1.0, -1.0]]) == ["O"]  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import shutil
 
 from clinspan.corpora import Corpus, Document, InputError
 from clinspan.corpora.bio import split_tag
-from clinspan.corpora.sources import Brat, Conll, CorpusSource, Jsonl, RareDis
+from clinspan.corpora.sources import Brat, Conll, CorpusSource, Csv, Gliner, HuggingFace, Jsonl, RareDis
 from clinspan.corpora.writers.brat import write_brat
 from clinspan.corpora.writers.conll import shown_word, write_conll
 from clinspan.corpora.writers.jsonl import write_jsonl
@@ -110,6 +110,27 @@ def read_jsonl(data: bytes) -> None:
         written_again(corpus)
 
 
+def read_gliner(data: bytes) -> None:
+    corpus = loaded(Gliner(path=str(written("gliner.jsonl", data))))
+    if corpus is not None and corpus.splits["test"]:
+        written_again(corpus)
+
+
+def read_hf(data: bytes) -> None:
+    corpus = loaded(HuggingFace(path=str(written("hf.jsonl", data)), tag_names=["O", "B-Sign", "I-Sign"]))
+    if corpus is not None:
+        written_again(corpus)
+
+
+def read_csv(data: bytes) -> None:
+    mentions, _, texts = data.partition(b"\n====\n")
+    path = written("csv/mentions.csv", mentions)
+    written("csv/texts.csv", texts)
+    corpus = loaded(Csv(path=str(path.parent)))
+    if corpus is not None:
+        written_again(corpus)
+
+
 def _brat(text: str, annotations: str) -> bytes:
     return f"{text}\n====\n{annotations}".encode()
 
@@ -139,6 +160,43 @@ TARGETS = {
             "a b\tO\n\x85\tO".encode(),
         ),
         ("-DOCSTART-", "\tO\n", "\tB-Sign\n", "\tI-Sign\n", " I-A\n", "\r\n", "\xa0", "\u2028", "B- ", "I-B-"),
+    ),
+    "gliner": Target(
+        read_gliner,
+        (
+            b'{"tokenized_text": ["No", "fever", ""], "ner": [[1, 1, "Sign"], [0, 1, "Sign"]], "id": 5}',
+            b'{"tokenized_text": ["a\\n", "\\ud800"], "ner": [[0, 9, "Sign"]]}',
+            b'{"tokenized_text": [[]], "ner": {}}',
+        ),
+        ('"tokenized_text":', '"ner":', "[0, 1,", '"Sign"', "\\ud800", "null"),
+    ),
+    "hf": Target(
+        read_hf,
+        (
+            b'{"tokens": ["No", "fever"], "ner_tags": [0, 1]}\n{"tokens": ["x"], "ner_tags": [-1]}',
+            b'{"tokens": ["No", ""], "ner_tags": ["O", "S-Sign"]}',
+            json.dumps(
+                {
+                    "document_id": "d",
+                    "passages": [{"text": ["No fever."], "offsets": [[0, 9]]}],
+                    "entities": [{"type": "Sign", "text": ["fever"], "offsets": [[3, 8]]}],
+                    "relations": [],
+                }
+            ).encode(),
+            b'{"passages": {"text": [["x"]], "offsets": [[[1e9, 2]]]}, "entities": []}',
+            b'{"passages": [{"text": ["x"], "offsets": [[1000000000000, 1000000000001]]}], "entities": []}',
+        ),
+        ('"tokens":', '"ner_tags":', '"passages":', '"entities":', '"offsets":', '"text":', '"type":', "[[3, 8]]", "null", "-1"),
+    ),
+    "csv": Target(
+        read_csv,
+        (
+            b"document,start,end,label,text\nd,3,8,Sign,fever\n====\ndocument,text\nd,No fever.\n",
+            b'document;start;end;label\r\nd;0;2;Sign\n====\nid;text\nd;"a\n""b"\n',
+            b"document,start,end,label\nd,0,2\n====\nid,text\nd,\xc3\n",
+            b'"document,start,end,label\n====\n"id,text\n',
+        ),
+        ("document", "start", "end", "label", "text", ",", ";", "\t", '"', '""', "\n====\n", "\r\n", "0,2,Sign"),
     ),
     "jsonl": Target(
         read_jsonl,

@@ -108,7 +108,7 @@ def read_resume_state(data: bytes) -> None:
 
 def replay(data: bytes) -> None:
     try:
-        outputs = load_outputs(written("outputs.jsonl", data), ["a", "b"], None)
+        outputs = load_outputs(written("outputs.jsonl", data), ["a", "b"], ["a", "b"])
     except ModelError:
         return
     assert {key for key, _ in outputs} == {"a", "b"}

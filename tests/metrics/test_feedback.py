@@ -55,6 +55,18 @@ def test_wrong_boundaries_show_both_spans_and_the_tokens_that_differ() -> None:
     ]
 
 
+def test_words_beside_both_spans_are_not_listed() -> None:
+    assert said("a O O", "red O B-Sign", "skin B-Sign I-Sign", "rash I-Sign O", "came O O", "back O O")[1:] == [
+        '- Cut wrongly: "skin rash" is Sign but "red skin" was tagged Sign; too many: "red"; lacking: "rash".'
+    ]
+    assert said("a O O", "skin B-Sign B-Sign", "rash I-Sign O", "came O O")[1:] == [
+        '- Cut wrongly: "skin rash" is Sign but "skin" was tagged Sign; lacking: "rash".'
+    ]
+    assert said("a O O", "skin O B-Sign", "rash B-Sign I-Sign", "came O O")[1:] == [
+        '- Cut wrongly: "rash" is Sign but "skin rash" was tagged Sign; too many: "skin".'
+    ]
+
+
 def test_a_wrong_type_comes_with_the_definition_of_the_right_one() -> None:
     lines = said("Pain B-Symptom B-Sign")
     assert lines[1:] == ['- Typed wrongly: "Pain" is Symptom but was tagged Sign.', "  Symptom: what only the patient feels"]

@@ -13,7 +13,8 @@ from seqeval.scheme import IOB2
 
 from clinspan.metrics import add_counts, count_sentence, Counts, document_bootstrap, Scores
 from clinspan.metrics.analysis import analyse
-from clinspan.metrics.counts import Mode
+from clinspan.metrics.counts import entities, Mode
+from clinspan.metrics.scores import signature, triple
 from clinspan.metrics.scoring import Metric, score_records
 
 LABELS = ["Sign", "Disease"]
@@ -72,6 +73,44 @@ def test_order_and_doubling_change_no_score(rows: list[list[tuple[str, str]]]) -
 def test_macro_is_the_mean_over_all_labels_found_or_not() -> None:
     scores = Scores({"Sign": Counts(1, 1, 1), "Disease": Counts(0, 0, 0)})
     assert scores.macro == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+
+
+def test_scores_as_a_record() -> None:
+    scores = Scores({"Sign": Counts(1, 2, 4), "Disease": Counts(0.5, 1, 1)})
+    sign, disease = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}, {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert scores.as_dict() == {
+        "per_type": {"Sign": {**sign, "support": 4}, "Disease": {**disease, "support": 1}},
+        "macro": {"precision": 0.5, "recall": 0.375, "f1": pytest.approx((1 / 3 + 0.5) / 2)},
+        "micro": {"precision": 0.5, "recall": pytest.approx(0.3), "f1": 0.375},
+        "counts": {"Sign": {"matched": 1, "pred": 2, "gold": 4}, "Disease": {"matched": 0.5, "pred": 1, "gold": 1}},
+    }
+    assert triple(Counts(1, 2, 4)) == sign
+    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert Scores({}).macro == Scores({}).micro == triple(Counts()) == nothing
+    assert triple(Counts(0, 1, 0)) == triple(Counts(0, 0, 1)) == nothing
+
+
+def test_the_signature_names_every_setting() -> None:
+    found = signature(mode="strict", types=5, alignment="tokens", failed=2, sentences=1735)
+    assert found == "unit:entity|match:exact|mode:strict|avg:macro|types:5|align:tokens|failed:2/1735|v1"
+
+
+def test_other_labels_and_hyphens_in_labels() -> None:
+    """Labels that the corpus does not have are in no table; hyphens at the ends of a label belong to it in both modes."""
+    gold, pred = ["B-Sign", "B-Age", "O"], ["B-Sign", "O", "B-Drug"]
+    table = {"Sign": Counts(1, 1, 1), "Disease": Counts()}
+    for mode in ("conlleval", "strict"):
+        assert count_sentence(gold, pred, LABELS, mode) == table
+    tables = [{"Sign": Counts(1, 1, 1), "Age": Counts(1, 1, 1)}, {"Disease": Counts(0, 1, 0)}]
+    assert add_counts(tables, LABELS) == {"Sign": Counts(1, 1, 1), "Disease": Counts(0, 1, 0)}
+    assert add_counts([], ["Sign"]) == {"Sign": Counts()}
+    odd = ["-Sign-", "A-B", "0"]
+    tags = [tag for label in odd for tag in (f"B-{label}", f"I-{label}")]
+    spans = {(label, 2 * n, 2 * n + 1) for n, label in enumerate(odd)}
+    assert entities(tags, "strict") == spans
+    assert entities(["O", *tags, "O"], "strict") == {(label, a + 1, b + 1) for label, a, b in spans}
+    assert entities(["B-A", "I-B", "I-A"], "strict") == {("A", 0, 0)}
+    assert entities(["B-A", "I-B", "I-A"], "conlleval") == {("A", 0, 0), ("B", 1, 1), ("A", 2, 2)}
 
 
 def test_lists_of_different_lengths_are_refused() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.sources import RareMini
-from clinspan.programs.app.hydra_app import gather
+from clinspan.programs.app.command_line import gather
 from clinspan.programs.compare import flipped, is_config, load_run, prompt_difference
 from conftest import Command, folder_of, load
 from support.scripted_models import NAMES
@@ -109,7 +109,7 @@ def test_runs_that_cannot_be_compared_are_refused(
 def test_folders_without_a_finished_run_are_refused(command: Command, tmp_path: Path) -> None:
     first = run(command, tmp_path, "a", 0)
     assert "fewer than two runs" in command("compare", str(first)).stderr
-    assert "holds no run.json" in command("compare", str(first), str(tmp_path)).stderr
+    assert "holds no run.json" in command("compare", str(first), "runs/compare").stderr
     record = load(first / "run.json")
     (first / "run.json").write_text(json.dumps({**record, "status": "started"}), encoding="utf-8")
     done = command("compare", str(first), str(first))
@@ -118,7 +118,7 @@ def test_folders_without_a_finished_run_are_refused(command: Command, tmp_path: 
 
 
 def test_folders_are_gathered_into_one_override() -> None:
-    assert gather(["a b", "seed=1", "-m"], "runs") == ["seed=1", "-m", 'runs=["a b"]']
+    assert gather(["a b", "seed=1"], "runs") == ["seed=1", 'runs=["a b"]']
 
 
 def test_which_arguments_count_as_settings_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,22 @@ def test_optimized_programs_are_ranked_with_runs(tmp_path: Path) -> None:
     assert "| candidates |" in markdown(result)
 
 
+def test_scores_on_character_offsets_are_shown_where_tokens_lose_some(tmp_path: Path) -> None:
+    for n, (strategy, ceiling) in enumerate([("few_shot", 1.0), ("knn", 0.9), ("rag", None)]):
+        job(tmp_path / str(n), f1=0.5 + n / 10, strategy=strategy)
+        if ceiling is not None:
+            scores = json.loads((tmp_path / str(n) / "scores.json").read_text())
+            scores["offsets"] = {"micro": {"f1": 0.25}, "ceiling": {"f1": ceiling}}
+            (tmp_path / str(n) / "scores.json").write_text(json.dumps(scores))
+    result = board(tmp_path)
+    assert [row.get("offsets") for row in result["rows"]] == [None, {"mean": 0.25, "spread": None}, None]
+    _, _, *rows = [line.split(" | ") for line in markdown(result).split("\n\n")[1].splitlines()]
+    assert [row[5] for row in rows] == ["", "0.2500", ""]
+    assert any(note.startswith("Offsets: ") for note in result["notes"])
+    (tmp_path / "1" / "scores.json").write_text(json.dumps(scores | {"offsets": {"micro": 1}}))
+    assert load_job(tmp_path / "1").error.startswith("scores.json is not in the format of a run (offsets")
+
+
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a folder. Give the folder of a sweep"):
         find_jobs(tmp_path / "nowhere")

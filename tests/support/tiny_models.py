@@ -63,6 +63,32 @@ def random_llama(folder: Path, *, layers: int = 2) -> Path:
     return folder
 
 
+def random_causal(kind: str, folder: Path) -> Path:
+    """Save a random two-layer model of an architecture (the `model_type` of transformers) with the tokenizer of `random_llama`."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = byte_tokenizer()
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 4096}
+    own: dict[str, dict[str, Any]] = {
+        "gpt_oss": {"num_key_value_heads": 1, "head_dim": 16, "intermediate_size": 32, "num_local_experts": 4},
+        "diffllama": {"num_key_value_heads": 2, "intermediate_size": 48},
+        "deepseek_v3": {
+            **{"num_key_value_heads": 2, "intermediate_size": 48, "moe_intermediate_size": 16, "n_routed_experts": 4, "n_group": 1},
+            **{"topk_group": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1, "q_lora_rank": 16, "kv_lora_rank": 16},
+            **{"qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
+        },
+        "mamba": {"state_size": 8, "time_step_rank": 4},
+        "rwkv": {"context_length": 4096, "attention_hidden_size": 32, "intermediate_size": 48},
+    }
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), initializer_range=0.2, **sizes, **own.get(kind, {}))
+    model = AutoModelForCausalLM.from_config(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def tiny_encoder(folder: Path) -> Path:
     """Save a program with a two-layer BERT that has learnt that fever and rash are signs."""
     from transformers import AutoTokenizer, BertForTokenClassification

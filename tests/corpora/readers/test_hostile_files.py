@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from clinspan.corpora import Entity, InputError
 from clinspan.corpora.bio import Policies, tag_sentences
-from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.build import build_corpus, build_document, Cutting, PROTOCOL
 from clinspan.corpora.clinical import clinical_sentences
 from clinspan.corpora.file_names import file_name
 from clinspan.corpora.readers.brat import parse_annotations
@@ -203,6 +203,6 @@ def test_any_corpus_is_the_same_after_jsonl_conll_and_brat(tmp_path: Path, texts
     assert Jsonl(path=str(tmp_path / "write_jsonl")).load().splits == corpus.splits
     back = list(Conll(path=str(tmp_path / "write_conll"), scheme="IOB2").load().sentences("test"))
     assert [(s.words, s.tags) for s in back] == [(tuple(map(shown_word, s.words)), s.tags) for s in before]
-    standoff = {s.id: s for s in Brat(path=str(tmp_path / "write_brat")).load().sentences("test")}
+    standoff = {s.id: s for s in Brat(path=str(tmp_path / "write_brat"), **PROTOCOL).load().sentences("test")}
     assert all(standoff[s.id].words == s.words and standoff[s.id].tags == tuple(map(brat_type, s.tags)) for s in before)
     shutil.rmtree(tmp_path / "write_brat")

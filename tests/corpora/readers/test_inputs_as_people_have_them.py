@@ -28,18 +28,17 @@ def put(folder: Path, **files: str | bytes) -> Path:
 
 def mentions(corpus: Corpus, split: str = "test") -> list[tuple[str, str]]:
     """The label and the text of each mention, according to the tags."""
-    from clinspan.corpora.writers.brat import character_spans
+    from clinspan.corpora.fidelity import tagged_entities
 
     return [
-        (label, document.text[start:end])
+        (entity.label, document.text[entity.start : entity.end])
         for document in corpus.splits[split]
-        for sentence in document.sentences
-        for start, end, label in character_spans(sentence)
+        for entity in tagged_entities(document)
     ]
 
 
 def brat(folder: Path, ann: str | bytes, text: str | bytes = TEXT) -> Corpus:
-    return Brat(path=str(put(folder, d_DOT_txt=text, d_DOT_ann=ann))).load()
+    return Brat(path=str(put(folder, d_DOT_txt=text, d_DOT_ann=ann)), sentences="punctuation").load()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
 from clinspan.corpora import Corpus, InputError
-from clinspan.corpora.build import build_corpus
+from clinspan.corpora.build import build_corpus, PROTOCOL
 from clinspan.corpora.sources import Brat, Conll, Jsonl, RareMini
 from clinspan.corpora.types import Label
 from clinspan.corpora.writers.brat import write_brat
@@ -30,7 +30,7 @@ def raremini() -> Corpus:
 
 def test_brat_reads_back_what_it_wrote(raremini: Corpus, tmp_path: Path) -> None:
     write_brat(raremini, tmp_path)
-    back = Brat(path=str(tmp_path), labels=NAMES).load()
+    back = Brat(path=str(tmp_path), labels=NAMES, **PROTOCOL).load()
     assert content(back) == content(raremini)
     assert back.sha256 == raremini.sha256
     assert not any(back.conversion.values())
@@ -190,3 +190,18 @@ def test_bad_jsonl_names_file_and_line(tmp_path: Path, line: str, message: str) 
     (tmp_path / "test.jsonl").write_text(line + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=message):
         Jsonl(path=str(tmp_path)).load()
+
+
+def test_triggers_of_events_are_told_from_entities(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Aspirin reduces fever.")
+    (tmp_path / "a.ann").write_text(
+        "T1\tDrug 0 7\tAspirin\nT2\tReduction 8 15\treduces\nT3\tSign 16 21\tfever\nE1\tReduction:T2 Agent:T1 Theme:T3\n"
+    )
+    kept = Brat(path=str(tmp_path)).load()
+    assert kept.conversion["test"]["trigger_Reduction"] == 1
+    assert [label.name for label in kept.labels] == ["Drug", "Reduction", "Sign"]
+    dropped = Brat(path=str(tmp_path), triggers="drop").load()
+    assert [label.name for label in dropped.labels] == ["Drug", "Sign"]
+    assert dropped.conversion["test"]["event_triggers"] == 1
+    with pytest.raises(InputError, match="corpus.triggers=maybe is not known"):
+        Brat(path=str(tmp_path), triggers="maybe").load()  # type: ignore[arg-type]

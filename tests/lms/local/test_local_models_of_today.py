@@ -11,11 +11,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from benchmarks.prompts import collect_prompts
+from clinspan.conf import CONF
 from clinspan.lms import lm15, LocalModel, ModelError
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.programs.app.build_run import build_run
-from clinspan.programs.app.config import build, CONF
+from clinspan.programs.app.config import build
 from conftest import Command, folder_of, load, records
 from support.current_models import random_current, random_gguf
 from support.tiny_models import random_llama

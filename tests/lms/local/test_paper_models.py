@@ -15,6 +15,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from benchmarks.prompts import collect_prompts
+from clinspan.conf import CONF
 from clinspan.corpora import Label
 from clinspan.lms import LocalModel
 from clinspan.lms.local.encoding import Encoder, plain_tokens
@@ -22,7 +23,7 @@ from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.templates import STOPS, TEMPLATES
 from clinspan.programs.app.build_run import build_run
-from clinspan.programs.app.config import build, CONF
+from clinspan.programs.app.config import build
 from clinspan.programs.formats import BioLines, Entities, Format
 from clinspan.programs.formats.tags import legal
 from conftest import Command, folder_of, load, records

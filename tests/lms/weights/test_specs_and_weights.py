@@ -88,7 +88,7 @@ def test_openai_without_an_address_or_a_model_is_refused(monkeypatch: pytest.Mon
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(ModelError, match="needs model.api_base"):
         lms.build(OpenAIModel(name="openai", id="x"))
-    with pytest.raises(ModelError, match="is not an address"):
+    with pytest.raises(ModelError, match="is not a valid address"):
         lms.build(OpenAIModel(name="openai", id="x", api_base="gpu:8000"))
     with pytest.raises(ModelError, match="needs model.id"):
         lms.build(OpenAIModel(name="openai", api_base="http://127.0.0.1:1/v1"))
@@ -103,7 +103,7 @@ IDS = ["a:0", "a:1", "b:0"]
         ('{"output": "x"}\n', None, "holds 1 outputs for 3 sentences"),
         ('{"id": "a:0", "output": "x"}\n', None, r"no line for the sentence a:1 \(2 missing\)"),
         ('{"id": "z:9", "output": "x"}\n', None, ":1: surplus line"),
-        ('{"id": "a:0", "output": "x"}\n{"id": "a:0", "output": "y"}\n', None, ":2: the id a:0 stands here a second time"),
+        ('{"id": "a:0", "output": "x"}\n{"id": "a:0", "output": "y"}\n', None, ":2: duplicate id a:0"),
         ('{"id": "a:0", "output": "x"}\n{"output": "y"}\n', None, ":2: has no id though other lines have one"),
         ('{"id": "a:0"}\n', None, ":1: is not of the form"),
         ("not json\n", None, ":1: is not of the form"),
@@ -114,15 +114,15 @@ def test_recorded_outputs_that_do_not_fit_are_refused(tmp_path: Path, lines: str
     path = tmp_path / "out.jsonl"
     path.write_text(lines, encoding="utf-8")
     with pytest.raises(ModelError, match=message):
-        load_outputs(path, IDS, limit)
+        load_outputs(path, IDS, IDS[:limit])
 
 
 def test_recorded_outputs_are_read_by_order_by_id_and_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text('{"output": "x"}\n{"output": "y"}\n{"output": "z"}\n', encoding="utf-8")
-    assert load_outputs(path, IDS, None)["b:0", ""] == "z"
-    assert load_outputs(path, IDS, 2)["a:1", ""] == "y"
+    assert load_outputs(path, IDS, IDS)["b:0", ""] == "z"
+    assert load_outputs(path, IDS, IDS[:2])["a:1", ""] == "y"
     path.write_text('{"output": "x"}\n{"output": "y"}\n', encoding="utf-8")
-    assert load_outputs(path, IDS, 2) == {("a:0", ""): "x", ("a:1", ""): "y"}
+    assert load_outputs(path, IDS, IDS[:2]) == {("a:0", ""): "x", ("a:1", ""): "y"}
     path.write_text('{"id": "a:1", "question": "Sign", "output": "[]"}\n{"id": "a:0", "output": "x"}\n', encoding="utf-8")
-    assert load_outputs(path, IDS, 2) == {("a:1", "Sign"): "[]", ("a:0", ""): "x"}
+    assert load_outputs(path, IDS, IDS[:2]) == {("a:1", "Sign"): "[]", ("a:0", ""): "x"}

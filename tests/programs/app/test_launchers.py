@@ -152,7 +152,8 @@ def test_a_second_sweep_in_the_same_folder_leaves_finished_jobs_unchanged(comman
 def test_launchers_are_not_refused_as_unknown_settings() -> None:
     from hydra import compose, initialize_config_dir
 
-    from clinspan.programs.app.config import check_words, CONF
+    from clinspan.conf import CONF
+    from clinspan.programs.app.overrides import check_words
 
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]

@@ -30,8 +30,9 @@ from clinspan.metrics.scoring import Metric
 from clinspan.programs.annotation.build_annotator import load_annotator
 from clinspan.programs.app.build_optimizer import build_optimization
 from clinspan.programs.app.build_run import build_program, build_run, Overrides
-from clinspan.programs.app.config import check_words, compose, load_corpus
+from clinspan.programs.app.config import compose, load_corpus
 from clinspan.programs.app.hydra_app import log_to
+from clinspan.programs.app.overrides import check_words
 from clinspan.programs.app.privacy import check_chroma, Permission, ProtectedText, wordless
 from clinspan.programs.inference.failures import failure_name
 from clinspan.programs.rundir.errors import RunError

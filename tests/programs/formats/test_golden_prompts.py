@@ -8,11 +8,13 @@ import pytest
 
 from clinspan.corpora import Label
 from clinspan.lms.templates import TEMPLATES
+from clinspan.programs.app.config import group_option
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
 from clinspan.programs.tagging import instructions as prompts
 from conftest import ROOT
 
 LABELS = [Label("Disease", "a disease that is not rare"), Label("RareDisease", "a disease that affects few people")]
+ADVICE = group_option("corpus", "raremini").advice
 DEMO = {"tokens": ["No", "asthma", "."], "tags": ["O", "B-Disease", "O"]}
 FORMATS: dict[str, Format] = {
     "bio_lines": BioLines(labels=LABELS),
@@ -37,7 +39,7 @@ class ChatMarks:
 def test_golden_prompt(name: str, template: str, request: pytest.FixtureRequest) -> None:
     form = FORMATS[name]
     question = form.questions(["Fabry", "disease", "."], ["A passage."])[-1]
-    system, turns = form.messages(prompts.handwritten(LABELS), [DEMO], question)
+    system, turns = form.messages(prompts.handwritten(LABELS, ADVICE), [DEMO], question)
     text = TEMPLATES[template]([("system", system), *turns], ChatMarks())
     path = ROOT / "tests" / "golden" / f"{template}-{name}.txt"
     if request.config.getoption("--rewrite-golden"):

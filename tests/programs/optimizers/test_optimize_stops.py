@@ -64,6 +64,7 @@ def test_invalid_compilations_are_refused_in_one_line(command: Command, server: 
         (["optimizer=optuna", "optimizer.space=['strategy.k=3,0']"], "strategy.k=0 is not a whole number of at least 1"),
         (["optimizer=optuna", "optimizer.trials=0"], "optimizer.trials=0 is not a whole number of at least 1"),
         (["optimizer=knn", "optimizer.ks=[]"], "optimizer.ks is empty"),
+        (["optimizer=knn", "optimizer.ks=[3,0]"], "optimizer.ks=0 is not a whole number of at least 1"),
         (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is not a whole number of at least 2"),
         (["optimizer=simba", "train_limit=9"], "optimizer.batch=16 takes more sentences than there are"),
         (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 demonstrations, and 60 train sentences"),

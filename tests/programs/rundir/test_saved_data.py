@@ -18,6 +18,7 @@ from clinspan.corpora import InputError
 from clinspan.lms import ModelError
 from clinspan.programs.app.build_run import Overrides, program_settings
 from clinspan.programs.app.config import build, compose
+from clinspan.programs.app.load_program import read_program
 from clinspan.programs.app.saved_data import inside
 from clinspan.programs.app.start_run import saved_config
 from clinspan.programs.rundir.errors import RunError
@@ -222,6 +223,15 @@ def test_an_embedder_or_knowledge_base_of_a_program_needs_the_users_consent(
         program_settings(config, Overrides(chosen, keys))
     config, chosen, keys = compose("run", [f"program={tmp_path}", f"retriever.{key}={value}"])
     assert program_settings(config, Overrides(chosen, keys))[1]["retriever"] == "minilm"
+
+
+def test_a_program_with_fixed_and_looked_up_demonstrations_is_refused(saved: dict[str, Any], tmp_path: Path) -> None:
+    content = put(saved["program.json"], ("settings", "strategy", "demonstrations"), "nearest")
+    content = put(content, ("tag", "demos"), [{"id": "d:0", "tokens": ["fever"], "tags": ["O"]}])
+    (tmp_path / "program.json").write_text(json.dumps(content))
+    message = r"program\.json: has fixed demonstrations, and its strategy looks up the nearest ones"
+    with pytest.raises(InputError, match=message):
+        read_program(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["/etc", "..", "a/../../b", "", 5, None, "a\0b", "link"])

@@ -16,40 +16,17 @@ from dspy.utils.callback import BaseCallback
 
 from clinspan import Tagger, TagTokens
 from clinspan.corpora import InputError, Label
-from clinspan.lms import lm15
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.protocols import Engine, LocalEngine, ServedEngine
 from clinspan.lms.remote.batch.engine import BatchEngine
 from clinspan.lms.replay import ReplayEngine
 from clinspan.programs.formats import BioLines
-from clinspan.programs.tagging.saved_program import plain_demos
+from clinspan.programs.tagging.tagger import plain_demos
+from support.scripted_engine import scripted
 
 LABELS = (Label("Sign"), Label("Disease"))
 TOKENS = ["No", "fever"]
 DEMONSTRATION = {"id": "d:0", "tokens": ["high", "fever"], "tags": ["O", "B-Sign"]}
-
-
-class ScriptedEngine:
-    """Answers by a function of the request's last text; no model."""
-
-    def __init__(self, answer: Callable[[str], str]) -> None:
-        self.answer, self.requests = answer, list[lm15.Request]()
-
-    def complete(self, request: lm15.Request) -> lm15.Response:
-        self.requests.append(request)
-        asked = "".join(part.text for part in request.messages[-1].parts if isinstance(part, lm15.TextPart))
-        message = lm15.Message.assistant(self.answer(asked))
-        return lm15.Response(id=None, model=request.model, message=message, finish_reason="stop", usage=lm15.Usage())
-
-    def stream(self, request: lm15.Request) -> Any:
-        return lm15.response_to_events(self.complete(request))
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def scripted(answer: Callable[[str], str]) -> dspy.LM:
-    return dspy.LM("local/scripted", engine=ScriptedEngine(answer), cache=False, num_retries=0)
 
 
 def lines(asked: str) -> str:
@@ -126,6 +103,50 @@ def test_saving_and_loading_keep_settings_and_nothing_of_what_an_optimizer_adds(
     other = Tagger("Other.")
     other.load(str(tmp_path / "program.json"))
     assert (other.settings, plain_demos(other.tag.demos), other.tag.signature.instructions) == (settings, [DEMONSTRATION], "Tag.")
+
+
+NEVER_SENT = "this tagger looks up the nearest demonstrations of each sentence, so fixed ones would never be sent"
+
+
+def nearest() -> Tagger:
+    return Tagger("Tag.", nearest=lambda text: [DEMONSTRATION])
+
+
+@pytest.mark.parametrize(
+    "optimizer", [dspy.LabeledFewShot(k=1), dspy.BootstrapFewShot(metric=lambda *_: True)], ids=["labeled", "bootstrap"]
+)
+def test_a_tagger_that_looks_up_demonstrations_is_not_compiled_to_fixed_ones(optimizer: Any) -> None:
+    trainset = [dspy.Example(**DEMONSTRATION).with_inputs("tokens")]
+    with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)), pytest.raises(InputError, match=NEVER_SENT):
+        optimizer.compile(nearest(), trainset=trainset)
+
+
+def test_a_tagger_that_looks_up_demonstrations_refuses_fixed_ones_however_they_are_set(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=NEVER_SENT):
+        Tagger("Tag.", nearest=lambda text: [], demonstrations=[DEMONSTRATION])
+    tagger = nearest()
+    with pytest.raises(InputError, match=NEVER_SENT):
+        tagger.tag.demos = [DEMONSTRATION]
+    Tagger("Tag.", demonstrations=[DEMONSTRATION]).save(str(tmp_path / "fixed.json"))
+    with pytest.raises(InputError, match=NEVER_SENT):
+        tagger.load(str(tmp_path / "fixed.json"))
+    with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)):
+        assert tagger(tokens=TOKENS).tags == ["O", "B-Sign"]
+        tagger.tag.demos.append(DEMONSTRATION)
+        with pytest.raises(InputError, match=f"{NEVER_SENT}.*without nearest=, for example with strategy=few_shot"):
+            tagger(tokens=TOKENS)
+
+
+def test_a_tagger_that_looks_up_demonstrations_sends_them_copied_and_saved(tmp_path: Path) -> None:
+    nearest().save(str(tmp_path / "program.json"))
+    loaded = nearest()
+    loaded.load(str(tmp_path / "program.json"))
+    for tagger in (loaded, nearest().deepcopy(), nearest().reset_copy(), copy.deepcopy(nearest())):
+        lm = scripted(lines)
+        with dspy.context(lm=lm, adapter=BioLines(labels=LABELS)):
+            tagger(tokens=TOKENS)
+        sent = [part.text for message in lm.engine.requests[0].messages for part in message.parts]
+        assert any("high" in text for text in sent)
 
 
 def test_a_copied_program_keeps_its_engine(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,63 @@
+"""How well tags express the annotations of a document: which annotations tags give other ends, cut or drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from clinspan.corpora.bio import tag_spans
+from clinspan.corpora.types import Document, Entity
+
+Change = Literal["discontinuous", "other_ends", "dropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedMention:
+    """An annotation that the tags of its document do not have at its own character offsets.
+
+    Attributes:
+        document: The document's id.
+        entity: The annotation.
+        change: `discontinuous`: it is in pieces, which flat tags cannot express; `other_ends`: its tags begin or end at other
+            characters; `dropped`: no tag of its label covers it, as another annotation has its tokens.
+    """
+
+    document: str
+    entity: Entity
+    change: Change
+
+
+def has_offsets(document: Document) -> bool:
+    """Whether the annotations of a document have character offsets of their own; those of column files are made from tags."""
+    return any(sentence.mentions is not None for sentence in document.sentences)
+
+
+def tagged_entities(document: Document) -> list[Entity]:
+    """The entities of the tags, with the characters of their tokens."""
+    return [
+        Entity(label, ((sentence.tokens[first].start, sentence.tokens[last - 1].end),))
+        for sentence in document.sentences
+        for first, last, label in tag_spans(sentence.tags)
+    ]
+
+
+def changed_mentions(documents: Iterable[Document]) -> list[ChangedMention]:
+    """The annotations that tags do not express, in document order; documents without own offsets have none."""
+    changed: list[ChangedMention] = []
+    for document in documents:
+        if not has_offsets(document):
+            continue
+        tagged = tagged_entities(document)
+        known = set(tagged)
+        for entity in dict.fromkeys(document.entities):
+            if entity not in known:
+                changed.append(ChangedMention(document.id, entity, _change(entity, tagged)))
+    return changed
+
+
+def _change(entity: Entity, tagged: list[Entity]) -> Change:
+    if not entity.continuous:
+        return "discontinuous"
+    touching = any(tag.label == entity.label and tag.start < entity.end and entity.start < tag.end for tag in tagged)
+    return "other_ends" if touching else "dropped"

@@ -1,0 +1,23 @@
+"""Calls of the `score` command within the test's own process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from clinspan.programs.app.command_line import gather
+from clinspan.programs.app.config import compose
+from clinspan.programs.score import main
+
+
+def call(*words: str) -> None:
+    main(compose("score", gather(words, "runs"))[0])
+
+
+def scored(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    """The results that the command prints as JSON."""
+    call(*words, "json=true")
+    results: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["results"]
+    return results
