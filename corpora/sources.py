@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from clinspan.corpora.bio import Crossing, Discontinuous, Overlap, Partial, Policies
-from clinspan.corpora.build import Cutting, FIT, PROTOCOL
+from clinspan.corpora.bio import Crossing, Overlap, Policies
+from clinspan.corpora.build import Cutting, PROTOCOL
 from clinspan.corpora.collector import collector_paused
-from clinspan.corpora.division import Division
-from clinspan.corpora.errors import InputError
-from clinspan.corpora.fitted_tokens import fit_rules, Rules
-from clinspan.corpora.labels import flat_definitions, label_list
+from clinspan.corpora.labels import label_list
 from clinspan.corpora.readers.bioc import load_bioc
 from clinspan.corpora.readers.brat import load_brat, Triggers
 from clinspan.corpora.readers.conll import load_conll
@@ -30,8 +27,8 @@ from clinspan.corpora.readers.mentions import load_mentions
 from clinspan.corpora.readers.pubtator import load_pubtator
 from clinspan.corpora.readers.raredis import load_raredis
 from clinspan.corpora.readers.spacy import load_spacy
-from clinspan.corpora.relabelling import relabelled
-from clinspan.corpora.types import Corpus, Label
+from clinspan.corpora.source_settings import data_folder, Described, Texts
+from clinspan.corpora.types import Corpus
 
 RAREMINI = Path(__file__).parent / "raremini"
 ARTICLES = RAREMINI / "articles"
@@ -43,12 +40,6 @@ class CorpusSource(Protocol):
     def load(self) -> Corpus:
         """Read the corpus; raise `InputError` if it is not valid."""
         ...
-
-
-def _folder(path: str | int | float | None, choice: str) -> Path:
-    if path is None or path == "":
-        raise InputError(f"corpus={choice} needs corpus.path", remedy="Add corpus.path=FOLDER.")
-    return Path(str(path)).expanduser()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,99 +71,11 @@ class RareDis:
 
     def load(self) -> Corpus:
         labels = label_list(self.labels, self.definitions)
-        return replace(load_raredis(_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
-
-
-class _Loader(Protocol):
-    def __call__(
-        self,
-        path: Path,
-        *,
-        name: str,
-        labels: tuple[Label, ...],
-        definitions: dict[str, str],
-        phi: bool,
-        cutting: Cutting,
-        policies: Policies,
-    ) -> Corpus: ...
+        return replace(load_raredis(data_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Described:
-    path: str | None = None
-    name: str | None = None
-    phi: bool = True
-    labels: Sequence[str] | str | None = None
-    definitions: Mapping[str, str] = field(default_factory=dict)
-    advice: str = ""
-    map: Mapping[str, str | None] | None = None
-    split: Sequence[float] | None = None
-    folds: int | None = None
-    fold: int = 0
-    split_seed: int = 0
-    group: str | None = None
-
-    def _named(self, path: Path) -> str:
-        return str(self.name or path.resolve().name)
-
-    def _labels(self) -> tuple[Label, ...]:
-        """The labels to read: all of the data if they are mapped to others afterwards."""
-        return () if self.map else label_list(self.labels, self.definitions)
-
-    def _definitions(self) -> dict[str, str]:
-        return {} if self.map else flat_definitions(self.definitions)
-
-    def _ready(self, corpus: Corpus, policies: Policies | None = None) -> Corpus:
-        """The corpus with its labels mapped and its documents divided, as far as the settings say so."""
-        division = Division(self.split, self.folds, self.fold, self.split_seed, self.group)
-        if self.map:
-            labels = label_list(self.labels, self.definitions)
-            corpus = relabelled(corpus, self.map, policies or Policies(), labels=labels, definitions=self.definitions)
-        return division(corpus)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Texts(_Described):
-    tokenizer: str = "clinical"
-    rules: Mapping[str, Any] | None = None
-    sentences: str = "clinical"
-    overlap: Overlap = "longest"
-    discontinuous: Discontinuous = "first"
-    crossing: Crossing = "split"
-    partial: Partial = "expand"
-
-    def _policies(self) -> Policies:
-        return Policies(self.overlap, self.discontinuous, self.crossing, self.partial)
-
-    @collector_paused()
-    def _load(self, loader: _Loader, choice: str) -> Corpus:
-        path = _folder(self.path, choice)
-        if self.tokenizer != FIT:
-            return self._cut(loader, path, Cutting(self.tokenizer, self.sentences))
-        rules = None if self.rules is None else Rules.of(self.rules)
-        if rules is None:
-            train = self._cut(loader, path, Cutting("clinical", self.sentences)).splits.get("train")
-            if not train:
-                remedy = "Divide the documents, for example corpus.split=[0.6,0.2,0.2], or use tokenizer=clinical."
-                raise InputError("corpus.tokenizer=fit learns from a train split, and there is none", remedy=remedy)
-            rules = fit_rules(train)
-        return self._cut(loader, path, Cutting(FIT, self.sentences, rules))
-
-    def _cut(self, loader: _Loader, path: Path, cutting: Cutting) -> Corpus:
-        corpus = loader(
-            path,
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=self._definitions(),
-            phi=self.phi,
-            cutting=cutting,
-            policies=self._policies(),
-        )
-        return self._ready(cutting.of(corpus), self._policies())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Brat(_Texts):
+class Brat(Texts):
     """Any brat folder: sub-folders `train`, `dev`, `test`, or a flat folder as `test`."""
 
     triggers: Triggers = "keep"
@@ -182,7 +85,7 @@ class Brat(_Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Jsonl(_Texts):
+class Jsonl(Texts):
     """JSON lines: documents with or without tokens and tags, in the format of this project or of annotation tools."""
 
     def load(self) -> Corpus:
@@ -190,7 +93,7 @@ class Jsonl(_Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class I2b2(_Texts):
+class I2b2(Texts):
     """The concepts of i2b2/VA 2010: `.txt` of one sentence a line, `.con` by line and word."""
 
     tokenizer: str = "whitespace"
@@ -201,7 +104,7 @@ class I2b2(_Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PubTator(_Texts):
+class PubTator(Texts):
     """Files of PubTator: title, abstract and mentions of many documents."""
 
     def load(self) -> Corpus:
@@ -209,7 +112,7 @@ class PubTator(_Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BioC(_Texts):
+class BioC(Texts):
     """BioC collections, XML or JSON."""
 
     def load(self) -> Corpus:
@@ -217,7 +120,7 @@ class BioC(_Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conll(_Described):
+class Conll(Described):
     """Token/tag files."""
 
     train: str | None = None
@@ -227,7 +130,7 @@ class Conll(_Described):
 
     @collector_paused()
     def load(self) -> Corpus:
-        path = _folder(self.path, "conll")
+        path = data_folder(self.path, "conll")
         corpus = load_conll(
             path,
             name=self._named(path),
@@ -241,7 +144,7 @@ class Conll(_Described):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HuggingFace(_Texts):
+class HuggingFace(Texts):
     """A dataset of Hugging Face: rows of tokens and tags, or BigBIO's schema `kb`; from files, a folder or the hub."""
 
     config: str | None = None
@@ -254,7 +157,7 @@ class HuggingFace(_Texts):
 
     @collector_paused()
     def load(self) -> Corpus:
-        path = _folder(self.path, "hf")
+        path = data_folder(self.path, "hf")
         corpus = load_hf(
             str(path),
             name=self._named(path),
@@ -271,7 +174,7 @@ class HuggingFace(_Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gliner(_Described):
+class Gliner(Described):
     """GLiNER's training data: lists of tokens, and mentions by their first and last token."""
 
     sentences: str = "lines"
@@ -280,7 +183,7 @@ class Gliner(_Described):
 
     @collector_paused()
     def load(self) -> Corpus:
-        path = _folder(self.path, "gliner")
+        path = data_folder(self.path, "gliner")
         corpus = load_gliner(
             path,
             name=self._named(path),
@@ -294,7 +197,7 @@ class Gliner(_Described):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spacy(_Described):
+class Spacy(Described):
     """spaCy's DocBin, with spaCy's tokens."""
 
     spans_key: str | None = None
@@ -304,7 +207,7 @@ class Spacy(_Described):
 
     @collector_paused()
     def load(self) -> Corpus:
-        path = _folder(self.path, "spacy")
+        path = data_folder(self.path, "spacy")
         corpus = load_spacy(
             path,
             name=self._named(path),
@@ -319,13 +222,13 @@ class Spacy(_Described):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Csv(_Texts):
+class Csv(Texts):
     """Tables of mentions, CSV or TSV, beside texts in files or tables."""
 
     texts: str | None = None
 
     def load(self) -> Corpus:
-        texts = None if self.texts is None else _folder(self.texts, "csv")
+        texts = None if self.texts is None else data_folder(self.texts, "csv")
 
         def load(path: Path, **arguments: Any) -> Corpus:
             return load_mentions(path, texts=texts, **arguments)

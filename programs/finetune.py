@@ -17,7 +17,8 @@ from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
-from clinspan.programs.app.build_run import build_program, choose_sentences, Overrides
+from clinspan.programs.app.build_run import build_program, Overrides
+from clinspan.programs.app.chosen_sentences import choose_sentences
 from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, load_corpus, output_folder
 from clinspan.programs.app.hydra_app import log_to, run_app

@@ -13,9 +13,10 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.bio import bio_classes
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.build_run import note_other_cut, sentences_of
+from clinspan.programs.app.chosen_sentences import sentences_of
 from clinspan.programs.app.config import build, load_corpus
 from clinspan.programs.app.load_program import check_labels, read_program
+from clinspan.programs.app.text_cut import note_other_cut
 from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_classifier
 

@@ -13,8 +13,9 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.printable import plural
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.build_run import build_program, choose_sentences, model_facts, Overrides, saved_parts, with_settings
+from clinspan.programs.app.build_run import build_program, model_facts, Overrides, saved_parts, with_settings
 from clinspan.programs.app.build_tagger import build_tagger
+from clinspan.programs.app.chosen_sentences import choose_sentences
 from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, group_option, load_corpus
 from clinspan.programs.app.privacy import check_destinations, Permission

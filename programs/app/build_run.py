@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import dspy
 from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
-from clinspan.corpora import Corpus, InputError, Sentence, SPLITS
+from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.build import Cutting
 from clinspan.lms.protocols import LocalEngine
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.app.build_demonstrations import check_drawn, DRAWN, GIVEN, tell
 from clinspan.programs.app.build_tagger import build_tagger, BuiltTagger
+from clinspan.programs.app.chosen_sentences import sentences_of
 from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, chosen_options, folder_path, group_option, load_corpus, overridden_keys
 from clinspan.programs.app.load_program import (
@@ -31,14 +30,12 @@ from clinspan.programs.app.load_program import (
 )
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.app.text_cut import note_other_cut, with_cut
 from clinspan.programs.formats import Format
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
-
-SAMPLES = ("first", "random")
-T = TypeVar("T")
 
 
 @dataclass
@@ -69,52 +66,6 @@ class RunComponents:
     def alignment(self) -> str:
         """How answers are aligned to tokens."""
         return self.adapter.alignment
-
-
-def choose_sentences(
-    corpus: Corpus, split: str, limit: int | None, *, documents: int | None = None, sample: str = "first", seed: int = 0
-) -> tuple[list[Sentence], list[str]]:
-    """The run's sentences, in corpus order, and the ids of the whole split.
-
-    Args:
-        corpus: The corpus.
-        split: The split.
-        limit: The number of sentences; None: all.
-        documents: The number of documents whose sentences are taken; None: all.
-        sample: Whether the limits take the `first` documents and sentences, or `random` ones.
-        seed: Seed of random ones.
-
-    Raises:
-        InputError: The split is unknown, missing or empty.
-    """
-    if split not in SPLITS:
-        raise InputError(f"split={split} is not known", remedy=f"Use one of {', '.join(SPLITS)}.")
-    sentences = list(corpus.sentences(split))
-    if not sentences:
-        splits = [name for name in SPLITS if any(corpus.sentences(name))]
-        remedy = f"It has {', '.join(splits)}: choose one of these, or add the missing split." if splits else "Check corpus.path."
-        raise InputError(f"the {split} split of {corpus.name} has no sentence", remedy=remedy)
-    if sample not in SAMPLES:
-        raise InputError(f"sample={sample} is not known", remedy=f"Use {' or '.join(SAMPLES)}.")
-    names = list(dict.fromkeys(sentence.document for sentence in sentences))
-    chosen = set(_taken(names, documents, sample, seed))
-    part = _taken([sentence for sentence in sentences if sentence.document in chosen], limit, sample, seed)
-    return part, [sentence.id for sentence in sentences]
-
-
-def _taken(items: Sequence[T], number: int | None, sample: str, seed: int) -> list[T]:
-    """The first or a random choice of some items, in their order; None: all."""
-    if number is None or number >= len(items):
-        return list(items)
-    if sample == "first":
-        return list(items[:number])
-    return [items[n] for n in sorted(random.Random(seed).sample(range(len(items)), number))]
-
-
-def sentences_of(config: DictConfig, corpus: Corpus) -> tuple[list[Sentence], list[str]]:
-    """The sentences that a run's config chooses, and the ids of the whole split; see `choose_sentences`."""
-    limits = {"documents": config.get("limit_documents"), "sample": config.get("sample", "first"), "seed": config.seed}
-    return choose_sentences(corpus, config.split, config.limit, **limits)
 
 
 @dataclass(frozen=True)
@@ -278,36 +229,6 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
     if trained.get("model") == own.model.name and own.model.get(use, "") is None:
         own.model[use] = str(adapter_folder(path, settings))
     return own, chosen
-
-
-def with_cut(config: DictConfig, cut: Cutting | None, overrides: frozenset[str]) -> DictConfig:
-    """The config with the rules that cut texts, where they are a choice and the user has made none.
-
-    Args:
-        config: The config of a command.
-        cut: The rules of the program; None if it names none: notes are then cut into words, as before there were other tokens.
-        overrides: Keys that the user has set.
-    """
-    own = config.copy()
-    names = (cut or Cutting("punctuation", "clinical")).names
-    for key, name in names.items():
-        if key in own and own[key] is None:
-            own[key] = name
-        if cut is not None and key in own.get("corpus", {}) and f"corpus.{key}" not in overrides and own.get("program") is not None:
-            own.corpus[key] = name
-    return own
-
-
-def note_other_cut(content: Mapping[str, Any], corpus: Corpus) -> None:
-    """Say on standard error that a program was made on texts that were cut in another way than those of the corpus."""
-    made, here = content.get("cut"), corpus.cut
-    if made and here and made != here:
-        shown = [f"tokenizer={names['tokenizer']} sentences={names['sentences']}" for names in (made, here)]
-        print(
-            f"clinspan: the program was made on texts cut with {shown[0]}; {corpus.name} is cut with {shown[1]}: "
-            "their scores cannot be compared",
-            file=sys.stderr,
-        )
 
 
 def with_classifier(

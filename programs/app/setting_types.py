@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import json
@@ -157,7 +158,11 @@ def parameter_types(target: str) -> dict[str, TypeAdapter[Any]]:
     called = object_of(target)
     constructor = called.__init__ if inspect.isclass(called) and "__init__" in vars(called) else called
     try:
-        hints = get_type_hints(constructor)
+        if dataclasses.is_dataclass(called):  # annotations of inherited fields belong to the modules of the base classes
+            every = get_type_hints(called)
+            hints = {field.name: every[field.name] for field in dataclasses.fields(called) if field.init}
+        else:
+            hints = get_type_hints(constructor)
     except (NameError, TypeError):
         return {}
     validators: dict[str, TypeAdapter[Any]] = {}

@@ -6,7 +6,7 @@ import pytest
 
 from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.sources import RareMini
-from clinspan.programs.app.build_run import choose_sentences
+from clinspan.programs.app.chosen_sentences import choose_sentences
 from clinspan.programs.app.config import compose
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from clinspan.corpora import InputError
 from clinspan.programs.app.config import compose
-from clinspan.programs.app.setting_types import check_types, COMMAND_SETTINGS
+from clinspan.programs.app.setting_types import check_types, COMMAND_SETTINGS, parameter_types
 from conftest import Command, ROOT
 
 COMMANDS = ("annotate", "compare", "convert", "finetune", "optimize", "report", "run", "runs", "score", "stats")
@@ -35,6 +35,14 @@ def test_each_setting_of_each_command_has_a_type() -> None:
 def test_options_have_values_of_their_own_types(group: str, option: str) -> None:
     config, _, _ = compose("run", [f"{group}={option}"])
     check_types(config)
+
+
+def test_every_setting_of_a_corpus_and_a_local_model_has_a_type() -> None:
+    for option in ("brat", "conll", "hf"):
+        config = compose("run", [f"corpus={option}"])[0].corpus
+        assert set(config) - {"_target_"} == set(parameter_types(config._target_))
+    model = compose("run", ["model=hf", "model.hub_id=x"])[0].model
+    assert set(model) - {"_target_"} <= set(parameter_types(model._target_))
 
 
 @pytest.mark.parametrize("group", ["optimizer", "reflection_model", "tuning"])
