@@ -146,7 +146,7 @@ def _check_readable(word: str) -> None:
             raise InputError(f"{word!r} cannot be read: it has no key", remedy=remedy)
     except HydraException as error:
         key, _, value = word.partition("=")
-        if "while evaluating" in str(error):  # of a function such as choice()
+        if "while evaluating" in str(error) and "Unknown function" not in str(error):  # of a function such as choice()
             why, remedy = " ".join(str(error).split()), ""
         elif marks := "".join(dict.fromkeys(mark for mark in value if mark in "=()[]{}:,\\'\"$*@! ")):
             why = f"its value has characters that Hydra interprets ({marks})"

@@ -43,5 +43,5 @@ def test_dollars_follow_from_the_tokens_and_the_prices_of_the_models() -> None:
 
 
 def test_a_pace_of_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="a pace must be positive"):
+    with pytest.raises(ValueError, match="pace must be positive"):
         worker_hours(1, 0)

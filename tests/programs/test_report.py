@@ -110,7 +110,7 @@ def test_scores_with_another_basis_are_ranked_separately(tmp_path: Path, other: 
         ("b", 1, 0.9),
     ]
     assert result["notes"][0] == f"a: 40 sentences of raremini dev (01234567), {UNITS}"
-    assert "were not measured on the same thing" in result["notes"][2]
+    assert "were measured on different data or settings" in result["notes"][2]
 
 
 def test_failed_sentences_do_not_split_a_row_but_are_noted(tmp_path: Path) -> None:
@@ -188,4 +188,4 @@ def test_the_command_prints_and_writes_the_leaderboard(command: Command, tmp_pat
     assert "sample standard deviation over seeds" in done.stdout
     refused = command("report")
     assert refused.returncode == 2
-    assert "there is neither a sweep to report on" in refused.stderr
+    assert "there is no sweep to report on" in refused.stderr

@@ -49,7 +49,7 @@ def brat(folder: Path, ann: str | bytes, text: str | bytes = TEXT) -> Corpus:
         ("T1\tSign 4 8\trash\n#1\tAnnotatorNotes T1\tfirst line\nand a second\nR2D2\n", {"other_lines": 1}),
         ("# made by a tool\nT1\tSign 4 8\trash\n#\n", {"comment_lines": 2}),
         ("T1\tSign 4 8\trash\nR1\tLinks Arg1:T1 Arg2:T1 Arg3:T1\nR2\tSame T1 T1\n", {"relations": 2}),
-        ("T1\tSign 4 8\trash\n*\tEquiv T1 T1\nE1\tSign:T1\n", {"other_lines": 2}),
+        ("T1\tSign 4 8\trash\n*\tEquiv T1 T1\nE1\tSign:T1\n", {"other_lines": 2, "trigger_Sign": 1}),
     ],
     ids=["byte order mark", "carriage returns", "a note of several lines", "comments", "relations of any form", "events"],
 )

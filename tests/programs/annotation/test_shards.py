@@ -179,7 +179,7 @@ def test_a_worker_reports_no_text_whatever_error_it_meets(crew: Crew) -> None:
     for mistake in (ValueError(words), TypeError(words), UnicodeEncodeError("utf-8", words, 0, 1, "x")):
         report, _ = crew.work(trap=mistake, run=type(mistake).__name__)
         assert report == {"shard": 0, "problem": report["problem"]}
-        assert f"a worker met {type(mistake).__name__} at test_shards.py:" in report["problem"]
+        assert f"{type(mistake).__name__} in a worker at test_shards.py:" in report["problem"]
         assert "secret" not in json.dumps(report)
 
 
@@ -210,9 +210,9 @@ def test_failures_of_many_shards_are_merged_in_order(tmp_path: Path) -> None:
         ({"engine": "spark"}, "engine=spark is not known. Use local or ray"),
         ({"workers": 2}, "workers is for engine=ray"),
         ({"ray": {"address": "auto"}}, "ray.address is for engine=ray"),
-        ({"engine": "ray", "workers": 0}, "workers=0 is not possible. Use a whole number from 1 on"),
-        ({"engine": "ray", "shard": 0.5}, "shard=0.5 is not possible"),
-        ({"engine": "ray", "ray": {"retries": -1}}, "ray.retries=-1 is not possible. Use a whole number from 0 on"),
+        ({"engine": "ray", "workers": 0}, "workers=0 is not a whole number of at least 1"),
+        ({"engine": "ray", "shard": 0.5}, "shard=0.5 is not a whole number"),
+        ({"engine": "ray", "ray": {"retries": -1}}, "ray.retries=-1 is not a whole number of at least 0"),
     ],
 )
 def test_invalid_settings_are_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
@@ -228,7 +228,7 @@ def test_a_folder_keeps_its_engine_and_shard_size(tmp_path: Path) -> None:
     config = OmegaConf.create({"model": {}, "engine": "ray", "workers": 3, "shard": 20, "ray": {"address": "auto", "retries": 1}})
     assert scale_of(config, {"shard"}, folder) == Scale(workers=3, shard=20, address="auto", retries=1)
     folder.write("run.json", {"engine": "ray", "config": {"shard": 30}})
-    with pytest.raises(InputError, match="holds results of shard=30. Go on with shard=30"):
+    with pytest.raises(InputError, match="holds results of shard=30. Use shard=30"):
         scale_of(config, set(), folder)
     folder.write("run.json", {"config": {}})
     with pytest.raises(InputError, match="holds results of engine=local"):

@@ -39,7 +39,7 @@ def test_words_that_are_no_overrides_are_refused(word: str) -> None:
     [
         ("limits=3", "Did you mean limit?"),
         ("+limits=3", "Did you mean limit?"),
-        ("samples=3", "Did you mean metric.samples?"),
+        ("top_k=3", "Did you mean retriever.top_k?"),
         ("adapter=x", "Did you mean model.adapter?"),
         ("modle.path=x", "Did you mean model.path?"),
         ("model.temlate=x", "Did you mean model.template?"),

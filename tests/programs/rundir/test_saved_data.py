@@ -206,7 +206,7 @@ def test_a_run_folder_that_names_another_machine_wants_the_users_word(
     (tmp_path / "old" / "run.json").write_text(json.dumps({**record, "status": "failed"}))
     done = command("run", "resume=old")
     assert done.returncode == 2
-    assert f"sends texts to evil.test. If texts may be sent there, say so: {group}.{name}=https://evil.test/v1" in done.stderr
+    assert f"sends texts to evil.test. If texts may be sent there, set {group}.{name}=https://evil.test/v1" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_an_embedder_or_knowledge_base_of_a_program_needs_the_users_consent(
     content = put(saved["program.json"], ("settings", "retriever", *key.split(".")), value)
     (tmp_path / "program.json").write_text(json.dumps(content))
     config, chosen, keys = compose("run", [f"program={tmp_path}"])
-    with pytest.raises(InputError, match=rf"say so: retriever\.{key}={value}"):
+    with pytest.raises(InputError, match=rf"set retriever\.{key}={value}"):
         program_settings(config, Overrides(chosen, keys))
     config, chosen, keys = compose("run", [f"program={tmp_path}", f"retriever.{key}={value}"])
     assert program_settings(config, Overrides(chosen, keys))[1]["retriever"] == "minilm"
