@@ -18,7 +18,7 @@ from clinspan.lms.errors import GrammarError
 from clinspan.lms.local.encoding import end_ids, plain_tokens, spelt_controls
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.oom import token_bytes
-from clinspan.lms.local.probe import PROBE, same_logits
+from clinspan.lms.local.probe import PROBE, rounding, same_logits
 from clinspan.lms.local.sequence import Answer, Done, Prompt, SequenceState
 
 _FILLER = 0
@@ -54,7 +54,7 @@ class GenerateDecoder:
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         self.token_bytes = token_bytes(model)
         model.generation_config = GenerationConfig()  # a model's own may sample, punish repetitions or suppress tokens
-        self._batches_hold = same_logits(self._probe(PROBE, 2 * PROBE), self._probe(PROBE), model.dtype)
+        self._batches_hold = same_logits(self._probe(PROBE, 2 * PROBE), self._probe(PROBE), rounding(model))
         """Whether a longer prompt beside a short one changes nothing. Some models read the padding, or mix up rows."""
 
     def shared(self, prompts: Sequence[Prompt]) -> int:

@@ -93,7 +93,7 @@ def test_a_refused_max_tokens_can_be_sent_as_max_completion_tokens(server: Scrip
 
 def test_a_required_reasoning_effort_is_named_and_can_be_sent(server: ScriptedServer, tmp_path: Path) -> None:
     server.always = refusing("reasoning_effort", "missing_required_parameter", when=lambda body: "reasoning_effort" not in body)
-    with pytest.raises(RuntimeError, match=r"wants reasoning_effort \(missing_required_parameter\): model\.reasoning_effort=low"):
+    with pytest.raises(RuntimeError, match=r"requires reasoning_effort \(missing_required_parameter\): model\.reasoning_effort=low"):
         run(server, tmp_path / "a")
     run(server, tmp_path / "b", "model.reasoning_effort=low")
     request_body = sent(server)
@@ -194,7 +194,7 @@ def test_a_token_rate_limit_is_waited_for_and_retried(server: ScriptedServer, tm
 @pytest.mark.parametrize("code", ["DeploymentNotFound", "model_not_found"])
 def test_a_retired_model_ends_the_run_with_a_message(code: str, server: ScriptedServer, tmp_path: Path) -> None:
     server.always = lambda handler, body: handler.send(404, {"error": {"message": SECRET, "code": code}})
-    with pytest.raises(RuntimeError, match=r"no such model or deployment.*retired") as caught:
+    with pytest.raises(RuntimeError, match=r"does not exist on the server or was retired") as caught:
         run(server, tmp_path / "a")
     assert SECRET not in str(caught.value)
 
@@ -217,7 +217,7 @@ def test_a_deployment_that_changes_its_model_is_noticed_and_recorded(
     record = run(server, tmp_path / "a", "limit=3", "model.concurrency=1")
     assert record["served"] == {"gpt-x-2026-01-01": 2, "gpt-x-2026-07-01": 1}
     assert load(tmp_path / "a" / "run.json")["served"] == record["served"]
-    assert "answered as several models: gpt-x-2026-01-01 (2 sentences), gpt-x-2026-07-01 (1 sentences)" in capsys.readouterr().err
+    assert "answered as several models: gpt-x-2026-01-01 (2 sentences), gpt-x-2026-07-01 (1 sentence)" in capsys.readouterr().err
 
 
 def test_seed_and_further_parameters_are_sent_and_a_wrong_one_is_named(server: ScriptedServer, tmp_path: Path) -> None:
@@ -363,9 +363,9 @@ def test_an_impossible_key_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": "hot"}, "model.temperature=hot is no number"),
+        ({"temperature": "hot"}, "model.temperature=hot is not a number"),
         ({"temperature": 3.0}, "not between 0 and 2"),
-        ({"reasoning_effort": "Very High!"}, "no word such as"),
+        ({"reasoning_effort": "Very High!"}, "is not a word such as"),
         ({"reasoning_tokens": -1}, "must not be negative"),
         ({"route": "soap"}, "model.route=soap"),
         ({"token_limit": "tokens"}, "model.token_limit=tokens"),

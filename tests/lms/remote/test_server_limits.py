@@ -56,7 +56,7 @@ def test_an_excessive_pause_is_shortened_and_reported(name: str, capsys: pytest.
     with behaving(name) as server:
         reply = line_to(server.address, pause=7).stream(Asked(f"{server.address}/chat/completions"))
     assert {key.lower(): value for key, value in reply.headers}["retry-after"] == "7"
-    assert "asks for a pause of" in capsys.readouterr().err
+    assert "asked for a pause of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

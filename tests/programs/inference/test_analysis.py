@@ -97,7 +97,7 @@ def test_notes_mention_failed_sentences_and_an_analysis_of_the_train_split(tmp_p
     assert analysis["sample"] is None
     assert analysis["notes"] == [
         "the tagged sentences are the train split themselves, so no gold mention is unseen",
-        "1 sentences failed: all their mentions count as missed",
+        "1 sentence failed: all its mentions count as missed",
     ]
 
 

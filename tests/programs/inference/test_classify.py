@@ -62,7 +62,9 @@ def test_a_training_leaves_a_record_and_a_model_that_is_a_program(tuned: Path) -
     assert record["epochs"][record["best_epoch"] - 1]["dev_f1"] > 0.05
     program = load(tuned / "program.json")
     origin = program.pop("origin")
-    assert program == {"clinspan": 1, "labels": sorted(LABELS), "classifier": {"model": "minilm", "use": "path", "folder": "model"}}
+    weights = {"model": "minilm", "use": "path", "folder": "model"}
+    cut = {"tokenizer": "punctuation", "sentences": "punctuation"}
+    assert program == {"clinspan": 1, "labels": sorted(LABELS), "cut": cut, "classifier": weights}
     assert (origin["phi"], origin["corpora"][0]["name"]) == (False, "raremini")
     assert load(tuned / "model" / "tuning.json")["origin"] == origin
 

@@ -67,7 +67,7 @@ def test_invalid_compilations_are_refused_in_one_line(command: Command, server: 
         (["optimizer=knn", "optimizer.ks=[3,0]"], "optimizer.ks=0 is not a whole number of at least 1"),
         (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is not a whole number of at least 2"),
         (["optimizer=simba", "train_limit=9"], "optimizer.batch=16 takes more sentences than there are"),
-        (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 demonstrations, and 60 train sentences"),
+        (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 is more than the 60 train sentences"),
         (["optimizer=bootstrap_finetune"], "optimizer=bootstrap_finetune trains weights"),
         (["optimizer=labeled", "seed=-1"], "seed=-1 is not a whole number of at least 0"),
         (["optimizer=labeled", "dev_limit=many"], "dev_limit=many is not a whole number of at least 1"),
