@@ -229,7 +229,14 @@ def test_phi_does_not_leave_this_machine_unless_allowed(command: Command, tmp_pa
     assert done.returncode == 2
     assert "nothing was sent" in " ".join(done.stderr.split())
     assert "allow_remote=true" in done.stderr
-    replay = ["corpus=conll", "corpus.path=.", "model=replay", "model.path=out.jsonl", "strategy=rag", "retriever.knowledge=bundled"]
+    replay = [
+        "corpus=conll",
+        "corpus.path=.",
+        "model=replay",
+        "model.path=out.jsonl",
+        "strategy=rag",
+        "retriever.knowledge=bundled",
+    ]
     (tmp_path / "out.jsonl").write_text('{"output": "Pain : O"}\n', encoding="utf-8")
     away = command("run", *replay, "retriever.url=http://chroma.example:8000")
     assert away.returncode == 2

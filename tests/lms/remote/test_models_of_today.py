@@ -93,7 +93,9 @@ def test_a_refused_max_tokens_can_be_sent_as_max_completion_tokens(server: Scrip
 
 def test_a_required_reasoning_effort_is_named_and_can_be_sent(server: ScriptedServer, tmp_path: Path) -> None:
     server.always = refusing("reasoning_effort", "missing_required_parameter", when=lambda body: "reasoning_effort" not in body)
-    with pytest.raises(RuntimeError, match=r"requires reasoning_effort \(missing_required_parameter\): model\.reasoning_effort=low"):
+    with pytest.raises(
+        RuntimeError, match=r"requires reasoning_effort \(missing_required_parameter\): model\.reasoning_effort=low"
+    ):
         run(server, tmp_path / "a")
     run(server, tmp_path / "b", "model.reasoning_effort=low")
     request_body = sent(server)

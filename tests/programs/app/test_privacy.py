@@ -207,7 +207,13 @@ def test_notes_are_phi_unless_it_is_said_that_they_are_not(server: ScriptedServe
 
 
 def test_no_chroma_server_elsewhere_is_searched_for_phi(tmp_path: Path, server: ScriptedServer) -> None:
-    words = ["model=replay", "model.path=x.jsonl", "strategy=rag", "retriever.knowledge=bundled", f"retriever.url={elsewhere(server)}"]
+    words = [
+        "model=replay",
+        "model.path=x.jsonl",
+        "strategy=rag",
+        "retriever.knowledge=bundled",
+        f"retriever.url={elsewhere(server)}",
+    ]
     config, chosen, given = compose("run", ["corpus=conll", f"corpus.path={tmp_path}/corpus", *words])
     with pytest.raises(RunError, match=r"the Chroma server of retriever\.url is at"):
         corpus = load_corpus(config)
