@@ -92,7 +92,7 @@ def test_changed_notes_are_annotated_again_and_unchanged_ones_kept(
     checked.write_text("", encoding="utf-8")  # a user edits the result
     (source / "a.txt").write_text("Ataxia", encoding="utf-8")
     request_count = len(server.requests)
-    assert "1 documents annotated, 2 kept" in command(*call).stdout
+    assert "1 document annotated, 2 kept" in command(*call).stdout
     assert len(server.requests) == request_count + 1
     assert (tmp_path / "out" / "brat" / "a.ann").read_text() == "T1\tSign 0 6\tAtaxia\n"
     assert checked.read_text() == ""

@@ -27,7 +27,7 @@ def test_the_tables_show_the_counts() -> None:
     ]
     assert kinds.rows[0] == ["Sign", 0, 1, 0, 1, 1, 3]
     assert kinds.rows[-1] == ["share", 0.0, 1 / 3, 0.0, 1 / 3, 1 / 3, None]
-    assert "Errors of random sentences (seed 0), 1 sentences" in tables
+    assert "Errors of random sentences (seed 0), 1 sentence" in tables
     assert tables["Confusion of types"].rows[-1] == ["none", 1, 0, None]
     assert all(len(row) == len(table.columns) for table in tables.values() for row in table.rows)
 

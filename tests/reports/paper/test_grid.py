@@ -91,7 +91,7 @@ def test_fine_tuned_models_have_their_own_cells_and_never_fill_the_prompted_ones
     assert cell_of(record("bioclinicalbert", "few_shot", **encoder)) == ("bioclinicalbert", FINE_TUNED)
     (table,) = paper_tables([(tuned, scores(0.5))])
     assert [row[8] for row in table.rows if row[:3] == ["medtuned", FINE_TUNED, "macro"]] == [0.5]
-    assert table.notes[-1].startswith("Figure 3 shows fine-tuned models as bars without figures")
+    assert table.notes[-1].startswith("Figure 3 shows fine-tuned models as bars without numbers")
 
 
 @pytest.mark.parametrize("name", TABLES)
