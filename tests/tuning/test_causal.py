@@ -175,9 +175,9 @@ def test_an_adapter_of_another_shape_is_refused_when_loaded(smollm2: LocalModel,
         ({"schedule": "steep"}, "tuning.schedule=steep is not known"),
         ({"epochs": 0}, "tuning.epochs=0 is too small. Use at least 1"),
         ({"learning_rate": 0.0}, "tuning.learning_rate=0.0 is too small. Use a positive number"),
-        ({"dropout": 1.0}, "tuning.dropout=1.0 is no part"),
+        ({"dropout": 1.0}, "tuning.dropout=1.0 is not a fraction"),
         ({"quantization": "8bit"}, "tuning.quantization=8bit is not known"),
-        ({"warmup": 5}, "tuning.warmup is a part of all steps"),
+        ({"warmup": 5}, "tuning.warmup must be at least 0 and below 1"),
     ],
 )
 def test_a_wrong_value_is_refused_at_once(keys: dict[str, Any], message: str) -> None:

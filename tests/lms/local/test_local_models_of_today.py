@@ -75,7 +75,7 @@ def test_each_preset_runs_by_command_from_a_weights_folder_to_scores(command: Co
     folder = folder_of(command(*words))
     assert load(folder / "run.json")["model"]["name"] == kind
     for row in records(folder):
-        assert row["error"] is None and set(row["repairs"]) <= {"mention_without_letter"}  # weights are random
+        assert row["error"] is None and set(row["repairs"]) <= {"mention_without_letter"}
         assert [line.rpartition(" : ")[0] for line in row["raw"].split("\n")] == row["tokens"]
 
 

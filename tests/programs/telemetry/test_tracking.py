@@ -185,7 +185,10 @@ def test_a_server_that_dies_during_a_run_causes_only_a_warning(
     record = run_here(tmp_path / "run", *served(server, "tracking=mlflow", f"tracking.uri={address}"))
     assert record["status"] == "finished" and load(tmp_path / "run" / "scores.json")["sentences"] == 3
     stderr = capfd.readouterr().err
-    assert f"clinspan: the store of tracking=mlflow at {address} cannot be used" in stderr and "all results are in the run's folder" in stderr
+    assert (
+        f"clinspan: the store of tracking=mlflow at {address} cannot be used" in stderr
+        and "all results are in the run's folder" in stderr
+    )
     assert "tracking failed" in (tmp_path / "run" / "run.log").read_text()
     (params,) = [body["params"] for call, body in tracker.asked if call == "runs/log-batch"]
     assert {"key": "choice.model", "value": "openai"} in params
