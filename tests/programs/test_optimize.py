@@ -210,5 +210,5 @@ def test_the_record_counts_test_sentences_that_are_also_in_train_or_dev() -> Non
     train, dev, test = (list(corpus.sentences(split)) for split in ("train", "dev", "test"))
     assert about_test(corpus, train, dev) == "not seen: the test split is left out before anything is built"
     assert about_test(corpus, [*train, *test[:3]], dev).endswith(
-        f"; 3 of its {len(test)} sentences have the words as a train or dev sentence"
+        f"; 3 of its {len(test)} sentences have the same words as a train or dev sentence"
     )

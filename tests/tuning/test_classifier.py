@@ -195,7 +195,7 @@ def test_refused_trainings_say_why(bert: ClassifierModel, llama: LocalModel, tun
         tune(bert, Encoder(max_length=8), tmp_path)
     with pytest.raises(InputError, match="none of 1 training sentences has a word"):
         tune_classifier(bert, [sentence(0, "")], (), OPTIONS, labels=LABELS, folder=tmp_path)
-    with pytest.raises(ModelError, match="leave model.adapter out"):
+    with pytest.raises(ModelError, match="remove model.adapter"):
         tune(ClassifierModel(name="x", path=bert.path, adapter="some"), OPTIONS, tmp_path)
     with pytest.raises(ModelError, match="model.quantization=4bit is for answering"):
         tune(LocalModel(name="x", path=llama.path, quantization="4bit"), LabelSupervised(), tmp_path)
