@@ -197,7 +197,7 @@ def test_refused_trainings_say_why(bert: ClassifierModel, llama: LocalModel, tun
         tune_classifier(bert, [sentence(0, "")], (), OPTIONS, labels=LABELS, folder=tmp_path)
     with pytest.raises(ModelError, match="remove model.adapter"):
         tune(ClassifierModel(name="x", path=bert.path, adapter="some"), OPTIONS, tmp_path)
-    with pytest.raises(ModelError, match="model.quantization=4bit is for answering"):
+    with pytest.raises(ModelError, match="model.quantization=4bit is for inference only"):
         tune(LocalModel(name="x", path=llama.path, quantization="4bit"), LabelSupervised(), tmp_path)
     with pytest.raises(InputError, match="tuning.rank=0 is too small"):
         LabelSupervised(rank=0)

@@ -110,7 +110,7 @@ def test_a_killed_worker_loses_and_repeats_no_document(
     assert running.returncode == 0, stderr
     assert "240 documents annotated, 0 kept, 0 failed" in stdout
     assert stdout.strip().splitlines()[-1] == "ray"
-    assert "was begun 2 times: workers were lost" in (tmp_path / "ray" / "run.log").read_text()
+    assert "was started 2 times because workers were lost" in (tmp_path / "ray" / "run.log").read_text()
     assert command("annotate", *call, "output=local").returncode == 0
     same(tmp_path / "ray", tmp_path / "local", "annotations.jsonl", "annotations.conll", "program.json")
     parts = sorted((tmp_path / "ray" / "annotations").iterdir())
