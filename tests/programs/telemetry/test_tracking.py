@@ -190,8 +190,9 @@ def test_a_server_that_dies_during_a_run_causes_only_a_warning(
         and "all results are in the run's folder" in stderr
     )
     assert "tracking failed" in (tmp_path / "run" / "run.log").read_text()
-    (params,) = [body["params"] for call, body in tracker.asked if call == "runs/log-batch"]
-    assert {"key": "choice.model", "value": "openai"} in params
+    batches = [body["params"] for call, body in tracker.asked if call == "runs/log-batch"]
+    assert max(map(len, batches)) <= 100  # MLflow's limit
+    assert {"key": "choice.model", "value": "openai"} in [param for batch in batches for param in batch]
 
 
 def test_an_unusable_store_is_reported_before_the_run(tmp_path: Path, server: ScriptedServer, mlflow: Any) -> None:
