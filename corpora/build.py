@@ -71,7 +71,8 @@ class Cutting:
     def of(self, corpus: Corpus) -> Corpus:
         """The corpus with a note that these rules cut it, unless its files have tokens or sentences of their own."""
         first = [document for documents in corpus.splits.values() for document in documents[:_PROBED]]
-        own = any([s.tokens for s in document.sentences] != self(document.text) for document in first)
+        tags_alone = any(sentence.mentions is None for document in first for sentence in document.sentences)
+        own = tags_alone or any([s.tokens for s in document.sentences] != self(document.text) for document in first)
         return replace(corpus, cut=None if own else self.names)
 
     def split(self, text: str, tokens: Iterable[Token]) -> list[tuple[Token, ...]]:

@@ -83,6 +83,17 @@ class Described:
     def _definitions(self) -> dict[str, str]:
         return {} if self.map else flat_definitions(self.definitions)
 
+    def _read(self, loader: Loader, path: Path, cutting: Cutting, policies: Policies) -> Corpus:
+        return loader(
+            path,
+            name=self._named(path),
+            labels=self._labels(),
+            definitions=self._definitions(),
+            phi=self.phi,
+            cutting=cutting,
+            policies=policies,
+        )
+
     def _ready(self, corpus: Corpus, policies: Policies | None = None) -> Corpus:
         """The corpus with its labels mapped and its documents divided, as far as the settings say so."""
         division = Division(self.split, self.folds, self.fold, self.split_seed, self.group)
@@ -90,6 +101,21 @@ class Described:
             labels = label_list(self.labels, self.definitions)
             corpus = relabelled(corpus, self.map, policies or Policies(), labels=labels, definitions=self.definitions)
         return division(corpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenized(Described):
+    """Settings of formats with tokens of their own, which are split into sentences and tagged by mentions of whole tokens."""
+
+    sentences: str = "punctuation"
+    overlap: Overlap = "longest"
+    crossing: Crossing = "split"
+
+    @collector_paused()
+    def _load(self, loader: Loader, choice: str) -> Corpus:
+        policies = Policies(overlap=self.overlap, crossing=self.crossing)
+        corpus = self._read(loader, data_folder(self.path, choice), Cutting(sentences=self.sentences), policies)
+        return self._ready(corpus, policies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +148,5 @@ class Texts(Described):
         return self._cut(loader, path, Cutting(FIT, self.sentences, rules))
 
     def _cut(self, loader: Loader, path: Path, cutting: Cutting) -> Corpus:
-        corpus = loader(
-            path,
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=self._definitions(),
-            phi=self.phi,
-            cutting=cutting,
-            policies=self._policies(),
-        )
+        corpus = self._read(loader, path, cutting, self._policies())
         return self._ready(cutting.of(corpus), self._policies())

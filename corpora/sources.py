@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from clinspan.corpora.bio import Crossing, Overlap, Policies
+from clinspan.corpora.bio import Policies
 from clinspan.corpora.build import Cutting, PROTOCOL
 from clinspan.corpora.collector import collector_paused
 from clinspan.corpora.labels import label_list
@@ -27,7 +27,7 @@ from clinspan.corpora.readers.mentions import load_mentions
 from clinspan.corpora.readers.pubtator import load_pubtator
 from clinspan.corpora.readers.raredis import load_raredis
 from clinspan.corpora.readers.spacy import load_spacy
-from clinspan.corpora.source_settings import data_folder, Described, Texts
+from clinspan.corpora.source_settings import data_folder, Described, Texts, Tokenized
 from clinspan.corpora.types import Corpus
 
 RAREMINI = Path(__file__).parent / "raremini"
@@ -155,70 +155,33 @@ class HuggingFace(Texts):
     tag_names: Sequence[str] | None = None
     scheme: str = "auto"
 
-    @collector_paused()
     def load(self) -> Corpus:
-        path = data_folder(self.path, "hf")
-        corpus = load_hf(
-            str(path),
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=self._definitions(),
-            phi=self.phi,
-            cutting=Cutting(self.tokenizer, self.sentences),
-            policies=self._policies(),
-            rows=RowFormat(self.tokens_column, self.tags_column, self.document_column, tuple(self.tag_names or ()), self.scheme),
-            config=self.config,
-            revision=self.revision,
-        )
-        return self._ready(corpus, self._policies())
+        rows = RowFormat(self.tokens_column, self.tags_column, self.document_column, tuple(self.tag_names or ()), self.scheme)
+
+        def load(path: Path, **arguments: Any) -> Corpus:
+            return load_hf(str(path), rows=rows, config=self.config, revision=self.revision, **arguments)
+
+        return self._load(load, "hf")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gliner(Described):
+class Gliner(Tokenized):
     """GLiNER's training data: lists of tokens, and mentions by their first and last token."""
 
     sentences: str = "lines"
-    overlap: Overlap = "longest"
-    crossing: Crossing = "split"
 
-    @collector_paused()
     def load(self) -> Corpus:
-        path = data_folder(self.path, "gliner")
-        corpus = load_gliner(
-            path,
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=self._definitions(),
-            phi=self.phi,
-            cutting=Cutting(sentences=self.sentences),
-            policies=Policies(overlap=self.overlap, crossing=self.crossing),
-        )
-        return self._ready(corpus, Policies(overlap=self.overlap, crossing=self.crossing))
+        return self._load(load_gliner, "gliner")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spacy(Described):
+class Spacy(Tokenized):
     """spaCy's DocBin, with spaCy's tokens."""
 
     spans_key: str | None = None
-    sentences: str = "punctuation"
-    overlap: Overlap = "longest"
-    crossing: Crossing = "split"
 
-    @collector_paused()
     def load(self) -> Corpus:
-        path = data_folder(self.path, "spacy")
-        corpus = load_spacy(
-            path,
-            name=self._named(path),
-            labels=self._labels(),
-            definitions=self._definitions(),
-            phi=self.phi,
-            cutting=Cutting(sentences=self.sentences),
-            policies=Policies(overlap=self.overlap, crossing=self.crossing),
-            spans_key=self.spans_key,
-        )
-        return self._ready(corpus, Policies(overlap=self.overlap, crossing=self.crossing))
+        return self._load(functools.partial(load_spacy, spans_key=self.spans_key), "spacy")
 
 
 @dataclass(frozen=True, kw_only=True)
