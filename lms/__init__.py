@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from clinspan.lms.classifiers.classifier import TokenClassifier
     from clinspan.lms.local.engine import TransformersEngine
+    from clinspan.lms.weights.outlook import Workload
 
 __all__ = [
     "AzureModel",
@@ -48,18 +49,24 @@ __all__ = [
 ]
 
 
-def build(spec: ModelSpec, *, outputs: Mapping[tuple[str, str], str] | None = None) -> dspy.LM:
+def build(
+    spec: ModelSpec,
+    *,
+    outputs: Mapping[tuple[str, str], str] | None = None,
+    workload: Callable[[], Workload] | None = None,
+) -> dspy.LM:
     """Load or connect the model that a spec describes. A spec of the user's own class builds it itself.
 
     Args:
         spec: The model.
         outputs: For `ReplayModel`: texts by `(id, question)`, from `lms.replay.load_outputs`.
+        workload: For `LocalModel`: gives what will be asked of it, see `lms.weights.outlook`.
 
     Raises:
         ModelError: The model is not available; the message says what to do.
     """
     if isinstance(spec, LocalModel):
-        return _build_local(spec)
+        return _build_local(spec, workload)
     if isinstance(spec, ReplayModel):
         import dspy
 
@@ -87,16 +94,16 @@ def build_classifier(spec: ClassifierModel) -> TokenClassifier:
 _loaded: dict[str, dspy.LM] = {}
 
 
-def _build_local(spec: LocalModel) -> dspy.LM:
+def _build_local(spec: LocalModel, workload: Callable[[], Workload] | None) -> dspy.LM:
     """Load the model, or return the loaded one: the jobs of a sweep share it."""
     import dspy
 
     if repr(spec) not in _loaded:
         _loaded.clear()  # before the next model is loaded: memory may not hold two
         with ThreadPoolExecutor(1) as executor:  # its OpenMP threads end with it: two OpenMP pools on the same cores are slow
-            engine = executor.submit(_local_engine(spec), spec).result()
-        name = f"local/{spec.name}@{engine.weights.revision}:{spec.dtype}:{engine.encoder.template}"
-        name += "" if spec.engine == "packed" else f":{spec.engine}"
+            engine = executor.submit(_local_engine(spec), spec, workload).result()
+        name = f"local/{spec.name}@{engine.weights.revision}:{engine.dtype}:{engine.encoder.template}"
+        name += "" if engine.spec.engine == "packed" else f":{engine.spec.engine}"
         _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)
     return _loaded[repr(spec)]
 

@@ -73,6 +73,21 @@ class LocalEngine(Engine, Protocol):
 
 
 @runtime_checkable
+class RenderingEngine(Engine, Protocol):
+    """Writes prompts by the chat template of its model.
+
+    Attributes:
+        writes_system: Whether prompts contain the system text of a conversation.
+    """
+
+    @property
+    def writes_system(self) -> bool: ...
+
+    def rendered(self, request: lm15.Request) -> str:
+        """Return the prompt of a request as the model gets it, as text."""
+
+
+@runtime_checkable
 class ServedEngine(Engine, Protocol):
     """Sends requests to a server. A request holds only what the server's protocol defines.
 

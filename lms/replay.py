@@ -8,7 +8,7 @@ The file has one JSON object per line. `question` is needed only where several r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,13 +52,14 @@ class ReplayEngine:
         """Nothing to release."""
 
 
-def load_outputs(path: Path, ids: Sequence[str], requested_ids: Sequence[str]) -> dict[Key, str]:
+def load_outputs(path: Path, ids: Sequence[str], requested_ids: Sequence[str], *, others: Collection[str] = ()) -> dict[Key, str]:
     """Read recorded outputs and check them against the ids that will be requested.
 
     Args:
         path: The file.
         ids: Ids of the whole split, in order.
         requested_ids: Those of them that will be requested. A file with only those is complete too.
+        others: Further ids that a file with ids may have lines for, such as those of other folds.
 
     Raises:
         ModelError: A line is malformed, missing, surplus or duplicate; the message names it.
@@ -73,7 +74,17 @@ def load_outputs(path: Path, ids: Sequence[str], requested_ids: Sequence[str]) -
         if len(rows) != len(file_ids):
             raise ModelError(f"{path}: holds {len(rows)} outputs for {len(ids)} sentences: give one line per sentence, or ids")
         return {(key, ""): text for key, (_, _, _, text) in zip(file_ids, rows, strict=True)}
-    return _by_id(path, rows, requested_ids, set(ids))
+    return _by_id(path, [row for row in rows if row[1] not in others], requested_ids, set(ids))
+
+
+def check_ids(path: Path) -> None:
+    """Refuse recorded outputs without ids, which fit one split alone.
+
+    Raises:
+        ModelError: They have none, or the file is no such file.
+    """
+    if any(key is None for _, key, _, _ in _rows(path)):
+        raise ModelError(f"{path}: has lines without an id, and each fold needs its own: give every line the id of its sentence")
 
 
 def _by_id(

@@ -7,7 +7,7 @@ model's answer begins. Templates do not depend on the content of messages.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clinspan.lms.errors import ModelError
@@ -101,3 +101,21 @@ STOPS: dict[str, tuple[str, ...]] = {
 }
 LEADS = {"chat": "", "plain": "", "alpaca": " ", "universalner": " "}
 """Text between the end of a prompt and the answer proper; the model generates it."""
+_PROBE = "\ue000system\ue001"
+
+
+def writes_system(template: str, tokenizer: Any = None, options: Mapping[str, Any] | None = None) -> bool:
+    """Whether prompts of a template contain the system text of a conversation. Some templates leave it out without an error.
+
+    Args:
+        template: One of `TEMPLATES`.
+        tokenizer: The model's tokenizer; only `chat` needs it.
+        options: Further arguments of the chat template.
+
+    Raises:
+        ModelError: The tokenizer has no chat template, or its template refuses conversations.
+
+    >>> writes_system("alpaca"), writes_system("universalner")
+    (True, False)
+    """
+    return _PROBE in TEMPLATES[template]([("system", _PROBE), ("user", "a")], tokenizer, **(options or {}))

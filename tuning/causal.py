@@ -15,8 +15,9 @@ from clinspan.lms.local.encoding import Encoder, plain_tokens
 from clinspan.lms.specs import Loadable
 from clinspan.lms.templates import template_of
 from clinspan.lms.weights.find import find_weights
-from clinspan.lms.weights.load import device_of, load_model
+from clinspan.lms.weights.load import load_model
 from clinspan.lms.weights.lora import calm
+from clinspan.lms.weights.placement import device_of
 from clinspan.tuning.options import Lora, Options
 from clinspan.tuning.records import encode_records, Record
 from clinspan.tuning.results import result_of, TuningResult
@@ -93,8 +94,11 @@ def check_trainable(spec: Loadable) -> None:
     """Refuse settings that a model can have for inference but not for training.
 
     Raises:
-        ModelError: It is quantized, or on a GPU that is named by number.
+        ModelError: It is quantized, spread over devices, or on a GPU that is named by number.
     """
+    if isinstance(spec, LocalModel) and spec.device_map:
+        problem = f"model.device_map={spec.device_map} is for inference only: remove it"
+        raise ModelError(f"{problem} (a training computes on one device; tuning.quantization=4bit needs least memory)")
     if isinstance(spec, LocalModel) and spec.quantization:
         problem = f"model.quantization={spec.quantization} is for inference only: remove it"
         raise ModelError(f"{problem} (tuning=medtuned_qlora quantizes by itself)")
@@ -125,7 +129,7 @@ def _trainable(spec: LocalModel, options: Options) -> LocalModel:
     """The spec to load the model by: quantized for QLoRA, unchanged for LoRA on a GPU, else in float32."""
     if isinstance(options, Lora) and options.quantization:
         return replace(spec, quantization=options.quantization)
-    half = isinstance(options, Lora) and device_of(spec) != "cpu"
+    half = isinstance(options, Lora) and device_of(spec).startswith("cuda")
     return spec if half else replace(spec, dtype="float32")
 
 

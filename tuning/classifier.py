@@ -16,8 +16,8 @@ from clinspan.lms import ClassifierModel, LocalModel, ModelError
 from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
 from clinspan.lms.weights.find import find_weights
-from clinspan.lms.weights.load import device_of
 from clinspan.lms.weights.lora import calm
+from clinspan.lms.weights.placement import device_of
 from clinspan.tuning.causal import check_trainable
 from clinspan.tuning.options import Encoder, LabelSupervised
 from clinspan.tuning.results import result_of, TuningResult

@@ -177,7 +177,7 @@ def training_arguments(options: Options, folder: Path, *, seed: int, best: Best 
         metric_for_best_model=f"eval_{best}" if judged else None,
         greater_is_better=best == "f1" if judged else None,
         seed=seed,
-        use_cpu=not cuda,
+        use_cpu=device.type == "cpu",
         bf16=half,
         fp16=cuda and not half,
         dataloader_pin_memory=cuda,

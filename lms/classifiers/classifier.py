@@ -13,8 +13,8 @@ from clinspan.lms.classifiers.token_classification import encode_all, load_head,
 from clinspan.lms.errors import ModelError
 from clinspan.lms.specs import ClassifierModel
 from clinspan.lms.weights.find import find_weights, has_head, Weights
-from clinspan.lms.weights.load import device_of
 from clinspan.lms.weights.lora import apply_adapter, NOTE
+from clinspan.lms.weights.placement import device_of
 
 WINDOW = 512
 

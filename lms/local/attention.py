@@ -59,18 +59,36 @@ class RaggedLayer(DynamicLayer):
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
         if self.is_initialized:
+            rows = rows.to(self.keys.device)
             self.keys, self.values = self.keys[rows], self.values[rows]
         self.rows = len(rows)
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """The shape of a row whose tokens are the nodes of a tree: continuations of one text that do not see each other.
+
+    Attributes:
+        depths: Position of each token behind the prefix, shape (tokens,).
+        visible: Whether a token sees another one, shape (tokens, tokens): its ancestors and itself.
+    """
+
+    depths: Tensor
+    visible: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens of one row that a pass reads: `length` of them from slot `start`, in the pass from place `at`."""
+    """Tokens of one row that a pass reads: `length` of them from slot `start`, in the pass from place `at`.
+
+    With a `tree` the chunk is all of its row, and the tree decides what is seen.
+    """
 
     row: int
     start: int
     length: int
     at: int
+    tree: Tree | None = None
 
 
 @dataclass
@@ -88,6 +106,7 @@ class Pass:
     prefix: int
     device: torch.device
     _biases: dict[Any, Tensor] = field(default_factory=dict)
+    _copies: dict[torch.device, Pass] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows: list[int] = []
@@ -96,11 +115,27 @@ class Pass:
             rows += [chunk.row] * chunk.length
             slots += range(chunk.start, chunk.start + chunk.length)
         self.row_of, self.slot_of = (torch.tensor(x, device=self.device) for x in (rows, slots))
-        self.positions = self.slot_of + self.prefix
+        self.positions = self._depths() + self.prefix
         self.room = max(chunk.start + chunk.length for chunk in self.chunks)
-        small = [chunk for chunk in self.chunks if chunk.length <= _ALONE]
-        self.alone = [chunk for chunk in self.chunks if chunk.length > _ALONE]
+        small = [chunk for chunk in self.chunks if chunk.length <= _ALONE and chunk.tree is None]
+        self.alone = [chunk for chunk in self.chunks if chunk.length > _ALONE or chunk.tree is not None]
         self.together = _Together.of(small, self.device) if small else None
+
+    def on(self, device: torch.device) -> Pass:
+        """The same pass with its tensors on another device, for the layers that are there."""
+        if device == self.device:
+            return self
+        if device not in self._copies:
+            self._copies[device] = Pass(self.cache, self.chunks, self.prefix, device)
+        return self._copies[device]
+
+    def _depths(self) -> Tensor:
+        """Position of each token behind the prefix, shape (tokens,)."""
+        depths = self.slot_of.clone()
+        for chunk in self.chunks:
+            if chunk.tree is not None:
+                depths[chunk.at : chunk.at + chunk.length] = chunk.tree.depths.to(self.device)
+        return depths
 
     def prefix_bias(self, window: int | None, groups: int, like: Tensor) -> Tensor | None:
         """What is added to scores of prefix keys, shape (1, 1, groups * tokens, prefix); None: every token sees all of them."""
@@ -116,6 +151,11 @@ class Pass:
         """What is added to scores of a row's own keys, shape (rows, 1, groups * queries, keys)."""
         key = (id(part), window)
         if key in self._biases:
+            return self._biases[key]
+        if isinstance(part, Chunk) and part.tree is not None:
+            depths, visible = part.tree.depths.to(self.device), part.tree.visible.to(self.device)
+            near = True if window is None else depths[:, None] - depths < window
+            self._biases[key] = _bias((visible & near)[None], groups, like)
             return self._biases[key]
         if isinstance(part, Chunk):
             query = torch.arange(part.start, part.start + part.length, device=self.device)[None]
@@ -202,6 +242,7 @@ def packed_attention(
         raise ModelError("models with attention sinks do not run in packed passes: set model.engine=generate")
     step = CURRENT.step
     assert step is not None, "the model is computed outside Decoder"
+    step = step.on(query.device)
     scaling = kwargs.get("scaling")
     how = _How(query.shape[-1] ** -0.5 if scaling is None else scaling, kwargs.get("softcap"), kwargs.get("sliding_window"))
     layer = step.cache.layers[module.layer_idx]

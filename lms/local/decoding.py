@@ -9,7 +9,8 @@ for sampling, the token is drawn among the allowed ones instead; a guess of the 
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,14 +22,18 @@ from torch.nn import functional
 
 from clinspan.lms.errors import GrammarError, ModelError
 from clinspan.lms.local.attention import Chunk, CURRENT, install
+from clinspan.lms.local.choices import compare_choices, TokenTree
 from clinspan.lms.local.encoding import end_ids, plain_tokens, spelt_controls
 from clinspan.lms.local.kv_cache import BatchKVCache, EMPTY, Ids, LayerStates, Prefix, PrefixStore
 from clinspan.lms.local.oom import token_bytes
 from clinspan.lms.local.probe import PROBE, require_attention_interface, rounding, same_logits
 from clinspan.lms.local.sequence import Answer, DecisionPoint, Done, Prompt, SequenceState
+from clinspan.lms.weights.placement import is_spread
 
 PASS = 256
 """Most tokens that one pass reads: enough to keep the matrix units busy, few enough to bound memory."""
+_ROWS = 128
+"""Most places whose logits of the whole vocabulary are in memory at once."""
 _KEEP = 0.75
 _OVERHEAD = {"cpu": 16.0, "cuda": 512.0}  # what a pass costs however short it is, in tokens (measured with 135M parameters on CPU)
 
@@ -74,7 +79,8 @@ class Decoder:
         self.passes = 0
         rows = self._head.logits(hidden, None)
         tolerance = 3 * rounding(self.model)  # deep models round more; what is computed wrongly differs by the whole spread
-        same = all(same_logits(row, self._head.own[-1], tolerance) for row in rows)
+        own = self._head.own[-1].to(rows.device)
+        same = all(same_logits(row, own, tolerance) for row in rows)
         if not same or not all(layer.is_initialized for layer in states.layers):
             kind = type(self.model).__name__
             raise ModelError(f"{kind} has layers that do not compute packed passes: set model.engine=generate")
@@ -128,6 +134,35 @@ class Decoder:
             for row in [row for row, (_, sequence) in active.items() if sequence.finish]:
                 number, sequence = active.pop(row)
                 end(number, sequence.answer())
+
+    def compare(self, prompts: Sequence[Prompt], *, done: Done | None = None) -> list[Answer | Exception]:
+        """The probabilities of the prompts' choices, in order; see `compare_choices`."""
+        return compare_choices(self, prompts, done=done)
+
+    @torch.inference_mode()
+    def token_logprobs(self, prefix: Prefix, grown: Sequence[TokenTree]) -> list[list[float]]:
+        """Read trees in one pass; gives the logarithms of the probabilities of each tree's `wanted` tokens."""
+        states = BatchKVCache(prefix, rows=len(grown), layers=self._layers, device=self.model.device)
+        starts = [0, *itertools.accumulate(len(tree.tokens) for tree in grown)]
+        chunks = [Chunk(row, 0, len(tree.tokens), starts[row], tree.shape()) for row, tree in enumerate(grown)]
+        hidden = self._forward([token for tree in grown for token in tree.tokens], states, chunks, range(starts[-1]))
+        return [self._wanted(hidden[start:], tree.wanted()) for tree, start in zip(grown, starts, strict=False)]
+
+    def _wanted(self, hidden: Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
+        """Logarithms of the probabilities of tokens behind nodes, in order."""
+        found = [0.0] * len(wanted)
+        by_node: dict[int, list[int]] = defaultdict(list)
+        for place, (node, _) in enumerate(wanted):
+            by_node[node].append(place)
+        nodes = list(by_node)
+        for begin in range(0, len(nodes), _ROWS):
+            part = nodes[begin : begin + _ROWS]
+            logprobs = self._head.logits(hidden[part], None).float().log_softmax(-1)
+            places = [place for node in part for place in by_node[node]]
+            rows = [row for row, node in enumerate(part) for _ in by_node[node]]
+            for place, value in zip(places, logprobs[rows, [wanted[place][1] for place in places]].tolist(), strict=True):
+                found[place] = value
+        return found
 
     def sequence(self, prompt: Prompt, shared: int) -> SequenceState:
         """The row that answers a prompt whose first `shared` tokens are read already."""
@@ -250,7 +285,8 @@ class _Head:
             """Logits of the probe's tokens with the model's own attention."""
         self._base = getattr(model, getattr(model, "base_model_prefix", "") or "-", None)
         output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-        self._output = output if isinstance(output, torch.nn.Linear) else None
+        self._output = output if isinstance(output, torch.nn.Linear) and not output.weight.is_meta else None
+        self._spread = is_spread(model)
         self._plain = self._base is not None and self._output is not None and self._agrees()
 
     @torch.inference_mode()
@@ -258,15 +294,16 @@ class _Head:
         """Whether the last layer alone gives the model's logits: not so where it caps or scales them."""
         assert self._base is not None and self._output is not None
         short = self._output(self._base(input_ids=self._probe, use_cache=False)[0][0])
-        return bool(torch.allclose(self.own.float(), short.float(), rtol=1e-3, atol=1e-3))
+        return bool(torch.allclose(self.own.float().cpu(), short.float().cpu(), rtol=1e-3, atol=1e-3))
 
     def read(self, places: Tensor, **inputs: Any) -> Tensor:
         """Run the model; gives what `logits` takes, one row a place."""
         if self._plain:
             assert self._base is not None
             hidden: Tensor = self._base(**inputs)[0][0]
-            return hidden[places]
-        logits: Tensor = self.model(**inputs, logits_to_keep=places if len(places) else 1).logits[0]
+            return hidden[places.to(hidden.device)]
+        kept: Any = places.tolist() if self._spread else places  # a tensor would be moved away from the last layer's device
+        logits: Tensor = self.model(**inputs, logits_to_keep=kept if len(places) else 1).logits[0]
         return logits
 
     def logits(self, rows: Tensor, tokens: Tensor | None) -> Tensor:
@@ -277,6 +314,7 @@ class _Head:
         if tokens is None:
             found: Tensor = self._output(rows)
             return found
+        rows = rows.to(self._output.weight.device)
         index = tokens.to(rows.device)
         bias = None if self._output.bias is None else self._output.bias[index]
         return functional.linear(rows, self._output.weight[index], bias)

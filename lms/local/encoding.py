@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import AddedToken
 
-from clinspan.lms.templates import LEADS, Message, TEMPLATES
+from clinspan.lms.templates import LEADS, Message, TEMPLATES, writes_system
 
 Plain = Callable[[str], tuple[int, ...]]
 _MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
@@ -78,9 +78,9 @@ class Encoder:
     def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """The prompt as tokens; what looks like a control token inside a message is text."""
         if not self._controlled(messages):
-            return self._tokens(self._written(messages), first=True)
+            return self._tokens(self.written(messages), first=True)
         held = [(role, f"{_OPEN}{number}{_CLOSE}") for number, (role, _) in enumerate(messages)]
-        first, *pieces = re.split(f"{_OPEN}(\\d+){_CLOSE}", self._written(held))
+        first, *pieces = re.split(f"{_OPEN}(\\d+){_CLOSE}", self.written(held))
         ids = [*self._tokens(first, first=True)]
         begun = bool(first)
         for number, piece in enumerate(pieces):
@@ -98,14 +98,19 @@ class Encoder:
         if self._controlled([*messages, ("assistant", text)]):
             return (*self._behind(self.plain, output_ids), self.end)
         before = self.prompt(messages)
-        whole = self._tokens(self._written(messages) + output_ids, first=True)
+        whole = self._tokens(self.written(messages) + output_ids, first=True)
         return (*(whole[len(before) :] if whole[: len(before)] == before else self._behind(self.plain, output_ids)), self.end)
+
+    @functools.cached_property
+    def writes_system(self) -> bool:
+        """Whether prompts contain the system text of a conversation; see `templates.writes_system`."""
+        return writes_system(self.template, self.tokenizer, self.options)
 
     @functools.cached_property
     def end(self) -> int:
         """The token that ends an answer: the control token that the template writes behind it, else the tokenizer's own."""
         probe = f"{_OPEN}{_CLOSE}"
-        behind = self._written([("user", "a"), ("assistant", probe)]).partition(probe)[2]
+        behind = self.written([("user", "a"), ("assistant", probe)]).partition(probe)[2]
         first = self.tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
         if first and self.tokenizer.convert_ids_to_tokens(first[0]) in self._control:
             return int(first[0])
@@ -130,7 +135,8 @@ class Encoder:
     def _inner(self, text: str) -> tuple[int, ...]:
         return self._tokens(text, first=False)
 
-    def _written(self, messages: Sequence[Message]) -> str:
+    def written(self, messages: Sequence[Message]) -> str:
+        """The prompt as text, as the template writes it."""
         return TEMPLATES[self.template](messages, self.tokenizer, **self.options)
 
     def _tokens(self, text: str, *, first: bool) -> tuple[int, ...]:

@@ -7,23 +7,26 @@ import functools
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self, TYPE_CHECKING
 
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
 from clinspan.lms import lm15
-from clinspan.lms.errors import GrammarError, ModelError, PromptTooLongError
+from clinspan.lms.errors import GrammarError, PromptTooLongError
 from clinspan.lms.local.batching import Batcher
 from clinspan.lms.local.encoding import Encoder
 from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMemoryError
 from clinspan.lms.local.sampling import Sampling
 from clinspan.lms.local.sequence import Answer, Done, Prompt
+from clinspan.lms.local.starting import started
 from clinspan.lms.specs import LocalModel
 from clinspan.lms.templates import Message, STOPS, template_of
 from clinspan.lms.weights.find import find_weights, Weights
 from clinspan.lms.weights.load import load_model
+from clinspan.lms.weights.outlook import tell_outlook, Workload
+from clinspan.lms.weights.placement import devices_of, dtype_of, is_spread
 
 if TYPE_CHECKING:
     from clinspan.lms.local.decoding import Decoder
@@ -39,7 +42,9 @@ class TransformersEngine:
     Of `Config.extensions` it reads `grammar`, a Lark grammar that the answer keeps to; `draft`, what the answer
     probably is, which changes its cost and not its text; `longest`, a text that no honest answer exceeds: the
     answer's budget is its number of tokens and a margin; and, where there is no grammar, `lines`, a number of lines
-    after which nothing honest comes.
+    after which nothing honest comes. With `choices`, a mapping of `stems` and `options` (lists of texts), nothing is
+    generated: `provider_data["choices"]` holds the logarithms of the probabilities of each stem's options, `["stems"]` the
+    `StemScore` of each stem.
 
     Answers are greedy unless a request has a temperature. Then tokens are drawn among those that the grammar allows, by
     `temperature`, `top_p` and `top_k`. A request with a `seed` gets the same answer each time. Without a seed each repetition
@@ -47,18 +52,23 @@ class TransformersEngine:
 
     Args:
         spec: Which model and how.
+        workload: Gives what will be asked of it; see `tell_outlook`.
     """
 
     takes_grammar = True
     remedy = "set model.engine=generate"
 
-    def __init__(self, spec: LocalModel) -> None:
-        self.spec = spec
+    def __init__(self, spec: LocalModel, workload: Callable[[], Workload] | None = None) -> None:
+        self.spec: LocalModel = spec
         self.weights: Weights = find_weights(spec)
+        tell_outlook(spec, self.weights.folder, workload)
+        self.dtype = dtype_of(spec, self.weights.folder)
         self.model, self.tokenizer = load_model(spec, self.weights)
         self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
         memory = int(spec.states_gib * (1 << 30)) // 2
-        self.decoder = self._checked_decoder(memory)
+        start = functools.partial(self._new_decoder, memory)
+        decoder, self.spec = started(spec, self.model, start, self._generating, self.remedy)
+        self.decoder: Decoder = decoder
         template = template_of(spec.template, self.tokenizer)
         self.encoder = Encoder(self.tokenizer, template, plain=self.decoder.plain, options=spec.chat_options)
         if template == "chat":
@@ -69,35 +79,25 @@ class TransformersEngine:
         self._counting = threading.Lock()
         self._matcher = functools.lru_cache(maxsize=1024)(self._compile)
 
-    def _checked_decoder(self, memory: int) -> Decoder:
-        """What decodes batches on the loaded model, after a check on a few tokens.
+    def _generating(self) -> Any:
+        from clinspan.lms.local.generate_engine import GenerateDecoder
 
-        Args:
-            memory: Bytes that shared prefixes may take.
-
-        Raises:
-            ModelError: The model, or this release of PyTorch or transformers, cannot be used in this way.
-        """
-        try:
-            return self._new_decoder(memory)
-        except ModelError:
-            raise
-        except Exception as error:  # an architecture's own code may raise anything
-            if is_out_of_memory(error):
-                raise
-            cause = (str(error).strip().splitlines() or [""])[0][:120]
-            how = f"{type(self.model).__name__} does not run with model.engine={self.spec.engine}"
-            raise ModelError(f"{how} ({type(error).__name__}: {cause}): {self.remedy}") from None
+        return GenerateDecoder(self.model, self.tokenizer, context=self.context)
 
     def _new_decoder(self, memory: int) -> Decoder:
         from clinspan.lms.local.decoding import Decoder
         from clinspan.lms.local.packed_linear import pack
 
-        if not self.spec.quantization:
+        if not self.spec.quantization and not is_spread(self.model):
             pack(self.model.requires_grad_(False))
         decoder = Decoder(self.model, self.tokenizer, prefix_bytes=memory if self.spec.share_prefix else 0)
         decoder.check()
         return decoder
+
+    @property
+    def computing(self) -> dict[str, Any]:
+        """For a run's record: the number format of the weights, the devices that hold them, and the engine in use."""
+        return {"dtype": self.dtype, "devices": devices_of(self.model), "engine": self.spec.engine}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: optimizers copy programs with their models all the time, and there is one model."""
@@ -115,6 +115,15 @@ class TransformersEngine:
         """How many tokens a text has, without the marks of a template."""
         return len(self.decoder.plain(text))
 
+    @property
+    def writes_system(self) -> bool:
+        """Whether prompts contain the system text of a conversation."""
+        return self.encoder.writes_system
+
+    def rendered(self, request: lm15.Request) -> str:
+        """The prompt of a request as text, as the model's template writes it."""
+        return self.encoder.written(request_messages(request))
+
     def complete(self, request: lm15.Request) -> lm15.Response:
         """Answer one request.
 
@@ -129,14 +138,17 @@ class TransformersEngine:
         output_ids = len(answer.ids)
         usage = lm15.Usage(input_tokens=len(prompt.ids), output_tokens=output_ids, total_tokens=len(prompt.ids) + output_ids)
         text = answer.text.removeprefix(self.encoder.lead) if prompt.matcher else answer.text
+        choices = (
+            {} if prompt.choices is None else {"choices": list(map(list, answer.choices)), "stems": list(map(list, answer.stems))}
+        )
         return lm15.Response(
             id=None,
             model=request.model,
             message=lm15.Message.assistant(text),
             finish_reason="stop" if answer.finish == "stop" else "length",
             usage=usage,
-            logprobs=self._logprobs(answer),
-            provider_data={"passes": answer.passes},
+            logprobs=None if choices else self._logprobs(answer),
+            provider_data={"passes": answer.passes, **choices},
         )
 
     def prompt(self, request: lm15.Request) -> Prompt:
@@ -161,7 +173,15 @@ class TransformersEngine:
             matcher=self._matcher(grammar) if isinstance(grammar, str) else None,
             draft=self.decoder.plain(self.encoder.lead + draft) if isinstance(draft, str) else (),
             sampling=self._sampling(request.config, ids),
+            choices=self._choices(extensions.get("choices")),
         )
+
+    def _choices(self, asked: Any) -> tuple[tuple[tuple[int, ...], ...], ...] | None:
+        """Token ids by stem and option."""
+        if not isinstance(asked, Mapping):
+            return None
+        lead = self.encoder.lead
+        return tuple(tuple(self.decoder.plain(lead + stem + option) for option in asked["options"]) for stem in asked["stems"])
 
     def _sampling(self, config: lm15.Config, ids: tuple[int, ...]) -> Sampling | None:
         """How the answer is drawn; None if the temperature is 0 or is not given."""
@@ -247,8 +267,13 @@ class TransformersEngine:
 
     def _decoded(self, prompts: Sequence[Prompt], rows: int, done: Done) -> bool:
         """Decode; gives whether memory was enough for all."""
+        compared = [number for number, prompt in enumerate(prompts) if prompt.choices is not None]
+        generated = [number for number, prompt in enumerate(prompts) if prompt.choices is None]
         try:
-            self.decoder.decode(prompts, rows=rows, done=done)
+            if compared:
+                self.decoder.compare([prompts[number] for number in compared], done=_numbered(done, compared))
+            if generated:
+                self.decoder.decode([prompts[number] for number in generated], rows=rows, done=_numbered(done, generated))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -268,6 +293,11 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Nothing to release: weights go with the object."""
+
+
+def _numbered(done: Done, numbers: Sequence[int]) -> Done:
+    """Tell of results by the numbers of all prompts, where some of them are decoded."""
+    return lambda place, result: done(numbers[place], result)
 
 
 def _order(prompt: Prompt) -> tuple[int, ...]:

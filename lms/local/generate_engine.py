@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from clinspan.lms.errors import GrammarError
+from clinspan.lms.local.choices import compared, TokenTree, trees
 from clinspan.lms.local.encoding import end_ids, plain_tokens, spelt_controls
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.oom import token_bytes
@@ -79,6 +80,36 @@ class GenerateDecoder:
                     done(len(results), result)
                 results.append(result)
         return results
+
+    def compare(self, prompts: Sequence[Prompt], *, done: Done | None = None) -> list[Answer | Exception]:
+        """The probabilities of the prompts' choices, in order: each branch is read by a pass of its own, with its whole prompt.
+
+        Args:
+            prompts: All have `choices`.
+            done: Told of each result as soon as it is there.
+        """
+        results: list[Answer | Exception] = []
+        for number, prompt in enumerate(prompts):
+            try:
+                grown = list(trees(prompt.ids, prompt.choices or ()))
+                passes = sum(len(tree.branchings) for tree in grown)
+                results.append(compared(grown, [self._tree_logprobs(tree) for tree in grown], passes=passes))
+            except GrammarError as error:
+                results.append(error)
+            if done is not None:
+                done(number, results[-1])
+        return results
+
+    @torch.inference_mode()
+    def _tree_logprobs(self, tree: TokenTree) -> list[float]:
+        """Logarithms of the probabilities that a tree wants, from passes over the tokens that lead to each branching."""
+        rows: dict[int, Tensor] = {}
+        for branching in tree.branchings:
+            path = tree.path(branching.node)
+            ids = torch.tensor([[tree.tokens[node] for node in path]], device=self.model.device)
+            logits = self.model(input_ids=ids, use_cache=False).logits[0, tree.tail - 1 :].float().log_softmax(-1)
+            rows |= dict(zip(path[tree.tail - 1 :], logits, strict=True))
+        return [float(rows[node][token]) for node, token in tree.wanted()]
 
     def _batches(self, prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
         """Cut into batches in which no row leaves the context, not even one that waits for the longest answer of its batch."""

@@ -33,6 +33,7 @@ class Prompt:
         matcher: An llguidance matcher at its beginning, which is copied; None: any text.
         draft: Token ids of a likely answer, of use with a grammar only.
         sampling: How tokens are drawn; None: the most probable one is taken.
+        choices: Answers to be compared instead of one to be generated: token ids by stem and option. None: an answer is generated.
     """
 
     ids: tuple[int, ...]
@@ -43,6 +44,7 @@ class Prompt:
     matcher: Any = None
     draft: tuple[int, ...] = ()
     sampling: Sampling | None = None
+    choices: tuple[tuple[tuple[int, ...], ...], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Answer:
             no other was.
         finish: `stop` or `length`.
         passes: Forward passes that read tokens of this answer's row.
+        choices: Logarithms of the probabilities of a prompt's `choices`, by stem and option; `ids` are then all tokens that
+            were read behind the prompt.
+        stems: For each stem of the `choices` its `StemScore`.
     """
 
     text: str
@@ -63,6 +68,8 @@ class Answer:
     logprobs: tuple[float, ...]
     finish: str
     passes: int
+    choices: tuple[tuple[float, ...], ...] = ()
+    stems: tuple[tuple[float, float, float], ...] = ()
 
 
 Done = Callable[[int, Answer | Exception], None]

@@ -118,7 +118,8 @@ def _find_base(spec: Loadable) -> Weights:
     ways = [f"set model.path=FOLDER to a copy of {spec.hub_id or 'the model'}"]
     if spec.hub_id:
         revision = f" --revision {spec.revision}" if spec.revision else ""
-        ways.append(f"or, where there is a network, run: hf download {spec.hub_id}{revision}")
+        other = " (or set model.revision=null if another commit is here)" if spec.revision else ""
+        ways.append(f"or, where there is a network, run: hf download {spec.hub_id}{revision}{other}")
         ways.append("(a gated model needs `hf auth login` first)")
     raise UnavailableError(f"no weights for model={spec.name}: {'; '.join(reasons)}. To get them, {' '.join(ways)}")
 
@@ -147,13 +148,15 @@ def _from_gguf(file: Path, spec: Loadable) -> Weights:
         raise ModelError(f"model.path={spec.path} cannot be read ({error.strerror})") from None
     if magic != b"GGUF":
         raise ModelError(f"model.path={spec.path} is not a GGUF file (wrong magic number)")
-    digest = file_digest(file)
-    folder = cache_folder() / "weights" / f"{file.stem}-{digest[:12]}-{spec.dtype}"
+    from clinspan.lms.weights.placement import dtype_of
+
+    digest, dtype = file_digest(file), dtype_of(spec)
+    folder = cache_folder() / "weights" / f"{file.stem}-{digest[:12]}-{dtype}"
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / _MANIFEST).is_file():
             try:
-                _keep(file, folder, dtype=spec.dtype)
+                _keep(file, folder, dtype=dtype)
             except Exception as error:  # transformers' GGUF reader lets any exception of its parts through
                 first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
                 raise ModelError(

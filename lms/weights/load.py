@@ -10,13 +10,14 @@ from safetensors import SafetensorError
 
 from clinspan.lms.errors import ModelError
 from clinspan.lms.local.oom import is_out_of_memory
-from clinspan.lms.specs import Loadable, LocalModel
+from clinspan.lms.specs import LocalModel
 from clinspan.lms.weights.find import cache_folder, Weights
 from clinspan.lms.weights.lora import apply_adapter
+from clinspan.lms.weights.placement import device_of, dtype_of
 
 
 def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
-    """Load a model on its device in evaluation mode, with its adapter if it has one, and the tokenizer.
+    """Load a model on its device or devices in evaluation mode, with its adapter if it has one, and the tokenizer.
 
     Raises:
         ModelError: The folder cannot be loaded, the adapter does not fit, or quantization is not available on this machine.
@@ -24,10 +25,12 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = device_of(spec)
-    options: dict[str, Any] = {"dtype": getattr(torch, spec.dtype)}
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype_of(spec, weights.folder))}
+    if spec.device_map:
+        options["device_map"] = spec.device_map
     if spec.quantization:
         options["quantization_config"] = _quantization(spec, device)
-        options["device_map"] = device
+        options.setdefault("device_map", device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(weights.folder)
         model: Any = AutoModelForCausalLM.from_pretrained(weights.folder, use_safetensors=True, **options)
@@ -35,7 +38,7 @@ def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:
         raise unloadable(weights.folder, error) from None
     if weights.adapter is not None:
         model = apply_adapter(model, weights.adapter, merge=not spec.quantization)
-    if not spec.quantization:
+    if "device_map" not in options:
         try:
             model = model.to(device)
         except (RuntimeError, MemoryError) as error:
@@ -51,11 +54,6 @@ def unloadable(folder: Path, error: Exception, *, use: str = "") -> ModelError:
     converted_here = cache_folder() in folder.parents
     remedy = "delete it, and the next run converts it again" if converted_here else "its files may be damaged: get them again"
     return ModelError(f"the model in {folder} cannot be loaded{use} ({first_line}): {remedy}")
-
-
-def device_of(spec: Loadable) -> str:
-    """Resolve the device of a spec: `auto` is CUDA if available, else the CPU."""
-    return spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _quantization(spec: LocalModel, device: str) -> Any:

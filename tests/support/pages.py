@@ -36,8 +36,8 @@ class Step:
 
     @property
     def code(self) -> int:
-        """The exit code that belongs to the shown output: 2 for an error, 0 for a note on demonstrations or no message."""
-        return 2 if any(re.match("clinspan: (?!demonstrations: )", line) for line in self.shown) else 0
+        """The exit code that belongs to the shown output: 2 for an error, 0 for a note or no message."""
+        return 2 if any(re.match("clinspan: (?!demonstrations: |settings of )", line) for line in self.shown) else 0
 
 
 def steps(page: str) -> Iterator[Step]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clinspan.metrics.scoring import Metric, score_records
+from clinspan.programs.rundir.prompt_log import PromptLog
+from clinspan.programs.rundir.sent import Attempt, SentRequest
 
 LABELS = ("Disease", "Sign")
 DEMO = {"id": "t:1", "tokens": ["no", "fever"], "tags": ["O", "B-Sign"]}
@@ -57,12 +59,18 @@ def write_run(path: Path, rows: Sequence[dict[str, Any]], *, labels: Sequence[st
         "seconds": 12.0,
         "tokens": {"prompt_tokens": 900, "answer_tokens": 60},
         "cost": None,
-        **{key: value for key, value in more.items() if key not in ("strategy", "instructions")},
+        **{key: value for key, value in more.items() if key not in ("strategy", "instructions", "rendered")},
     }
-    scores = score_records(rows, labels, Metric(samples=50), alignment="tokens", seed=0)
+    scores = score_records(rows, labels, Metric(), alignment="tokens")
     demos = [DEMO] if demonstrations == "fixed" else []
-    tag = {"demos": demos, "signature": {"instructions": more.get("instructions", "Find signs.")}}
+    tag: dict[str, Any] = {"demos": demos, "signature": {"instructions": more.get("instructions", "Find signs.")}}
     for name, content in (("run", record), ("scores", scores), ("program", {"labels": list(labels), "tag": tag})):
         (path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    log = PromptLog(path, first=str(rows[0]["id"]) if rows else "")
+    for row in rows:
+        shown = [("user", "no fever"), ("assistant", "A: fever")] if demos else []
+        turns = [("system", tag["signature"]["instructions"]), *shown, ("user", " ".join(row["tokens"]))]
+        request = SentRequest("", tuple(turns), f"<s>{turns}" if more.get("rendered") else None)
+        log.write(str(row["id"]), [Attempt(tuple(demo["id"] for demo in demos), {}, [request])])
     (path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

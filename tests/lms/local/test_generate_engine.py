@@ -205,7 +205,7 @@ def test_a_model_that_generate_does_not_run_is_refused_with_a_remedy(
 
 
 def test_an_unsupported_architecture_runs_by_command(command: Command, folders: dict[str, Path]) -> None:
-    words = ("run", "model=hf", f"model.path={folders['bloom']}", "limit=2", "strategy=zero_shot", "metric.samples=10")
+    words = ("run", "model=hf", f"model.path={folders['bloom']}", "limit=2", "strategy=zero_shot")
     refused = command(*words)
     assert refused.returncode == 2 and "set model.engine=generate" in refused.stderr and "Traceback" not in refused.stderr
     folder = folder_of(command(*words, "model.engine=generate"))

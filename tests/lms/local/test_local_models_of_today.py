@@ -70,7 +70,6 @@ def test_each_preset_runs_by_command_from_a_weights_folder_to_scores(command: Co
         "strategy=few_shot",
         "strategy.k=1",
         "limit=2",
-        "metric.samples=10",
     )
     folder = folder_of(command(*words))
     assert load(folder / "run.json")["model"]["name"] == kind
@@ -115,9 +114,7 @@ def test_an_answer_ends_at_the_end_of_turn_token(weights: dict[str, Path]) -> No
 
 
 def test_one_setting_selects_any_model_of_the_hub_or_a_folder(command: Command, weights: dict[str, Path], tmp_path: Path) -> None:
-    folder = folder_of(
-        command("run", "model=hf", f"model.path={weights['llama31']}", "limit=1", "strategy=zero_shot", "metric.samples=10")
-    )
+    folder = folder_of(command("run", "model=hf", f"model.path={weights['llama31']}", "limit=1", "strategy=zero_shot"))
     assert load(folder / "run.json")["model"]["name"] == "llama31"
     plain = random_llama(tmp_path / "base")
     engine = TransformersEngine(build(config_of("model=hf", f"model.path={plain}").model))
@@ -129,7 +126,7 @@ def test_one_setting_selects_any_model_of_the_hub_or_a_folder(command: Command, 
 
 def test_a_gguf_file_is_converted_once_and_cached_by_its_content(command: Command, tmp_path: Path) -> None:
     file = random_gguf(tmp_path / "tiny.gguf")
-    words = ("run", "model=hf", f"model.path={file}", "limit=2", "strategy=zero_shot", "metric.samples=10")
+    words = ("run", "model=hf", f"model.path={file}", "limit=2", "strategy=zero_shot")
     cache = {"CLINSPAN_CACHE": str(tmp_path / "cache")}
     first = command(*words, env=cache)
     folder = folder_of(first)

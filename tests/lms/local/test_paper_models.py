@@ -109,7 +109,7 @@ def test_the_configs_name_the_papers_models_on_the_hub(name: str) -> None:
         "medtuned": "nlpie/Llama2-MedTuned-7b",
         "universalner": "Universal-NER/UniNER-7B-all",
     }
-    assert (spec.name, spec.hub_id, spec.dtype) == (name, hub[name], "float16")
+    assert (spec.name, spec.hub_id, spec.dtype) == (name, hub[name], "auto")
 
 
 @pytest.mark.parametrize("template", ["alpaca", "universalner", "plain"])
@@ -159,11 +159,11 @@ def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights
     ids=" ".join,
 )
 def test_random_weights_run_by_command_from_a_folder_to_scores(command: Command, weights: Path, words: list[str]) -> None:
-    folder = folder_of(command("run", *words, f"model.path={weights}", "limit=3", "metric.samples=10"))
+    folder = folder_of(command("run", *words, f"model.path={weights}", "limit=3"))
     record, scores = load(folder / "run.json"), load(folder / "scores.json")
     assert record["model"]["name"] == words[0].partition("=")[2]
     assert record["model"]["revision"].startswith("folder:")
-    assert scores["signature"].endswith("failed:0/3|v1")
+    assert scores["signature"].endswith("failed:0/3|docs:1|v2")
     free = "constrained=false" in words
     for row in records(folder):
         assert len(row["pred"]) == len(row["tokens"])
@@ -177,7 +177,7 @@ def test_random_weights_run_by_command_from_a_folder_to_scores(command: Command,
 
 def test_a_prompt_beyond_the_models_context_loses_demonstrations(command: Command, tmp_path: Path) -> None:
     small = random_llama_family(tmp_path / "small", positions=1400)
-    folder = folder_of(command("run", "model=medtuned", f"model.path={small}", "strategy=few_shot", "limit=2", "metric.samples=10"))
+    folder = folder_of(command("run", "model=medtuned", f"model.path={small}", "strategy=few_shot", "limit=2"))
     assert load(folder / "scores.json")["repairs"]["demonstration_dropped"] > 0
 
 

@@ -63,7 +63,7 @@ def refusing(
 
 
 def run(server: ScriptedServer, folder: Path, *words: str) -> dict[str, Any]:
-    common = ("model=openai", f"model.api_base={server.address}/v1", "model.retries=0", "strategy=zero_shot", "metric.samples=10")
+    common = ("model=openai", f"model.api_base={server.address}/v1", "model.retries=0", "strategy=zero_shot")
     given = words if any(word.startswith("model.id=") for word in words) else ("model.id=m", *words)
     return run_here(folder, *common, *given, *(() if any(w.startswith("limit=") for w in words) else ("limit=2",)))
 
@@ -258,7 +258,7 @@ def test_presets_send_the_parameters_that_their_models_accept(
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.address)
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k\n")
     server.always = lambda handler, body: handler.send(200, reply(body))
-    record = run_here(tmp_path / "a", f"model={preset}", "model.retries=0", "strategy=zero_shot", "limit=1", "metric.samples=10")
+    record = run_here(tmp_path / "a", f"model={preset}", "model.retries=0", "strategy=zero_shot", "limit=1")
     path, headers, body = server.requests[-1]
     reasons = preset in ("gpt5", "gpt5_mini", "o4_mini")
     assert path == "/openai/v1/chat/completions" and headers["api-key"] == "k"
@@ -272,7 +272,7 @@ def test_one_setting_selects_any_deployment(server: ScriptedServer, tmp_path: Pa
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k")
     monkeypatch.delenv("AZURE_OPENAI_DEPLOYMENT", raising=False)
     server.always = lambda handler, body: handler.send(200, reply(body))
-    words = ("model=azure", "model.retries=0", "strategy=zero_shot", "limit=1", "metric.samples=10")
+    words = ("model=azure", "model.retries=0", "strategy=zero_shot", "limit=1")
     record = run_here(tmp_path / "a", *words, "model.deployment=ward-7")
     assert server.requests[-1][2]["model"] == "ward-7" and record["model"]["name"] == "ward-7"
     with pytest.raises(UnavailableError, match=r"needs model\.deployment=NAME"):
@@ -310,7 +310,7 @@ def identity(monkeypatch: pytest.MonkeyPatch, *, lasts: int) -> Iterator[Any]:
         yield server
 
 
-ENTRA = ("model=azure", "model.deployment=d", "model.auth=entra", "model.retries=0", "strategy=zero_shot", "metric.samples=10")
+ENTRA = ("model=azure", "model.deployment=d", "model.auth=entra", "model.retries=0", "strategy=zero_shot")
 
 
 def test_entra_id_replaces_a_key_and_an_expired_token_is_renewed_during_a_run(

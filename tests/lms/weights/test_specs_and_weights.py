@@ -21,6 +21,8 @@ from clinspan.lms.weights.find import find_weights, Packaged
         ({"template": "chatt"}, "model.template=chatt is not known"),
         ({"dtype": "int3"}, "model.dtype=int3 is not known"),
         ({"quantization": "2bit"}, "model.quantization=2bit is not known"),
+        ({"device_map": "all"}, "model.device_map=all is not known: use auto, balanced, balanced_low_0, sequential or null"),
+        ({"device_map": "auto", "device": "cuda:1"}, "leave model.device=cuda:1 out"),
         ({"batch_size": 0}, "model.batch_size must be at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Model specifications: one frozen class per kind of `model=` option. Unknown keys are rejected by the constructors."""
+"""Specifications of models behind a server: what all of them take, Azure OpenAI, and OpenAI-compatible servers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, get_args, Literal
+from typing import Any, get_args, Literal
 
 from clinspan.lms.errors import ModelError, UnavailableError
-from clinspan.lms.protocols import OwnModel
 from clinspan.lms.remote.entra import SCOPE
 from clinspan.lms.remote.hosts import check_address, hosts_outside
 from clinspan.lms.remote.request_settings import is_reasoning_model, REASONING_TOKENS, RequestSettings, Route, TokenLimit
-from clinspan.lms.templates import TEMPLATES
 
-Quantization = Literal["4bit", "8bit"]
-LocalEngineName = Literal["packed", "generate"]
 WireGrammar = Literal["structured_outputs", "llama_cpp", "json_schema"]
-_TOGETHER = 4
 _BATCH_SHARE = 0.5  # of the price of single requests: OpenAI's and Azure's list prices
 
 
@@ -41,109 +35,6 @@ class Wire:
     def __post_init__(self) -> None:
         if self.grammar not in (None, *get_args(WireGrammar)):
             raise ModelError(f"model.wire.grammar={self.grammar} is not known: use {', '.join(get_args(WireGrammar))} or null")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loadable:
-    """A model whose weights are loaded on this machine.
-
-    Attributes:
-        name: The model's name in tables.
-        hub_id: Its repository on the Hugging Face hub.
-        revision: The commit of that repository.
-        path: A folder with the model, or a GGUF file; it takes precedence over everything else.
-        adapter: A folder with a LoRA adapter of the model, as `programs.finetune` or peft saves it.
-        package: `distribution==version` of a package that contains the weights, or `module:folder` of an installed one.
-        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, ...
-        batch_size: Number of answers that are decoded at once, or of sentences that are read together.
-    """
-
-    task: ClassVar[str]
-    name: str
-    hub_id: str | None = None
-    revision: str | None = None
-    path: str | None = None
-    adapter: str | None = None
-    package: str | None = None
-    device: str = "auto"
-    batch_size: int = 16
-
-    @property
-    def price(self) -> None:
-        return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalModel(Loadable):
-    """A causal language model that runs on this machine, with transformers.
-
-    Attributes:
-        template: `chat`, `plain`, `alpaca`, `universalner`, or `auto`: the tokenizer's chat template, else `plain`.
-        chat_options: Further arguments of the chat template, such as `enable_thinking: false` of Qwen 3.
-        engine: `packed` (`lms.local.engine`), or `generate`: transformers' own generation (`lms.local.generate_engine`), which is
-            slower and computes any architecture. Without ties between tokens, both give the same answers.
-        dtype: `float32`, `bfloat16` or `float16`.
-        quantization: `4bit` or `8bit` by bitsandbytes on CUDA, or null.
-        stop: Strings at which an answer without a grammar ends, in addition to the template's own.
-        share_prefix: Whether to compute the common prefix of prompts only once; of no effect with `engine=generate`.
-        states_gib: Memory for the KV cache in GiB: half for shared prefixes, half for the rows of a batch.
-    """
-
-    task: ClassVar[str] = "CAUSAL_LM"
-    name: str = ""
-    template: str = "chat"
-    chat_options: Mapping[str, Any] = field(default_factory=dict)
-    engine: LocalEngineName = "packed"
-    dtype: str = "float32"
-    quantization: Quantization | None = None
-    stop: tuple[str, ...] | list[str] = ()
-    share_prefix: bool = True
-    states_gib: float = 1.5
-
-    def __post_init__(self) -> None:
-        if self.template not in ("auto", *TEMPLATES):
-            raise ModelError(f"model.template={self.template} is not known: use auto or one of {', '.join(TEMPLATES)}")
-        if not self.name:
-            if not (self.hub_id or self.path or self.package):
-                raise ModelError("model=hf needs model.hub_id=ORG/NAME, or model.path=FOLDER or FILE.gguf")
-            object.__setattr__(self, "name", Path(str(self.path or self.hub_id or self.package)).stem)
-        if self.engine not in get_args(LocalEngineName):
-            raise ModelError(f"model.engine={self.engine} is not known: use {' or '.join(get_args(LocalEngineName))}")
-        if self.dtype not in ("float32", "bfloat16", "float16"):
-            raise ModelError(f"model.dtype={self.dtype} is not known: use float32, bfloat16 or float16")
-        if self.quantization not in (None, "4bit", "8bit"):
-            raise ModelError(f"model.quantization={self.quantization} is not known: use 4bit, 8bit or null")
-        if self.batch_size < 1 or self.states_gib <= 0:
-            raise ModelError("model.batch_size must be at least 1 and model.states_gib positive")
-
-    @property
-    def concurrency(self) -> int:
-        """Number of requests taken together: more than `batch_size`, so that a finished row gets the next request."""
-        return self.batch_size * _TOGETHER
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """Empty: a local model sends nothing anywhere."""
-        return ()
-
-    @property
-    def remote_host(self) -> None:
-        return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierModel(Loadable):
-    """A model that gives every word a class, without a prompt: an encoder, or a decoder that reads in both directions.
-
-    Its adapter contains the head too. Without `path`, `hub_id` and `package`, the adapter's tuning note names the base model.
-    """
-
-    task: ClassVar[str] = "TOKEN_CLS"
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ModelError("model.batch_size must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,31 +239,6 @@ class OpenAIModel(_Remote):
         return sound_key(os.environ.get(self.key_variable, ""), self.key_variable) or "no-key"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReplayModel:
-    """Recorded answers instead of a model.
-
-    Attributes:
-        path: A JSON lines file of `{"id": ..., "output": ...}`; without ids the n-th line answers the n-th request.
-    """
-
-    name: str = "replay"
-    path: str | None = None
-    concurrency: int = 1
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def remote_host(self) -> None:
-        return None
-
-    @property
-    def price(self) -> None:
-        return None
-
-
 def sound_key(value: str, variable: str) -> str:
     """Strip the white space around a key, such as the line end of the file that it was read from.
 
@@ -386,10 +252,6 @@ def sound_key(value: str, variable: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ModelError(f"{variable} holds a blank, a line end or a non-ASCII character inside, so it is not a key: set it again")
     return key
-
-
-ModelSpec = LocalModel | AzureModel | OpenAIModel | ReplayModel | OwnModel
-"""Models that answer prompts."""
 
 
 def _addresses(addresses: Sequence[str], key: str) -> tuple[str, ...]:
