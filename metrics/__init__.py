@@ -1,10 +1,10 @@
 """Scores of predicted tags against gold tags: counts first, then precision, recall and F1."""
 
-from clinspan.metrics.bootstrap import document_bootstrap
 from clinspan.metrics.calibration import calibration, entity_confidence, judge_entities
 from clinspan.metrics.counts import add_counts, count_sentence, Counts, Mode
 from clinspan.metrics.errors import classify, count_errors, ErrorKind, SpanError
 from clinspan.metrics.feedback import feedback
+from clinspan.metrics.intervals import document_intervals
 from clinspan.metrics.paired import compare_systems, Difference
 from clinspan.metrics.scores import Scores, signature
 
@@ -21,7 +21,7 @@ __all__ = [
     "compare_systems",
     "count_errors",
     "count_sentence",
-    "document_bootstrap",
+    "document_intervals",
     "entity_confidence",
     "feedback",
     "judge_entities",

@@ -1,4 +1,4 @@
-"""Error kinds of unmatched spans: missed, invented, wrong bounds, wrong type, both."""
+"""Error kinds of unmatched spans: missed, invented, wrong ends, wrong type, wrong ends and type."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Literal
 
 from clinspan.metrics.counts import entities, Mode, Span
 
-ErrorKind = Literal["boundary", "type", "boundary_and_type", "missed", "invented"]
+ErrorKind = Literal["wrong_ends", "wrong_type", "wrong_ends_and_type", "missed", "invented"]
 
-BOUNDARY: ErrorKind = "boundary"
-TYPE: ErrorKind = "type"
-BOUNDARY_AND_TYPE: ErrorKind = "boundary_and_type"
+WRONG_ENDS: ErrorKind = "wrong_ends"
+WRONG_TYPE: ErrorKind = "wrong_type"
+WRONG_BOTH: ErrorKind = "wrong_ends_and_type"
 MISSED: ErrorKind = "missed"
 INVENTED: ErrorKind = "invented"
-KINDS: tuple[ErrorKind, ...] = (BOUNDARY, TYPE, BOUNDARY_AND_TYPE, MISSED, INVENTED)
+KINDS: tuple[ErrorKind, ...] = (WRONG_ENDS, WRONG_TYPE, WRONG_BOTH, MISSED, INVENTED)
+KIND_NAMES = {kind: kind.replace("_", " ") for kind in KINDS}
+"""The words for each kind on screen, on pages and in files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class SpanError:
     Four kinds are those of the paper's error analysis (its Figure 4). The fifth is for pairs to which two of them apply.
 
     Attributes:
-        kind: `boundary` (Inaccurate Boundary: same label, other bounds), `type` (Wrong Type: same bounds, other label),
-            `boundary_and_type` (overlap, but other bounds and other label), `missed` (False Negative: gold alone),
+        kind: `wrong_ends` (Inaccurate Boundary: same label, other ends), `wrong_type` (Wrong Type: same ends, other label),
+            `wrong_ends_and_type` (overlap, but other ends and other label), `missed` (False Negative: gold alone),
             `invented` (False Positive: predicted alone).
         gold: `(label, first token, last token)` as the corpus has it, None if invented.
         pred: The same as it was predicted, None if missed.
@@ -66,7 +68,7 @@ def classify(gold: Sequence[str], pred: Sequence[str], mode: Mode) -> list[SpanE
         ValueError: The lists differ in length, or the mode is `strict` and a tag is not IOB2.
 
     >>> [(e.kind, e.gold, e.pred) for e in classify(["B-Sign", "I-Sign", "O"], ["B-Sign", "O", "B-Sign"], "conlleval")]
-    [('boundary', ('Sign', 0, 1), ('Sign', 0, 0)), ('invented', None, ('Sign', 2, 2))]
+    [('wrong_ends', ('Sign', 0, 1), ('Sign', 0, 0)), ('invented', None, ('Sign', 2, 2))]
     """
     if len(gold) != len(pred):
         raise ValueError(f"{len(gold)} gold tags but {len(pred)} predicted tags")
@@ -89,7 +91,7 @@ def count_errors(rows: Iterable[tuple[Sequence[str], Sequence[str]]], mode: Mode
         ValueError: As `classify`.
 
     >>> count_errors([(["B-Sign", "O"], ["B-Disease", "O"]), (["O"], ["B-Sign"])], "conlleval")
-    Counter({('type', 'Sign'): 1, ('invented', 'Sign'): 1})
+    Counter({('wrong_type', 'Sign'): 1, ('invented', 'Sign'): 1})
     """
     return Counter((error.kind, error.label) for gold, pred in rows for error in classify(gold, pred, mode))
 
@@ -125,8 +127,8 @@ def _rank(pair: tuple[Span, Span]) -> tuple[int, int, int, int]:
 
 def _kind(gold_span: Span, pred_span: Span) -> ErrorKind:
     if gold_span[1:] == pred_span[1:]:
-        return TYPE
-    return BOUNDARY if gold_span[0] == pred_span[0] else BOUNDARY_AND_TYPE
+        return WRONG_TYPE
+    return WRONG_ENDS if gold_span[0] == pred_span[0] else WRONG_BOTH
 
 
 def _place(error: SpanError) -> tuple[int, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from clinspan.metrics.counts import entities, Mode, Span
-from clinspan.metrics.errors import BOUNDARY, BOUNDARY_AND_TYPE, classify, overlap, SpanError, TYPE
+from clinspan.metrics.errors import classify, overlap, SpanError, WRONG_BOTH, WRONG_ENDS, WRONG_TYPE
 
 MAX_ERRORS = 12
 MAX_WORDS = 16
@@ -54,7 +54,7 @@ def feedback(tokens: Sequence[str], gold: Sequence[str], pred: Sequence[str], *,
 
 def _decisive(error: SpanError) -> str:
     """The label whose definition explains the error; empty if the type was right or there is no gold span."""
-    return "" if error.gold is None or error.kind == BOUNDARY else error.gold[0]
+    return "" if error.gold is None or error.kind == WRONG_ENDS else error.gold[0]
 
 
 def _describe(error: SpanError, tokens: Sequence[str], truth: Collection[Span], guess: Collection[Span]) -> str:
@@ -64,9 +64,9 @@ def _describe(error: SpanError, tokens: Sequence[str], truth: Collection[Span], 
         return f"Invented: {_name(tokens, pred)} was tagged {pred[0]} but is no entity{_of_its_own(pred, truth)}."
     if pred is None:
         return f"Missed: {_name(tokens, gold)} is {gold[0]}{_of_its_own(gold, guess)}."
-    if error.kind == TYPE:
+    if error.kind == WRONG_TYPE:
         return f"Typed wrongly: {_name(tokens, gold)} is {gold[0]} but was tagged {pred[0]}."
-    head = "Cut and typed wrongly" if error.kind == BOUNDARY_AND_TYPE else "Cut wrongly"
+    head = "Cut and typed wrongly" if error.kind == WRONG_BOTH else "Cut wrongly"
     sides = f"{_name(tokens, gold)} is {gold[0]} but {_name(tokens, pred)} was tagged {pred[0]}"
     parts = [("too many", _rest(tokens, pred, gold)), ("lacking", _rest(tokens, gold, pred))]
     return f"{head}: {sides}; {'; '.join(f'{problem}: {words}' for problem, words in parts if words)}."

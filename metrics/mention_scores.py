@@ -16,8 +16,7 @@ from typing import Any, get_args, Literal
 from clinspan.corpora import Entity
 from clinspan.metrics.counts import Counts
 from clinspan.metrics.readings import ANY_TYPE, check_match, summed
-from clinspan.metrics.scores import VERSION
-from clinspan.metrics.scoring import Metric
+from clinspan.metrics.scores import averaged, VERSION
 
 MentionMatch = Literal["exact", "relaxed", "type_free"]
 MENTION_MATCHES: tuple[MentionMatch, ...] = get_args(MentionMatch)
@@ -26,7 +25,7 @@ Annotations = tuple[Sequence[Entity], Sequence[Entity]]
 
 
 def score_mentions(
-    documents: Mapping[str, Annotations], labels: Sequence[str], match: MentionMatch, *, samples: int, seed: int, missing: int = 0
+    documents: Mapping[str, Annotations], labels: Sequence[str], match: MentionMatch, *, missing: int = 0
 ) -> dict[str, Any]:
     """Score predicted annotations.
 
@@ -34,12 +33,10 @@ def score_mentions(
         documents: Gold and predicted annotations by document.
         labels: The labels; annotations of other labels are not counted, except by `type_free`.
         match: When an annotation is right.
-        samples: Resamples of the bootstrap over documents.
-        seed: Seed of the resampling.
         missing: How many of the documents were not predicted, for the signature.
 
     Returns:
-        `match`, `signature`, `per_type`, `macro` (None where types are ignored), `micro`, `counts`, `intervals`, `documents`.
+        `match`, `signature`, `per_type`, `macro` (None where types are ignored), `micro`, `counts`, `intervals` and `documents`.
 
     Raises:
         InputError: The reading is not known.
@@ -47,9 +44,10 @@ def score_mentions(
     check_match(match, MENTION_MATCHES)
     types = match != "type_free"
     tables = {name: count_annotations(gold, found, match) for name, (gold, found) in documents.items()}
-    fields = ["unit:entity", f"match:{match}", f"avg:{'macro' if types else 'micro'}", f"types:{len(labels) if types else 1}"]
+    scores = summed(tables, labels, types=types)
+    number = averaged(scores["macro_types"], labels) if types else "1"
+    fields = ["unit:entity", f"match:{match}", f"avg:{'macro' if types else 'micro'}", f"types:{number}"]
     fields += ["align:characters", f"missing:{missing}/{len(documents)}"]
-    scores = summed(tables, labels, Metric(samples=samples), seed=seed, types=types)
     return {"match": match, "signature": "|".join([*fields, VERSION]), **scores, "documents": len(documents)}
 
 

@@ -1,40 +1,55 @@
-"""Paired comparison of two systems on the same documents: bootstrap intervals and approximate randomization."""
+"""Paired comparison of two systems on the same documents: jackknife intervals, and randomization tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clinspan.metrics.bootstrap import f1_scores
 from clinspan.metrics.counts import Counts
+from clinspan.metrics.intervals import (
+    Array,
+    count_table,
+    enough_documents,
+    figures,
+    figures_without_each,
+    Interval,
+    jackknife_error,
+    LEAST_DOCUMENTS,
+    t_quantile,
+)
 
-Array = NDArray[np.float64]
-_CELLS = 1 << 22  # documents times samples in memory at once
+EXACT = 14
+"""The most documents with different answers for which all swaps are enumerated."""
+_CELLS = 1 << 22  # numbers in memory at once, over the swaps of a batch
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Second system minus first, in F1.
+    """Second system minus first, in F1. There is no interval and no p-value if the documents are too few.
 
     Attributes:
         difference: The observed difference.
-        interval: 95 % interval by paired bootstrap over documents.
-        p_value: Two-sided, by approximate randomisation: how often swapping the systems' answers in random
-            documents gives a difference at least as large.
+        interval: 95 % interval by the jackknife over documents; None if there is none.
+        p_value: Two-sided, by randomization: how often swapping the systems' answers in some documents gives a difference
+            at least as large. All swaps are tried if `EXACT` documents or fewer have different answers, else random ones.
         p_holm: The same after Holm's correction over the types; None for averages.
+        p_least: The smallest p-value that is possible with these documents and this number of swaps.
     """
 
     difference: float
-    interval: tuple[float, float]
-    p_value: float
+    interval: Interval | None = None
+    p_value: float | None = None
     p_holm: float | None = None
+    p_least: float | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The difference as a record of `comparison.json`."""
-        record = {"difference": self.difference, "interval": list(self.interval), "p_value": self.p_value}
+        interval = None if self.interval is None else list(self.interval)
+        record: dict[str, object] = {"difference": self.difference, "interval": interval}
+        record |= {"p_value": self.p_value, "p_least": self.p_least}
         return record if self.p_holm is None else {**record, "p_holm": self.p_holm}
 
 
@@ -46,13 +61,13 @@ def compare_systems(
     samples: int,
     seed: int,
 ) -> dict[str, Difference]:
-    """Differences for each label, `macro` and `micro` (Koehn 2004 for the intervals, Noreen 1989 for the p-values).
+    """Differences for each label, `macro` and `micro` (Noreen 1989 for the p-values).
 
     Args:
         first: Counts by label, one mapping per document.
         second: The same documents in the same order.
-        labels: The labels; `macro` is their plain mean.
-        samples: Number of resamples, and also of random swaps.
+        labels: The labels; `macro` is the mean over those with gold.
+        samples: Number of random swaps, where not all are tried.
         seed: Random seed; the same seed gives the same figures.
 
     Raises:
@@ -60,40 +75,23 @@ def compare_systems(
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"{len(first)} and {len(second)} documents cannot be paired")
-    a, b = _table(first, labels), _table(second, labels)
-    rng = np.random.default_rng(seed)
-    observed = _scores(b.sum(axis=0)) - _scores(a.sum(axis=0))
-    spread = np.concatenate([_resampled(a, b, rng, size) for size in _parts(samples, len(a))])
-    low, high = np.quantile(spread, [0.025, 0.975], axis=0)
-    shuffled = np.concatenate([_swapped(a, b, rng, size) for size in _parts(samples, len(a))])
-    extreme = (np.abs(shuffled) >= np.abs(observed) - 1e-12).sum(axis=0)
-    p_values = (extreme + 1) / (samples + 1)
-    adjusted = holm([float(p) for p in p_values[: len(labels)]])
+    a, b = count_table(first, labels), count_table(second, labels)
     names = [*labels, "macro", "micro"]
+    observed = figures(b.sum(axis=0)) - figures(a.sum(axis=0))
+    if len(a) < LEAST_DOCUMENTS:
+        return {name: Difference(float(value)) for name, value in zip(names, observed, strict=True)}
+    low, high = difference_bounds(a, b)
+    p_values, least = swap_test(a, b, samples, seed)
+    usable = enough_documents(a + b)
+    tested = [i for i in range(len(labels)) if usable[i]]
+    adjusted = dict(zip(tested, holm([float(p_values[i]) for i in tested]), strict=True))
+    intervals = [None if np.isnan(low[i]) else (float(low[i]), float(high[i])) for i in range(len(names))]
     return {
-        name: Difference(
-            float(observed[i]), (float(low[i]), float(high[i])), float(p_values[i]), adjusted[i] if i < len(labels) else None
-        )
+        name: Difference(float(observed[i]), intervals[i], float(p_values[i]), adjusted.get(i), float(least[i]))
+        if usable[i]
+        else Difference(float(observed[i]))
         for i, name in enumerate(names)
     }
-
-
-def _parts(samples: int, documents: int) -> list[int]:
-    """Sizes of batches that add up to `samples`; the table of draws of each batch is small."""
-    size = max(1, _CELLS // documents)
-    return [min(size, samples - start) for start in range(0, samples, size)]
-
-
-def _resampled(a: Array, b: Array, rng: np.random.Generator, samples: int) -> Array:
-    """F1 differences between the systems on bootstrap samples of documents, one row per sample."""
-    drawn = rng.multinomial(len(a), [1 / len(a)] * len(a), size=samples).astype(np.float64)
-    return _scores(np.einsum("sd,dlc->slc", drawn, b)) - _scores(np.einsum("sd,dlc->slc", drawn, a))
-
-
-def _swapped(a: Array, b: Array, rng: np.random.Generator, samples: int) -> Array:
-    """F1 differences between the systems after their answers to random documents were swapped, one row per sample."""
-    change = np.einsum("sd,dlc->slc", rng.integers(0, 2, size=(samples, len(a))).astype(np.float64), b - a)
-    return _scores(b.sum(axis=0) - change) - _scores(a.sum(axis=0) + change)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -111,13 +109,58 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _table(documents: Sequence[Mapping[str, Counts]], labels: Sequence[str]) -> Array:
-    """Matched, predicted and gold by document and label."""
-    return np.array([[[d[k].matched, d[k].pred, d[k].gold] for k in labels] for d in documents], dtype=np.float64)
+def difference_bounds(a: Array, b: Array) -> tuple[Array, Array]:
+    """Lower and upper 95 % bounds, within -1 and 1, of the figures of `b` minus those of `a`, each (documents, labels, 3).
+
+    They are nan where the systems differ, but documents show no spread.
+    """
+    observed = figures(b.sum(axis=0)) - figures(a.sum(axis=0))
+    error = jackknife_error(figures_without_each(b) - figures_without_each(a))
+    margin = t_quantile(len(a), 0.95) * error
+    margin = np.where((error <= _ROUNDING) & (np.abs(observed) > _ROUNDING), np.nan, margin)
+    return np.clip(observed - margin, -1, 1), np.clip(observed + margin, -1, 1)
 
 
-def _scores(totals: Array) -> Array:
-    """F1 of each label, macro and micro, from totals of shape (..., labels, 3)."""
-    per_type = f1_scores(totals)
-    macro, micro = per_type.mean(axis=-1), f1_scores(totals.sum(axis=-2))
-    return np.concatenate([per_type, macro[..., None], micro[..., None]], axis=-1)
+def swap_test(a: Array, b: Array, samples: int, seed: int) -> tuple[Array, Array]:
+    """Two-sided p-values of the differences of all figures, and the smallest possible ones; see `Difference`.
+
+    Documents with equal counts are left out, as swapping them changes nothing.
+    """
+    observed = figures(b.sum(axis=0)) - figures(a.sum(axis=0))
+    change = b - a
+    differing = change.any(axis=(1, 2))
+    change = change[differing]
+    exact = len(change) <= EXACT
+    extreme, number = np.zeros(len(observed)), 0
+    for swaps in _all_swaps(change) if exact else _random_swaps(change, samples, np.random.default_rng(seed)):
+        moved = np.tensordot(swaps, change, axes=1)
+        shuffled = figures(b.sum(axis=0) - moved) - figures(a.sum(axis=0) + moved)
+        extreme += (np.abs(shuffled) >= np.abs(observed) - _ROUNDING).sum(axis=0)
+        number += len(swaps)
+    least = np.minimum(1.0, 2.0 ** (1 - _differing_documents(change)))
+    if exact:
+        return extreme / number, least
+    return (extreme + 1) / (number + 1), np.maximum(least, 1 / (number + 1))
+
+
+def _differing_documents(change: Array) -> Array:
+    """In how many documents the systems differ, by label, in any label (macro), and in the counts of all labels together."""
+    by_label = change.any(axis=2)
+    return np.concatenate([by_label.sum(axis=0), [len(change), change.sum(axis=1).any(axis=1).sum()]]).astype(np.float64)
+
+
+def _all_swaps(change: Array) -> Iterator[Array]:
+    """Every subset of the documents, as rows of zeros and ones, in batches."""
+    bits = np.arange(len(change))
+    for numbers in np.array_split(np.arange(2 ** len(change)), _batches(2 ** len(change), change)):
+        yield ((numbers[:, None] >> bits) & 1).astype(np.float64)
+
+
+def _random_swaps(change: Array, samples: int, rng: np.random.Generator) -> Iterator[Array]:
+    for part in np.array_split(np.arange(samples), _batches(samples, change)):
+        yield rng.integers(0, 2, size=(len(part), len(change))).astype(np.float64)
+
+
+def _batches(rows: int, change: Array) -> int:
+    """The number of batches whose tables of counts and of swaps fit into memory."""
+    return -(-rows // max(1, _CELLS // max(1, len(change), change[:1].size)))

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, Literal
 
 from clinspan.corpora import InputError
-from clinspan.metrics.bootstrap import document_bootstrap
 from clinspan.metrics.counts import add_counts, Counts, Mode
+from clinspan.metrics.intervals import document_intervals
 from clinspan.metrics.offset_scores import annotated_mentions, count_mentions, offset_scores, tagged_mentions
 from clinspan.metrics.relaxed import count_pairs, document_counts, Row, sentence_spans
-from clinspan.metrics.scores import Scores, signature
+from clinspan.metrics.scores import averaged, Scores, signature
 from clinspan.metrics.scoring import Metric, score_records
 
 Match = Literal["exact", "relaxed", "type_free", "token", "document", "offsets"]
@@ -51,19 +51,19 @@ def score_reading(
     match: Match,
     *,
     alignment: str,
-    seed: int,
     cut: Mapping[str, str] | None = None,
+    folds: str | None = None,
 ) -> dict[str, Any]:
     """Score the lines of `predictions.jsonl` in one reading.
 
     Args:
         records: The lines.
         labels: The corpus' labels.
-        metric: How tags are read, and the number of resamples.
+        metric: How tags are read.
         match: The reading.
         alignment: Name of the alignment, for the signature.
-        seed: Seed of the resampling.
         cut: The rules that cut the texts, for the signature; None if they are not a choice.
+        folds: The folds that the lines come from, for the signature; see `metrics.signature`.
 
     Returns:
         `match`, `mode` and the keys of `scores.json`; for `exact` all of them. `macro` is None where types are ignored.
@@ -74,19 +74,22 @@ def score_reading(
     check_match(match)
     about = {"match": match, "mode": metric.mode}
     if match == "exact":
-        return about | score_records(records, labels, metric, alignment=alignment, seed=seed, cut=cut)
+        return about | score_records(records, labels, metric, alignment=alignment, cut=cut, folds=folds)
     if match == "offsets" and not has_offsets(records):
         remedy = "Its corpus has tags alone: use another reading."
         raise InputError("match=offsets needs the annotators' character offsets, which the predictions do not have", remedy=remedy)
     tables = count_reading(records, labels, metric.mode, match)
+    scores = summed(tables, labels, types=match != "type_free")
     failures = Counter(row["error"] for row in records if row["error"] is not None)
     signed = signature(
         mode=metric.mode,
-        types=1 if match == "type_free" else len(labels),
+        types=averaged(scores["macro_types"], labels) if match != "type_free" else "1",
         alignment=alignment,
         failed=failures.total(),
         sentences=len(records),
+        documents=len(tables),
         cut=cut,
+        folds=folds,
         unit=_UNITS.get(match, "entity"),
         match=match,
         average="micro" if match == "type_free" else "macro",
@@ -95,7 +98,7 @@ def score_reading(
     return {
         **about,
         "signature": signed,
-        **summed(tables, labels, metric, seed=seed, types=match != "type_free"),
+        **scores,
         "sentences": len(records),
         "documents": len(tables),
         "failed": failures.total(),
@@ -104,18 +107,16 @@ def score_reading(
     }
 
 
-def summed(
-    tables: Mapping[str, Mapping[str, Counts]], labels: Sequence[str], metric: Metric, *, seed: int, types: bool
-) -> dict[str, Any]:
+def summed(tables: Mapping[str, Mapping[str, Counts]], labels: Sequence[str], *, types: bool) -> dict[str, Any]:
     """Scores with intervals from counts by document and label; without types the only label is `ANY_TYPE`, and `macro` is None."""
     names = list(labels) if types else [ANY_TYPE]
     full = [{name: table.get(name, Counts()) for name in names} for table in tables.values()]
-    intervals = document_bootstrap(full, names, samples=metric.samples, seed=seed)
     scores = Scores(add_counts(full, names)).as_dict()
     return {
         **scores,
         "macro": scores["macro"] if types else None,
-        "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
+        "macro_types": scores["macro_types"] if types else [],
+        "intervals": {"level": 0.95, "unit": "document", "f1": document_intervals(full, names)},
     }
 
 

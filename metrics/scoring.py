@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from clinspan.corpora import check_number, InputError
+from clinspan.corpora import InputError
 from clinspan.metrics import (
     add_counts,
     calibration,
     count_sentence,
     Counts,
-    document_bootstrap,
+    document_intervals,
     judge_entities,
     Mode,
     Scores,
     signature,
 )
 from clinspan.metrics.offset_scores import offset_scores
+from clinspan.metrics.scores import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +28,15 @@ class Metric:
     """
     Attributes:
         mode: `conlleval` (seqeval's default, the paper's) or `strict` (seqeval's IOB2 mode).
-        samples: Resamples of the bootstrap.
     """
 
     mode: Mode = "conlleval"
-    samples: int = 1000
 
     def __post_init__(self) -> None:
         import seqeval.metrics  # noqa: F401  if the import fails, it fails before a model is called
 
         if self.mode not in get_args(Mode):
             raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
-        check_number("metric.samples", self.samples, 1)
 
     def more(self, records: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, float]:
         """Further scores by name, for `more` in `scores.json`; none here. Classes of one's own may have some.
@@ -56,18 +54,18 @@ def score_records(
     metric: Metric,
     *,
     alignment: str,
-    seed: int,
     cut: Mapping[str, Any] | None = None,
+    folds: str | None = None,
 ) -> dict[str, Any]:
     """The content of `scores.json` from the lines of `predictions.jsonl`.
 
     Args:
         records: One object per sentence, with `document`, `gold`, `pred`, `repairs` and `error`.
-        labels: The corpus' labels; macro is the mean over all of them, even if they do not occur.
-        metric: How tags are read, and the number of resamples.
+        labels: The corpus' labels; macro is the mean over those that occur in gold.
+        metric: How tags are read.
         alignment: Name of the alignment, for the signature.
-        seed: Seed of the resampling.
         cut: The rules that cut the texts, for the signature; None if they are not a choice.
+        folds: The folds that the records come from, for the signature; see `metrics.signature`.
     """
     repairs: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -78,15 +76,22 @@ def score_records(
     judged = [pair for r in records for pair in judge_entities(r["gold"], r["pred"], r.get("confidence"), metric.mode)]
     tables = list(count_documents(records, labels, metric.mode).values())
     failed = sum(failures.values())
-    intervals = document_bootstrap(tables, labels, samples=metric.samples, seed=seed)
+    scores = Scores(add_counts(tables, labels))
     by_offsets = offset_scores(records, labels, metric.mode)
     more = metric.more(records, labels)
     return {
         "signature": signature(
-            mode=metric.mode, types=len(labels), alignment=alignment, failed=failed, sentences=len(records), cut=cut
+            mode=metric.mode,
+            types=averaged(scores.macro_types, labels),
+            alignment=alignment,
+            failed=failed,
+            sentences=len(records),
+            documents=len(tables),
+            cut=cut,
+            folds=folds,
         ),
-        **Scores(add_counts(tables, labels)).as_dict(),
-        "intervals": {"level": 0.95, "unit": "document", "samples": metric.samples, "f1": intervals},
+        **scores.as_dict(),
+        "intervals": {"level": 0.95, "unit": "document", "f1": document_intervals(tables, labels)},
         "calibration": calibration(judged),
         "sentences": len(records),
         "documents": len(tables),
@@ -113,19 +118,15 @@ def score(
     documents: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     mode: Mode = "conlleval",
-    samples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Score tags against gold tags, as every run is scored.
 
     Args:
         gold: Gold BIO tags by sentence.
         predicted: Predicted BIO tags by sentence, of the same lengths.
-        documents: The document of each sentence, the unit of the bootstrap; None: each sentence is a document.
+        documents: The document of each sentence, the unit of the intervals; None: each sentence is a document.
         labels: The labels, in the order of the result; None: those of the tags.
         mode: `conlleval` (seqeval's default) or `strict`.
-        samples: Resamples of the bootstrap.
-        seed: Seed of the resampling.
 
     Returns:
         The content of a run's `scores.json`: `micro`, `macro`, `per_type`, `counts`, `intervals`, `signature` and so on.
@@ -133,7 +134,7 @@ def score(
     Raises:
         ValueError: Gold and predicted sentences differ in number or length.
 
-    >>> score([["B-Sign", "O"]], [["B-Sign", "O"]], samples=10)["micro"]["f1"]
+    >>> score([["B-Sign", "O"]], [["B-Sign", "O"]])["micro"]["f1"]
     1.0
     """
     names = list(map(str, range(len(gold)))) if documents is None else documents
@@ -142,5 +143,4 @@ def score(
         for name, truth, guess in zip(names, gold, predicted, strict=True)
     ]
     tag_labels = sorted({tag[2:] for tags in (*gold, *predicted) for tag in tags if tag != "O"})
-    metric = Metric(mode=mode, samples=samples)
-    return score_records(rows, list(labels or tag_labels), metric, alignment="tokens", seed=seed)
+    return score_records(rows, list(labels or tag_labels), Metric(mode=mode), alignment="tokens")

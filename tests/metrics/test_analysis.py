@@ -42,7 +42,7 @@ def rows_of(corpus: list[list[tuple[str, str]]]) -> list[dict[str, Any]]:
 def test_the_whole_analysis_of_three_sentences_by_hand() -> None:
     analysis = analyse(ROWS, LABELS, "conlleval", train={"fabry disease": 6, "pain": 1}, sample=2, seed=1)
     assert json.loads(json.dumps(analysis)) == analysis
-    assert analysis["kinds"]["Sign"] == {"boundary": 1, "type": 1, "boundary_and_type": 0, "missed": 1, "invented": 1}
+    assert analysis["kinds"]["Sign"] == {"wrong_ends": 1, "wrong_type": 1, "wrong_ends_and_type": 0, "missed": 1, "invented": 1}
     assert sum(analysis["kinds"]["Disease"].values()) == 0
     assert analysis["confusion"] == {
         "Sign": {"Sign": 1, "Disease": 1, "none": 1},
@@ -61,7 +61,7 @@ def test_the_whole_analysis_of_three_sentences_by_hand() -> None:
     assert (analysis["sample"]["sentences"], analysis["sample"]["seed"]) == (2, 1)
     about = {"mode": "conlleval", "labels": LABELS, "sentences": 3, "documents": 2}
     assert {key: analysis[key] for key in about} == about
-    total = {"boundary": 1, "type": 1, "boundary_and_type": 0, "missed": 1, "invented": 1}
+    total = {"wrong_ends": 1, "wrong_type": 1, "wrong_ends_and_type": 0, "missed": 1, "invented": 1}
     assert analysis["kinds"]["total"] == total
     assert analysis["breakdowns"]["span_length"]["1"] == {
         "matched": 0, "pred": 3, "gold": 2, "precision": 0.0, "recall": 0.0, "f1": 0.0

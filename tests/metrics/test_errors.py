@@ -39,11 +39,11 @@ def short(span: tuple[str, int, int] | None) -> str:
         ("", "", []),
         ("O O", "O O", []),
         ("BS IS O BD", "BS IS O BD", []),
-        ("BS IS O", "BS O O", ["boundary S0-1 S0-0"]),
-        ("O BS O", "BS IS IS", ["boundary S1-1 S0-2"]),
-        ("BS IS O", "O BS IS", ["boundary S0-1 S1-2"]),
-        ("BS IS O", "BD ID O", ["type S0-1 D0-1"]),
-        ("BS IS O", "BD O O", ["boundary_and_type S0-1 D0-0"]),
+        ("BS IS O", "BS O O", ["wrong_ends S0-1 S0-0"]),
+        ("O BS O", "BS IS IS", ["wrong_ends S1-1 S0-2"]),
+        ("BS IS O", "O BS IS", ["wrong_ends S0-1 S1-2"]),
+        ("BS IS O", "BD ID O", ["wrong_type S0-1 D0-1"]),
+        ("BS IS O", "BD O O", ["wrong_ends_and_type S0-1 D0-0"]),
         ("BS IS O", "O O O", ["missed S0-1 -"]),
         ("O O O", "O BS O", ["invented - S1-1"]),
         ("BS O O BD", "BS O BD O", ["invented - D2-2", "missed D3-3 -"]),
@@ -57,28 +57,28 @@ def test_each_kind_by_hand(gold: str, pred: str, expected: list[str]) -> None:
     ("gold", "pred", "expected"),
     [
         # two neighbours are joined: the first gets the span, because both overlap it equally
-        ("BS BS", "BS IS", ["boundary S0-0 S0-1", "missed S1-1 -"]),
+        ("BS BS", "BS IS", ["wrong_ends S0-0 S0-1", "missed S1-1 -"]),
         # the larger overlap wins, wherever it is
-        ("BS BS IS", "BS IS IS", ["missed S0-0 -", "boundary S1-2 S0-2"]),
+        ("BS BS IS", "BS IS IS", ["missed S0-0 -", "wrong_ends S1-2 S0-2"]),
         # one mention is split in two
-        ("BS IS", "BS BS", ["boundary S0-1 S0-0", "invented - S1-1"]),
-        ("BS IS IS", "BS BS IS", ["boundary S0-2 S1-2", "invented - S0-0"]),
+        ("BS IS", "BS BS", ["wrong_ends S0-1 S0-0", "invented - S1-1"]),
+        ("BS IS IS", "BS BS IS", ["wrong_ends S0-2 S1-2", "invented - S0-0"]),
         # the same label wins over a larger overlap
-        ("BS IS IS", "BD ID BS", ["boundary S0-2 S2-2", "invented - D0-1"]),
-        ("BD ID BS", "BS IS IS", ["missed D0-1 -", "boundary S2-2 S0-2"]),
+        ("BS IS IS", "BD ID BS", ["wrong_ends S0-2 S2-2", "invented - D0-1"]),
+        ("BD ID BS", "BS IS IS", ["missed D0-1 -", "wrong_ends S2-2 S0-2"]),
         # different labels: the larger overlap wins
-        ("BS IS IS", "BD BR IR", ["boundary_and_type S0-2 R1-2", "invented - D0-0"]),
+        ("BS IS IS", "BD BR IR", ["wrong_ends_and_type S0-2 R1-2", "invented - D0-0"]),
         # the neighbours of a pair with the same label have no partner, or another one
-        ("BS IS BD", "BD BS IS", ["boundary S0-1 S1-2", "invented - D0-0", "missed D2-2 -"]),
-        ("BS IS BD ID", "BD BS IS BD", ["boundary S0-1 S1-2", "invented - D0-0", "boundary D2-3 D3-3"]),
+        ("BS IS BD", "BD BS IS", ["wrong_ends S0-1 S1-2", "invented - D0-0", "missed D2-2 -"]),
+        ("BS IS BD ID", "BD BS IS BD", ["wrong_ends S0-1 S1-2", "invented - D0-0", "wrong_ends D2-3 D3-3"]),
         # a chain in which each overlaps the next
-        ("BS IS BS IS", "O BS IS O", ["boundary S0-1 S1-2", "missed S2-3 -"]),
-        ("BS IS BS IS O", "O BS IS BS IS", ["boundary S0-1 S1-2", "boundary S2-3 S3-4"]),
+        ("BS IS BS IS", "O BS IS O", ["wrong_ends S0-1 S1-2", "missed S2-3 -"]),
+        ("BS IS BS IS O", "O BS IS BS IS", ["wrong_ends S0-1 S1-2", "wrong_ends S2-3 S3-4"]),
         # a span inside a longer span of another type
-        ("BD ID ID", "O BS O", ["boundary_and_type D0-2 S1-1"]),
+        ("BD ID ID", "O BS O", ["wrong_ends_and_type D0-2 S1-1"]),
         # neighbours that only touch are no partners
         ("BS O", "O BS", ["missed S0-0 -", "invented - S1-1"]),
-        ("BS BD", "BD BS", ["type S0-0 D0-0", "type D1-1 S1-1"]),
+        ("BS BD", "BD BS", ["wrong_type S0-0 D0-0", "wrong_type D1-1 S1-1"]),
         # a matched span is nobody's partner
         ("BS BS", "BS O", ["missed S1-1 -"]),
     ],
@@ -92,8 +92,8 @@ def test_competing_spans(gold: str, pred: str, expected: list[str]) -> None:
     [
         ("BS IS O", "IS IS O", [], ["missed S0-1 -"]),
         ("O O O", "O IS IS", ["invented - S1-2"], []),
-        ("BS IS O", "O IS O", ["boundary S0-1 S1-1"], ["missed S0-1 -"]),
-        ("BS IS O", "BD IS O", ["boundary S0-1 S1-1", "invented - D0-0"], ["boundary_and_type S0-1 D0-0"]),
+        ("BS IS O", "O IS O", ["wrong_ends S0-1 S1-1"], ["missed S0-1 -"]),
+        ("BS IS O", "BD IS O", ["wrong_ends S0-1 S1-1", "invented - D0-0"], ["wrong_ends_and_type S0-1 D0-0"]),
         ("O IS O", "O BS O", [], ["invented - S1-1"]),
     ],
 )
@@ -103,7 +103,7 @@ def test_an_inside_tag_that_continues_nothing(gold: str, pred: str, conlleval: l
 
 
 def test_the_label_is_that_of_gold_or_else_the_predicted_one() -> None:
-    assert SpanError("type", ("Sign", 0, 1), ("Disease", 0, 1)).label == "Sign"
+    assert SpanError("wrong_type", ("Sign", 0, 1), ("Disease", 0, 1)).label == "Sign"
     assert SpanError("missed", ("Sign", 0, 1), None).label == "Sign"
     assert SpanError("invented", None, ("Disease", 0, 1)).label == "Disease"
     with pytest.raises(ValueError, match="a gold span, a predicted span or both"):
@@ -116,7 +116,7 @@ def test_errors_are_counted_by_kind_and_label_over_sentences() -> None:
         (tags("BS IS O O"), tags("BS O O BD")),
         (tags("BS"), tags("BS")),
     ]
-    assert count_errors(rows, "conlleval") == {("boundary", "Sign"): 2, ("type", "Disease"): 1, ("invented", "Disease"): 1}
+    assert count_errors(rows, "conlleval") == {("wrong_ends", "Sign"): 2, ("wrong_type", "Disease"): 1, ("invented", "Disease"): 1}
     assert count_errors([], "conlleval") == Counter()
     assert count_errors([(tags("BS"), tags("IS"))], "strict") == {("missed", "Sign"): 1}
 
@@ -132,7 +132,7 @@ def test_every_span_is_matched_or_in_one_error(row: list[tuple[str, str]], mode:
     gold, pred = [g for g, _ in row], [p for _, p in row]
     errors = classify(gold, pred, mode)
     kinds = Counter(error.kind for error in errors)
-    both = kinds["boundary"] + kinds["type"] + kinds["boundary_and_type"]
+    both = kinds["wrong_ends"] + kinds["wrong_type"] + kinds["wrong_ends_and_type"]
     table = count_sentence(gold, pred, LABELS, mode).values()
     assert set(kinds) <= set(KINDS)
     assert sum(c.matched for c in table) + both + kinds["missed"] == sum(c.gold for c in table)
@@ -151,7 +151,10 @@ def test_the_kind_follows_from_the_spans(row: list[tuple[str, str]], mode: Mode)
             continue
         bounds, label = error.gold[1:] == error.pred[1:], error.gold[0] == error.pred[0]
         assert overlap(error.gold, error.pred)
-        assert error.kind == {(False, True): "boundary", (True, False): "type", (False, False): "boundary_and_type"}[bounds, label]
+        assert (
+            error.kind
+            == {(False, True): "wrong_ends", (True, False): "wrong_type", (False, False): "wrong_ends_and_type"}[bounds, label]
+        )
 
 
 @settings(max_examples=300, deadline=None)
@@ -168,4 +171,8 @@ def test_swapping_gold_and_pred_turns_missed_into_invented(row: list[tuple[str, 
     gold, pred = [g for g, _ in row], [p for _, p in row]
     forward = Counter(error.kind for error in classify(gold, pred, mode))
     swapped = Counter(error.kind for error in classify(pred, gold, mode))
-    assert (forward["missed"], forward["invented"], forward["type"]) == (swapped["invented"], swapped["missed"], swapped["type"])
+    assert (forward["missed"], forward["invented"], forward["wrong_type"]) == (
+        swapped["invented"],
+        swapped["missed"],
+        swapped["wrong_type"],
+    )

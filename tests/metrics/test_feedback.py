@@ -132,6 +132,6 @@ def test_every_error_has_a_line_and_every_definition_at_most_one(row: list[tuple
     assert ("\n" in text) == bool(errors)
     assert all(text.count(definition) <= 1 for definition in DEFINITIONS.values())
     if not errors[MAX_ERRORS:]:
-        due = {e.gold[0] for e in errors if e.gold and e.kind != "boundary"}
+        due = {e.gold[0] for e in errors if e.gold and e.kind != "wrong_ends"}
         assert {label for label, meaning in DEFINITIONS.items() if f"  {label}: {meaning}" in text} == due
     assert text == feedback(tuple(words), tuple(gold), tuple(pred), definitions=dict(reversed(DEFINITIONS.items())), mode=mode)

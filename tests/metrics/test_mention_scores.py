@@ -68,13 +68,16 @@ def test_equal_annotations_count_once() -> None:
 
 def test_a_document_without_predictions_lowers_recall() -> None:
     fever = [Entity("Sign", ((0, 5),))]
-    scores = score_mentions({"a": (fever, fever), "b": (fever, ())}, LABELS, "exact", samples=50, seed=0, missing=1)
+    scores = score_mentions({"a": (fever, fever), "b": (fever, ())}, LABELS, "exact", missing=1)
     assert scores["micro"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
-    assert scores["macro"]["f1"] == pytest.approx(1 / 3)
-    assert scores["signature"] == "unit:entity|match:exact|avg:macro|types:2|align:characters|missing:1/2|v1"
-    assert scores["intervals"]["f1"]["micro"] == (0.0, 1.0)
+    assert scores["macro"]["f1"] == pytest.approx(2 / 3) and scores["macro_types"] == ["Sign"]
+    assert scores["signature"] == "unit:entity|match:exact|avg:macro|types:1/2|align:characters|missing:1/2|v2"
+    assert scores["intervals"]["f1"]["micro"] is None
+    free = score_mentions({"a": (fever, fever)}, LABELS, "type_free")
+    assert free["signature"] == "unit:entity|match:type_free|avg:micro|types:1|align:characters|missing:0/1|v2"
+    assert free["macro"] is None and free["macro_types"] == []
 
 
 def test_an_unknown_reading_is_refused() -> None:
     with pytest.raises(InputError, match="match=token is not known. Use one of exact, relaxed, type_free"):
-        score_mentions({}, LABELS, "token", samples=5, seed=0)  # type: ignore[arg-type]
+        score_mentions({}, LABELS, "token")  # type: ignore[arg-type]

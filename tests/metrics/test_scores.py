@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from clinspan.metrics import add_counts, count_sentence, Counts, document_bootstrap, Scores
+from clinspan.metrics import add_counts, count_sentence, Counts, Scores
 from clinspan.metrics.analysis import analyse
 from clinspan.metrics.counts import entities, Mode
-from clinspan.metrics.scores import signature, triple
+from clinspan.metrics.scores import averaged, signature, triple
 from clinspan.metrics.scoring import Metric, score_records
 
 LABELS = ["Sign", "Disease"]
@@ -70,9 +70,18 @@ def test_order_and_doubling_change_no_score(rows: list[list[tuple[str, str]]]) -
     assert again.micro == pytest.approx(once.micro)
 
 
-def test_macro_is_the_mean_over_all_labels_found_or_not() -> None:
-    scores = Scores({"Sign": Counts(1, 1, 1), "Disease": Counts(0, 0, 0)})
+def test_macro_is_the_mean_over_labels_with_gold_found_or_not() -> None:
+    scores = Scores({"Sign": Counts(1, 1, 1), "Age": Counts(0, 2, 0), "Disease": Counts(0, 0, 1), "Drug": Counts()})
     assert scores.macro == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert scores.macro_types == ["Sign", "Disease"]
+    assert scores.micro["precision"] == pytest.approx(1 / 3)  # invented mentions of a type without gold count here
+    assert Scores({"Age": Counts(0, 2, 0)}).macro == triple(Counts())
+
+
+def test_the_number_of_averaged_types() -> None:
+    assert averaged(["Sign"], ["Sign", "Age"]) == "1/2"
+    assert averaged(["Sign", "Age"], ["Sign", "Age"]) == "2"
+    assert averaged([], ["Sign"]) == "0/1"
 
 
 def test_scores_as_a_record() -> None:
@@ -81,6 +90,7 @@ def test_scores_as_a_record() -> None:
     assert scores.as_dict() == {
         "per_type": {"Sign": {**sign, "support": 4}, "Disease": {**disease, "support": 1}},
         "macro": {"precision": 0.5, "recall": 0.375, "f1": pytest.approx((1 / 3 + 0.5) / 2)},
+        "macro_types": ["Sign", "Disease"],
         "micro": {"precision": 0.5, "recall": pytest.approx(0.3), "f1": 0.375},
         "counts": {"Sign": {"matched": 1, "pred": 2, "gold": 4}, "Disease": {"matched": 0.5, "pred": 1, "gold": 1}},
     }
@@ -91,8 +101,8 @@ def test_scores_as_a_record() -> None:
 
 
 def test_the_signature_names_every_setting() -> None:
-    found = signature(mode="strict", types=5, alignment="tokens", failed=2, sentences=1735)
-    assert found == "unit:entity|match:exact|mode:strict|avg:macro|types:5|align:tokens|failed:2/1735|v1"
+    found = signature(mode="strict", types="4/5", alignment="tokens", failed=2, sentences=1735, documents=208)
+    assert found == "unit:entity|match:exact|mode:strict|avg:macro|types:4/5|align:tokens|failed:2/1735|docs:208|v2"
 
 
 def test_other_labels_and_hyphens_in_labels() -> None:
@@ -118,25 +128,6 @@ def test_lists_of_different_lengths_are_refused() -> None:
         count_sentence(["O", "O"], ["O"], LABELS, "conlleval")
 
 
-def test_intervals_contain_the_score_and_repeat_with_their_seed() -> None:
-    documents = [{"Sign": Counts(i % 3, 3, 4), "Disease": Counts(1, 1, 1)} for i in range(40)]
-    score = Scores(add_counts(documents, LABELS))
-    intervals = document_bootstrap(documents, LABELS, samples=500, seed=3)
-    assert intervals == document_bootstrap(documents, LABELS, samples=500, seed=3)
-    low, high = intervals["macro"]
-    assert low < score.macro["f1"] < high
-    assert intervals["Disease"] == (1.0, 1.0)
-    single = document_bootstrap(documents[:1], LABELS, samples=50, seed=3)["Sign"]
-    assert single[0] == single[1]
-
-
-def test_more_documents_narrow_the_interval() -> None:
-    documents = [{"Sign": Counts(i % 2, 1, 1)} for i in range(20)]
-    few = document_bootstrap(documents, ["Sign"], samples=800, seed=1)["Sign"]
-    many = document_bootstrap(documents * 10, ["Sign"], samples=800, seed=1)["Sign"]
-    assert many[1] - many[0] < few[1] - few[0]
-
-
 def test_scoring_grows_in_proportion_to_labels() -> None:
     """A corpus with thousands of labels, such as the codes of a coding system, is scored in seconds."""
     labels = [f"L{n}" for n in range(10_000)]
@@ -146,7 +137,7 @@ def test_scoring_grows_in_proportion_to_labels() -> None:
         about = {"id": f"d{n // 4}:{n}", "document": f"d{n // 4}", "tokens": ["a", "b", "c"]}
         rows.append({**about, "gold": gold, "pred": pred, "repairs": {}, "error": None})
     began = time.monotonic()
-    scores = score_records(rows, labels, Metric(samples=200), alignment="tokens", seed=0)
+    scores = score_records(rows, labels, Metric(), alignment="tokens")
     analysis = analyse(rows, labels, "conlleval")
     assert time.monotonic() - began < 20
     assert scores["micro"]["f1"] == pytest.approx(0.5) and len(scores["per_type"]) == 10_000

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clinspan.corpora import InputError
-from clinspan.metrics import Counts, document_bootstrap
+from clinspan.metrics import Counts, document_intervals
 from clinspan.metrics.scoring import count_documents, Metric, score, score_records
 
 LABELS = ["Sign", "Disease"]
@@ -26,8 +26,8 @@ RECORDS = [
 
 
 def test_every_field_by_hand() -> None:
-    found = score_records(RECORDS, LABELS, Metric(samples=50), alignment="tokens", seed=3)
-    assert found["signature"] == "unit:entity|match:exact|mode:conlleval|avg:macro|types:2|align:tokens|failed:3/4|v1"
+    found = score_records(RECORDS, LABELS, Metric(), alignment="tokens")
+    assert found["signature"] == "unit:entity|match:exact|mode:conlleval|avg:macro|types:2|align:tokens|failed:3/4|docs:2|v2"
     assert found["counts"] == {
         "Sign": {"matched": 1, "pred": 2, "gold": 1},
         "Disease": {"matched": 0, "pred": 1, "gold": 1},
@@ -40,29 +40,25 @@ def test_every_field_by_hand() -> None:
     assert list(found["failures"].items()) == [("no_answer", 2), ("timeout", 1)]
     assert list(found["repairs"].items()) == [("missing_line", 3), ("orphan_i", 1)]
     assert (found["calibration"]["entities"], found["calibration"]["ece"]) == (2, pytest.approx(0.45))
-    tables = [{"Sign": Counts(1, 2, 1), "Disease": Counts(0, 1, 0)}, {"Sign": Counts(), "Disease": Counts(0, 0, 1)}]
-    intervals = document_bootstrap(tables, LABELS, samples=50, seed=3)
-    assert found["intervals"] == {"level": 0.95, "unit": "document", "samples": 50, "f1": intervals}
+    assert found["intervals"] == {"level": 0.95, "unit": "document", "f1": dict.fromkeys([*LABELS, "macro", "micro"])}
+    assert found["macro_types"] == LABELS
 
 
-def test_intervals_depend_on_the_seed_and_not_on_the_order_of_sentences() -> None:
-    records = [record(f"d{n % 9}", "B-Sign O", "B-Sign O" if n % 4 else "O B-Sign") for n in range(30)]
-    ordered = sorted(records, key=lambda row: row["document"])
-    found = [
-        score_records(ordered, LABELS, Metric(samples=60), alignment="tokens", seed=seed)["intervals"]["f1"] for seed in (3, 3, 4)
-    ]
-    assert found[0] == found[1] != found[2]
-    assert found[0] == score_records(records, LABELS, Metric(samples=60), alignment="tokens", seed=3)["intervals"]["f1"]
+def test_intervals_are_those_of_the_documents() -> None:
+    rows = [record(f"d{n % 12}", "B-Sign O", "B-Sign O" if n % 5 else "O B-Sign") for n in range(30)]
+    tables = list(count_documents(rows, ["Sign"], "conlleval").values())
+    found = score_records(rows, ["Sign"], Metric(), alignment="tokens")["intervals"]["f1"]
+    assert found == document_intervals(tables, ["Sign"]) and found["micro"] is not None
 
 
 def test_the_mode_is_that_of_the_metric() -> None:
-    found = score_records(RECORDS, LABELS, Metric(mode="strict", samples=5), alignment="positional", seed=0)
+    found = score_records(RECORDS, LABELS, Metric(mode="strict"), alignment="positional")
     assert found["counts"]["Sign"] == {"matched": 1, "pred": 1, "gold": 1}
-    assert found["signature"] == "unit:entity|match:exact|mode:strict|avg:macro|types:2|align:positional|failed:3/4|v1"
+    assert found["signature"] == "unit:entity|match:exact|mode:strict|avg:macro|types:2|align:positional|failed:3/4|docs:2|v2"
     assert found["calibration"]["entities"] == 2
     orphan = [record("a", "B-Sign", "I-Sign", confidence=[0.5])]
-    assert score_records(orphan, LABELS, Metric(mode="strict", samples=5), alignment="tokens", seed=0)["calibration"] is None
-    assert score_records(orphan, LABELS, Metric(samples=5), alignment="tokens", seed=0)["calibration"]["ece"] == 0.5
+    assert score_records(orphan, LABELS, Metric(mode="strict"), alignment="tokens")["calibration"] is None
+    assert score_records(orphan, LABELS, Metric(), alignment="tokens")["calibration"]["ece"] == 0.5
 
 
 def test_documents_are_counted_in_their_first_order() -> None:
@@ -73,13 +69,10 @@ def test_documents_are_counted_in_their_first_order() -> None:
     assert count_documents(RECORDS[:1], LABELS, "strict")["b"]["Sign"] == Counts(1, 1, 1)
 
 
-def test_unknown_modes_and_numbers_of_samples_are_refused() -> None:
-    assert (Metric().mode, Metric().samples) == ("conlleval", 1000)
+def test_unknown_modes_are_refused() -> None:
+    assert Metric().mode == "conlleval"
     with pytest.raises(InputError, match="^metric.mode=iob is not known. Use conlleval or strict.$"):
         Metric(mode="iob")  # type: ignore[arg-type]
-    assert Metric(samples=1).samples == 1
-    with pytest.raises(InputError, match="metric.samples=0"):
-        Metric(samples=0)
 
 
 GOLD = [["B-Sign", "O"], ["B-Disease", "I-Disease"], ["O", "B-Sign"]]
@@ -87,9 +80,9 @@ PRED = [["B-Sign", "O"], ["B-Disease", "O"], ["I-Sign", "B-Sign"]]
 
 
 def test_tags_of_any_system_are_scored_as_a_run_is() -> None:
-    found = score(GOLD, PRED, documents=["a", "a", "b"], labels=["Sign", "Disease"], samples=40, seed=2)
+    found = score(GOLD, PRED, documents=["a", "a", "b"], labels=["Sign", "Disease"])
     rows = [record(name, " ".join(g), " ".join(p)) for name, g, p in zip("aab", GOLD, PRED, strict=True)]
-    assert found == score_records(rows, ["Sign", "Disease"], Metric(samples=40), alignment="tokens", seed=2)
+    assert found == score_records(rows, ["Sign", "Disease"], Metric(), alignment="tokens")
     assert found["failed"] == 0 and found["repairs"] == {} and found["calibration"] is None
     assert found["counts"]["Sign"] == {"matched": 2, "pred": 3, "gold": 2}
 
@@ -98,20 +91,12 @@ def test_defaults_of_scoring() -> None:
     found = score(GOLD, PRED)
     assert found["documents"] == found["sentences"] == 3
     assert list(found["per_type"]) == ["Disease", "Sign"]
-    assert found == score(GOLD, PRED, documents=["x", "y", "z"], labels=["Disease", "Sign"], mode="conlleval", samples=1000, seed=0)
-    assert found["intervals"]["samples"] == 1000
-    strict = score(GOLD, PRED, mode="strict", samples=10)
+    assert found == score(GOLD, PRED, documents=["x", "y", "z"], labels=["Disease", "Sign"], mode="conlleval")
+    strict = score(GOLD, PRED, mode="strict")
     assert strict["counts"]["Sign"] == {"matched": 2, "pred": 2, "gold": 2}
     assert "mode:strict" in strict["signature"]
-    assert list(score(GOLD, [["O", "O"], ["O", "B-Age"], ["O", "O"]], samples=5)["per_type"]) == ["Age", "Disease", "Sign"]
-    assert list(score(GOLD, PRED, labels=["Sign"], samples=5)["per_type"]) == ["Sign"]
-
-
-def test_the_seed_is_that_of_the_resampling() -> None:
-    gold = [["B-Sign", "O"]] * 20
-    pred = [["B-Sign", "O"] if n % 3 else ["O", "B-Sign"] for n in range(20)]
-    default, first, second = (score(gold, pred, samples=30, **seed)["intervals"]["f1"] for seed in ({}, {"seed": 0}, {"seed": 1}))
-    assert default == first != second
+    assert list(score(GOLD, [["O", "O"], ["O", "B-Age"], ["O", "O"]])["per_type"]) == ["Age", "Disease", "Sign"]
+    assert list(score(GOLD, PRED, labels=["Sign"])["per_type"]) == ["Sign"]
 
 
 @pytest.mark.parametrize(

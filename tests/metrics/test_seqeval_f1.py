@@ -36,10 +36,11 @@ def test_the_f1_of_a_corpus_is_seqevals(rows: list[list[tuple[str, str]]], mode:
     assert isinstance(metric.corpus_f1([]), float)
 
 
-def test_other_labels_do_not_count_and_labels_without_entities_do() -> None:
+def test_other_labels_and_labels_without_gold_do_not_count() -> None:
     pairs = [(["B-Sign", "B-Drug"], ["B-Sign", "B-Age"])]
-    assert SeqevalF1(("Sign", "Disease"), target="macro").corpus_f1(pairs) == 0.5
+    assert SeqevalF1(("Sign", "Disease"), target="macro").corpus_f1(pairs) == 1.0
     assert SeqevalF1(("Sign", "Disease")).corpus_f1(pairs) == 1.0
+    assert SeqevalF1(("Sign", "Age")).corpus_f1(pairs) == pytest.approx(2 / 3)  # in micro, an invented Age counts
     assert SeqevalF1(("Sign",)).counts(*pairs[0]) == {"Sign": Counts(1, 1, 1)}
 
 

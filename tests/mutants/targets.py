@@ -11,8 +11,9 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 _SLOW = (
     "--deselect=tests/metrics/test_intervals.py::test_intervals_cover_the_truth_as_often_as_they_say",
-    "--deselect=tests/metrics/test_intervals.py::test_p_values_are_uniform_where_systems_are_equally_good",
-    "--deselect=tests/metrics/test_intervals.py::test_paired_intervals_cover_0_where_systems_are_equally_good",
+    "--deselect=tests/metrics/test_paired.py::test_p_values_are_uniform_where_systems_are_equally_good",
+    "--deselect=tests/metrics/test_paired.py::test_paired_intervals_cover_0_where_systems_are_equally_good",
+    "--deselect=tests/metrics/test_paired.py::test_interval_and_p_value_mostly_agree",
     "--deselect=tests/metrics/test_scores.py::test_scoring_grows_in_proportion_to_labels",
 )
 """Tests that take seconds: simulations, and one of speed."""
