@@ -27,6 +27,7 @@ from clinspan.programs.formats.generation import Generation, is_served, sampled_
 from clinspan.programs.formats.responses import answer_text, chosen_pieces, confidence_of, Piece
 from clinspan.programs.formats.types import Decoded, Question, shown_tokens, tags_tokens
 from clinspan.programs.rundir.origin import documents_of
+from clinspan.programs.rundir.sent import noted
 
 Alignment = Literal["tokens", "positional"]
 Drafter = Callable[[str, Sequence[str]], Sequence[str]]
@@ -110,6 +111,18 @@ class Format(dspy.Adapter):
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         """Tags from the answers by question key. Never raises on what a model says."""
 
+    def choices(self, tokens: Sequence[str], key: str = "") -> dict[str, list[str]] | None:
+        """The `stems` and `options` that a local model compares instead of generating an answer; None: it generates one."""
+        return None
+
+    def told(self, response: lm15.Response, tokens: Sequence[str], key: str = "") -> str:
+        """The answer as it is recorded and read.
+
+        Raises:
+            NoAnswerError: The model answered nothing.
+        """
+        return answer_text(response)
+
     def longest(self, tokens: Sequence[str], key: str = "") -> str:
         """A text that no honest answer exceeds, from which the answer's token budget is counted."""
         widest = max((label.name for label in self.labels), key=len, default="")
@@ -166,7 +179,7 @@ class Format(dspy.Adapter):
             tags, decoded.repairs["mention_without_letter"] = without_marks(tags, current.tokens)
         return {
             "tags": renamed(tags, self._names),
-            "confidence": confidence_of(decoded.places, current.pieces),
+            "confidence": confidence_of(decoded.places, current.pieces) if decoded.confidence is None else decoded.confidence,
             "repairs": dict(+decoded.repairs),
         }
 
@@ -183,10 +196,9 @@ class Format(dspy.Adapter):
         if not tags_tokens(signature):
             return dspy.ChatAdapter()(lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
         generation = Generation.of(lm, lm_kwargs)
-        name = current_sentence_id()
         if dspy.settings.callbacks and inputs["tokens"]:
             self.format(signature, demos, inputs)  # for the callbacks alone: requests() writes the prompts of all questions
-        ask = functools.partial(self._sample, lm, signature, demos, inputs, generation=generation, name=name)
+        ask = functools.partial(self._sample, lm, signature, demos, inputs, generation=generation, name=current_sentence_id())
         if generation.samples == 1:
             return [ask(0)]
         if not generation.temperature and not is_served(lm):
@@ -214,8 +226,8 @@ class Format(dspy.Adapter):
         texts = (signature.instructions, demos, tokens, inputs.get("context") or ())
         requests = self.requests(lm, *texts, name=name, generation=generation, number=number)
         with demonstrating(*documents_of(demos)):
-            for key, response in self._answers(lm, requests, name):
-                answers[key] = without_lone_surrogates(answer_text(response))
+            for key, response in self._answers(lm, requests if number else noted(lm, requests), name):
+                answers[key] = without_lone_surrogates(self.told(response, tokens, key))
                 pieces[key] = chosen_pieces(response.logprobs)
                 used["prompt_tokens"] += response.usage.input_tokens or 0
                 used["answer_tokens"] += max(response.usage.output_tokens or 0, response.usage.reasoning_tokens or 0)
@@ -290,7 +302,9 @@ class Format(dspy.Adapter):
             return wire_config(self.wire, budget, self.grammar(tokens, question.key), self.schema(question.key), draft)
         extensions: dict[str, Any] = {"longest": longest, "id": name, "question": question.key}
         if self.constrained and isinstance(lm.engine, LocalEngine) and lm.engine.takes_grammar:
-            extensions |= {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
+            choices = self.choices(tokens, question.key)
+            grammar = {"grammar": self.grammar(tokens, question.key).lark(), "draft": draft}
+            extensions |= grammar if choices is None else {"choices": choices}
         elif self.lines is not None:
             extensions["lines"] = len(tokens) + self.lines
         return lm15.Config(extensions=extensions)

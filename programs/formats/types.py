@@ -23,11 +23,13 @@ class Decoded:
         repairs: Counts of what the answer had wrong.
         places: Where each tag comes from, one a token: question and characters of its answer, half-open; None for a
             tag that no particular piece of an answer decides.
+        confidence: The probability of each tag, where the answer itself says it; None: it follows from `places`.
     """
 
     tags: list[str]
     repairs: Counter[str] = field(default_factory=Counter)
     places: list[Place | None] = field(default_factory=list)
+    confidence: list[float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from clinspan.metrics.seqeval_f1 import SeqevalF1
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator, Halving
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.coverage import Coverage
+from clinspan.programs.optimizers.decisions import FittedDecisions
 from clinspan.programs.optimizers.demonstrations import Bootstrap, Labeled, Nearest
 from clinspan.programs.optimizers.ensemble import Voting
 from clinspan.programs.optimizers.finetuned import BootstrapFinetune
@@ -16,6 +17,7 @@ __all__ = [
     "CandidateEvaluator",
     "Copro",
     "Coverage",
+    "FittedDecisions",
     "Gepa",
     "Grid",
     "Halving",

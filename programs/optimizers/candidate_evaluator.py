@@ -18,8 +18,9 @@ import dspy
 
 from clinspan.corpora import check_number, Sentence
 from clinspan.metrics.seqeval_f1 import SeqevalF1
-from clinspan.programs.inference.predictor import Predictor, PromptTagger
+from clinspan.programs.inference.predictor import first_asked, Predictor, PromptTagger
 from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.rundir.prompt_log import PromptLog
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.tagging.saved_program import fingerprint
 
@@ -186,6 +187,7 @@ class CandidateEvaluator:
             lm=candidate.lm or self.lm,
             adapter=candidate.adapter,
             concurrency=candidate.concurrency or self.concurrency,
+            prompts=PromptLog(folder.path, first=first_asked(self.sentences)),
         )
         predictor = Predictor(
             asker=asker,
@@ -201,6 +203,32 @@ class CandidateEvaluator:
         trial.tokens = _tokens(list(records.values()))
         self.measured()
         return {sentence.id: records[sentence.id]["pred"] for sentence in sentences}
+
+    def answers(self, candidate: Candidate, sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
+        """Return the prediction records of a candidate for other sentences than dev; they are kept in its folder too."""
+        trial = self.trial(candidate)
+        self.predict(candidate, sentences, trial=trial)
+        records = RunFolder(self.folder / trial.key).load_predictions()
+        return [records[sentence.id] for sentence in sentences]
+
+    def derive(self, candidate: Candidate, records: Sequence[Mapping[str, Any]]) -> Trial:
+        """Measure a candidate on all of dev by predictions that follow from answers which are known already.
+
+        Args:
+            candidate: The candidate.
+            records: Its prediction records for all dev sentences.
+        """
+        trial = self.trial(candidate)
+        folder = RunFolder(self.folder / trial.key)
+        folder.write(ABOUT, {"by": candidate.by, "model": (candidate.lm or self.lm).model})
+        folder.write("program.json", candidate.dump())
+        known = folder.load_predictions()
+        for record in records:
+            if record["id"] not in known:
+                folder.append(record)
+        for size in self.sizes:
+            self.measure(trial, size)
+        return trial
 
     def records(self, trial: Trial) -> list[dict[str, Any]]:
         """Return the prediction records of a candidate for the dev sentences, in sample order."""

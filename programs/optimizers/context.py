@@ -30,6 +30,7 @@ class Optimizer:
     Attributes:
         keeps_start: Whether the start program may be the result, if nothing better is found.
         chooses_demos: Whether it chooses demonstrations. If so, the start program must not look up nearest ones.
+        writes_instructions: Whether it searches for instructions, so that it needs a model whose template sends them.
         least: Minimum of each numeric setting.
 
     Raises:
@@ -38,6 +39,7 @@ class Optimizer:
 
     keeps_start: ClassVar[bool]
     chooses_demos: ClassVar[bool]
+    writes_instructions: ClassVar[bool] = False
     least: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ class Copro(Optimizer):
     least: ClassVar[Mapping[str, float]] = {"breadth": 2, "depth": 1, "temperature": 0.0}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
+    writes_instructions: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "copro"):
@@ -62,6 +63,7 @@ class Mipro(Optimizer):
     least: ClassVar[Mapping[str, float]] = {"candidates": 1, "trials": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
+    writes_instructions: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "mipro"):
@@ -103,6 +105,7 @@ class Gepa(Optimizer):
     least: ClassVar[Mapping[str, float]] = {"calls": 1, "minibatch": 1, "train_limit": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
+    writes_instructions: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "gepa", whole=True):
@@ -144,6 +147,7 @@ class Simba(Optimizer):
     least: ClassVar[Mapping[str, float]] = {"steps": 1, "batch": 1, "candidates": 1, "demos": 0, "train_limit": 1}
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
+    writes_instructions: ClassVar[bool] = True
 
     def check(self, context: OptimizationContext) -> None:
         super().check(context)
@@ -198,6 +202,7 @@ class InferRules(Optimizer):
     }
     keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
+    writes_instructions: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "infer_rules"):

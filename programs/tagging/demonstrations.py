@@ -13,6 +13,11 @@ from clinspan.corpora.bio import tag_spans
 from clinspan.corpora.printable import plural
 from clinspan.programs.tagging.strategy import as_demonstration
 
+_SHORT = range(8, 27)
+"""Numbers of tokens of the sentences that `draw_balanced` prefers."""
+_DENSE = 2
+"""Mentions that they have at least."""
+
 
 def draw_covering(pool: Sequence[Sentence], labels: Sequence[str], k: int, seed: int) -> list[dict[str, Any]]:
     """Draw `k` demonstrations that show as many labels as `k` allows, the same for the same seed.
@@ -47,6 +52,34 @@ def draw_covering(pool: Sequence[Sentence], labels: Sequence[str], k: int, seed:
     chosen += rest[: k - len(chosen)]
     rng.shuffle(chosen)
     return [as_demonstration(order[number]) for number in chosen]
+
+
+def draw_balanced(pool: Sequence[Sentence], labels: Sequence[str], k: int, seed: int) -> list[dict[str, Any]]:
+    """Draw `k` demonstrations that show the labels about equally often, the same for the same seed.
+
+    The label with the fewest mentions so far comes next, with a random sentence that has it; one of 8 to 26 tokens with at least
+    two mentions if there is one, so that demonstrations are short and say much.
+
+    Args:
+        pool: The sentences to draw from, at least `k`.
+        labels: The labels to show.
+        k: Number of demonstrations.
+        seed: Seed of the draw.
+    """
+    rng = random.Random(seed)
+    left = list(pool)
+    counts = dict.fromkeys(labels, 0)
+    chosen: list[Sentence] = []
+    while len(chosen) < k:
+        order = sorted(labels, key=lambda label: counts[label])
+        found = next((having for label in order if (having := [s for s in left if label in _labels_of(s)])), left)
+        dense = [s for s in found if len(s.tokens) in _SHORT and sum(1 for _ in tag_spans(s.tags)) >= _DENSE]
+        sentence = rng.choice(dense or found)
+        chosen.append(sentence)
+        left.remove(sentence)
+        for _, _, label in tag_spans(sentence.tags):
+            counts[label] = counts.get(label, 0) + 1
+    return [as_demonstration(sentence) for sentence in chosen]
 
 
 def demonstrations_by_id(corpus: Corpus, ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ _BYTES = 4  # per vector component
 
 def open_knowledge_base(
     retriever: Retriever | PassageFinder, embedder: Embedder | None, sentences: Sequence[Sentence]
-) -> tuple[Callable[[list[str]], list[list[str]]], dict[str, object]]:
+) -> tuple[Callable[[list[str]], Sequence[Sequence[str]]], dict[str, object]]:
     """Open the knowledge base: the function that finds the chunks of texts, and the facts for the run's record.
 
     Args:
@@ -38,7 +38,7 @@ def open_knowledge_base(
         base = build_base(retriever, embedder, sentences, cache_folder())
     width: Any = embedder.model.get_sentence_embedding_dimension() or 0
 
-    def find(texts: list[str]) -> list[list[str]]:
+    def find(texts: list[str]) -> Sequence[Sequence[str]]:
         """The chunks of each text. The vectors of the texts are sent to the server."""
         with audited(url, model="chroma: search", size=len(texts) * int(width) * _BYTES, sentences=len(texts)):
             return base.find(texts)

@@ -11,10 +11,11 @@ from clinspan.corpora import Corpus, InputError, Label
 from clinspan.corpora.bio import tag_spans
 
 Order = Literal["corpus", "alphabetical", "frequent", "rare"]
-Wording = Literal["corpus", "snake", "upper"]
+Wording = Literal["corpus", "snake", "spoken", "upper"]
 _WORDS: dict[str, Callable[[Label], str]] = {
     "corpus": lambda label: label.name,
     "snake": lambda label: "_".join(label.spoken.split()),
+    "spoken": lambda label: label.spoken[:1].upper() + label.spoken[1:],
     "upper": lambda label: "".join(label.spoken.split()).upper(),
 }
 
@@ -25,7 +26,7 @@ def present_labels(corpus: Corpus, order: str, wording: str) -> tuple[tuple[Labe
     Args:
         corpus: The corpus. Label frequencies come from its train split.
         order: The order of the `corpus`, `alphabetical`, or the most `frequent` or `rare` in train first.
-        wording: The names of the `corpus`, `snake` (rare_disease) or `upper` (RAREDISEASE).
+        wording: The names of the `corpus`, `snake` (rare_disease), `spoken` (Rare disease) or `upper` (RAREDISEASE).
 
     Raises:
         InputError: An unknown order or wording, or two labels with the same new name.

@@ -11,6 +11,7 @@ from typing import Any
 from clinspan import lms
 from clinspan.corpora import Corpus
 from clinspan.corpora.json_text import parse_json
+from clinspan.corpora.printable import printable
 from clinspan.lms.weights.lora import NOTE
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin, UNKNOWN
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
@@ -115,6 +116,35 @@ def trained_on(spec: lms.LocalModel | lms.ClassifierModel) -> Origin | None:
     except (OSError, ValueError):
         return UNKNOWN
     return read_origin(content) if isinstance(content, dict) else UNKNOWN
+
+
+def with_saved(record: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run with the settings of its program, which a compilation may have changed. Several taggers change nothing.
+
+    Args:
+        record: The content of `run.json`.
+        content: The content of `program.json`.
+    """
+    settings = content.get("settings")
+    if not isinstance(settings, Mapping):
+        return dict(record)
+    choices, config = dict(record.get("choices") or {}), dict(record.get("config") or {})
+    for group in (*GROUPS, RETRIEVER):
+        if isinstance(settings.get(group), Mapping):
+            keys = dict(settings[group])
+            choice = str(keys.pop("choice", ""))
+            config[group] = {**(config.get(group) or {} if choices.get(group) == choice else {}), **keys}
+            choices |= {group: choice} if choice else {}
+    config |= {key: settings[key] for key in PLAIN if key in settings}
+    return {**record, "choices": choices, "config": config}
+
+
+def compiled_by(record: Mapping[str, Any]) -> str | None:
+    """The optimizer that made the program of a run, by the content of its `run.json`; None if no optimizer is known."""
+    for key, name in (("optimizer", "name"), ("program", "by")):
+        if isinstance(record.get(key), Mapping) and isinstance(by := record[key].get(name), str):
+            return printable(by)[:40]
+    return None
 
 
 def member_states(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from clinspan.corpora import check_number, Corpus, InputError, Sentence
 Demonstrations = Literal["none", "fixed", "nearest"]
 Context = Literal["none", "retrieved"]
 Overflow = Literal["error", "drop"]
-Draw = Literal["auto", "random", "covering"]
+Draw = Literal["auto", "random", "covering", "balanced"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Strategy:
         pool: Number of train sentences, from the first on, that demonstrations come from; None: all.
         examples: A file whose sentences are the fixed demonstrations, all of them and in its order; None: no file.
         ids: Ids of the train sentences that are the fixed demonstrations, in this order; None: `k` sentences are drawn.
-        draw: How fixed demonstrations are drawn: `random`, `covering` (see `draw_covering`), or `auto`: random for the corpora of
-            the paper, else covering.
+        draw: How fixed demonstrations are drawn: `random`, `covering` or `balanced` (see `programs.tagging.demonstrations`), or
+            `auto`: random for the corpora of the paper, else covering.
         overflow: Handling of a prompt that does not fit the model's context: an `error`, or `drop` demonstrations until it
             fits. The first, and so the farthest, is dropped first. Each dropped demonstration is counted.
         votes: Number of sampled answers to each sentence, which vote (self-consistency): a span stands if more than half of

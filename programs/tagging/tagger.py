@@ -19,6 +19,7 @@ from clinspan.corpora.words import Words
 from clinspan.lms import PromptTooLongError
 from clinspan.lms.remote.audit import sentence_id
 from clinspan.programs.rundir.origin import Origin
+from clinspan.programs.rundir.sent import begin_attempt, withdraw_attempt
 from clinspan.programs.tagging.signature import build_signature
 from clinspan.programs.tagging.strategy import Overflow
 
@@ -161,12 +162,14 @@ class Tagger(dspy.Module):
         config = {"n": self.votes, "temperature": self.temperature} if self.votes > 1 else {}
         dropped = 0
         while True:
+            begin_attempt(demos[dropped:], context)
             try:
                 with sentence_id(id):
                     found = self.tag(tokens=Words.as_given(tokens), context=context, demos=demos[dropped:], config=config)
             except Exception as error:
                 if not is_overflow(error):
                     raise
+                withdraw_attempt()
                 if self.overflow == "error" or dropped == len(demos):
                     raise
                 dropped += 1

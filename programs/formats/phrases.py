@@ -1,0 +1,189 @@
+"""One decision per phrase: every candidate phrase of a sentence gets one of the types, or none.
+
+A local model generates nothing. It is asked for the probabilities of all types behind each phrase, in one pass
+(`lms.local.choices`), and `Decisions` choose the mentions. The recorded answer has one line per phrase:
+
+    Wilson disease : Disease -2.041, RareDisease -0.139, Sign -9.2, None -5.6 | -3.067 -1.889 -1.435
+
+with the logarithms of the probabilities of the types, of the phrase, of its end (the separator behind it), and of any type behind
+it. Other models answer with lines `phrase : type`; a phrase without a line is no mention.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clinspan.corpora import InputError, Label
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora.labels import folded_label
+from clinspan.corpora.words import Words
+from clinspan.lms import Grammar, lm15, Rule
+from clinspan.lms.grammars import Alternatives
+from clinspan.programs.formats.base import Format
+from clinspan.programs.formats.candidates import candidates, WORDS
+from clinspan.programs.formats.decisions import Decisions, NONE, Phrase, read_decisions
+from clinspan.programs.formats.matching import MentionFinder
+from clinspan.programs.formats.replies import without_thoughts
+from clinspan.programs.formats.tags import TagReader
+from clinspan.programs.formats.types import Decoded
+
+_SEPARATOR = " :"
+_SCORED = re.compile(r"(?P<stem>.+ :) (?P<types>[^:|]+ -?[\d.]+(?:, [^:|]+ -?[\d.]+)+) \| (?P<scores>-?[\d.]+ -?[\d.]+ -?[\d.]+)")
+_MARKS = " \t`*\"'-"
+
+
+class Phrases(Format):
+    """Lines `phrase : type`, of which a local model gives all probabilities at once.
+
+    Args:
+        labels: The corpus' labels.
+        words: Most words of a candidate phrase.
+        contrasts: Number of phrases without a type that each demonstration shows, and of phrases that overlap a mention.
+        decisions: How probabilities become mentions: parameters that `optimizer=decisions` fits; None: the default ones.
+        options: See `Format`; `alignment` has no meaning here, since phrases are found by their words.
+
+    Raises:
+        InputError: A label is called `None`, or `decisions` cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: Sequence[Label],
+        words: int = WORDS,
+        contrasts: int = 2,
+        decisions: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(labels=labels, **options)
+        self.words, self.contrasts = words, contrasts
+        self._reader = TagReader(self.labels)
+        if any(folded_label(label.name) == folded_label(NONE) for label in self.labels):
+            raise InputError(f"a label is called {NONE}, as format=phrases calls a phrase without a type", remedy="Rename it.")
+        self.decisions: Decisions = read_decisions(decisions, [self._names.get(label.name, label.name) for label in labels])
+
+    def rules(self) -> str:
+        return (
+            "Answer with one line for each phrase of the sentence: the phrase, a colon and its type, "
+            f"or {NONE} if it is no mention of any type."
+        )
+
+    def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
+        """The mentions, and some phrases that are none, in the order of the sentence; which ones depends on the sentence alone."""
+        words = Words.as_given(tokens)
+        shown = {(start, end): label for start, end, label in tag_spans(tags)}
+        phrases = candidates(words, self.words)
+        apart = [span for span in phrases if not any(_overlap(span, mention) for mention in shown)]
+        partial = [span for span in phrases if span not in shown and any(_overlap(span, mention) for mention in shown)]
+        for some, most in ((apart, self.contrasts), (partial, self.contrasts // 2)):
+            chosen = sorted(some, key=lambda span: _mixed(words.text(*span)))[:most]
+            shown |= dict.fromkeys(chosen, NONE)
+        return "\n".join(f"{words.text(*span)}{_SEPARATOR} {shown[span]}" for span in sorted(shown))
+
+    def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
+        """A grammar of any number of lines, each with a candidate phrase and a type, in any order."""
+        stems = self._stems(Words.as_given(tokens))
+        if not stems:
+            return Grammar({"start": [[NONE]]})
+        rules: dict[str, Alternatives] = {"start": [[Rule("line")], [Rule("line"), "\n", Rule("start")]]}
+        rules |= {"line": [[Rule("phrase"), " ", Rule("type")]], "phrase": [[stem] for stem in stems]}
+        return Grammar({**rules, "type": [[name] for name in self._types]})
+
+    def choices(self, tokens: Sequence[str], key: str = "") -> dict[str, list[str]] | None:
+        stems = self._stems(Words.as_given(tokens))
+        return {"stems": stems, "options": [f" {name}\n" for name in self._types]} if stems else None
+
+    def longest(self, tokens: Sequence[str], key: str = "") -> str:
+        widest = max(self._types, key=len)
+        return "\n".join(f"{stem} {widest}" for stem in self._stems(Words.as_given(tokens))) or NONE
+
+    def told(self, response: lm15.Response, tokens: Sequence[str], key: str = "") -> str:
+        """The answer, with probabilities where the model gives them."""
+        data = response.provider_data or {}
+        if "choices" not in data:
+            return super().told(response, tokens, key)
+        lines = []
+        for stem, row, score in zip(self._stems(Words.as_given(tokens)), data["choices"], data["stems"], strict=True):
+            types = ", ".join(f"{name} {value:.3f}" for name, value in zip(self._types, row, strict=True))
+            lines.append(f"{stem} {types} | {' '.join(f'{value:.3f}' for value in score)}")
+        return "\n".join(lines)
+
+    def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
+        text = without_thoughts(answers.get("", ""))
+        words = Words.as_given(tokens)
+        scored = self.scored(text, words)
+        return self._decided(scored, words) if scored else self._listed(text, words)
+
+    def scored(self, text: str, words: Words) -> list[Phrase]:
+        """The candidate phrases with the probabilities that an answer gives them; none if it gives no probabilities."""
+        rows: dict[str, tuple[dict[str, float], list[float]]] = {}
+        for line in text.splitlines():
+            if match := _SCORED.fullmatch(line):
+                pairs = [part.rpartition(" ") for part in match["types"].split(", ")]
+                types = {self._names.get(name, name): float(value) for name, _, value in pairs}
+                rows[match["stem"]] = types, [float(value) for value in match["scores"].split()]
+        found = []
+        for start, end in candidates(words, self.words) if rows else ():
+            if (row := rows.get(words.text(start, end) + _SEPARATOR)) is not None:
+                count = sum(number == start or number not in words.joined for number in range(start, end))
+                found.append(Phrase(start, end, count, row[0], *row[1]))
+        return found
+
+    def _decided(self, phrases: Sequence[Phrase], words: Words) -> Decoded:
+        """Tags from probabilities. The confidence of O is the lowest probability that a phrase with the token is no mention."""
+        confidence: list[float | None] = [None] * len(words)
+        for phrase in phrases:
+            none = math.exp(self.decisions.logprobs(phrase)[NONE])
+            for number in range(phrase.start, phrase.end):
+                confidence[number] = min(none, confidence[number] or 1.0)
+        spans = []
+        for phrase, name, probability in self.decisions.choose(phrases):
+            spans.append((phrase.start, phrase.end, self.called.get(name, name)))
+            confidence[phrase.start : phrase.end] = [probability] * (phrase.end - phrase.start)
+        return Decoded(span_tags(len(words), spans), confidence=confidence)
+
+    def _listed(self, text: str, words: Words) -> Decoded:
+        """Tags from lines `phrase : type`. Of mentions that share a token the longer one stands, then the first."""
+        repairs: Counter[str] = Counter()
+        spans: dict[tuple[int, int], str] = {}
+        finder = MentionFinder(words)
+        for line in filter(None, map(str.strip, text.splitlines())):
+            phrase, colon, name = (part.strip(_MARKS) for part in line.rpartition(":"))
+            if not colon or not phrase or folded_label(name) == folded_label(NONE):
+                repairs["malformed_answer"] += not colon and folded_label(line) != folded_label(NONE)
+                continue
+            label = self._reader.label(name)
+            if label is None:
+                repairs["unknown_label"] += 1
+                continue
+            for place in finder.places(phrase, repairs):
+                repairs["repeated_mention"] += place in spans
+                spans.setdefault(place, label)
+        chosen: list[tuple[int, int, str]] = []
+        for (start, end), label in sorted(spans.items(), key=lambda item: (item[0][0] - item[0][1], item[0][0])):
+            if any(_overlap((start, end), other[:2]) for other in chosen):
+                repairs["overlapping_mention"] += 1
+            else:
+                chosen.append((start, end, label))
+        return Decoded(span_tags(len(words), chosen), repairs)
+
+    @property
+    def _types(self) -> list[str]:
+        return [*(label.name for label in self.labels), NONE]
+
+    def _stems(self, words: Words) -> list[str]:
+        """The beginnings of the lines: each phrase once, however often the sentence has it."""
+        return list(dict.fromkeys(words.text(*span) + _SEPARATOR for span in candidates(words, self.words)))
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _mixed(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

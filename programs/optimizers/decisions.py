@@ -1,0 +1,119 @@
+"""Fits the decisions of `format=phrases`: when a phrase is a mention, and of which type."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from clinspan.corpora import InputError, Sentence
+from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora.words import Words
+from clinspan.lms.protocols import LocalEngine
+from clinspan.programs.formats import Phrases
+from clinspan.programs.formats.decisions import Decisions
+from clinspan.programs.optimizers.candidate import Candidate
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.decision_fit import fit_decisions, FitSettings, Mention, ScoredSentence
+from clinspan.programs.tagging.prompt_fingerprint import prompt_fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedDecisions(Optimizer):
+    """Fits the parameters by which probabilities become mentions, for the start program's prompt and model.
+
+    There are two candidates: offsets on the model's own probabilities, or on those of a logistic regression. The latter needs more
+    data.
+
+    The model scores dev and `examples` train sentences once; the fit itself takes seconds. Dev is scored by parameters that were
+    fitted to other documents, and the program gets those fitted to all of them.
+
+    Attributes:
+        examples: Train sentences to fit to, besides dev. None are used where the nearest demonstrations are looked up: a train
+            sentence would be its own demonstration.
+        regression: Whether the regression is tried too.
+        strength: Inverse of the regression's regularization.
+        folds: Number of folds of documents.
+    """
+
+    examples: int = 300
+    regression: bool = True
+    strength: float = 1.0
+    folds: int = 6
+    least: ClassVar[Mapping[str, float]] = {"examples": 0, "strength": 1e-6, "folds": 2}
+    keeps_start: ClassVar[bool] = True
+    chooses_demos: ClassVar[bool] = False
+
+    def check(self, context: OptimizationContext) -> None:
+        super().check(context)
+        if not isinstance(context.start.adapter, Phrases):
+            raise InputError("optimizer=decisions fits the decisions of format=phrases", remedy="Add format=phrases.")
+        if not isinstance(context.lm.engine, LocalEngine):
+            problem = "optimizer=decisions needs the probabilities of all types, which servers do not give"
+            raise InputError(problem, remedy="Use a local model.")
+        if context.start.single.votes > 1:
+            raise InputError("optimizer=decisions needs one answer to each sentence", remedy="Leave strategy.votes out.")
+        if len({sentence.document for sentence in context.evaluator.sentences}) < self.folds:
+            problem = f"the dev split has fewer documents than optimizer.folds={self.folds}"
+            raise InputError(problem, remedy="Set optimizer.folds lower, or give more dev documents.")
+
+    def compile(self, context: OptimizationContext) -> None:
+        start, adapter = context.start, context.start.adapter
+        assert isinstance(adapter, Phrases)
+        context.evaluator.score(start, whole=True)
+        answers = context.evaluator.records(context.evaluator.trial(start))
+        sentences = _scored(adapter, context.evaluator.sentences, answers) + self._train(context)
+        labels = [label.name for label in context.corpus.labels]
+        for regression in (True, False)[not self.regression :]:
+            settings = FitSettings(regression=regression, strength=self.strength, folds=self.folds, seed=context.seed)
+            fitted = fit_decisions(sentences, labels, settings)
+            by = f"{'regression' if regression else 'offsets'}, rate {fitted.rate:g}"
+            records = [_decided(record, fitted.predictions.get(record["id"], ())) for record in answers]
+            context.evaluator.derive(_with_decisions(context, fitted.decisions, by), records)
+
+    def _train(self, context: OptimizationContext) -> list[ScoredSentence]:
+        """Train sentences with the model's probabilities."""
+        start, adapter = context.start, context.start.adapter
+        assert isinstance(adapter, Phrases)
+        if start.single.nearest is not None:
+            return []
+        shown = {demo.get("id") for demo in start.single.tag.demos}
+        pool = [sentence for sentence in context.spoken if sentence.id not in shown]
+        chosen = random.Random(context.seed).sample(pool, min(self.examples, len(pool)))
+        return _scored(adapter, chosen, context.evaluator.answers(start, chosen))
+
+
+def _with_decisions(context: OptimizationContext, decisions: Decisions, by: str) -> Candidate:
+    """The start program with these decisions, bound to its prompt and model."""
+    tagger = context.start.single.deepcopy()
+    adapter = copy.copy(context.start.adapter)
+    assert isinstance(adapter, Phrases)
+    adapter.decisions = replace(decisions, fingerprint=prompt_fingerprint(tagger, adapter, context.spec))
+    tagger.settings = {**tagger.settings, "format": {**tagger.settings["format"], "decisions": adapter.decisions.as_dict()}}
+    return Candidate(tagger.on(context.lm, adapter, disable_history=True), adapter, context.corpus, by)
+
+
+def _scored(adapter: Phrases, sentences: Sequence[Sentence], records: Sequence[Mapping[str, Any]]) -> list[ScoredSentence]:
+    """The sentences with the probabilities of their recorded answers; those that failed are left out."""
+    known = {sentence.id: sentence for sentence in sentences}
+    found = []
+    for record in records:
+        sentence = known[record["id"]]
+        if record["error"] is None:
+            raw = record["raw"] if isinstance(record["raw"], str) else ""
+            gold = list(tag_spans(sentence.tags))
+            found.append(ScoredSentence(sentence.id, sentence.document, gold, adapter.scored(raw, Words.of(sentence))))
+    return found
+
+
+def _decided(record: Mapping[str, Any], mentions: Sequence[Mention]) -> dict[str, Any]:
+    """A record with other mentions, out of the same answer."""
+    if record["error"] is not None:
+        return dict(record)
+    confidence: list[float | None] = [None] * len(record["tokens"])
+    for start, end, _, probability in mentions:
+        confidence[start:end] = [probability] * (end - start)
+    spans = [(start, end, label) for start, end, label, _ in mentions]
+    return {**record, "pred": span_tags(len(record["tokens"]), spans), "confidence": confidence}

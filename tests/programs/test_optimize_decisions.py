@@ -1,0 +1,86 @@
+"""Tests of `optimizer=decisions`, with a model of random weights: nobody's model, whose scores mean nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clinspan.corpora.bio import tag_spans
+from conftest import Command, folder_of, load, records
+from support.current_models import random_current
+
+SMALL = ["dev_limit=24", "train_limit=80", "optimizer.examples=16", "optimizer.folds=2", "halving.rungs=1"]
+PROMPT = ["format=phrases", "strategy.k=1", "strategy.draw=balanced", "label_wording=spoken"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = random_current("qwen3", tmp_path_factory.mktemp("weights") / "tiny")
+    return ["model=hf", f"model.path={folder}", "model.dtype=float32"]
+
+
+def test_decisions_are_fitted_kept_in_the_program_and_applied_by_it(command: Command, model: list[str]) -> None:
+    made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, *SMALL, *model))
+    record, compiled = load(made / "run.json"), load(made / "program.json")
+    candidates = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
+    by = next(name for name in candidates if name.startswith("regression, rate "))
+    assert any(name.startswith("offsets, rate ") for name in candidates), "is tried too"
+    fitted = load(made / "candidates" / candidates[by] / "program.json")
+    decisions = fitted["settings"]["format"]["decisions"]
+    assert set(decisions["offsets"]) == {"Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"}
+    assert decisions["weights"] and decisions["fingerprint"]
+    start = made / "candidates" / candidates["start"]
+    assert len(records(start)) == 24 + 16, "dev, and the train sentences to fit to"
+    assert {row["id"]: row["raw"] for row in records(start)}.items() >= {
+        row["id"]: row["raw"] for row in records(made / "candidates" / candidates[by])
+    }.items(), "the model was asked once"
+    assert record["status"] == "finished"
+    assert compiled in (fitted, load(start / "program.json"))
+    ran = folder_of(command("run", f"program={made / 'candidates' / candidates[by]}", "split=dev", "limit=24", *model))
+    assert load(ran / "run.json")["config"]["format"]["decisions"] == decisions
+    rows = records(ran)
+    assert sum(len(list(tag_spans(row["pred"]))) for row in rows) > 0
+    assert all(len(row["pred"]) == len(row["tokens"]) for row in rows)
+    assert "| " in rows[0]["raw"] and "Rare disease -" in rows[0]["raw"]
+
+
+def test_decisions_of_another_prompt_or_model_are_refused(command: Command, model: list[str], tmp_path: Path) -> None:
+    made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, *SMALL, "optimizer.regression=false", *model))
+    keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
+    fitted = made / "candidates" / next(key for by, key in keys.items() if by.startswith("offsets"))
+    for change in ("prompt=bare", "label_wording=corpus"):
+        done = command("run", f"program={fitted}", "limit=2", change, *model)
+        assert done.returncode == 2
+        assert "format.decisions was fitted to another prompt or model" in done.stderr
+        assert "Traceback" not in done.stderr
+    program = load(fitted / "program.json")
+    program["tag"]["demos"] = program["tag"]["demos"][:0]
+    (tmp_path / "program.json").write_text(json.dumps(program), encoding="utf-8")
+    done = command("run", f"program={tmp_path}", "limit=2", *model)
+    assert (done.returncode, "fitted to another prompt" in done.stderr) == (2, True)
+    unfitted = command("run", f"program={fitted}", "limit=2", "prompt=bare", "format=phrases", "format.decisions=null", *model)
+    assert unfitted.returncode == 0, unfitted.stderr
+
+
+def test_a_server_gives_no_probabilities_to_fit_to(command: Command) -> None:
+    served = ["model=openai", "model.id=m", "model.api_base=http://127.0.0.1:9/v1"]
+    done = command("optimize", "optimizer=decisions", *PROMPT, *SMALL, *served)
+    assert (done.returncode, "which servers do not give" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["format=entities"], "optimizer=decisions fits the decisions of format=phrases"),
+        (["format=phrases", "strategy.votes=3"], "needs one answer to each sentence"),
+        (["format=phrases", "optimizer.folds=50"], "fewer documents than optimizer.folds=50"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_before_a_sentence_is_tagged(
+    command: Command, model: list[str], words: list[str], problem: str
+) -> None:
+    done = command("optimize", "optimizer=decisions", *PROMPT[1:], *SMALL, *model, *words)
+    assert done.returncode == 2
+    assert problem in done.stderr
