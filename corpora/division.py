@@ -22,7 +22,7 @@ class Division:
         parts: Shares of train, dev and test, or of train and test; they sum up to 1. None: no such division.
         folds: Number of folds of a cross-validation: one is `test`, the next one `dev` if there are three or more, the others
             are `train`. None: no folds.
-        fold: The number of the fold that is `test`, from 0 on.
+        fold: The number of the fold that is `test`, from 0 on; None: no fold is chosen, and no corpus can be divided into folds.
         seed: Seed of the division. All folds of a seed belong to one division.
         group: A regular expression. Documents in whose ids it matches the same text, or the same text of its first group, stay
             together, such as the notes of a patient. None: each document by itself.
@@ -30,7 +30,7 @@ class Division:
 
     parts: Sequence[float] | None = None
     folds: int | None = None
-    fold: int = 0
+    fold: int | None = None
     seed: int = 0
     group: str | None = None
 
@@ -41,7 +41,8 @@ class Division:
             _check_parts(self.parts)
         if self.folds is not None:
             check_number("corpus.folds", self.folds, 2)
-            check_number("corpus.fold", self.fold, 0, most=self.folds - 1)
+            if self.fold is not None:
+                check_number("corpus.fold", self.fold, 0, most=self.folds - 1)
         if self.group is not None:
             try:
                 re.compile(self.group)
@@ -53,10 +54,15 @@ class Division:
         """Divide a corpus. Without `parts` and `folds` it stays as it is.
 
         Raises:
-            InputError: The corpus has splits already, or fewer documents or groups than parts.
+            InputError: The corpus has splits already, or fewer documents or groups than parts, or no fold is chosen.
         """
         if self.parts is None and self.folds is None:
             return corpus
+        if self.folds is not None and self.fold is None:
+            remedy = f"Choose the fold that is test: corpus.fold=0 to {self.folds - 1}."
+            raise InputError(
+                f"corpus.folds={self.folds} without corpus.fold means all folds, and one is needed here", remedy=remedy
+            )
         present = [split for split, documents in corpus.splits.items() if documents]
         if len(present) != 1:
             remedy = "Leave corpus.split and corpus.folds out, or put all documents into one folder."
@@ -64,7 +70,7 @@ class Division:
         documents = corpus.splits[present[0]]
         shares = list(self.parts or [1 / (self.folds or 1)] * (self.folds or 1))
         numbers = self._assign(documents, shares, corpus.name)
-        names = _NAMES[len(shares)] if self.folds is None else self._fold_names(self.folds)
+        names = _NAMES[len(shares)] if self.folds is None else _fold_names(self.folds, self.fold or 0)
         splits: dict[str, tuple[Document, ...]] = {}
         for split in SPLITS:
             chosen = {number for number, name in enumerate(names) if name == split}
@@ -72,13 +78,6 @@ class Division:
             splits |= {split: members} if members else {}
         conversion = {"train": sum(corpus.conversion.values(), Counter[str]())}
         return replace(corpus, splits=splits, conversion=conversion, divided=True)
-
-    def _fold_names(self, folds: int) -> list[str]:
-        names = ["train"] * folds
-        if folds > 2:
-            names[(self.fold + 1) % folds] = "dev"
-        names[self.fold] = "test"
-        return names
 
     def _assign(self, documents: Sequence[Document], shares: Sequence[float], name: str) -> list[int]:
         """The part of each document, by number."""
@@ -146,6 +145,15 @@ def stratified(
             most = max(set(parts), key=parts.count)
             parts[min((n for n, own in enumerate(parts) if own == most), key=lambda n: sizes[n])] = part
     return parts
+
+
+def _fold_names(folds: int, fold: int) -> list[str]:
+    """The split of each fold."""
+    names = ["train"] * folds
+    if folds > 2:
+        names[(fold + 1) % folds] = "dev"
+    names[fold] = "test"
+    return names
 
 
 def _check_parts(parts: Sequence[float]) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clinspan.corpora.bio import tag_spans
-from clinspan.corpora.types import Document, Entity
+from clinspan.corpora.types import Corpus, Document, Entity
+
+_SHOWN = 40  # characters of each text of an example
 
 Change = Literal["discontinuous", "other_ends", "dropped"]
 
@@ -54,6 +56,23 @@ def changed_mentions(documents: Iterable[Document]) -> list[ChangedMention]:
             if entity not in known:
                 changed.append(ChangedMention(document.id, entity, _change(entity, tagged)))
     return changed
+
+
+def widened_example(corpus: Corpus) -> str:
+    """A mention that its tokens widen, and their text, such as `HTN -> HTN/HLD`.
+
+    It is empty if there is none, or if the corpus may hold protected health information.
+    """
+    for documents in () if corpus.phi else corpus.splits.values():
+        for document in documents:
+            for one in changed_mentions([document]):
+                if one.change != "other_ends":
+                    continue
+                tagged = [tag for tag in tagged_entities(document) if tag.start <= one.entity.start and one.entity.end <= tag.end]
+                if tagged:
+                    texts = (document.text[entity.start : entity.end] for entity in (one.entity, tagged[0]))
+                    return " -> ".join(" ".join(text.split())[:_SHOWN] for text in texts)
+    return ""
 
 
 def _change(entity: Entity, tagged: list[Entity]) -> Change:

@@ -69,7 +69,7 @@ class Described:
     map: Mapping[str, str | None] | None = None
     split: Sequence[float] | None = None
     folds: int | None = None
-    fold: int = 0
+    fold: int | None = None
     split_seed: int = 0
     group: str | None = None
 

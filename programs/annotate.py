@@ -19,16 +19,20 @@ from clinspan.corpora.readers.notes import check_encoding, passed_over, read_not
 from clinspan.programs.annotation.annotator import Facts, SERVED
 from clinspan.programs.annotation.build_annotator import annotator_settings, build_annotator
 from clinspan.programs.annotation.job import AnnotationJob, JobStats, Notes
+from clinspan.programs.annotation.note_index import write_index
 from clinspan.programs.annotation.ray.driver import annotate_on_ray, scale_of, Work
 from clinspan.programs.annotation.writers import check_formats, DocumentWriter
 from clinspan.programs.app.build_run import Overrides
 from clinspan.programs.app.config import folder_path
+from clinspan.programs.app.error_text import watch
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
+from clinspan.programs.app.project_source import project_record
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.locks import LOCK, one_writer
 from clinspan.programs.rundir.run_folder import environment, now, recorded, RunFolder, write_whole
 from clinspan.programs.rundir.usage import changed_model, cost
+from clinspan.reports.wording import count_words
 
 
 def main(config: DictConfig) -> None:
@@ -44,6 +48,7 @@ def main(config: DictConfig) -> None:
 def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     """Annotate the input and write the results in the formats `to`."""
     source = _kept_input(folder.path) if config.input == "-" else folder_path(config.input)
+    watch(config, folder.path)
     config, overrides = annotator_settings(config, Overrides.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
     scale = scale_of(config, overrides.keys, folder)
@@ -53,6 +58,7 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         "config": OmegaConf.to_container(config, resolve=True),
         "choices": dict(overrides.choices),
         "given": sorted(overrides.keys),
+        **project_record(config),
         **environment(),
         "input": {"path": str(config.input), "documents": None, "encoding": config.encoding, "phi": config.phi},
         "engine": config.engine,
@@ -64,6 +70,9 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     with observed(config, folder, record, command="annotate"), recorded(folder, record, log):
         work = Work(config=config, overrides=overrides, to=to, folder=folder, record=record, log=log)
         facts, stats = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
+        if "html" in to:
+            with writing(folder.path):
+                write_index(folder.path, facts.labels)
         record |= {"status": "finished", "ended": now(), **_counted(stats)}
         record["cost"] = cost(stats.used, facts.price)
     log.info("done")
@@ -165,7 +174,7 @@ def _summary(stats: JobStats, labels: tuple[str, ...]) -> str:
     if len(served := _served(stats)) > 1:
         lines.append(printable(changed_model(served)))
     if stats.repairs:
-        lines.append("repaired in answers: " + ", ".join(f"{name} {n:,}" for name, n in sorted(stats.repairs.items())))
+        lines += [f"in answers: {count_words(name, number)}" for name, number in sorted(stats.repairs.items())]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import runpy
 import sys
 from collections.abc import Sequence
@@ -14,15 +15,23 @@ from typing import NoReturn
 from clinspan.corpora.errors import InputError
 from clinspan.programs.app.command_help import command_help, purpose
 from clinspan.programs.app.command_line import parse
+from clinspan.programs.app.pipes import quiet_pipe
 
-COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "runs", "stats", "convert")
+COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "export", "runs", "stats", "convert")
 
 
 def main() -> None:
     """Run the command that the first word names. Help loads no command."""
-    words = sys.argv[1:]
+    with quiet_pipe():
+        _main(sys.argv[1:])
+
+
+def _main(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
+        return
+    if words == ["--version"]:
+        print(f"clinspan {importlib.import_module('clinspan').__version__}")
         return
     try:
         words = command_first(words)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,19 @@ from clinspan.metrics.counts import entities
 from clinspan.metrics.scoring import count_documents
 from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
-from clinspan.programs.app.recorded_prompts import recorded_prompt
+from clinspan.programs.rundir.comparable import about_folds, common_ids, scores_of
+from clinspan.programs.rundir.folds import shown_folder
+from clinspan.programs.rundir.prompt_log import read_prompts
 from clinspan.programs.rundir.records import RunRecord, RunScores
-from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.programs.rundir.run_folder import environment, now, read_object, RunFolder
 from clinspan.programs.rundir.run_names import find_folders, scorable_below
-from clinspan.reports.page.prompt_differences import prompt_lines
+from clinspan.programs.rundir.scores_fit import check_fit
+from clinspan.programs.tagging.saved_program import compiled_by, with_saved
+from clinspan.reports.sent_prompts import prompts_compared, SentPrompts
+from clinspan.reports.settings import setting_changes
 from clinspan.reports.terminal.comparison import markdown, print_comparison
 
-_OWN = ("runs", "samples", "seed")
+_OWN = ("common", "runs", "samples", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,8 @@ class Run:
     path: Path
     record: dict[str, Any]
     scores: dict[str, Any]
-    program: dict[str, Any]
     rows: dict[str, dict[str, Any]]
+    prompts: SentPrompts | None
 
     @property
     def mode(self) -> Mode:
@@ -62,7 +67,11 @@ class Run:
         return {
             "path": str(self.path),
             "choices": self.record.get("choices", {}),
+            "compiled_by": compiled_by(self.record),
             "signature": self.scores["signature"],
+            "sentences": len(self.rows),
+            "documents": len({row["document"] for row in self.rows.values()}),
+            "failed": sum(row["error"] is not None for row in self.rows.values()),
             "macro": self.scores["macro"],
             "micro": self.scores["micro"],
             "per_type": self.scores["per_type"],
@@ -90,7 +99,10 @@ def load_run(path: Path) -> Run:
         if problem:
             remedy = "Give the folders that programs.run printed."
             raise InputError(f"is not in the format of a run ({problem})", path=path / name, remedy=remedy)
-    return Run(path, record, scores, folder.read("program.json"), folder.load_predictions())
+    rows, shown = folder.load_predictions(), shown_folder(path, record)
+    check_fit(list(rows.values()), scores, record["config"]["metric"]["mode"], path)
+    record = with_saved(record, read_object(shown / "program.json"))
+    return Run(path, record, scores, rows, read_prompts(path))
 
 
 def is_config(word: str) -> bool:
@@ -167,6 +179,7 @@ def check_alike(first: Run, second: Run) -> None:
     if lone := sorted(first.rows.keys() ^ second.rows.keys()):
         owner = first if lone[0] in first.rows else second
         sentences_occur = plural(len(lone), "sentence occurs", "sentences occur")
+        remedy = "Add common=true to compare the sentences that both have."
         raise refuse(f"{len(lone)} {sentences_occur} in only one of them, such as {lone[0]} in {owner.path}")
     for key, row in first.rows.items():
         for field in ("tokens", "gold", "document"):
@@ -178,6 +191,22 @@ def check_alike(first: Run, second: Run) -> None:
         raise refuse(f"one has the labels {', '.join(first.scores['per_type'])}, the other {', '.join(second.scores['per_type'])}")
 
 
+def on_common(first: Run, second: Run) -> tuple[Run, Run, dict[str, Any]]:
+    """Both runs with the sentences alone that both have, scored on these, and how many these are.
+
+    Raises:
+        InputError: There are none, or the texts were cut differently.
+    """
+    ids = common_ids(first.rows, second.rows, (first.scores["signature"], second.scores["signature"]))
+    parts = []
+    for run in (first, second):
+        rows = {key: run.rows[key] for key in ids}
+        parts.append(replace(run, rows=rows, scores={**run.scores, **scores_of(rows, list(run.scores["per_type"]), run.mode)}))
+    documents = [len({row["document"] for row in run.rows.values()}) for run in (first, second, parts[0])]
+    facts = {"sentences": len(ids), "of": [len(first.rows), len(second.rows)]}
+    return parts[0], parts[1], {**facts, "documents": documents[2], "of_documents": documents[:2]}
+
+
 def compare_runs(first: Run, second: Run, *, samples: int, seed: int) -> dict[str, Difference]:
     """Differences, second minus first, by label, `macro` and `micro`."""
     labels = list(first.scores["per_type"])
@@ -186,19 +215,24 @@ def compare_runs(first: Run, second: Run, *, samples: int, seed: int) -> dict[st
     return compare_systems(paired[0], paired[1], labels, samples=samples, seed=seed)
 
 
-def compare(first: str | Path, second: str | Path, *, samples: int = 1000, seed: int = 0) -> dict[str, Difference]:
+def compare(
+    first: str | Path, second: str | Path, *, samples: int = 1000, seed: int = 0, common: bool = False
+) -> dict[str, Difference]:
     """Compare two finished runs over the same sentences: second minus first, by label, `macro` and `micro`.
 
     Args:
         first: A run's folder.
         second: The folder of the other run.
-        samples: Resamples by document, for intervals and p-values.
-        seed: Seed of the resampling.
+        samples: Random swaps for p-values, where not all swaps are tried.
+        seed: Seed of the swaps.
+        common: Whether sentences that only one of the runs has are left out.
 
     Raises:
         InputError: A folder holds no finished run, or the runs differ in sentences, labels or metric.
     """
     before, after = load_run(Path(first)), load_run(Path(second))
+    if common:
+        before, after, _ = on_common(before, after)
     check_alike(before, after)
     return compare_runs(before, after, samples=samples, seed=seed)
 
@@ -215,42 +249,45 @@ def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
     return flips
 
 
-def prompt_difference(first: Run, second: Run) -> list[str]:
-    """A unified diff of the prompts of two runs. Notes replace the parts that are not recorded."""
-    texts = []
-    for run in (first, second):
-        prompt = recorded_prompt(run.record, run.program, list(run.scores["per_type"]))
-        texts.append(prompt_lines(prompt) if prompt else ["(no prompt: the model classifies tokens)"])
-    return list(difflib.unified_diff(texts[0], texts[1], str(first.path), str(second.path), lineterm="", n=1))
+def prompt_change(first: Run, second: Run) -> tuple[list[str], list[str]]:
+    """How what was sent differs for the sentences of both runs: sentences that say so, and a diff of one sentence's prompts."""
+    if any("strategy" not in run.record["config"] for run in (first, second)):
+        return ["A token classifier has no prompt."], []
+    return prompts_compared(first.prompts, second.prompts, [key for key in first.rows if key in second.rows])
 
 
 def main(config: DictConfig) -> None:
     """Compare each run with the first; print tables and write `comparison.json`, `comparison.md` and `flipped.jsonl`."""
     runs = load_all([str(word) for word in config.runs])
-    for run in runs[1:]:
-        check_alike(runs[0], run)
-    pairs = [_pair(runs[0], run, config) for run in runs[1:]]
+    two = [on_common(runs[0], run) if config.common else (runs[0], run, None) for run in runs[1:]]
+    for first, second, _ in two:
+        check_alike(first, second)
+    pairs = [_pair(first, second, common, config) for first, second, common in two]
     result = {"runs": [run.about() for run in runs], **pairs[0], "pairs": pairs}
     folder = RunFolder(output_folder())
     folder.write("comparison.json", {"samples": config.samples, "seed": config.seed, "ended": now(), **environment(), **result})
-    changes = [prompt_difference(runs[0], run) for run in runs[1:]]
+    changes = [prompt_change(runs[0], run)[1] for run in runs[1:]]
     (folder.path / "comparison.md").write_text(markdown(result, changes), encoding="utf-8")
-    flips = [{"run": str(run.path), **row} for run in runs[1:] for row in flipped(runs[0], run)]
+    flips = [{"run": str(second.path), **row} for first, second, _ in two for row in flipped(first, second)]
     _write_lines(folder.path / "flipped.jsonl", flips)
     print_comparison(result)
     print(folder.path)
 
 
-def _pair(first: Run, second: Run, config: DictConfig) -> dict[str, Any]:
+def _pair(first: Run, second: Run, common: dict[str, Any] | None, config: DictConfig) -> dict[str, Any]:
     differences = compare_runs(first, second, samples=config.samples, seed=config.seed)
     labels = list(first.scores["per_type"])
     return {
         "first": str(first.path),
         "second": str(second.path),
+        "common": None if common is None else {**common, "runs": [first.about(), second.about()]},
+        "folds": about_folds(first.record, second.record),
         "macro": differences["macro"].as_dict(),
         "micro": differences["micro"].as_dict(),
         "per_type": {label: differences[label].as_dict() for label in labels},
         "flipped": len(flipped(first, second)),
+        "settings": setting_changes(first.record, second.record),
+        "prompts": prompt_change(first, second)[0],
     }
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from clinspan.corpora import Corpus, InputError
-from clinspan.corpora.fidelity import changed_mentions
+from clinspan.corpora.fidelity import changed_mentions, widened_example
 from clinspan.corpora.printable import plural, printable
 from clinspan.corpora.writers.brat import write_brat
 from clinspan.corpora.writers.conll import write_conll
 from clinspan.corpora.writers.jsonl import write_jsonl
 from clinspan.programs.app.config import folder_path, load_corpus
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.reports.wording import count_words
 
 WRITERS: dict[str, Callable[[Corpus, Path], None]] = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}
 _FROM = ("annotations", "tags")
@@ -41,9 +42,10 @@ def main(config: DictConfig) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("exists and is not an empty folder", path=output, remedy="Name a new folder.")
     corpus = load_corpus(config)
+    examples = {"partial_expand": widened_example(corpus)}
     for split, counts in corpus.conversion.items():
-        if counts:
-            print(f"clinspan: {split}: " + ", ".join(f"{name} {n}" for name, n in sorted(counts.items())), file=sys.stderr)
+        for name, number in sorted(counts.items()):
+            print(printable(f"clinspan: {split}: {count_words(name, number, examples.get(name, ''))}"), file=sys.stderr)
     from_tags = config.mentions == "tags"
     if config.to == "brat":
         write_brat(corpus, output, from_tags=from_tags)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,9 +23,12 @@ from clinspan.programs.app.build_run import build_program, Overrides
 from clinspan.programs.app.chosen_sentences import choose_sentences
 from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, load_corpus, output_folder
+from clinspan.programs.app.cross_validation import cross_validate, has_all_folds, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import prepared
+from clinspan.programs.app.system_text import check_system_text
+from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin
 from clinspan.programs.rundir.run_folder import corpus_entry, now, recorded, RunFolder
@@ -39,14 +44,24 @@ Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 def main(config: DictConfig) -> None:
     """Run one training: write the model to the folder, print the losses and, last, the folder's path."""
     with prepared(config, output_folder(), command="finetune") as (folder, own, record):
-        if "epochs" not in record:  # otherwise the training has finished, and the job was restarted or resumed
+        if not has_all_folds(own) and (stray := [key for key in record["given"] if key.split(".")[0] == "metric"]):
+            raise InputError(f"{stray[0]} is for the scores of all folds", remedy="Leave it out, or set corpus.folds alone.")
+        if not is_trained(record):  # otherwise the job was restarted or resumed
             with observed(own, folder, record, command="finetune"):
-                execute(folder, own, record)
+                if has_all_folds(own):
+                    cross_validate(folder, own, record, tag=tag, training=Training(execute, is_trained))
+                else:
+                    execute(folder, own, record)
     print(folder.path)
 
 
-def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
-    """Train, and report the result."""
+def is_trained(record: Mapping[str, Any]) -> bool:
+    """Whether a training has finished."""
+    return "epochs" in record
+
+
+def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], within: Path | None = None) -> None:
+    """Train, and report the result; without a report if the training is a fold of the cross-validation in the folder `within`."""
     log = log_to(folder.path)
     with recorded(folder, record, log):
         options: Options = build(config.tuning)
@@ -54,7 +69,8 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
         log_result(log, result)
     record |= about(result) | {"status": "finished", "ended": now()}
     folder.write("run.json", record)
-    print_training(record, result.folder)
+    if within is None:
+        print_training(record, result.folder)
 
 
 def instructed(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:
@@ -135,6 +151,7 @@ def collect_records(
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, folder, record)
     program_config, overrides = config.copy(), Overrides.of(record)
+    check_system_text(config, overrides.keys, spec)
     if strategy.demonstrations == "nearest":
         OmegaConf.update(program_config, "strategy.k", strategy.k + 1)  # the nearest neighbour of a training sentence is itself
         overrides = Overrides(overrides.choices, overrides.keys | {"strategy.k"})

@@ -18,15 +18,19 @@ from clinspan.lms import ModelError
 from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.build_optimizer import build_optimization
 from clinspan.programs.app.config import build, output_folder
+from clinspan.programs.app.cross_validation import cross_validate, has_all_folds, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.setting_files import check_files
 from clinspan.programs.app.start_run import finished, prepared
 from clinspan.programs.optimizers import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.candidate_evaluator import Trial
+from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.prompt_log import write_prompts
 from clinspan.programs.rundir.run_folder import now, recorded, RunFolder
 from clinspan.programs.rundir.usage import cost
+from clinspan.programs.tagging.saved_program import member_states
 from clinspan.reports.terminal.compilation import candidates_bar, print_compiled
 
 _BESIDES = "besides.json"
@@ -37,12 +41,15 @@ def main(config: DictConfig) -> None:
     with prepared(config, output_folder(), command="optimize") as (folder, own, record):
         if not finished(record):
             with observed(own, folder, record, command="optimize"):
-                execute(folder, own, record)
+                if has_all_folds(own):
+                    cross_validate(folder, own, record, tag=tag, training=Training(execute, finished))
+                else:
+                    execute(folder, own, record)
     print(folder.path)
 
 
-def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> None:
-    """Compile, and report the result."""
+def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], within: Path | None = None) -> None:
+    """Compile, and report the result; without a report if it is a fold of the cross-validation in the folder `within`."""
     log = log_to(folder.path)
 
     def started(facts: Mapping[str, Any]) -> None:
@@ -75,14 +82,15 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any]) -> No
     record |= {"status": "finished", "ended": now()}
     folder.write("run.json", record)
     log.info("done")
-    print_compiled(record, result.table(), scores)
+    if within is None:
+        print_compiled(record, result.table(), scores)
 
 
 def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictConfig) -> None:
-    """Compile. An error inside an optimizer is reported without its message, which may quote texts.
+    """Compile.
 
     Raises:
-        RunError: The optimizer stopped; the message names the class of the error and its place.
+        RunError: The optimizer stopped; the message names the class of the error and its place. The error is its cause.
     """
     try:
         optimizer.compile(context)
@@ -93,7 +101,7 @@ def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictCon
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
         resume_hint = f"Results so far are kept: continue with resume={context.folder}"
-        raise RunError(f"the optimizer stopped with {where}. {remedy}. {resume_hint}") from None
+        raise RunError(f"the optimizer stopped with {where}. {remedy}. {resume_hint}") from error
 
 
 def refuse_batches(config: DictConfig) -> None:
@@ -132,12 +140,13 @@ class Result:
         rows = self.context.evaluator.records(self.best)
         labels = [label.name for label in self.context.corpus.labels]
         alignment = self.best.candidate.adapter.alignment
-        scores = score_records(rows, labels, metric, alignment=alignment, seed=config.seed, cut=self.context.corpus.chosen_cut)
+        scores = score_records(rows, labels, metric, alignment=alignment, cut=self.context.corpus.chosen_cut)
         scores["limit"] = config.dev_limit
         folder.write("program.json", self.best.candidate.dump())
         folder.predictions.unlink(missing_ok=True)
         for row in rows:
             folder.append(row)
+        write_prompts([self.context.evaluator.folder / self.best.key], [row["id"] for row in rows], folder.path)
         folder.write("scores.json", scores)
         folder.write(
             "candidates.json", {"sizes": self.context.evaluator.sizes, "trials": [trial.as_dict() for trial in self.trials]}
@@ -151,6 +160,7 @@ class Result:
         return {
             "candidates": len(self.trials),
             "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, "tokens": dict(best.tokens), **f1},
+            "pool": kept_pool(best.candidate.dump()),
             "start": {"key": start.key, "f1": start.f1[start.reached]},
             "target": self.context.objective.target,
         }
@@ -158,6 +168,13 @@ class Result:
     def table(self) -> list[dict[str, Any]]:
         """The trials as table rows."""
         return [{**trial.as_dict(), "best": trial is self.best, "reached": trial.reached} for trial in self.trials]
+
+
+def kept_pool(content: Mapping[str, Any]) -> int | None:
+    """The number of train sentences among which a program looks for nearest demonstrations; None if it looks in all or for none."""
+    strategies = [(state.get("settings") or {}).get("strategy") or {} for state in member_states(content)]
+    pools = [strategy.get("pool") for strategy in strategies if strategy.get("demonstrations") == "nearest"]
+    return max((pool for pool in pools if pool is not None), default=None)
 
 
 class Besides:

@@ -19,20 +19,24 @@ from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
-from clinspan.programs.app.recorded_prompts import recorded_prompt
 from clinspan.programs.app.sweeps import job_folders
+from clinspan.programs.app.written_texts import WrittenTexts
 from clinspan.programs.inference.error_report import read_analysis
+from clinspan.programs.rundir.prompt_log import read_prompts
 from clinspan.programs.rundir.records import RankedScores, TaggedSentence
-from clinspan.programs.rundir.run_folder import environment, load_records, now, RunFolder
+from clinspan.programs.rundir.run_folder import environment, load_records, now, RunFolder, write_whole
+from clinspan.programs.rundir.run_list import list_runs
 from clinspan.programs.rundir.run_names import find_folders, scorable_below
+from clinspan.programs.rundir.scores_fit import check_fit
 from clinspan.reports.leaderboard import build_leaderboard, Job
 from clinspan.reports.page.error_tables import analysis_tables
 from clinspan.reports.page.page import Report, write_page
 from clinspan.reports.page.redaction import Redactor
 from clinspan.reports.paper.paper_tables import paper_tables
 from clinspan.reports.run_views import RunView
-from clinspan.reports.terminal.leaderboard_table import markdown, print_leaderboard
+from clinspan.reports.terminal.leaderboard_table import latex, markdown, print_leaderboard
 
+_NAMED = 5
 _DAMAGE = (AttributeError, InputError, KeyError, TypeError, ValueError)
 
 
@@ -48,10 +52,9 @@ def find_jobs(folder: Path) -> list[Path]:
         return [folder]
     jobs = job_folders(folder) or [run.path for run in scorable_below(folder)]
     if not jobs:
-        remedy = "Give the folder of a sweep, runs/<command>/<date_time>, or of one job."
-        raise InputError(
-            "holds no run.json and no numbered folders, so it is neither a sweep nor a job", path=folder, remedy=remedy
-        )
+        others = ", ".join(str(run.path) for run in list_runs(folder)[:_NAMED])
+        found = f"Found there, without scores: {others}." if others else "Give the folder of a run or of a sweep."
+        raise InputError("holds no finished run, at any depth", path=folder, remedy=found)
     return jobs
 
 
@@ -99,37 +102,44 @@ def load_job(path: Path) -> Job:
     return Job(str(path), record, scores)
 
 
-def load_view(job: Job) -> RunView:
-    """The page's view of a scored job. Unreadable parts are left out, and `problem` of the view says why."""
+def load_view(job: Job, texts: WrittenTexts | None = None) -> RunView:
+    """The page's view of a scored job. Unreadable parts are left out, and `problem` of the view says why.
+
+    Args:
+        job: The job.
+        texts: Reads the texts as written; None: sentences are shown as tokens.
+    """
     path = Path(job.path)
     assert job.scores is not None
     if "per_type" not in job.scores:
         return RunView(job=job, problem="its scores.json has no scores by type")
     try:
         rows = list(load_records(path / "predictions.jsonl", TaggedSentence).values())
+        check_fit(rows, job.scores, RunView(job=job).mode, path)
     except InputError as error:
         return RunView(job=job, problem=f"its sentences cannot be shown: {error}")
     try:
         tables, problem = analysis_tables(read_analysis(RunFolder(path))), ""
     except _DAMAGE:
         tables, problem = [], "its errors.json cannot be read"
-    return RunView(job=job, rows=rows, prompt=_prompt(job), tables=tables, problem=problem)
-
-
-def _prompt(job: Job) -> dict[str, Any] | None:
-    """The prompt of a job; None if its folder has none or it cannot be read."""
-    assert job.scores is not None
+    prompts = None
     try:
-        return recorded_prompt(job.record, RunFolder(Path(job.path)).read("program.json"), list(job.scores["per_type"]))
-    except _DAMAGE:
-        return None
+        prompts = read_prompts(path)
+    except InputError as error:
+        problem = problem or f"what was sent cannot be shown: {error}"
+    view = RunView(job=job, rows=rows, prompts=prompts, tables=tables, problem=problem)
+    try:
+        return view if texts is None else replace(view, gaps=texts.gaps(job.record, rows, path))
+    except InputError as error:
+        return replace(view, unwritten=str(error))
 
 
 def build_report(jobs: Sequence[Job], board: Mapping[str, Any], about: str, *, redact: bool) -> Report:
     """Build the report of the scored jobs, numbered in the order of the leaderboard."""
     order = {path: place for place, path in enumerate(path for row in board["rows"] for path in row["jobs"])}
     scored = sorted((job for job in jobs if job.scores is not None), key=lambda job: order[job.path])
-    views = [replace(load_view(job), number=number) for number, job in enumerate(scored, 1)]
+    texts = None if redact else WrittenTexts()
+    views = [replace(load_view(job, texts), number=number) for number, job in enumerate(scored, 1)]
     if redact:
         redactor = Redactor()
         names = {view.job.path: f"run {view.number}" for view in views}
@@ -153,8 +163,13 @@ def main(config: DictConfig) -> None:
     provenance = f"Made {about['ended']} by clinspan {(about['git']['commit'] or 'of no checkout')[:7]} from {len(jobs)} jobs."
     folder.write("leaderboard.json", {**about, **result})
     (folder.path / "leaderboard.md").write_text(markdown(result), encoding="utf-8")
-    page = write_page(build_report(jobs, result, provenance, redact=config.redact), folder.path)
+    write_whole(folder.path / "leaderboard.tex", latex(result).encode())
+    report = build_report(jobs, result, provenance, redact=config.redact)
+    page = write_page(report, folder.path)
     print_leaderboard(result)
+    for view in report.views:
+        if view.problem:
+            print(f"clinspan: run {view.number}: {printable(view.problem)}", file=sys.stderr)
     print(page)
     print(folder.path)
 

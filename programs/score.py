@@ -1,7 +1,8 @@
 """`python -m programs.score RUN [RUN ...]`: score runs again in other readings, or a corpus against another one.
 
 A RUN is the folder of a finished run, a sweep, or a word by which runs are found (`latest`, a name). Its predictions are read, and
-nothing is written into it. `gold=PATH predicted=PATH` scores the annotations of any system against those of a corpus.
+nothing is written into it, unless `write=true` replaces its scores. `gold=PATH predicted=PATH` scores the annotations of any system
+against those of a corpus.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from clinspan.corpora import InputError
 from clinspan.corpora.printable import plural, printable
 from clinspan.metrics import Mode
 from clinspan.metrics.readings import check_match, has_offsets, MATCHES, score_reading
-from clinspan.metrics.scoring import Metric
+from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.config import folder_path
 from clinspan.programs.app.corpus_scores import load_two, score_two, TwoCorpora
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.sweeps import job_folders
+from clinspan.programs.inference.error_report import FILE as ERRORS
 from clinspan.programs.rundir.errors import writing
-from clinspan.programs.rundir.run_folder import write_whole
+from clinspan.programs.rundir.locks import one_writer
+from clinspan.programs.rundir.run_folder import RunFolder, write_whole
 from clinspan.programs.rundir.run_names import find_folders, scorable_below
 from clinspan.programs.rundir.scored_run import load_scored, pooled, ScoredRun
 from clinspan.reports.terminal.reading_table import print_reading, print_readings
@@ -54,6 +57,9 @@ def main(config: DictConfig) -> None:
         if output is not None and any(output.resolve().is_relative_to(folder.resolve()) for folder in folders):
             raise InputError("lies in the folder of a run", path=output, remedy="Name a file elsewhere.")
         results = [score_run(run, config) for run in ([pooled(runs)] if config.pool else runs)]
+        if config.write:
+            for run in runs:
+                write_scores(run)
     else:
         results = [score_files(config)]
     content = json.dumps({"results": [as_json(result) for result in results]}, ensure_ascii=False, indent=2) + "\n"
@@ -91,6 +97,9 @@ def check_combination(config: DictConfig) -> None:
     of_corpora = {"gold_corpus": "auto", "predicted_corpus": "auto", "split": "all"}
     if config.gold is None and (unused := next((key for key, usual in of_corpora.items() if config[key] != usual), None)):
         raise InputError(f"{unused} is for gold=PATH predicted=PATH", remedy="Leave it out.")
+    chosen = config.all or config.pool or config.match != "exact" or config.metric.mode is not None
+    if config.write and (chosen or config.gold is not None):
+        raise InputError("write=true scores runs as they were scored", remedy="Leave out all, gold, match, metric.mode and pool.")
     if config.all and config.match != "exact":
         raise InputError(f"match={config.match} and all=true are both given", remedy="Give one of them.")
 
@@ -127,10 +136,15 @@ def score_run(run: ScoredRun, config: DictConfig) -> Scored:
     rows, offsets = list(run.rows), has_offsets(run.rows)
     modes = MODES if config.all and config.metric.mode is None else [config.metric.mode or run.mode]
     matches = [match for match in MATCHES if offsets or match != "offsets"] if config.all else [config.match]
-    samples = run.samples if config.metric.samples is None else config.metric.samples
     readings = [
         score_reading(
-            rows, run.labels, Metric(mode=mode, samples=samples), match, alignment=run.alignment, seed=run.seed, cut=run.cut
+            rows,
+            run.labels,
+            Metric(mode=mode),
+            match,
+            alignment=run.alignment,
+            cut=run.cut,
+            folds=run.folds,
         )
         for match in matches
         for mode in modes
@@ -144,14 +158,30 @@ def score_run(run: ScoredRun, config: DictConfig) -> Scored:
     return Scored(title, {"runs": paths}, readings, remarks)
 
 
+def write_scores(run: ScoredRun) -> None:
+    """Replace the scores of a run by those of its predictions, read as before, and remove the error analysis of earlier ones.
+
+    Raises:
+        RunError: Another process is writing into the folder.
+    """
+    (path,) = run.paths
+    how: dict[str, Any] = {"alignment": run.alignment, "cut": run.cut, "folds": run.folds}
+    scores = score_records(list(run.rows), run.labels, Metric(mode=run.mode), **how)
+    with one_writer(path):
+        folder = RunFolder(path)
+        folder.write("scores.json", {**folder.read("scores.json"), **scores})
+        with writing(path):
+            (path / ERRORS).unlink(missing_ok=True)
+
+
 def score_files(config: DictConfig) -> Scored:
     """The scores of one corpus against another one."""
     places = folder_path(config.gold), folder_path(config.predicted)
     two = load_two(*places, (config.gold_corpus, config.predicted_corpus), config.split)
-    mode, samples = config.metric.mode, config.metric.samples
+    mode = config.metric.mode
     if mode is not None and not two.by_tokens:
         raise InputError("metric.mode says how tags are read, and these corpora have annotations", remedy="Leave it out.")
-    readings = score_two(two, None if config.all else config.match, mode=mode, samples=1000 if samples is None else samples)
+    readings = score_two(two, None if config.all else config.match, mode=mode)
     names = [str(place) for place in places]
     title = f"{names[1]} against {names[0]} ({len(two.documents)} {plural(len(two.documents), 'document')})"
     about = {"gold": names[0], "predicted": names[1], "missing": list(two.missing), "extra": list(two.extra)}

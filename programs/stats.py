@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clinspan.corpora import Corpus, Document, InputError
-from clinspan.corpora.fidelity import changed_mentions, has_offsets
+from clinspan.corpora.fidelity import changed_mentions, has_offsets, widened_example
 from clinspan.metrics.counts import entities
 from clinspan.programs.app.config import load_corpus, output_folder
 from clinspan.programs.app.hydra_app import run_app
@@ -65,7 +65,7 @@ def main(config: DictConfig) -> None:
         return
     folder = RunFolder(output_folder())
     folder.write("stats.json", {"corpus": corpus.name, "sha256": corpus.sha256, "splits": table})
-    print_statistics(table, corpus.name)
+    print_statistics(table, corpus.name, widened_example(corpus))
     print(folder.path)
 
 

@@ -1,7 +1,8 @@
 """Retrieval: chunks of a knowledge base, and the nearest training sentences."""
 
 from clinspan.retrievers.build import Base, build_base, PassageFinder, Retriever
+from clinspan.retrievers.chunks import Passage
 from clinspan.retrievers.embedders import Embedder, EmbedderSpec
 from clinspan.retrievers.nearest import NearestSentences
 
-__all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "PassageFinder", "Retriever", "build_base"]
+__all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "Passage", "PassageFinder", "Retriever", "build_base"]

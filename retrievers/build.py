@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from clinspan.corpora import check_number, InputError, Sentence
 from clinspan.retrievers.chroma import ChromaIndex, Manifest
-from clinspan.retrievers.chunks import cut
+from clinspan.retrievers.chunks import cut, Passage
 from clinspan.retrievers.embedders import Embedder, EmbedderSpec
 from clinspan.retrievers.knowledge import content_hash, knowledge_version, load_knowledge
 from clinspan.retrievers.leaks import find_leaks, Leak, without_leaks
@@ -31,7 +31,10 @@ class PassageFinder(Protocol):
     holds_phi: bool
 
     def find(self, texts: list[str]) -> list[list[str]]:
-        """The passages for each text, the best first. Called with many texts at once, never by two threads at a time."""
+        """The passages for each text, the best first. Called with many texts at once, never by two threads at a time.
+
+        A run records which passages a prompt had: by their `id` if they are `retrievers.Passage`, else by a hash of the text.
+        """
         ...
 
 
@@ -83,7 +86,7 @@ class Base:
     leaks: list[Leak]
     facts: dict[str, object] = field(default_factory=dict)
 
-    def find(self, texts: list[str]) -> list[list[str]]:
+    def find(self, texts: list[str]) -> list[list[Passage]]:
         """The chunks of each text, nearest first."""
         return self.index.query(texts, self.top_k)
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clinspan.corpora import InputError
-from clinspan.retrievers.chunks import Chunk
+from clinspan.retrievers.chunks import Chunk, Passage
 from clinspan.retrievers.embedders import Embedder
 
 _BATCH = 256
@@ -68,14 +68,18 @@ class ChromaIndex:
         self._build(client, chunks, manifest)
         return "rebuilt" if stored else "built"
 
-    def query(self, texts: Sequence[str], top_k: int) -> list[list[str]]:
-        """The texts of the `top_k` nearest chunks of each query, nearest first."""
+    def query(self, texts: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """The texts of the `top_k` nearest chunks of each query, nearest first, with their ids."""
         vectors = self.embedder.queries(texts)
-        documents: list[list[str]] = []
+        found: list[list[Passage]] = []
         for at in range(0, len(texts), _BATCH):
-            rows = self._collection.query(query_embeddings=vectors[at : at + _BATCH], n_results=top_k, include=["documents"])
-            documents += rows["documents"]
-        return documents
+            rows = self._collection.query(
+                query_embeddings=vectors[at : at + _BATCH], n_results=top_k, include=["documents", "metadatas"]
+            )
+            for row, origins in zip(rows["documents"], rows["metadatas"], strict=True):
+                ids = [f"{origin['article']}:{origin['number']}" for origin in origins]
+                found.append([Passage.of(text, id) for text, id in zip(row, ids, strict=True)])
+        return found
 
     def _client(self) -> Any:
         import chromadb

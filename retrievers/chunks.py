@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from clinspan.corpora import InputError
 from clinspan.retrievers.knowledge import Article
@@ -19,6 +19,18 @@ class Chunk:
     start: int
     end: int
     text: str
+
+
+class Passage(str):
+    """The text of a retrieved chunk, with its id: its article, a colon and its number."""
+
+    id: str
+
+    @classmethod
+    def of(cls, text: str, id: str) -> Self:
+        passage = cls(text)
+        passage.id = id
+        return passage
 
 
 def cut(articles: Sequence[Article], tokenizer: Any, *, size: int, overlap: int) -> Iterator[Chunk]:

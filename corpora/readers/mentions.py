@@ -27,6 +27,7 @@ from clinspan.corpora.offsets import fit, Placed
 from clinspan.corpora.readers.csv_rows import column_of, header_of, read_table, Row, SUFFIXES
 from clinspan.corpora.splits import find_splits, split_named, split_within
 from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.writers.csv_table import unguarded
 
 _DOCUMENT = ("document", "document_id", "doc", "doc_id", "docid", "file", "filename", "file_name", "note_id", "pmid", "id")
 _START = ("start", "begin", "start_offset", "start_char")
@@ -153,7 +154,7 @@ def _mention(
     except ValueError as error:
         raise InputError(str(error), path=file, line=row.line, remedy="Repair the label.") from None
     entity = Entity(label, ((int(start), int(end)),))
-    return key, _Mention(file, row.line, Placed(entity, row.get(_MENTION) or None))
+    return key, _Mention(file, row.line, Placed(entity, unguarded(row.get(_MENTION)) or None))
 
 
 def _document(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from clinspan.corpora.fidelity import has_offsets, tagged_entities
@@ -30,16 +31,23 @@ def write_brat(corpus: Corpus, folder: Path, *, from_tags: bool = False) -> None
             stem.with_name(stem.name + ".ann").write_bytes(annotation_lines(document.text, entities).encode())
 
 
-def annotation_lines(text: str, entities: Iterable[Entity]) -> str:
-    """The content of an `.ann` file: one `T` line for each entity.
+def annotation_lines(text: str, entities: Iterable[Entity], notes: Sequence[str] = ()) -> str:
+    """The content of an `.ann` file: one `T` line for each entity, and an `AnnotatorNotes` line below it if it has a note.
 
     Line ends and other white space in a mention become blanks. White space in a label, which brat does not allow, becomes `_`.
+
+    Args:
+        text: The document's text.
+        entities: Its entities.
+        notes: The note of each entity, empty for none; by default no entity has one.
     """
     rows = []
-    for number, entity in enumerate(entities, 1):
+    for number, (entity, note) in enumerate(zip_longest(entities, notes, fillvalue=""), 1):
+        assert isinstance(entity, Entity)
         places = ";".join(f"{start} {end}" for start, end in entity.fragments)
         mention = " ".join(re.sub(r"\s", " ", text[start:end]) for start, end in entity.fragments)
         rows.append(f"T{number}\t{brat_type(entity.label)} {places}\t{mention}\n")
+        rows += [f"#{number}\tAnnotatorNotes T{number}\t{note}\n"] if note else []
     return "".join(rows)
 
 

@@ -1,1 +1,1 @@
-"""`hydra/sweeper=cells`: sweeps over a list of cells where a grid would have cells too many."""
+"""Sweepers: `hydra/sweeper=cells` over a list of cells where a grid would have cells too many, and that of `-m`."""

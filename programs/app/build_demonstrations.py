@@ -18,7 +18,7 @@ from clinspan.corpora.readers.conll import load_conll
 from clinspan.corpora.readers.jsonl import load_jsonl, SUFFIXES
 from clinspan.corpora.sources import RareDis, RareMini
 from clinspan.programs.app.config import folder_path, object_of
-from clinspan.programs.tagging.demonstrations import demonstrations_by_id, draw_covering, what_they_show
+from clinspan.programs.tagging.demonstrations import demonstrations_by_id, draw_balanced, draw_covering, what_they_show
 from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 
 DRAWN = frozenset({"strategy.k", "strategy.pool", "strategy.draw"})
@@ -61,7 +61,8 @@ def build_demonstrations(config: DictConfig, strategy: Strategy, corpus: Corpus)
     pool = demonstration_pool(corpus, strategy)
     if strategy.draw == "random" or (strategy.draw == "auto" and of_the_paper(config)):
         return fixed_demonstrations(pool, strategy.k, config.seed)
-    return draw_covering(pool, [label.name for label in corpus.labels], strategy.k, config.seed)
+    draw = draw_balanced if strategy.draw == "balanced" else draw_covering
+    return draw(pool, [label.name for label in corpus.labels], strategy.k, config.seed)
 
 
 def tell(demonstrations: Sequence[Mapping[str, Any]], corpus: Corpus) -> None:

@@ -20,6 +20,7 @@ from clinspan.programs.app.classifier_config import prompted
 from clinspan.programs.app.config import build, group_option, load_corpus
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.app.system_text import check_system_text
 from clinspan.programs.formats import Format
 from clinspan.programs.optimizers import CandidateEvaluator, OptimizationContext, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
@@ -128,12 +129,14 @@ def build_optimization(
         "model": {"name": spec.name},
     }
     started(facts)
+    check_system_text(config, record["given"], spec)
     program = build_program(config, corpus, dev, spec, overrides=Overrides.of(record))
     if program.votes:
         raise InputError("a program that votes cannot be optimized further", remedy="Start from one of its members.")
     tagger, adapter = program.members[0].tagger, program.adapter
     refuse_test_demonstrations(tagger, whole)
     lm = lms.build(spec)
+    check_system_text(config, record["given"], spec, lm.engine)
     writer = lms.build(writer_spec) if writer_spec else lm
     writing = writer_spec.name if writer_spec else spec.name
     built_facts = {**program.facts, "model": model_facts(spec, lm), "reflection_model": writing}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +26,15 @@ from clinspan.programs.app.load_program import (
     check_labels,
     check_sources,
     classifier_model,
+    maker,
     program_cut,
     read_program,
 )
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.app.system_text import check_system_text
 from clinspan.programs.app.text_cut import note_other_cut, with_cut
+from clinspan.programs.app.workload import workload_of
 from clinspan.programs.formats import Format
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
@@ -109,18 +113,23 @@ def build_run(
     check_destinations(texts, what=f"model={spec.name}", addresses=spec.endpoints, leave=Permission.of(config))
     build(config.strategy)
     started(corpus, spec)
-    outputs = _recorded(spec, split_ids, [sentence.id for sentence in sentences])
-    program = build_program(config, corpus, sentences, spec, overrides=overrides or Overrides.now())
-    lm = lms.build(spec, outputs=outputs)
+    outputs = _recorded(spec, corpus, split_ids, [sentence.id for sentence in sentences])
+    overrides = overrides or Overrides.now()
+    check_system_text(config, overrides.keys, spec)
+    program = build_program(config, corpus, sentences, spec, overrides=overrides)
+    lm = lms.build(spec, outputs=outputs, workload=functools.partial(workload_of, program.members, sentences))
+    check_system_text(config, overrides.keys, spec, lm.engine)
     facts = {**program.facts, "model": model_facts(spec, lm)}
     return RunComponents(corpus, sentences, split_ids, spec, program.adapter, metric, program.on(lm), lm, facts)
 
 
 def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
-    """The model's name, id and revision."""
+    """The model's name, id and revision; of a local one also the number format and the devices that it computes in and on."""
     engine = lm.engine
-    id, revision = (engine.weights.id, engine.weights.revision) if isinstance(engine, LocalEngine) else (lm.model, None)
-    return {"name": spec.name, "id": id, "revision": revision}
+    if not isinstance(engine, LocalEngine):
+        return {"name": spec.name, "id": lm.model, "revision": None}
+    facts = {"name": spec.name, "id": engine.weights.id, "revision": engine.weights.revision}
+    return facts | getattr(engine, "computing", {})
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,7 @@ def build_program(
         trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
         members.append(build_tagger(own, corpus, sentences, spec, chosen=options, state=saved, origin=origin, trained=trained))
         tell([] if quiet or "demos" in saved else members[-1].tagger.tag.demos, corpus)
-    source = {"path": str(config.program), "id": fingerprint(content)}
+    source = {"path": str(config.program), "id": fingerprint(content), **maker(path)}
     return BuiltProgram(tuple(members), votes="members" in content, source=source)
 
 
@@ -270,11 +279,14 @@ def with_settings(config: DictConfig, settings: Mapping[str, Any], overrides: fr
     return own, chosen
 
 
-def _recorded(spec: lms.ModelSpec, split_ids: Sequence[str], requested: Sequence[str]) -> dict[tuple[str, str], str] | None:
+def _recorded(
+    spec: lms.ModelSpec, corpus: Corpus, split_ids: Sequence[str], requested: Sequence[str]
+) -> dict[tuple[str, str], str] | None:
     if not isinstance(spec, lms.ReplayModel):
         return None
     from clinspan.lms.replay import load_outputs
 
     if not spec.path:
         raise InputError("model=replay needs recorded outputs", remedy="Add model.path=FILE.jsonl.")
-    return load_outputs(Path(spec.path).expanduser(), split_ids, requested)
+    every = {sentence.id for split in corpus.splits for sentence in corpus.sentences(split)} if corpus.divided else set()
+    return load_outputs(Path(spec.path).expanduser(), split_ids, requested, others=every - set(split_ids))

@@ -26,6 +26,7 @@ from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.tagging.drafts import build_drafter
 from clinspan.programs.tagging.knowledge_search import open_knowledge_base
 from clinspan.programs.tagging.label_names import present_labels
+from clinspan.programs.tagging.prompt_fingerprint import check_decisions
 from clinspan.programs.tagging.saved_program import settings_of
 from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, Strategy
 from clinspan.programs.tagging.tagger import Tagger
@@ -111,6 +112,7 @@ def build_tagger(
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
         facts = replace(facts, demonstrations=tuple(demo.get("id") for demo in tagger.tag.demos))
+    check_decisions(tagger, adapter, spec)
     return BuiltTagger(tagger, adapter, facts)
 
 

@@ -57,7 +57,9 @@ class CellsSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Check and launch the jobs, batch by batch. The first error that a job did not catch is raised here."""
         assert self.config is not None and self.launcher is not None
-        jobs = self.jobs(self._parser().parse_overrides(arguments))
+        from clinspan.programs.app.seeds import without_repetitions
+
+        jobs = without_repetitions(self.jobs(self._parser().parse_overrides(arguments)), self._composed)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         returns = []
         for start in range(0, len(jobs), self.size or len(jobs)):
@@ -80,6 +82,11 @@ class CellsSweeper(Sweeper):
             jobs += [job for job in combinations([*words, *overrides]) if job not in jobs]
         return jobs
 
+    def _composed(self, job: Sequence[str]) -> DictConfig:
+        assert self.hydra_context is not None and self.config is not None
+        composed: DictConfig = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        return composed
+
     def _parser(self) -> OverridesParser:
         """A parser that knows the options that a pattern such as `glob(gpt*)` matches."""
         return OverridesParser.create(config_loader=self.hydra_context.config_loader if self.hydra_context else None)
@@ -99,7 +106,7 @@ def combinations(overrides: Iterable[Override]) -> list[Job]:
         elif override.is_discrete_sweep():
             values = list(override.sweep_string_iterator())
         else:
-            raise HydraException(f"{override.input_line} has no list of values: hydra/sweeper=cells needs one")
+            raise HydraException(f"{override.input_line} has no list of values: a sweep needs one")
         choices[key] = [f"{key}={value}" for value in values]
     return [list(job) for job in itertools.product(*choices.values())]
 

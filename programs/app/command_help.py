@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clinspan.conf import CONF
-from clinspan.programs.app.command_line import CommandLine
+from clinspan.programs.app.command_line import CommandLine, PROJECT_COMMANDS, PROJECT_FILE
 from clinspan.programs.app.installed_options import installed_folders
 
 
@@ -25,12 +25,13 @@ def command_help(called: str, config_name: str, purpose: str, line: CommandLine)
     end = next((n for n, row in enumerate(own) if row.startswith("hydra:")), len(own))
     defaults = [row[4:] for row in lines[first + 1 :] if row.startswith("  - ") and not row.startswith("  - override ")]
     groups = [row.split(":")[0] for row in defaults if ":" in row]
+    shared = [row for name in defaults if ":" not in name and name != "_self_" for row in _shared(name)]
     options = {group: sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")}) for group in groups}
     options = {group: names for group, names in options.items() if names}
     width = max(map(len, options), default=0) + 1
     parts = [
         ("choices", [f"{group + '=':{width}} {' | '.join(names)}" for group, names in options.items()]),
-        ("settings", [row for row in own[:end] if row.strip()]),
+        ("settings", [row for row in [*own[:end], *shared] if row.strip()]),
         *_chosen(folders, line.words),
     ]
     text = [f"{called} [key=value ...]: {purpose}"]
@@ -38,7 +39,16 @@ def command_help(called: str, config_name: str, purpose: str, line: CommandLine)
         text += ["", title, *(f"  {row}" for row in rows)] if rows else []
     group = "model" if "model" in options else next(iter(options), "")
     more = f"--help {group}={options[group][0]} shows the settings of that choice too, " if group else ""
-    return "\n".join([*text, "", f"{more}--cfg job the composed config, --hydra-help the options of Hydra"])
+    text += ["", f"{more}--cfg job the composed config, --hydra-help the options of Hydra"]
+    if config_name in PROJECT_COMMANDS:
+        text += [f"settings in {PROJECT_FILE} of the current folder replace defaults; project=null leaves them out"]
+    return "\n".join(text)
+
+
+def _shared(name: str) -> list[str]:
+    """The settings that a command has in common with others, as the file of that name in `conf/` has them."""
+    rows = (CONF / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return [row for row in rows if not row.startswith("#")]
 
 
 def _chosen(folders: list[Path], words: tuple[str, ...]) -> list[tuple[str, list[str]]]:

@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,11 +26,12 @@ from clinspan.lms import ModelError
 from clinspan.programs.app.command_line import quoted
 from clinspan.programs.app.overrides import check_option, check_words, ConfigFolder, searching
 from clinspan.programs.app.own_modules import find_module, find_modules
+from clinspan.programs.app.project_source import ProjectSource, without_project
 from clinspan.programs.rundir.errors import RunError
 from hydra_plugins.clinspan_cells_sweeper.cells_sweeper import CellsSweeper
 from hydra_plugins.clinspan_ray_launcher.ray_launcher import RayLauncher
 
-PLUGINS = (CellsSweeper, RayLauncher, ConfigFolder)
+PLUGINS = (CellsSweeper, RayLauncher, ConfigFolder, ProjectSource)
 """Our Hydra plugins. They are imported before Hydra's plugin search, which would load them outside `sys.modules`."""
 USER_ERRORS = (InputError, ModelError, RunError)
 _COUNTS = ("dev_limit", "last", "limit", "limit_documents", "repeats", "samples", "stop_after", "train_limit")
@@ -87,18 +89,18 @@ def compose(config_name: str, words: Sequence[str]) -> tuple[DictConfig, dict[st
             composed = hydra.compose(config_name, overrides=accepted, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error)) from None
-    chosen = _options(composed.hydra)
+    chosen = options_of(composed.hydra)
     with open_dict(composed):
         del composed["hydra"]
-    return composed, chosen, frozenset(_keys(accepted))
+    return composed, chosen, frozenset(keys_of(accepted))
 
 
-def _options(own: Any) -> dict[str, str]:
+def options_of(own: Any) -> dict[str, str]:
     """The chosen option of each group, from Hydra's own part of a config."""
-    return {key: value for key, value in own.runtime.choices.items() if not key.startswith("hydra/") and value}
+    return {key: value for key, value in own.runtime.choices.items() if not key.startswith(("hydra/", "_project/")) and value}
 
 
-def _keys(overrides: Sequence[str]) -> set[str]:
+def keys_of(overrides: Sequence[str]) -> set[str]:
     """The keys and groups that overrides set."""
     return {word.key_or_group for word in OverridesParser.create().parse_overrides(list(overrides))}
 
@@ -140,6 +142,11 @@ def _remarks(corpus: Corpus, *, keeps_triggers: bool) -> list[str]:
     return remarks
 
 
+def is_sweep() -> bool:
+    """Whether this is a job of a sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 def folder_path(value: object) -> Path:
     """The path in a config value. The value may be a number, since Hydra parses a name of digits as one."""
     return Path(str(value)).expanduser()
@@ -158,23 +165,26 @@ def output_folder() -> Path:
 
 def chosen_options() -> dict[str, str]:
     """The chosen option of each group; empty outside a command."""
-    return _options(HydraConfig.get()) if HydraConfig.initialized() else {}
+    return options_of(HydraConfig.get()) if HydraConfig.initialized() else {}
 
 
 def overridden_keys() -> set[str]:
     """The keys and groups that the user has set; empty outside a command."""
-    return _keys(HydraConfig.get().overrides.task) if HydraConfig.initialized() else set()
+    return keys_of(HydraConfig.get().overrides.task) if HydraConfig.initialized() else set()
 
 
 def compose_here(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose a command's config from the config folders of the running command or, outside a command, from `conf/` alone.
+
+    The project file has no part in it.
 
     Raises:
         InputError: An override names an unknown key or option.
     """
     try:
         if GlobalHydra.instance().is_initialized():
-            return hydra.compose(config_name, overrides=[*_search_path(), *overrides])
+            with without_project():
+                return hydra.compose(config_name, overrides=[*_search_path(), *overrides])
         with searching():
             return hydra.compose(config_name, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:

@@ -82,14 +82,13 @@ def load_two(gold: Path, predicted: Path, formats: tuple[str, str], split: str) 
     return TwoCorpora(documents, (*known, *foreign), foreign, paired.extra, unannotated, by_tokens)
 
 
-def score_two(two: TwoCorpora, match: str | None, *, mode: Mode | None, samples: int) -> list[dict[str, Any]]:
+def score_two(two: TwoCorpora, match: str | None, *, mode: Mode | None) -> list[dict[str, Any]]:
     """Score the predicted annotations, or tags, in one reading.
 
     Args:
         two: The documents.
         match: The reading; None: all that these corpora allow.
         mode: How tags are read; None: `conlleval` or, with all readings, both ways.
-        samples: Resamples of the bootstrap.
 
     Raises:
         InputError: The reading is not possible for these corpora.
@@ -103,12 +102,12 @@ def score_two(two: TwoCorpora, match: str | None, *, mode: Mode | None, samples:
         annotations = {name: (gold.entities, found.entities if found else ()) for name, (gold, found) in two.documents.items()}
         chosen = [known for known in MENTION_MATCHES if match in (None, known)]
         missing = len(two.missing)
-        return [score_mentions(annotations, two.labels, one, samples=samples, seed=0, missing=missing) for one in chosen]
+        return [score_mentions(annotations, two.labels, one, missing=missing) for one in chosen]
     modes: Sequence[Mode] = [mode] if mode else get_args(Mode) if match is None else ["conlleval"]
     rows = [row for name, (gold, found) in two.documents.items() for row in _rows(name, gold, found)]
-    metrics = [Metric(mode=one, samples=samples) for one in modes]
+    metrics = [Metric(mode=one) for one in modes]
     readings = [known for known in _TOKEN_MATCHES if match in (None, known)]
-    return [score_reading(rows, two.labels, metric, one, alignment="tokens", seed=0) for one in readings for metric in metrics]
+    return [score_reading(rows, two.labels, metric, one, alignment="tokens") for one in readings for metric in metrics]
 
 
 def _load(path: Path, option: str) -> Corpus:

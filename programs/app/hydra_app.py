@@ -28,15 +28,24 @@ from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import ask_directly
+from clinspan.programs.app import grid_sweeper
 from clinspan.programs.app.command_help import command_help, purpose
 from clinspan.programs.app.command_line import CommandLine, gather, parse, quote_items
-from clinspan.programs.app.config import check_numbers, chosen_options, explain, output_folder, PLUGINS, USER_ERRORS
+from clinspan.programs.app.config import check_numbers, chosen_options, explain, group_option, output_folder, PLUGINS, USER_ERRORS
+from clinspan.programs.app.error_text import error_report, unexpected_cause, watch
 from clinspan.programs.app.overrides import check_words, plain_errors
-from clinspan.programs.app.privacy import end_wordless, wordless
+from clinspan.programs.app.pipes import leave_closed_pipe, quiet_pipe
+from clinspan.programs.app.privacy import end_wordless
+from clinspan.programs.app.project_source import check_protection, placed
 from clinspan.programs.app.setting_types import check_types
 from clinspan.programs.app.sweeps import check_experiment, missing_part, note_failure, Sweeps
+from clinspan.programs.app.use_project import use_project
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.run_folder import remove_unused
+from hydra_plugins.clinspan_cells_sweeper.grid_sweeper import GridSweeper
+
+EXPECTED = (*USER_ERRORS, HydraException, OmegaConfBaseException)
+"""Errors whose message is for users and quotes no text."""
 
 _WORDY = ("chromadb", "dspy", "gepa", "httpcore", "httpx", "LiteLLM", "openai", "sentence_transformers")
 
@@ -62,46 +71,23 @@ def run_app(
         filters: The key that takes a list of texts with `=`.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them and exiting
-    for plugin in PLUGINS:
+    for plugin in (*PLUGINS, GridSweeper):
         Plugins.instance().register(plugin)  # Hydra's own search does not find plugins of editable installs
+    grid_sweeper.use()
     prepare_process()
     handle_sigterm()
-    failed, task = False, _importable(job)
-
-    def guarded(config: DictConfig) -> None:
-        nonlocal failed
-        prepare_process()  # a launcher may have started this process
-        try:
-            check_experiment()
-            check_numbers(config)
-            check_types(config)
-            task(config)
-        except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
-            multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-            lacking = missing_part(error, chosen_options()) if multirun else None
-            if lacking is None:  # in a sweep the other jobs continue
-                failed = True
-                print(f"clinspan: {printable(explain(error))}", file=sys.stderr)
-            if multirun:
-                note_failure(output_folder(), config, chosen_options(), error, lacking)
-        except Exception as error:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
-                raise
-            failed = True
-            print(wordless(error), file=sys.stderr)
-            note_failure(output_folder(), config, chosen_options(), error)
-        finally:
-            if Sweeps.creates:
-                remove_unused(output_folder())
-
+    guarded = _Guarded(_importable(job))
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
-    with clean_exit(config_name):
+    with clean_exit(config_name), quiet_pipe():
         line = parse(sys.argv[1:])
         if line.help:
             print(_help(config_name, job, line))
             return
-        words = gather(line.words, listed, also) if listed and not line.completes else list(line.words)
-        words = quote_items(words, filters) if filters and not line.completes else words
+        words = list(line.words)
+        if not line.completes:
+            words = use_project(config_name, line)
+            words = gather(words, listed, also) if listed else words
+            words = quote_items(words, filters) if filters else words
         sys.argv[1:] = [*line.options, *checked(config_name, line, words)]
         with nullcontext() if line.runs else plain_errors():
             main()
@@ -109,8 +95,57 @@ def run_app(
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
     if Sweeps.absent and not Sweeps.ran:
         stop("none of the cells can run here; see above for what each one needs")
-    if failed:
+    if guarded.failed:
         sys.exit(2)
+
+
+class _Guarded:
+    """A job whose errors become messages. In a sweep the jobs after a failed one continue.
+
+    Args:
+        task: The work of the command, called with its config.
+
+    Attributes:
+        failed: Whether a job of this process failed.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], None]) -> None:
+        self.task, self.failed = task, False
+
+    def __call__(self, config: DictConfig) -> None:
+        prepare_process()  # a launcher may have started this process
+        watch(config if config.get("resume") is None else None)
+        debug, multirun = bool(config.get("debug")), HydraConfig.get().mode == RunMode.MULTIRUN
+        try:
+            self._check(config)
+            self.task(config)
+        except EXPECTED as error:
+            lacking = missing_part(error, chosen_options()) if multirun else None
+            if (cause := unexpected_cause(error, EXPECTED)) and (report := error_report(cause, debug=debug, place=False)):
+                print(report, file=sys.stderr)
+            if lacking is None:
+                self.failed = True
+                print(f"clinspan: {printable(explain(error))}", file=sys.stderr)
+            if multirun:
+                note_failure(output_folder(), config, chosen_options(), error, lacking)
+        except Exception as error:
+            if isinstance(error, BrokenPipeError):
+                leave_closed_pipe()
+            print(error_report(error, debug=debug), file=sys.stderr)
+            if not multirun:
+                sys.exit(1)
+            self.failed = True
+            note_failure(output_folder(), config, chosen_options(), error)
+        finally:
+            if Sweeps.creates:
+                remove_unused(output_folder())
+
+    def _check(self, config: DictConfig) -> None:
+        check_experiment()
+        with placed(config):
+            check_numbers(config)
+            check_types(config)
+        check_protection(config, group_option)
 
 
 def checked(config_name: str, line: CommandLine, words: list[str]) -> list[str]:
@@ -138,7 +173,7 @@ def clean_exit(config_name: str) -> Iterator[None]:
     """Turn a user error, a lost process or an interruption into one message and an exit code."""
     try:
         yield
-    except (*USER_ERRORS, HydraException, OmegaConfBaseException) as error:
+    except EXPECTED as error:
         stop(explain(error))
     except OSError as error:  # Hydra creates folders before a job starts
         stop(f"cannot use {error.filename or 'a file'}: {error.strerror or type(error).__name__}")

@@ -22,8 +22,10 @@ from clinspan.corpora.json_text import parse_json
 from clinspan.programs.app.config import group_option
 from clinspan.programs.app.saved_data import checked_option, inside, refuse_code
 from clinspan.programs.rundir.records import TagState
+from clinspan.programs.rundir.run_folder import read_object
 from clinspan.programs.tagging.saved_program import (
     CLASSIFIER,
+    compiled_by,
     GIVEN_SETTINGS,
     GROUPS,
     member_states,
@@ -193,6 +195,15 @@ def check_sources(path: Path, settings: Mapping[str, Any], given: Collection[str
             group = "" if ours else f"{RETRIEVER}={retriever['choice']} "
             remedy = f"If you trust that place, set {group}{key}={value}"
             raise InputError(f"names {key}={value}, which is not the option's own", path=path, remedy=remedy)
+
+
+def maker(path: Path) -> dict[str, str]:
+    """The optimizer that made a program as `by`, if the `run.json` beside it names one; else empty."""
+    try:
+        by = compiled_by(read_object((path if path.is_dir() else path.parent) / "run.json"))
+    except InputError:
+        return {}
+    return {"by": by} if by else {}
 
 
 def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:

@@ -23,9 +23,10 @@ from omegaconf import OmegaConf
 
 from clinspan.conf import CONF
 from clinspan.corpora import InputError
-from clinspan.programs.app.command_line import quoted
+from clinspan.programs.app.command_line import PROJECT_FILE, quoted
 from clinspan.programs.app.installed_options import installed_folders
 from clinspan.programs.app.privacy import refuse_secret
+from clinspan.programs.app.project_source import ProjectConfigs, ProjectSource
 
 _FREE_KEYS = (
     "corpus.definitions.",
@@ -44,7 +45,7 @@ _MOST = 30  # names in a message
 class ConfigFolder(SearchPathPlugin):
     """Adds a folder to the search path where Hydra does, for configs that are composed outside of `hydra.main`.
 
-    The folders of installed packages are always added, before it.
+    The folders of installed packages are always added, before it. What the project file sets comes before all other folders.
 
     Attributes:
         folder: The folder of `--config-dir`; None: no other folder.
@@ -53,6 +54,8 @@ class ConfigFolder(SearchPathPlugin):
     folder: ClassVar[Path | None] = None
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        if ProjectConfigs.instance().files:
+            search_path.prepend(provider="project", path=f"{ProjectSource.scheme()}://{PROJECT_FILE}")
         for folder in installed_folders():
             search_path.append(provider="installed", path=f"file://{folder}")
         if self.folder is not None:
@@ -70,6 +73,7 @@ def searching(folder: Path | None = None) -> Iterator[ConfigLoader]:
     if folder is not None and not folder.is_dir():
         raise InputError("is not a folder", path=folder, remedy="Give --config-dir a folder of configs.")
     Plugins.instance().register(ConfigFolder)
+    Plugins.instance().register(ProjectSource)
     ConfigFolder.folder = folder
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"), plain_errors():
@@ -128,8 +132,15 @@ def check_words(config_name: str, words: Sequence[str], folder: Path | None = No
         composed = hydra.compose(config_name, overrides=[*places, *chosen], return_hydra_config=True)
     known = _keys(OmegaConf.to_container(composed, resolve=False)) | set(composed.hydra.runtime.choices)
     for key in keys:
-        _check_key(key, sorted(name for name in known if not re.match(r"hydra\b", name)))
+        check_key(key, sorted(name for name in known if not re.match(r"(hydra|_project)\b", name)))
     return own
+
+
+def keys_of(config_name: str, choices: Sequence[str]) -> dict[str, bool]:
+    """The dotted keys of a command's config, each with whether it holds further keys. Call it within `searching`."""
+    keys = _keys(OmegaConf.to_container(hydra.compose(config_name, overrides=list(choices)), resolve=False))
+    parents = {key.rpartition(".")[0] for key in keys}
+    return {key: key in parents for key in keys}
 
 
 def _check_readable(word: str) -> None:
@@ -211,7 +222,7 @@ def check_option(group: str, option: str, names: Sequence[str]) -> None:
     raise InputError(f"there is no {group}={option}", remedy=remedy)
 
 
-def _check_key(key: str, known: Sequence[str]) -> None:
+def check_key(key: str, known: Sequence[str]) -> None:
     """Refuse a key that the config does not have.
 
     Raises:

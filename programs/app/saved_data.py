@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from clinspan.corpora import InputError
 from clinspan.lms.remote.hosts import hosts_outside
 from clinspan.programs.app.config import compose_here
-from clinspan.programs.app.setting_types import FREE, parameter_types
+from clinspan.programs.app.project_file import FREE
+from clinspan.programs.app.setting_types import parameter_types
 
 _NUMBERS = (int, float)
 _ADDRESSES = (("model", "api_base"), ("reflection_model", "api_base"), ("tracking", "uri"), ("retriever", "url"))

@@ -1,4 +1,4 @@
-"""Files that settings name and whose content is part of a prompt: their digests are recorded, and a resumed run needs the same."""
+"""Files and weights that a run depends on: their digests and revisions are recorded, and a resumed run needs the same."""
 
 from __future__ import annotations
 
@@ -38,3 +38,19 @@ def check_files(record: Mapping[str, Any], facts: Mapping[str, Any], path: Path)
         if now is not None and now["sha256"] != before["sha256"]:
             problem = f"the file of {key}, {before['path']}, has changed since the run began"
             raise InputError(problem, path=path, remedy="Restore it, or start a new run.")
+
+
+def check_revision(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    """Refuse to resume a run with other weights than it began with: another commit of the repository, or other files.
+
+    Args:
+        before: The model in the record of the run so far; without a revision if it ended before the model was loaded.
+        now: The model as it is loaded now.
+        path: The folder of the run.
+
+    Raises:
+        InputError: The revision is another one; the message names both.
+    """
+    if before.get("revision") is not None and before["revision"] != now.get("revision"):
+        problem = f"the run began with revision {before['revision']} of {before.get('id')}, now {now.get('revision')} was found"
+        raise InputError(problem, path=path, remedy="Get that revision, or start a new run; model.revision=COMMIT keeps to one.")

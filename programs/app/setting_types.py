@@ -14,13 +14,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from clinspan.corpora import InputError
 from clinspan.programs.app.config import object_of
+from clinspan.programs.app.project_file import FREE
 
 COMMAND_SETTINGS: dict[str, Any] = {
     "alignment": str,
     "all": bool,
     "allow_http": bool,
     "allow_remote": bool,
+    "common": bool,
     "constrained": bool,
+    "debug": bool,
     "delete": str | None,
     "dev_limit": int | None,
     "draft": str,
@@ -67,6 +70,7 @@ COMMAND_SETTINGS: dict[str, Any] = {
     "train_limit": int | None,
     "where": list[str],
     "workers": int | None,
+    "write": bool,
     "yes": bool,
 }
 """The type of each setting of a command that belongs to no group."""
@@ -81,8 +85,6 @@ _EXPECTED = (
     ("mapping_type", "a mapping"),
     ("string_type", "a text"),
 )
-FREE = ("definitions", "map", "rules", "parameters", "chat_options")
-"""Mappings whose keys are the user's own."""
 _OWN_MESSAGE = ("literal_error", "is_instance_of")
 
 

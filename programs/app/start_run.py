@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,16 +12,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import InputError
-from clinspan.programs.app.build_run import program_settings
+from clinspan.corpora.printable import printable
+from clinspan.programs.app.build_run import Overrides, program_settings
 from clinspan.programs.app.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
-from clinspan.programs.app.config import build, chosen_options, folder_path, overridden_keys
+from clinspan.programs.app.config import build, chosen_options, folder_path, is_sweep, overridden_keys
+from clinspan.programs.app.error_text import watch
 from clinspan.programs.app.observability import FOLLOWERS, observers, without_observers
+from clinspan.programs.app.project_source import project_record
 from clinspan.programs.app.saved_data import check_recorded_hosts, composed_config, restored_config
+from clinspan.programs.app.seeds import drawn, no_effect
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.rundir.run_names import check_labels, LABELS
 
-RESUME_KEYS = frozenset({"resume", "stop_after"})
+RESUME_KEYS = frozenset({"debug", "resume", "stop_after"})
 """Settings that a resumed run takes from the command line, besides tracking, tracing and the addresses of its servers."""
 
 
@@ -33,7 +38,9 @@ def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Itera
     """
     path = RunFolder(output).path if config.resume is None else folder_path(config.resume)
     with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
-        yield prepare(config, output, command=command)
+        folder, own, record = prepare(config, output, command=command)
+        watch(own, folder.path)
+        yield folder, own, record
 
 
 def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
@@ -46,20 +53,9 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     """
     if config.resume is None:
         check_labels(config.name, config.tags)
-        config, chosen = program_settings(config)
-        chosen = without_observers(chosen_options() | chosen)
-        if promptless := _promptless(config, chosen, command):
-            config = without_prompt(config, overridden_keys(), what=promptless)
-            chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
-        record = {
-            "status": "started",
-            "started": now(),
-            "config": OmegaConf.to_container(config, resolve=True),
-            "choices": chosen,
-            "given": sorted(overridden_keys()),
-            "seed": config.seed,
-            **environment(),
-        }
+        config, record = new_record(config, Overrides.now(), command)
+        if not record["drawn"] and "seed" in record["given"] and not is_sweep():
+            print(printable(no_effect(config)), file=sys.stderr)
         folder = RunFolder(output)
         return folder, config, _again(folder, record)
     path = folder_path(config.resume)
@@ -81,6 +77,40 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
         record.pop("reason", None)
         record.setdefault("resumed", []).append(now())
     return folder, began, record
+
+
+def new_record(config: DictConfig, overrides: Overrides, command: str) -> tuple[DictConfig, dict[str, Any]]:
+    """The config of a new run with the settings of the program that it names, and the run's first record."""
+    config, chosen = program_settings(config, overrides)
+    chosen = without_observers({**overrides.choices, **chosen})
+    if promptless := _promptless(config, chosen, command):
+        config = without_prompt(config, overrides.keys, what=promptless)
+        chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
+    record = {
+        "status": "started",
+        "started": now(),
+        "config": OmegaConf.to_container(config, resolve=True),
+        "choices": chosen,
+        "given": sorted(overrides.keys),
+        **project_record(config),
+        "seed": config.seed,
+        "drawn": drawn(config, overrides.keys),
+        **environment(),
+    }
+    return config, record
+
+
+def part_record(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run that is a part of another one, such as a fold: the new record, with what its folder holds already.
+
+    Raises:
+        InputError: The record in the folder is damaged.
+    """
+    if not (folder.path / "run.json").is_file():
+        return dict(record)
+    old = _begun(folder)
+    settings = {key: record[key] for key in ("config", "choices", "given", "seed")}
+    return {**record, **old, **settings}
 
 
 def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[str, Any]:
@@ -178,7 +208,7 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
 
 def _decisive(config: Any) -> dict[str, Any]:
     """The settings that have an effect on what a run does. A run that was renamed is still the same job."""
-    return {key: value for key, value in without_observers(config).items() if key not in LABELS}
+    return {key: value for key, value in without_observers(config).items() if key not in (*LABELS, "debug")}
 
 
 def _begun(folder: RunFolder) -> dict[str, Any]:

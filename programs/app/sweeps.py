@@ -7,6 +7,8 @@ sweep continues, and at its end lists the cells that ran, the cells that did not
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
 from clinspan.corpora import InputError
+from clinspan.corpora.printable import printable
 from clinspan.lms import UnavailableError
+from clinspan.programs.app.shared_settings import check_shared, preset_lines
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.reports.paper.paper_cells import cell_lines, CellRun
 from clinspan.retrievers.embedders import EmbedderUnavailableError
@@ -45,8 +49,15 @@ class Sweeps(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         Sweeps.creates = not Path(config.hydra.run.dir).exists()
+        _say(preset_lines(config, sweep=False))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        try:
+            check_shared(config)
+        except InputError as error:
+            _say([str(error)])
+            sys.exit(2)  # Hydra would only warn of another exception in a callback
+        _say(preset_lines(config, sweep=True))
         for mark in _marks(config):
             mark.unlink()  # of an earlier sweep in this folder
 
@@ -62,6 +73,11 @@ class Sweeps(Callback):
             cells = [_cell(path, reasons.get(path)) for path in (job_folders(sweep) if sweep.is_dir() else [])]
             Sweeps.ran = sum(cell.scores is not None for cell in cells)
             print("\n".join([*cell_lines(str(name), cells), str(sweep)]))
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"clinspan: {printable(line)}", file=sys.stderr)
 
 
 def job_folders(sweep: Path) -> list[Path]:

@@ -11,9 +11,11 @@ from clinspan.corpora import check_number, Corpus
 from clinspan.corpora.printable import plural
 from clinspan.metrics import Mode
 from clinspan.metrics.analysis import analyse, count_mentions
+from clinspan.metrics.errors import KINDS
 from clinspan.programs.rundir.run_folder import RunFolder
 
 FILE = "errors.json"
+_NOT_READ = "the corpus was not read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def train_mentions(corpus: Corpus) -> Counter[str] | None:
 
 
 def write_analysis(
-    folder: RunFolder, corpus: Corpus | None, settings: ErrorAnalysis, *, mode: Mode, seed: int, split: str
+    folder: RunFolder, corpus: Corpus | None, settings: ErrorAnalysis, *, mode: Mode, seed: int, split: str, why: str = _NOT_READ
 ) -> dict[str, Any]:
     """Write `errors.json` from a folder's `predictions.jsonl` and `scores.json`. The corpus text in it goes nowhere else.
 
@@ -52,6 +54,7 @@ def write_analysis(
         mode: How tags are read.
         seed: The seed of the sample of sentences.
         split: The split that was tagged.
+        why: Why there is no corpus, for the note.
 
     Returns:
         The content of the file.
@@ -63,19 +66,19 @@ def write_analysis(
     labels = list(folder.read("scores.json")["per_type"])
     train = None if corpus is None else train_mentions(corpus)
     report = analyse(rows, labels, mode, train=train, sample=settings.sentences, seed=seed, mentions=settings.mentions)
-    report["notes"] = _notes(rows, split, corpus, train)
+    report["notes"] = _notes(rows, split, corpus, train, why)
     folder.write(FILE, report)
     return report
 
 
 def read_analysis(folder: RunFolder) -> dict[str, Any]:
-    """Read a finished run's `errors.json`. If there is none, compute it without rarity and do not write it.
+    """Read a finished run's `errors.json`. If there is none, or it has other kinds, compute it without rarity and do not write it.
 
     Raises:
         InputError: A file is missing or damaged.
     """
-    if (folder.path / FILE).is_file():
-        return folder.read(FILE)
+    if (folder.path / FILE).is_file() and set((content := folder.read(FILE))["kinds"]["total"]) == set(KINDS):
+        return content
     record = folder.read("run.json")
     config = record.get("config") or {}
     rows, labels = list(folder.load_predictions().values()), list(folder.read("scores.json")["per_type"])
@@ -84,12 +87,14 @@ def read_analysis(folder: RunFolder) -> dict[str, Any]:
     return {**report, "notes": _notes(rows, str(config.get("split")), None, None)}
 
 
-def _notes(rows: Sequence[Mapping[str, Any]], split: str, corpus: Corpus | None, train: Counter[str] | None) -> list[str]:
+def _notes(
+    rows: Sequence[Mapping[str, Any]], split: str, corpus: Corpus | None, train: Counter[str] | None, why: str = _NOT_READ
+) -> list[str]:
     """Notes for readers of the analysis, without text of the corpus."""
     notes = []
     if train is None:
-        why = "the corpus was not read" if corpus is None else f"{corpus.name} has no train split"
-        notes.append(f"rarity of mentions is left out: {why}")
+        reason = why if corpus is None else f"{corpus.name} has no train split"
+        notes.append(f"rarity of mentions is left out: {reason}")
     elif split == "train":
         notes.append("the tagged sentences are the train split themselves, so no gold mention is unseen")
     failed = sum(row.get("error") is not None for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from typing import ClassVar
 
 from dspy.utils.exceptions import (
     LMAuthError,
@@ -59,7 +60,24 @@ def failure_name(error: Exception) -> str:
         return "content_filter"
     if isinstance(error, _FATAL) or status in (401, 403, 404):
         raise RunError(_fatal_message(error, status)) from None
+    if isinstance(error, LMUnexpectedError):
+        LastUnexpected.error = error
     return f"{type(error).__name__}{f' {status}' if status else ''}"
+
+
+class LastUnexpected:
+    """The last error that a model's own code raised, such as that of a user's class.
+
+    Attributes:
+        error: The error; None: there was none.
+    """
+
+    error: ClassVar[LMUnexpectedError | None] = None
+
+    @classmethod
+    def cause(cls, failure: str) -> LMUnexpectedError | None:
+        """The error, if a failure of that name is about such errors."""
+        return cls.error if failure.startswith(LMUnexpectedError.__name__) else None
 
 
 def _is_unreadable_reply(error: BaseException) -> bool:

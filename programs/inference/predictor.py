@@ -20,9 +20,11 @@ from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking
 from clinspan.metrics import count_sentence, Counts, Mode
 from clinspan.programs.formats import Format
-from clinspan.programs.inference.failures import failure_name, is_deferred, LASTING
+from clinspan.programs.inference.failures import failure_name, is_deferred, LASTING, LastUnexpected
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.prompt_log import PromptLog
 from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.sent import noting
 from clinspan.programs.tagging.tagger import Tagger
 
 Progress = Callable[[int, float], None]
@@ -45,12 +47,14 @@ class PromptTagger:
         lm: The model.
         adapter: The format.
         concurrency: Requests in progress at once.
+        prompts: Where what was sent is recorded; None: it is not.
     """
 
     tagger: Tagger
     lm: dspy.LM
     adapter: Format
     concurrency: int
+    prompts: PromptLog | None = None
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
         """Yield each sentence with its record for `predictions.jsonl`, as soon as it is available.
@@ -124,7 +128,16 @@ class PromptTagger:
         return waiting
 
     def _tag(self, sentence: Sentence) -> dict[str, Any] | None:
-        """The sentence's record; None if its answers come with a later batch."""
+        """The sentence's record, after what was sent is recorded; None if its answers come with a later batch."""
+        if self.prompts is None:
+            return self._tagged(sentence)
+        with noting() as attempts:
+            record = self._tagged(sentence)
+        if record is not None:
+            self.prompts.write(sentence.id, attempts)
+        return record
+
+    def _tagged(self, sentence: Sentence) -> dict[str, Any] | None:
         record = blank_record(sentence)
         try:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None), asking(sentence.document):
@@ -195,7 +208,12 @@ class Predictor:
                     raise RunError(
                         f"{failures} sentences in a row failed, the last with {record['error']}: fix the cause and continue "
                         f"with resume={self.home or self.folder.path}"
-                    )
+                    ) from LastUnexpected.cause(record["error"])
+
+
+def first_asked(sentences: Sequence[Sentence]) -> str:
+    """The id of the first sentence that a model is asked about: the first one with a token; empty if there is none."""
+    return next((sentence.id for sentence in sentences if sentence.tokens), "")
 
 
 def blank_record(sentence: Sentence) -> dict[str, Any]:

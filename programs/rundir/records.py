@@ -101,6 +101,49 @@ class Prediction(TaggedSentence):
     error: str | None = Field(description="why the sentence failed; null if it did not")
 
 
+class SentPart(Record):
+    """A turn that was sent, or a retrieved chunk, in a line of `prompts.jsonl`."""
+
+    part: int
+    role: str | None = None
+    text: str | list[str | int] = Field(description="strings, and numbers of earlier parts")
+
+    @property
+    def pieces(self) -> list[str | int]:
+        """The text in pieces."""
+        return [self.text] if isinstance(self.text, str) else self.text
+
+
+class RenderedPrompt(Record):
+    """The whole prompt about a sentence in a line of `prompts.jsonl`, as the model's template writes it."""
+
+    id: str
+    rendered: str
+
+
+class SentQuestion(Record):
+    """A request about a sentence."""
+
+    question: str = ""
+    sha: str = Field(description="hash of the rendered prompt, or of the conversation that a server gets")
+    turns: list[int] = Field(description="numbers of the parts that are the conversation")
+
+
+class SentAttempt(Record):
+    """What one tagger asked about a sentence."""
+
+    demonstrations: list[str | None] = Field([], description="ids of the demonstrations in the prompt")
+    chunks: list[str] = Field([], description="ids of the retrieved chunks in the prompt")
+    questions: list[SentQuestion]
+
+
+class SentencePrompts(Record):
+    """What was sent about a sentence, in a line of `prompts.jsonl`: one attempt for each tagger of an ensemble."""
+
+    id: str
+    asked: list[SentAttempt]
+
+
 class F1(Record):
     """The score by which a leaderboard ranks runs."""
 
@@ -168,6 +211,7 @@ class RunRecord(Record):
     config: RunConfig
     choices: dict[str, str] = Field({}, description="the option of each group of the config")
     given: list[str] = Field([], description="keys and groups that the user has set")
+    project: dict[str, Any] = Field({}, description="settings of the project file clinspan.yaml that the run has")
     corpus: CorpusRecord | None = None
     tokens: dict[str, int | float] = Field({}, description="tokens and passes of the model, of all sentences")
     seconds: float | None = None

@@ -21,7 +21,7 @@ RECORD, LOG = "run.json", "run.log"
 _DATED = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _LEFTOVERS = {LOCK, ".run.json.part", ".failed"}
-_COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "stats", "bench")
+_COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "export", "stats", "bench")
 _STORE = "mlflow.db"  # beside it are copies of runs' files
 UNREADABLE = "unreadable"
 

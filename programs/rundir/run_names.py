@@ -87,5 +87,5 @@ def find_run(word: str, root: Path = RUNS) -> Path:
 
 
 def scorable_below(folder: Path) -> list[RunEntry]:
-    """The runs and compilations with a record below a folder, oldest first."""
-    return [run for run in list_runs(folder) if run.command not in _UNSCORED and (run.path / RECORD).is_file()]
+    """The runs and compilations with a record below a folder, and the trainings with scores of all folds, oldest first."""
+    return [run for run in list_runs(folder) if (run.command not in _UNSCORED or run.scored) and (run.path / RECORD).is_file()]

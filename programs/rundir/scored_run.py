@@ -13,7 +13,6 @@ from clinspan.programs.rundir.records import RunRecord, RunScores
 from clinspan.programs.rundir.run_folder import load_records, read_object
 
 _REMEDY = "Give the folders that clinspan run printed."
-_SAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +24,18 @@ class ScoredRun:
         rows: The lines of `predictions.jsonl`.
         labels: The corpus' labels, in order.
         mode: How the run's scores read tags.
-        samples: Resamples of the run's intervals.
-        seed: Seed of the resampling.
         alignment: Name of the alignment, for signatures.
         cut: The `tokenizer` and the rule of `sentences` in the run's signature; None if it has none.
+        folds: The folds in the run's signature, whose counts were summed; None: no cross-validation.
     """
 
     paths: tuple[Path, ...]
     rows: tuple[dict[str, Any], ...]
     labels: tuple[str, ...]
     mode: Mode
-    samples: int
-    seed: int
     alignment: str
     cut: dict[str, str] | None
+    folds: str | None = None
 
 
 def load_scored(path: Path) -> ScoredRun:
@@ -57,16 +54,14 @@ def load_scored(path: Path) -> ScoredRun:
         if problem:
             raise InputError(f"is not in the format of a run ({problem})", path=path / name, remedy=_REMEDY)
     fields = dict(part.partition(":")[::2] for part in scores["signature"].split("|"))
-    metric, seed = record["config"]["metric"], record.get("seed", record["config"].get("seed"))
     return ScoredRun(
         paths=(path,),
         rows=tuple(load_records(path / "predictions.jsonl").values()),
         labels=tuple(scores["per_type"]),
-        mode=metric["mode"],
-        samples=metric.get("samples") or _SAMPLES,
-        seed=seed if isinstance(seed, int) else 0,
+        mode=record["config"]["metric"]["mode"],
         alignment=fields.get("align", "tokens"),
         cut={"tokenizer": fields["tok"], "sentences": fields.get("sent", "")} if "tok" in fields else None,
+        folds=fields.get("folds"),
     )
 
 
@@ -95,8 +90,6 @@ def pooled(runs: Sequence[ScoredRun]) -> ScoredRun:
         rows=tuple(row for run in runs for row in run.rows),
         labels=first.labels,
         mode=first.mode,
-        samples=first.samples,
-        seed=first.seed,
         alignment=first.alignment,
         cut=first.cut,
     )

@@ -26,7 +26,7 @@ from clinspan.programs.telemetry.mlflow_fields import figures_of, histories_of, 
 
 Guard = Callable[[str, str], None]
 _ARTIFACTS = "the artifact store of tracking=mlflow"
-_FILES = ("program.json", "scores.json", "candidates.json", "predictions.jsonl", "errors.json")
+_FILES = ("program.json", "scores.json", "candidates.json", "predictions.jsonl", "prompts.jsonl", "errors.json")
 _OWN_STORE = "runs/mlflow/mlflow.db"
 _BATCH = 100
 _QUIET = {  # by default, MLflow reports its use and retries an unreachable server for minutes

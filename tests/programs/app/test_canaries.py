@@ -47,7 +47,7 @@ def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: obj
         azure = {**env, "AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": KEY}
         corpus = ["corpus=jsonl", f"corpus.path={tmp_path / 'corpus'}", "corpus.phi=true"]
         model = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1"]
-        small = ["limit=2", "metric.samples=20", "hydra.verbose=true"]
+        small = ["limit=2", "hydra.verbose=true"]
         stderr_texts: list[str] = []
 
         def run(name: str, *words: str, env: dict[str, str] = env, code: int = 0) -> Path:
@@ -61,11 +61,11 @@ def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: obj
         first = run("run", *corpus, *model, *small, "strategy=few_shot", "strategy.k=2")
         second = run("run", *corpus, "model=gpt4", *small, env=azure)
         run("run", *corpus, *model, *small, "strategy=knn", "strategy.k=2")
-        run("run", *corpus, "limit=1", "metric.samples=20")  # the default model
+        run("run", *corpus, "limit=1")  # the default model
         run("compare", str(first), str(second))
         run("report", str(first))
         redacted = run("report", str(first), "redact=true")
-        labeled = ["optimizer=labeled", "optimizer.k=2", "strategy.k=2", "train_limit=6", "dev_limit=3", "metric.samples=20"]
+        labeled = ["optimizer=labeled", "optimizer.k=2", "strategy.k=2", "train_limit=6", "dev_limit=3"]
         made = run("optimize", *corpus, *model, *labeled)
         source = f"input={tmp_path / 'corpus' / 'notes'}"
         formats = "to=[brat,conll,jsonl,parquet,bioc_xml,bioc_json,html]"

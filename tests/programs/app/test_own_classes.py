@@ -133,10 +133,10 @@ class Halves(Metric):
 
 def test_scores_of_a_metric_of_ones_own_are_kept_and_shown() -> None:
     record = {"document": "d", "gold": ["O"], "pred": ["O"], "repairs": {}, "error": None}
-    scores = score_records([record], ["Sign"], Halves(samples=5), alignment="tokens", seed=0)
+    scores = score_records([record], ["Sign"], Halves(), alignment="tokens")
     assert scores["more"] == {"half": 0.5}
     assert "half: 0.5000" in notes(scores, {})
-    assert "more" not in score_records([record], ["Sign"], Metric(samples=5), alignment="tokens", seed=0)
+    assert "more" not in score_records([record], ["Sign"], Metric(), alignment="tokens")
 
 
 def test_a_retriever_of_ones_own_gives_the_context_and_is_protected(
@@ -150,7 +150,7 @@ def test_a_retriever_of_ones_own_gives_the_context_and_is_protected(
     (tmp_path / "mine" / "retriever").mkdir(parents=True)
     (tmp_path / "mine" / "retriever" / "finder.yaml").write_text("_target_: finder_of_mine.Finder\nword: x\nholds_phi: false\n")
     own = ["--config-dir", "mine", "retriever=finder", "strategy=rag", "retriever.word=Glossary-entry", "limit=1", "model=openai"]
-    asked = ["model.id=m", f"model.api_base={server.address}/v1", "metric.samples=10"]
+    asked = ["model.id=m", f"model.api_base={server.address}/v1"]
     folder = folder_of(command("run", *own, *asked))
     assert "Glossary-entry" in server.requests[-1][2]["messages"][-1]["content"]
     assert load(folder / "run.json")["retrieval"] == {"phi": False, "knowledge": "Finder"}

@@ -15,7 +15,7 @@ from clinspan.programs.app.config import compose, load_corpus
 from conftest import Command, folder_of, load
 from support.scripted_server import ScriptedServer
 
-CORPUS = ["corpus=jsonl", "corpus.path=notes", "limit=1", "metric.samples=10"]
+CORPUS = ["corpus=jsonl", "corpus.path=notes", "limit=1"]
 AWAY = "https://evil.test/v1"
 
 

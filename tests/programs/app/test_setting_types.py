@@ -10,8 +10,9 @@ from clinspan.programs.app.config import compose
 from clinspan.programs.app.setting_types import check_types, COMMAND_SETTINGS, parameter_types
 from conftest import Command, ROOT
 
-COMMANDS = ("annotate", "compare", "convert", "finetune", "optimize", "report", "run", "runs", "score", "stats")
-GROUPS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+COMMANDS = ("annotate", "compare", "convert", "export", "finetune", "optimize", "report", "run", "runs", "score", "stats")
+SHARED = [f"shared/{path.stem}" for path in (ROOT / "conf" / "shared").glob("*.yaml")]
+GROUPS = sorted({path.parent.name for path in (ROOT / "conf").glob("*/*.yaml")} - {"shared"})
 OPTIONS = [
     (group, path.stem)
     for group in GROUPS
@@ -21,7 +22,7 @@ OPTIONS = [
 
 
 def test_each_setting_of_each_command_has_a_type() -> None:
-    for command in COMMANDS:
+    for command in [*COMMANDS, *SHARED]:
         content = yaml.safe_load((ROOT / "conf" / f"{command}.yaml").read_text(encoding="utf-8"))
         own = {
             key

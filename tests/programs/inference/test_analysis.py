@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,15 @@ def test_a_run_writes_a_private_errors_file_and_prints_one_summary_line(command:
     folder = folder_of(done)
     analysis, scores = load(folder / "errors.json"), load(folder / "scores.json")
     assert stat.S_IMODE((folder / "errors.json").stat().st_mode) == 0o600
-    assert analysis["scores"]["exact"] == {key: scores[key] for key in ("per_type", "macro", "micro", "counts")}
+    assert analysis["scores"]["exact"] == {key: scores[key] for key in ("per_type", "macro", "macro_types", "micro", "counts")}
     assert analysis["sample"]["sentences"] == 10
-    assert analysis["kinds"]["total"]["boundary"] == sum(row["gold"] - row["matched"] for row in scores["counts"].values())
+    assert analysis["kinds"]["total"]["wrong_ends"] == sum(row["gold"] - row["matched"] for row in scores["counts"].values())
     assert analysis["scores"]["overlap"]["micro"]["f1"] == 1.0
     assert set(analysis["breakdowns"]) == {"span_length", "sentence_length", "rarity", "seen"}
     assert analysis["notes"] == []
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("errors: ")]
-    assert line.startswith(f"errors: 0 missed, 0 invented, {analysis['kinds']['total']['boundary']} with wrong ends")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("│ all ")]
+    matched = sum(row["matched"] for row in scores["counts"].values())
+    assert re.findall(r"\d+", line) == [str(n) for n in (matched, 0, analysis["kinds"]["total"]["wrong_ends"], 0, 0, 0)]
     # another caller gets the same analysis from the same files
     rewritten = write_analysis(
         RunFolder(folder), CORPUS, ErrorAnalysis(sentences=10, mentions=3), mode="conlleval", seed=3, split="test"

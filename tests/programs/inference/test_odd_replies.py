@@ -83,7 +83,7 @@ def run(server: ScriptedServer, folder: Path) -> None:
         "strategy=zero_shot",
         "limit=2",
     ]
-    run_here(folder, *words, "stop_after=5", "metric.samples=10")
+    run_here(folder, *words, "stop_after=5")
 
 
 @pytest.mark.parametrize("case", ANSWERED)

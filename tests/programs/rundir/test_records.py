@@ -47,7 +47,7 @@ RUN: dict[str, Any] = {"status": "finished", "config": {"metric": {"mode": "conl
 def test_the_files_of_a_run_fit_the_records_and_their_schemas(command: Command, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     answers.write_text("".join(json.dumps({"output": text}) + "\n" for text in ("A : O", "")))
-    folder = folder_of(command("run", "model=replay", f"model.path={answers}", "limit=2", "metric.samples=10"))
+    folder = folder_of(command("run", "model=replay", f"model.path={answers}", "limit=2"))
     run, scores = load(folder / "run.json"), load(folder / "scores.json")
     lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(lines) == 2 and {line["error"] is None for line in lines} == {True, False}

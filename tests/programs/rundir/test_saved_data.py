@@ -252,7 +252,7 @@ def test_a_users_own_options_are_composed_again_when_the_program_is_loaded(comma
     answers = tmp_path / "answers.jsonl"
     answers.write_text("".join(json.dumps({"output": "A : O"}) + "\n" for _ in range(2)))
     place = ("--config-dir", str(own))
-    common = ("model=replay", f"model.path={answers}", "limit=2", "metric.samples=10")
+    common = ("model=replay", f"model.path={answers}", "limit=2")
     folder = folder_of(command("run", *place, *common, "format=mine", "strategy=two"))
     record = load(folder_of(command("run", *place, *common, f"program={folder}")) / "run.json")
     assert (record["choices"]["format"], record["choices"]["strategy"]) == ("mine", "two")

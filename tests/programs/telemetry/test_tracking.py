@@ -50,7 +50,7 @@ def test_a_local_store_gets_scores_settings_and_files_of_the_run(
     assert run.data.tags["clinspan.corpus_sha256"] == record["corpus"]["sha256"]
     assert run.data.tags["clinspan.status"] == "finished" and run.data.tags["clinspan.signature"] == scores["signature"]
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert files == {"run.json", "program.json", "scores.json", "predictions.jsonl", "errors.json"}
+    assert files == {"run.json", "program.json", "scores.json", "predictions.jsonl", "prompts.jsonl", "errors.json"}
     downloaded = Path(client.download_artifacts(run.info.run_id, "predictions.jsonl"))
     assert downloaded.read_bytes() == (folder / "predictions.jsonl").read_bytes()
     assert run.info.artifact_uri.startswith(f"file://{store}/")
