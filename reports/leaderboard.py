@@ -10,9 +10,10 @@ from typing import Any
 
 from clinspan.corpora.printable import plural
 from clinspan.reports.settings import differing, said, settings_of
+from clinspan.reports.wording import reading_words, size_words
 
 _MAIN = ("model", "strategy", "format", "prompt", "optimizer")
-_SAMENESS = "unit", "match", "mode", "avg", "types", "align"
+_SAMENESS = "unit", "match", "mode", "avg", "types", "align", "folds"
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,12 @@ class Job:
         """What the scores were measured on, and how. Only jobs with the same basis are ranked together."""
         assert self.scores is not None
         parts = [part for part in str(self.scores["signature"]).split("|") if part.split(":")[0] in _SAMENESS]
+        how = reading_words("|".join(parts))
         corpus, config = self.record.get("corpus") or {}, self.record.get("config") or {}
         split = corpus.get("split") or config.get("split") or ""
         place = " ".join(str(word) for word in (corpus.get("name"), split) if word)
-        text = f"{self.scores['sentences']} sentences" + (f" of {place}" if place else "")
-        return f"{text} ({corpus['sha256'][:8]}), {'|'.join(parts)}" if corpus.get("sha256") else f"{text}, {'|'.join(parts)}"
+        text = size_words(self.scores) + (f" of {place}" if place else "")
+        return f"{text} ({corpus['sha256'][:8]}), {how}" if corpus.get("sha256") else f"{text}, {how}"
 
 
 def build_leaderboard(jobs: Sequence[Job]) -> dict[str, Any]:
@@ -102,6 +104,8 @@ def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
     lossy = any(part["ceiling"]["f1"] < 1 for part in by_offsets)  # otherwise they are the micro scores
     if lossy and len(by_offsets) == len(scores):
         row["offsets"] = _mean_and_spread([part["micro"]["f1"] for part in by_offsets])
+    if len(jobs) > 1 and not any(row[name]["spread"] for name in ("micro", "macro")):
+        row["equal"] = "seed has no effect" if all(job.record.get("drawn") == [] for job in jobs) else "the same scores"
     if any("candidates" in job.record for job in jobs):
         row["candidates"] = _mean([job.record.get("candidates") for job in jobs])
     return row
@@ -145,7 +149,7 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
     notes = [f"{letter}: {basis}" for letter, basis in bases.items()]
     if len(bases) > 1:
         notes.append("Scores with different letters were measured on different data or settings; each letter has its own ranking.")
-    if any(len(row["jobs"]) > 1 for row in rows):
+    if any(len(row["jobs"]) > 1 and "equal" not in row for row in rows):
         notes.append("±: sample standard deviation over seeds. Seconds, tokens and US$ are means.")
     if any("offsets" in row for row in rows):
         notes.append("Offsets: micro F1 on the annotators' own character offsets, some of which tokens cannot express.")
@@ -153,6 +157,8 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
         notes.append("With candidates: scores and prompts of the best program on dev; seconds and US$ of the whole search.")
     for row in rows:
         row_name = f"{row['basis']}{row['rank']}"
+        if "equal" in row:
+            notes.append(f"{row_name}: {len(row['jobs'])} jobs count once: {row['equal']}")
         if len(set(map(str, row["seeds"]))) < len(row["seeds"]):
             notes.append(f"{row_name}: {len(row['jobs'])} jobs, some with the same seed")
         if failed := row["failed_sentences"]:

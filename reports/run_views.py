@@ -10,7 +10,9 @@ from typing import Any, cast
 
 from clinspan.metrics import Mode
 from clinspan.reports.leaderboard import Job
+from clinspan.reports.sent_prompts import SentPrompts
 from clinspan.reports.settings import differing, said
+from clinspan.reports.wording import size_words
 
 Cell = str | int | float | None
 
@@ -41,18 +43,22 @@ class RunView:
     Attributes:
         job: The job's record and scores.
         rows: The lines of `predictions.jsonl`, in corpus order; empty if they cannot be shown.
-        prompt: The recorded prompt, see `programs.app.recorded_prompts`; None if it is not known.
+        prompts: What was sent about each sentence; None if it was not recorded.
         problem: Why part of the run cannot be shown; empty if all of it can.
         tables: Further tables.
+        gaps: By row, the text as written before each token and after the last one; None if it is not known.
+        unwritten: Why it is not known, if it was looked for.
         number: Its position on the page, from 1.
         name: A short name that is unique in its group; `group_runs` sets it.
     """
 
     job: Job
     rows: Sequence[Mapping[str, Any]] = ()
-    prompt: Mapping[str, Any] | None = None
+    prompts: SentPrompts | None = None
     problem: str = ""
     tables: Sequence[Table] = ()
+    gaps: Sequence[Sequence[str]] | None = None
+    unwritten: str = ""
     number: int = 0
     name: str = ""
 
@@ -87,11 +93,13 @@ class Group:
         title: The corpus, the split and the number of sentences.
         runs: Its runs in the order of the leaderboard.
         sentences: The rows of one run, for the values that all runs share; empty if no run has rows.
+        gaps: The text around the tokens of these rows, see `RunView.gaps`.
     """
 
     title: str
     runs: Sequence[RunView]
     sentences: Sequence[Mapping[str, Any]] = field(repr=False)
+    gaps: Sequence[Sequence[str]] | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> list[str]:
@@ -109,7 +117,12 @@ def group_runs(views: Sequence[RunView]) -> list[Group]:
         content = _fingerprint(view.rows) if view.rows else view.job.basis
         groups.setdefault((content, view.mode, *view.labels), []).append(view)
     ordered = sorted(groups.values(), key=lambda runs: -len(runs))
-    return [Group(title=_title(runs[0]), runs=_named(runs), sentences=runs[0].rows) for runs in ordered]
+    return [_group(runs) for runs in ordered]
+
+
+def _group(runs: Sequence[RunView]) -> Group:
+    gaps = next((run.gaps for run in runs if run.gaps is not None), None)
+    return Group(title=_title(runs[0]), runs=_named(runs), sentences=runs[0].rows, gaps=gaps)
 
 
 def _named(views: Sequence[RunView]) -> list[RunView]:
@@ -157,4 +170,4 @@ def _fingerprint(rows: Sequence[Mapping[str, Any]]) -> str:
 def _title(view: RunView) -> str:
     corpus = view.job.record.get("corpus") or {}
     place = " ".join(str(corpus[key]) for key in ("name", "split") if corpus.get(key)) or "corpus not recorded"
-    return f"{place}, {view.scores['sentences']:,} sentences"
+    return f"{place}, {size_words(view.scores)}"

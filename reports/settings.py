@@ -6,6 +6,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from clinspan.corpora.printable import printable
+
+_LONGEST = 60
 _BESIDE = ("name", "resume", "tags", "tracking", "tracing")
 """Keys and groups that do not change a job's result."""
 
@@ -71,6 +74,45 @@ def differing(settings: Sequence[Mapping[str, Any]], groups: Collection[str]) ->
         if any(len(different) > 1 for different in values.values()):
             keys.append(key)
     return keys
+
+
+_OPEN_GROUPS = ("corpus", "format", "strategy", "retriever")
+"""Groups whose keys are also compared between different options."""
+_FACTS = ("corpus.sha256", "model.id", "model.revision", "embedder", "retrieval.content_sha256", "program.id")
+
+
+def setting_changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings in which two runs differ, and the facts of their models, corpora and programs that do.
+
+    Args:
+        first: The content of a `run.json`.
+        second: The content of another one.
+
+    Returns:
+        A dictionary with `key`, `first` and `second` for each.
+    """
+    settings = [{**settings_of(record), "seed": (record.get("config") or {}).get("seed")} for record in (first, second)]
+    keys = differing(settings, {"optimizer"}.union(*((record.get("choices") or {}) for record in (first, second))))
+    shared = [key for key in settings[0] if key in settings[1] and key.partition(".")[0] in _OPEN_GROUPS]
+    keys += [key for key in shared if key not in keys and settings[0][key] != settings[1][key]]
+    known = [key for key in keys if not key.endswith("_target_")]
+    changes = [{"key": key, "first": settings[0].get(key), "second": settings[1].get(key)} for key in known]
+    facts = [flattened({key: value for key, value in record.items() if key != "config"}) for record in (first, second)]
+    values = [{"key": key, "first": facts[0].get(key), "second": facts[1].get(key)} for key in _FACTS]
+    return changes + [value for value in values if value["first"] != value["second"]]
+
+
+def said_change(change: Mapping[str, Any]) -> str:
+    """
+    >>> said_change({"key": "strategy.k", "first": 5, "second": 3})
+    'strategy.k: 5 → 3'
+    """
+    return f"{change['key']}: {_short(change['first'])} → {_short(change['second'])}"
+
+
+def _short(value: Any) -> str:
+    text = printable(said(value))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def said(value: Any) -> str:

@@ -23,6 +23,7 @@ from clinspan.programs.app.load_program import read_program
 from clinspan.programs.app.privacy import check_chroma, check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.app.setting_types import check_types
+from clinspan.programs.app.system_text import check_system_text
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint
@@ -134,8 +135,10 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segme
 
 def _prompting(config: DictConfig, spec: lms.ModelSpec, segmenter: Segmenter, overrides: Overrides) -> Annotator:
     corpus = _guarded_corpus(config, spec, overrides)
+    check_system_text(config, overrides.keys, spec)
     built = build_program(config, corpus, [], spec, overrides=overrides)
     lm = lms.build(spec)
+    check_system_text(config, overrides.keys, spec, lm.engine)
     tagger, adapter = built.on(lm), built.adapter
     facts = {**built.facts, "model": model_facts(spec, lm)}
     content = dump_program(tagger, corpus)

@@ -17,7 +17,7 @@ from clinspan.programs.annotation.journal import Journal
 from clinspan.programs.annotation.state import digest_of, Entry, ResumeState
 from clinspan.programs.annotation.text_spool import TextSpool
 from clinspan.programs.annotation.writers import DocumentWriter
-from clinspan.programs.inference.failures import LASTING
+from clinspan.programs.inference.failures import LASTING, LastUnexpected
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
 
@@ -176,7 +176,7 @@ class AnnotationJob:
             raise RunError(
                 f"{self.in_row} documents in a row failed, the last with {outcome.error}: fix the cause and start again with "
                 f"output={self.delivery.folder}"
-            )
+            ) from LastUnexpected.cause(str(outcome.error))
 
     def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:
         if error != "duplicate_id":  # the files belong to the first note of that id

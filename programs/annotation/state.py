@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,14 @@ class ResumeState:
             file.write(line)
         self._places[entry.id] = (entry.sha256, entry.by, self._end)
         self._end += len(line)
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """Yield the entries of a file one by one; a truncated last line is left out."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield _entry(line)
 
 
 def _entry(line: bytes) -> Entry:

@@ -15,15 +15,20 @@ from clinspan.corpora.errors import InputError
 from clinspan.corpora.file_names import file_name
 from clinspan.corpora.parquet import write_parquet
 from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
+from clinspan.corpora.writers.csv_table import csv_lines, write_csv
+from clinspan.corpora.writers.fhir import fhir_bundle
 from clinspan.programs.rundir.run_folder import replacing, write_whole
 from clinspan.reports.page.note_html import note_page
 
+COLUMNS = ("document", "start", "end", "text", "label", "confidence")
+"""The columns of `annotations.csv`."""
 Render = Callable[[Annotated, Sequence[str]], dict[str, bytes]]
 SEPARATE: dict[str, tuple[tuple[str, ...], Render]] = {
     "brat": ((".txt", ".ann"), lambda note, labels: brat_files(note)),
     "bioc_xml": ((".xml",), lambda note, labels: {".xml": bioc_xml(note)}),
     "bioc_json": ((".json",), lambda note, labels: {".json": bioc_json(note)}),
-    "html": ((".html",), lambda note, labels: {".html": note_page(note, list(labels))}),
+    "fhir": ((".json",), lambda note, labels: {".json": fhir_bundle(note)}),
+    "html": ((".html",), lambda note, labels: {".html": note_page(note, list(labels), index=_index_from(note.id))}),
 }
 
 
@@ -41,19 +46,27 @@ def write_conll(notes: Iterable[Annotated], path: Path) -> None:
             file.write((_BETWEEN["conll"] if number else b"") + conll_rows(note).encode())
 
 
+def write_table(notes: Iterable[Annotated], path: Path) -> None:
+    """Write one row of CSV per mention."""
+    cells = ((note.id, m.start, m.end, m.text, m.label, m.confidence) for note in notes for m in note.mentions)
+    write_csv(path, COLUMNS, cells)
+
+
 TOGETHER: dict[str, tuple[str, Callable[[Iterable[Annotated], Path], None]]] = {
     "jsonl": ("annotations.jsonl", write_jsonl),
     "parquet": ("annotations.parquet", write_parquet),
     "conll": ("annotations.conll", write_conll),
+    "csv": ("annotations.csv", write_table),
 }
-_BETWEEN = {"jsonl": b"", "conll": b"\n"}
+_BETWEEN = {"jsonl": b"", "conll": b"\n", "csv": b""}
+_HEADS = {"csv": csv_lines([COLUMNS])}
 
 
 def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
     """Join pieces into the file for all notes, byte for byte the same as if it were written at once.
 
     Args:
-        form: `jsonl` or `conll`; Parquet stays in pieces.
+        form: `jsonl`, `conll` or `csv`; Parquet stays in pieces.
         pieces: Files in the order of the notes; a piece without notes is empty.
         folder: Folder of the joined file.
     """
@@ -62,6 +75,7 @@ def join_pieces(form: str, pieces: Iterable[Path], folder: Path) -> None:
             with piece.open("rb") as part:
                 if whole.tell() and piece.stat().st_size:
                     whole.write(_BETWEEN[form])
+                    part.seek(len(_HEADS.get(form, b"")))
                 shutil.copyfileobj(part, whole)
 
 
@@ -124,6 +138,11 @@ class DocumentWriter:
 
     def _paths(self, form: str, name: str) -> list[Path]:
         return [self.folder / form / (file_name(name) + suffix) for suffix in SEPARATE[form][0]]
+
+
+def _index_from(name: str) -> str:
+    """The relative link from the page of a note to `index.html`."""
+    return "../" * (file_name(name).count("/") + 1) + "index.html"
 
 
 def check_formats(to: Sequence[str]) -> None:

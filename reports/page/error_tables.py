@@ -1,4 +1,4 @@
-"""Error analysis as tables, and as one line for the terminal."""
+"""Error analysis as tables."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from typing import Any
 
 from clinspan.corpora.printable import plural
 from clinspan.metrics.analysis import NONE
-from clinspan.metrics.errors import KINDS
+from clinspan.metrics.errors import KIND_NAMES, KINDS
 from clinspan.reports.run_views import Cell, Table
-
-KIND_NAMES = {
-    "boundary": "Inaccurate Boundary",
-    "type": "Wrong Type",
-    "boundary_and_type": "Boundary and Type",
-    "missed": "False Negative",
-    "invented": "False Positive",
-}
-"""Names from the paper's Figure 4, which has none for overlapping spans that differ in both bounds and type."""
+from clinspan.reports.terminal.tables import shown_f1
 
 _READINGS = {
     "exact": "exact: type and both ends",
@@ -34,18 +26,6 @@ _BREAKDOWNS = {
     "rarity": ("rarity of the mention", "gold mentions of that text in train"),
     "seen": ("mentions seen in train", "text of a mention in train"),
 }
-
-
-def errors_line(analysis: Mapping[str, Any]) -> str:
-    """One line with the number of errors of each kind, without any text of the corpus.
-
-    >>> errors_line({"kinds": {"total": {"missed": 3, "invented": 1, "boundary": 0, "type": 0, "boundary_and_type": 2}}})
-    'errors: 3 missed, 1 invented, 0 with wrong ends, 0 of the wrong type, 2 wrong in both'
-    """
-    totals = analysis["kinds"]["total"]
-    descriptions = {"missed": "missed", "invented": "invented", "boundary": "with wrong ends", "type": "of the wrong type"}
-    parts = [f"{totals[kind]:,} {words}" for kind, words in descriptions.items()]
-    return "errors: " + ", ".join([*parts, f"{totals['boundary_and_type']:,} wrong in both"])
 
 
 def analysis_tables(analysis: Mapping[str, Any]) -> list[Table]:
@@ -75,7 +55,11 @@ def kinds_table(title: str, kinds: Mapping[str, Mapping[str, int]], sentences: i
         title=f"{title}, {sentences:,} {plural(sentences, 'sentence')}",
         columns=["", *[KIND_NAMES[kind] for kind in KINDS], "all"],
         rows=rows,
-        notes=["A wrong type counts for the gold type. Every unmatched span is in exactly one error."],
+        notes=[
+            "A wrong type counts for the gold type. Every unmatched span is in exactly one error.",
+            "The paper's Figure 4 calls them Inaccurate Boundary (wrong ends), Wrong Type, False Negative (missed) and False "
+            "Positive (invented); it has no name for wrong ends and type.",
+        ],
     )
 
 
@@ -112,7 +96,7 @@ def _scores_table(analysis: Mapping[str, Any]) -> Table:
         scores = analysis["scores"][name]
         micro = scores.get("micro", scores)
         macro = scores["macro"]["f1"] if "macro" in scores else None
-        types = [scores["per_type"][label]["f1"] if "per_type" in scores else None for label in labels]
+        types = [shown_f1(scores, label) if "per_type" in scores else None for label in labels]
         rows.append([description, micro["precision"], micro["recall"], micro["f1"], macro, *types])
     columns = ["reading", "micro P", "micro R", "micro F1", "macro F1", *labels]
     return Table(
@@ -122,5 +106,5 @@ def _scores_table(analysis: Mapping[str, Any]) -> Table:
 
 def _frequent_table(kind: str, mentions: Sequence[Mapping[str, Any]]) -> Table:
     rows: list[list[Cell]] = [[row["text"], row["type"], row["count"]] for row in mentions]
-    title = f"Most frequent {KIND_NAMES[kind].lower()}s: {kind} mentions"
+    title = f"Most frequent {kind} mentions"
     return Table(title=title, columns=["text", "type", "count"], rows=rows, quotes=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clinspan.metrics.errors import KINDS
+from clinspan.metrics.errors import KIND_NAMES, KINDS
 from clinspan.reports.page.drawing import axes, COLOURS, drawn, GRID, grid, HATCHES, INK, legend_above, MARKERS, styled
-from clinspan.reports.page.error_tables import KIND_NAMES
 from clinspan.reports.page.summary import errors_of
 from clinspan.reports.run_views import Group, RunView
 from clinspan.reports.terminal.tables import bounds_of, row_of
@@ -95,7 +94,7 @@ def plot_calibration(runs: Sequence[RunView]) -> Any:
         x, y = [row["confidence"] for row in bins], [row["accuracy"] for row in bins]
         largest = max(row["entities"] for row in bins)
         colour, marker = COLOURS[n], MARKERS[n]
-        panel.plot(x, y, color=colour, linewidth=1.4, marker=marker, label=f"{_name(run)} (ECE {calibration['ece']:.3f})")
+        panel.plot(x, y, color=colour, linewidth=1.4, marker=marker, label=f"{_name(run)} (off by {calibration['ece']:.2f})")
         panel.scatter(x, y, [20 + 100 * row["entities"] / largest for row in bins], color=colour, marker=marker, alpha=0.6)
     panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of predicted entities", ylabel="share that is right", aspect="equal")
     legend_above(figure, panel)
@@ -172,7 +171,7 @@ def _cost(run: RunView) -> float:
 
 
 _FIGURES: dict[str, tuple[str, Callable[[RunView], Any], Callable[[Sequence[RunView]], Any]]] = {
-    "f1": ("F1 by type, with 95 % intervals from resampled documents.", lambda run: True, plot_f1),
+    "f1": ("F1 by type, with 95 % intervals over documents where there are enough.", lambda run: True, plot_f1),
     "errors": ("Errors by kind.", lambda run: run.rows, plot_errors),
     "errors_by_type": (
         "Errors by type and kind; a wrong type counts for the gold type.",

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from clinspan.reports.page.drawing import COLOURS, save_figure
 from clinspan.reports.page.figures import draw_figures
 from clinspan.reports.page.prompt_differences import prompt_differences
-from clinspan.reports.page.sentences import embed, page_data, raw_answers
+from clinspan.reports.page.sentences import embed, page_data, raw_answers, sent_data
 from clinspan.reports.page.summary import facts, overview, score_table
 from clinspan.reports.run_views import Cell, Group, group_runs, RunView, Table
 from clinspan.reports.terminal.leaderboard_table import table_of
@@ -57,7 +57,9 @@ def write_page(report: Report, folder: Path) -> Path:
     """
     groups = group_runs([view for view in report.views if "per_type" in view.scores])
     sections = [_section(group, number, folder) for number, group in enumerate(groups, 1)]
-    environment = Environment(loader=PackageLoader("reports", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("clinspan.reports", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
     environment.filters |= {"cell": _cell, "numeric": _numeric}
     script = "".join(_source(environment, name) for name in _SCRIPTS)
     text = environment.get_template("page.html").render(
@@ -69,7 +71,7 @@ def write_page(report: Report, folder: Path) -> Path:
         standings=table_of(report.board),
         sections=sections,
         blocks=_blocks(groups, redacted=report.redacted),
-        lost=[view for view in report.views if view.problem],
+        lost=[view for view in report.views if view.problem or view.unwritten],
     )
     path = folder / "report.html"
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -99,7 +101,7 @@ def _blocks(groups: Sequence[Group], *, redacted: bool) -> dict[str, Markup]:
     if not redacted:
         views = [view for group in groups for view in group.runs if view.rows]
         blocks |= {f"answers-{view.number}": raw_answers(view) for view in views}
-        blocks["prompts"] = {str(view.number): view.prompt for view in views if view.prompt}
+        blocks["prompts"] = sent_data(views)
         blocks["differences"] = prompt_differences(groups)
     return {name: Markup(embed(content)) for name, content in blocks.items()}
 

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
-from clinspan.reports.run_views import Group
+from clinspan.reports.run_views import Group, RunView
+from clinspan.reports.sent_prompts import prompts_compared
 
 
 def prompt_differences(groups: Sequence[Group]) -> dict[str, Any]:
-    """Unified diffs between the distinct prompts of each group.
+    """How what was sent differs between the runs of each group.
 
     Returns:
-        `prompts`: by run number, the index of the run's prompt among the distinct prompts; equal prompts have the same index.
-        `diffs`: lines of a diff by "first-second", two indexes in ascending order.
+        `prompts`: by run number, the index of its prompts among the distinct ones; runs that sent the same have the same index.
+        `diffs`: by "first-second", two indexes in ascending order: lines that say what differs, and a diff for one sentence.
     """
-    texts: list[tuple[str, ...]] = []
     index_by_run: dict[str, int] = {}
     diffs: dict[str, list[str]] = {}
+    known: dict[str, int] = {}
     for group in groups:
-        indexes: list[int] = []
+        ids = [row["id"] for row in group.sentences]
+        distinct: dict[int, RunView] = {}
         for view in group.runs:
-            if view.prompt:
-                lines = tuple(prompt_lines(view.prompt))
-                texts += [] if lines in texts else [lines]
-                indexes.append(texts.index(lines))
-                index_by_run[str(view.number)] = indexes[-1]
-        ordered = sorted(set(indexes))
+            if view.prompts is not None and view.rows:
+                index = known.setdefault(_digest(view, ids), len(known))
+                index_by_run[str(view.number)] = index
+                distinct.setdefault(index, view)
+        ordered = sorted(distinct)
         for n, first in enumerate(ordered):
             for second in ordered[n + 1 :]:
-                diff = difflib.unified_diff(texts[first], texts[second], lineterm="", n=2)
-                diffs[f"{first}-{second}"] = list(diff)[2:]  # without the two header lines, which name files
+                said, lines = prompts_compared(distinct[first].prompts, distinct[second].prompts, ids)
+                diffs[f"{first}-{second}"] = [*said, *lines]
     return {"prompts": index_by_run, "diffs": diffs}
 
 
-def prompt_lines(prompt: Mapping[str, Any]) -> list[str]:
-    """The lines of a prompt, each turn below its role, with a placeholder for the sentence."""
-    lines: list[str] = []
-    for question in prompt["questions"]:
-        lines += [f"question {question['key']}"] if question["key"] else []
-        for role, text in question["turns"]:
-            lines += [f"[{role}]", *text.replace(prompt["slot"], "(the sentence)").splitlines()]
-    return [*lines, *prompt["notes"]]
+def _digest(view: RunView, ids: Sequence[str]) -> str:
+    assert view.prompts is not None
+    sent = [[id, view.prompts.digests(id) if id in view.prompts.asked else view.number] for id in ids]
+    return hashlib.sha256(repr(sent).encode("utf-8", "backslashreplace")).hexdigest()

@@ -26,7 +26,7 @@ class Redactor:
     def redact(self, view: RunView) -> RunView:
         """The run with its spans, scores and confidences, but without text."""
         tables = [table for table in view.tables if not table.quotes]
-        return replace(view, rows=[self._row(row) for row in view.rows], prompt=None, tables=tables)
+        return replace(view, rows=[self._row(row) for row in view.rows], prompts=None, tables=tables, gaps=None)
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         key = str(row["id"])

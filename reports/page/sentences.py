@@ -8,9 +8,9 @@ from typing import Any
 
 from clinspan.metrics import classify, entity_confidence, Mode
 from clinspan.metrics.counts import entities, Span
-from clinspan.metrics.errors import KINDS
-from clinspan.reports.page.error_tables import KIND_NAMES
+from clinspan.metrics.errors import KIND_NAMES, KINDS
 from clinspan.reports.run_views import Group, RunView
+from clinspan.reports.wording import count_head
 
 _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 UNKNOWN = -1
@@ -20,8 +20,9 @@ def page_data(groups: Sequence[Group]) -> dict[str, Any]:
     """The data of all sentences for the page's script.
 
     Returns:
-        `kinds`: names of the error kinds. `groups`: each has `title`, `labels` and by sentence `ids`, `documents`, `tokens`
-        and `gold`. `runs`: each has `number`, `name`, `group` and by sentence `pred`, `errors`, `failed` and `repairs`.
+        `kinds`: names of the error kinds. `groups`: each has `title`, `labels` and by sentence `ids`, `documents`, `tokens`,
+        `gold` and `gaps`: the text before token n and, behind the last token, after it, unless it is as usual (null if the
+        texts are not known). `runs`: each has `number`, `name`, `group` and by sentence `pred`, `errors`, `failed` and `repairs`.
 
         The spans of a sentence are one flat list, and so are its errors. A gold span is three numbers: label, first token,
         token after the last. A predicted span has a fourth: its confidence in thousandths, -1 if unknown. An error is three
@@ -35,6 +36,38 @@ def page_data(groups: Sequence[Group]) -> dict[str, Any]:
 def raw_answers(view: RunView) -> list[Any]:
     """The model's answer for each sentence: a text, texts by question, or None."""
     return [row.get("raw") for row in view.rows]
+
+
+def sent_data(views: Sequence[RunView]) -> dict[str, Any]:
+    """What was sent, for the page's script.
+
+    Returns:
+        `parts`: turns and chunks as `[role, text]`, each once for all runs; numbers in a text stand for other parts. `runs`: by run
+        number, for each sentence what `SentPrompts.asked` has of it, or None. `rendered`: by run number, whole prompts by the
+        number of the sentence.
+    """
+    parts: list[list[Any]] = []
+    numbers: dict[tuple[str | None, Any], int] = {}
+    runs: dict[str, Any] = {}
+    rendered: dict[str, Any] = {}
+    for view in views:
+        if view.prompts is None:
+            continue
+        own: list[int] = []
+        for part in view.prompts.parts:
+            text = part.text if isinstance(part.text, str) else tuple(p if isinstance(p, str) else own[p] for p in part.text)
+            own.append(numbers.setdefault((part.role, text), len(parts)))
+            parts += [[part.role, text]] if own[-1] == len(parts) else []
+        asked = [view.prompts.asked.get(row["id"]) for row in view.rows]
+        runs[str(view.number)] = [None if one is None else [_renumbered(attempt, own) for attempt in one] for one in asked]
+        known = view.prompts.rendered
+        rendered[str(view.number)] = {n: known[row["id"]] for n, row in enumerate(view.rows) if row["id"] in known}
+    return {"parts": parts, "runs": runs, "rendered": rendered}
+
+
+def _renumbered(attempt: Mapping[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
+    questions = [{"key": q.get("question", ""), "turns": [numbers[turn] for turn in q["turns"]]} for q in attempt["questions"]]
+    return {**attempt, "questions": questions}
 
 
 def embed(content: Any) -> str:
@@ -51,13 +84,23 @@ def _group(group: Group) -> dict[str, Any]:
     gold = [_flat(_spans(row["gold"], group.mode), places) for row in group.sentences]
     columns = {name: [row[key] for row in group.sentences] for name, key in (("ids", "id"), ("documents", "document"))}
     tokens = [row["tokens"] for row in group.sentences]
-    return {"title": group.title, "labels": group.labels, **columns, "tokens": tokens, "gold": gold}
+    gaps = None if group.gaps is None else [_sparse(one) for one in group.gaps]
+    return {"title": group.title, "labels": group.labels, **columns, "tokens": tokens, "gaps": gaps, "gold": gold}
+
+
+def _sparse(gaps: Sequence[str]) -> dict[int, str]:
+    """The gaps by place that are not as usual: a blank between two tokens, nothing before the first and after the last."""
+    return {n: gap for n, gap in enumerate(gaps) if gap != (" " if 0 < n < len(gaps) - 1 else "")}
 
 
 def _run(view: RunView, number: int, group: Group) -> dict[str, Any]:
     places = {label: n for n, label in enumerate(group.labels)}
     failed = {n: row["error"] for n, row in enumerate(view.rows) if row.get("error") is not None}
-    repairs = {n: row["repairs"] for n, row in enumerate(view.rows) if row.get("repairs")}
+    repairs = {
+        n: {count_head(name, times): times for name, times in row["repairs"].items()}
+        for n, row in enumerate(view.rows)
+        if row.get("repairs")
+    }
     pred, errors = [], []
     for row in view.rows:
         spans = _spans(row["pred"], group.mode)

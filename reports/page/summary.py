@@ -8,9 +8,11 @@ from typing import Any
 
 from clinspan.metrics import count_errors
 from clinspan.metrics.errors import ErrorKind
+from clinspan.metrics.intervals import LEAST_DOCUMENTS
 from clinspan.reports.paper.published import published, Triple
 from clinspan.reports.run_views import Cell, Group, RunView, Table
-from clinspan.reports.terminal.tables import bounds_of, notes, row_of
+from clinspan.reports.terminal.tables import bounds_of, macro_name, notes, row_of, shown_f1
+from clinspan.reports.wording import reading_words, scored_words, size_words, too_few
 
 _AVERAGES = ("macro", "micro")
 
@@ -24,16 +26,18 @@ def score_table(view: RunView) -> Table:
     rows: list[list[Cell]] = []
     for name in (*view.labels, *_AVERAGES):
         row = row_of(scores, name)
-        cells: list[Cell] = [name, *(float(row[key]) for key in ("precision", "recall", "f1")), _interval(scores, name)]
-        cells.append(row.get("support"))
+        figures: list[Cell] = ["-"] * 3
+        if shown_f1(scores, name) is not None:
+            figures = [float(row[key]) for key in ("precision", "recall", "f1")]
+        cells: list[Cell] = [name, *figures, _interval(scores, name), row.get("support")]
         rows.append(cells + (_beside(paper, name, float(row["f1"])) if paper else []))
     source = ["paper: arXiv 2407.00731, Tables 2 and 3."] if paper else []
-    return Table(title="Scores", columns=columns, rows=rows, notes=source)
+    return Table(title="Scores", columns=columns, rows=rows, notes=[f"{macro_name(scores)}.", *source])
 
 
 def facts(view: RunView) -> list[str]:
-    """Remarks on the scores: the signature first, then failures, repairs, leaks, time, tokens and cost."""
-    return [str(view.scores["signature"]), *notes(view.scores, view.job.record)]
+    """Remarks on the scores: how they were computed first, then failures, repairs, leaks, time, tokens and cost."""
+    return [scored_words(view.scores), *notes(view.scores, view.job.record)]
 
 
 def overview(group: Group) -> Table:
@@ -44,12 +48,15 @@ def overview(group: Group) -> Table:
     rows: list[list[Cell]] = []
     for view in group.runs:
         scores, record = view.scores, view.job.record
-        types: list[Cell] = [float(scores["per_type"][label]["f1"]) for label in group.labels]
-        averages: list[Cell] = [float(scores["micro"]["f1"]), _interval(scores, "micro"), float(scores["macro"]["f1"])]
+        types: list[Cell] = [_or_none(shown_f1(scores, label)) for label in group.labels]
+        averages: list[Cell] = [float(scores["micro"]["f1"]), _interval(scores, "micro"), _or_none(shown_f1(scores, "macro"))]
         spent: list[Cell] = [_whole(view.tokens_per_sentence), _whole(record.get("seconds"))]
         spent += [record.get("cost")] if costs else []
         rows.append([view.number, view.name, *averages, *types, *spent])
-    return Table(title="Runs", columns=columns, rows=rows, notes=["Under each type: its F1."])
+    first = group.runs[0].scores
+    reason = too_few(first.get("documents", LEAST_DOCUMENTS))
+    about = [f"{reading_words(str(first['signature']))}; {size_words(first)}.", *([f"{reason}."] if reason else [])]
+    return Table(title="Runs", columns=columns, rows=rows, notes=["Under each type: its F1.", *about])
 
 
 def errors_of(view: RunView) -> Counter[tuple[ErrorKind, str]]:
@@ -59,7 +66,11 @@ def errors_of(view: RunView) -> Counter[tuple[ErrorKind, str]]:
 
 def _interval(scores: Mapping[str, Any], name: str) -> str:
     bounds = bounds_of(scores, name)
-    return f"{bounds[0]:.3f} – {bounds[1]:.3f}" if bounds else ""
+    return f"{bounds[0]:.3f} – {bounds[1]:.3f}" if bounds else "-"
+
+
+def _or_none(value: float | None) -> Cell:
+    return "-" if value is None else value
 
 
 def _beside(paper: Mapping[str, Triple], name: str, f1: float) -> list[Cell]:

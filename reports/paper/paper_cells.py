@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clinspan.reports.paper.published import Cell, FINE_TUNED
+from clinspan.reports.paper.published import Cell, FINE_TUNED, TABLES
 
 _CLASSIFIER = "ClassifierModel"
 _LACKING = "not available here (with model=NAME model.path=FOLDER the preset runs one model from a folder):"
@@ -40,6 +40,15 @@ def cell_of(record: Mapping[str, Any]) -> Cell:
     chosen, config = record.get("choices") or {}, (record.get("config") or {}).get("model") or {}
     tuned = config.get("adapter") is not None or str(config.get("_target_", "")).endswith(_CLASSIFIER)
     return str(chosen.get("model", "")), FINE_TUNED if tuned else str(chosen.get("strategy", ""))
+
+
+def paper_cell(model: str, strategy: str) -> bool:
+    """Whether one of the paper's tables has this cell.
+
+    >>> paper_cell("medtuned", "rag"), paper_cell("medtuned", "knn")
+    (True, False)
+    """
+    return any((model, strategy) in cells for cells in TABLES.values())
 
 
 def cell_lines(name: str, cells: Sequence[CellRun]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clinspan.reports.paper.paper_cells import cell_of
-from clinspan.reports.paper.published import Cell, figures, FINE_TUNED, published, TABLES
+from clinspan.reports.paper.published import Cell, figures, FINE_TUNED, other_knowledge, published, TABLES
 from clinspan.reports.run_views import Cell as Value
 from clinspan.reports.run_views import Table
 from clinspan.reports.terminal.tables import bounds_of
@@ -42,7 +42,7 @@ def paper_tables(runs: Sequence[Run]) -> list[Table]:
 def belongs(record: Record, name: str) -> bool:
     """Whether a run has this table's preset or, if it has no preset, is one of its cells on the paper's test split."""
     preset = (record.get("choices") or {}).get("experiment")
-    return preset == name if preset else cell_of(record) in TABLES[name] and published(dict(record)) is not None
+    return preset == name if preset in TABLES else cell_of(record) in TABLES[name] and published(dict(record)) is not None
 
 
 def _wanted(name: str, runs: Sequence[Run]) -> bool:
@@ -74,7 +74,7 @@ def _rows(name: str, cell: Cell, run: Run | None) -> list[list[Value]]:
     types = paper or ({} if scores is None else [*scores["per_type"], "macro"])
     rows: list[list[Value]] = []
     for label in types or [""]:
-        theirs: Sequence[Value] = paper.get(label) or (None, None, None)
+        theirs: Sequence[Value] = (None if other_knowledge(record) else paper.get(label)) or (None, None, None)
         ours = _figures(scores, label)
         gap = ours[2] - paper[label][2] if same and ours is not None and label in paper else None
         rows.append([*cell, label, *theirs, *(ours or (None, None, None)), _interval(scores, label), _signed(gap)])
@@ -112,6 +112,8 @@ def _note(name: str, cell: Cell, runs: Sequence[Run], scored: Sequence[Run]) -> 
         place = f"{corpus.get('name')} {corpus.get('split')}, {(scores or {}).get('sentences', 0):,} sentences"
         format_name = (record.get("choices") or {}).get("format")
         remarks.append(f"measured on {place}" + (f", format={format_name}" if format_name else ""))
+    if knowledge := other_knowledge(record):
+        remarks.append(f"retriever.knowledge={knowledge}, the paper retrieved from articles of rarediseases.org")
     if len(scored) > 1:
         remarks.append(f"the last of {len(scored)} runs")
     return "; ".join(remarks)

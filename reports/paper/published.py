@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 Triple = tuple[float, float, float]
@@ -89,7 +90,7 @@ def published(record: dict[str, Any]) -> dict[str, Triple] | None:
     """The paper's figures for a run, by label and `macro`, if the run is one of its cells.
 
     A cell is a model and a strategy of the paper on the RareDis test split with the paper's prompting: the
-    line format, hand-written labels, all sentences.
+    line format, hand-written labels, all sentences, and passages from articles of one's own.
     """
     chosen, config = record.get("choices", {}), record.get("config", {})
     limited = config.get("limit") is not None or config.get("limit_documents") is not None
@@ -99,4 +100,22 @@ def published(record: dict[str, Any]) -> dict[str, Triple] | None:
         return None
     if (config.get("model") or {}).get("adapter") is not None:
         return None
+    if other_knowledge(record):
+        return None
     return figures("", (str(chosen.get("model")), str(chosen.get("strategy")))) or None
+
+
+def other_knowledge(record: Mapping[str, Any]) -> str | None:
+    """The knowledge base of a run that retrieves passages, if it is certainly not the paper's: `bundled` or `hpo`.
+
+    >>> rag = {"strategy": {"context": "retrieved"}}
+    >>> other_knowledge({"config": {**rag, "retriever": {"knowledge": "bundled"}}})
+    'bundled'
+    >>> other_knowledge({"config": {**rag, "retriever": {"knowledge": "articles"}}}) is None
+    True
+    """
+    config = record.get("config") or {}
+    if (config.get("strategy") or {}).get("context") != "retrieved":
+        return None
+    knowledge = (config.get("retriever") or {}).get("knowledge") or "bundled"
+    return str(knowledge) if knowledge in ("bundled", "hpo") else None

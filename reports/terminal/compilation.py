@@ -10,6 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from clinspan.reports.terminal.console import PlainConsole
+from clinspan.reports.terminal.tables import bounds_of, interval_words
+from clinspan.reports.wording import scored_words
 
 _SHOWN = 10
 
@@ -49,16 +51,18 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     if len(trials) > _SHOWN:
         table.add_row("", f"and {len(trials) - _SHOWN} more", "", "")
     console.print(table)
-    low, high = scores["intervals"]["f1"]["micro"]
+    interval = bounds_of(scores, "micro")
+    within = "" if interval is None else f" ({interval_words(interval)})"
     micro, macro = scores["micro"]["f1"], scores["macro"]["f1"]
     target = record["target"]
-    console.print(
-        f"start {target} F1 {record['start']['f1']:.4f}; chosen: micro F1 {micro:.4f} ({low:.3f} - {high:.3f}), macro {macro:.4f}"
-    )
-    console.print(scores["signature"], highlight=False)
+    console.print(f"start {target} F1 {record['start']['f1']:.4f}; chosen: micro F1 {micro:.4f}{within}, macro {macro:.4f}")
+    console.print(scored_words(scores), highlight=False)
     used = record["tokens"]
     words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
     console.print(words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else ""))
+    if record.get("pool"):
+        words = f"the program keeps a pool of {record['pool']} train sentences; strategy.pool=null uses all of train"
+        console.print(words, highlight=False, soft_wrap=True)
     console.print(
         "dev selected this program, so its dev scores are optimistic: "
         "evaluate it on test with python -m programs.run program=FOLDER",

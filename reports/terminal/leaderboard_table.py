@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from clinspan.reports.latex import latex_table
 from clinspan.reports.run_views import Table as Shown
 from clinspan.reports.settings import said
 from clinspan.reports.terminal.console import PlainConsole
@@ -46,6 +47,12 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join(["# Leaderboard", "", *lines, "", *notes]) + "\n"
 
 
+def latex(result: Mapping[str, Any]) -> str:
+    """The same content as a LaTeX table."""
+    heads = [head.replace("\n", "") for head in _heads(result)]
+    return latex_table(heads, _sections(result), left=_LEFT, notes=result["notes"])
+
+
 def table_of(result: Mapping[str, Any]) -> Shown:
     """The same content as a table of the HTML page."""
     rows = [row for section in _sections(result) for row in section]
@@ -73,7 +80,7 @@ def _scored(row: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
     cells = {
         "#": f"{row['basis']}{row['rank']}",
         "settings": _settings(row["settings"]),
-        "seeds": str(len(row["jobs"])),
+        "seeds": "1" if "equal" in row else str(len(row["jobs"])),
         **{f"{name} F1": _spread(row[name]) for name in ("micro", "macro", "offsets") if name in row},
         "seconds": _number(row["seconds"], 0),
         "prompt tok\n/sentence": _number(row["prompt_tokens_per_sentence"], 0),
@@ -90,12 +97,13 @@ def _lost(row: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
 
 
 def _spread(value: Mapping[str, float | None]) -> str:
-    """Format a mean, with its spread if there is one.
+    """Format a mean, with its spread if there is one that four decimals show.
 
-    >>> _spread({"mean": 0.5, "spread": 0.25}), _spread({"mean": 0.5, "spread": None})
-    ('0.5000 ± 0.2500', '0.5000')
+    >>> [_spread({"mean": 0.5, "spread": spread}) for spread in (0.25, 0.0, None)]
+    ['0.5000 ± 0.2500', '0.5000', '0.5000']
     """
-    return _number(value["mean"], 4) + ("" if value["spread"] is None else f" ± {_number(value['spread'], 4)}")
+    spread = _number(value["spread"], 4)
+    return _number(value["mean"], 4) + (f" ± {spread}" if spread.strip("0.") else "")
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

@@ -8,7 +8,16 @@ from typing import Any
 from rich.table import Table
 
 from clinspan.reports.terminal.console import PlainConsole
-from clinspan.reports.terminal.tables import failure_notes, offset_notes, score_table
+from clinspan.reports.terminal.tables import (
+    bounds_of,
+    failure_notes,
+    interval_notes,
+    interval_words,
+    macro_name,
+    offset_notes,
+    score_table,
+)
+from clinspan.reports.wording import scored_words
 
 _WIDTH = 110
 
@@ -24,9 +33,8 @@ def print_reading(scores: Mapping[str, Any], title: str, remarks: Sequence[str] 
     console = PlainConsole(width=_WIDTH)
     console.print(title, highlight=False, markup=False, soft_wrap=True)
     console.print(score_table(scores, ""))
-    failed = failure_notes(scores) if "failed" in scores else []
     by_offsets = scores if "ceiling" in scores else scores.get("offsets")
-    for line in (scores["signature"], *failed, *offset_notes(by_offsets), *remarks):
+    for line in (scored_words(scores), *_notes(scores), *offset_notes(by_offsets), *remarks):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -47,14 +55,26 @@ def print_readings(readings: Sequence[Mapping[str, Any]], title: str, remarks: S
         table.add_column(name, justify="right")
     for scores in readings:
         micro, macro = scores["micro"], scores["macro"]
-        low, high = scores["intervals"]["f1"].get("micro", (0.0, 0.0))
         cells = [f"{micro[key]:.4f}" for key in ("precision", "recall", "f1")]
         support = sum(row["support"] for row in scores["per_type"].values())
         mean = "" if macro is None else f"{macro['f1']:.4f}"
-        table.add_row(scores["match"], *([scores["mode"]] if modes else []), *cells, f"{low:.3f} - {high:.3f}", mean, str(support))
+        table.add_row(
+            scores["match"],
+            *([scores["mode"]] if modes else []),
+            *cells,
+            interval_words(bounds_of(scores, "micro")),
+            mean,
+            str(support),
+        )
     console = PlainConsole(width=_WIDTH)
     console.print(title, highlight=False, markup=False, soft_wrap=True)
     console.print(table)
-    failed = failure_notes(readings[0]) if "failed" in readings[0] else []
-    for line in (*failed, *remarks):
+    averaged = [macro_name(scores) for scores in readings if scores["macro"] is not None][:1]
+    for line in (*averaged, *_notes(readings[0], types=False), *remarks):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _notes(scores: Mapping[str, Any], *, types: bool = True) -> list[str]:
+    missing = interval_notes(scores, "score more documents")
+    few = [line for line in missing if types or line.startswith("too few")]
+    return few + (failure_notes(scores) if "failed" in scores else [])

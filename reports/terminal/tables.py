@@ -8,8 +8,11 @@ from typing import Any
 from rich.table import Table
 
 from clinspan.corpora.printable import plural
+from clinspan.metrics.intervals import LEAST_DOCUMENTS
 from clinspan.reports.paper.published import published
 from clinspan.reports.terminal.console import PlainConsole
+from clinspan.reports.terminal.outcome_table import outcome_table
+from clinspan.reports.wording import calibration_words, count_head, count_words, scored_words, size_words, too_few
 
 _WIDTH = 110
 _ANNOTATIONS = (
@@ -33,23 +36,24 @@ def bounds_of(scores: Mapping[str, Any] | None, name: str) -> tuple[float, float
     return None if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
-def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], *, of: int) -> None:
+def print_scores(scores: Mapping[str, Any], record: Mapping[str, Any], errors: Mapping[str, Any], *, of: int) -> None:
     """Print one row per type, macro and micro, with the paper's scores beside ours if the run is one of its cells.
 
     Args:
         scores: The content of `scores.json`.
         record: The content of `run.json`.
+        errors: The content of `errors.json`.
         of: Number of sentences in the whole split, which is shown if a limit was set.
     """
     console = PlainConsole(width=_WIDTH)
     console.print(score_table(scores, _title(scores, record, of), published(dict(record))))
-    console.print(scores["signature"], highlight=False, markup=False, soft_wrap=True)
-    for line in notes(scores, record):
+    console.print(outcome_table(scores, errors))
+    for line in (scored_words(scores), *notes(scores, record)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def score_table(scores: Mapping[str, Any], title: str, paper: Mapping[str, tuple[float, float, float]] | None = None) -> Table:
-    """A table with one row per type, macro and micro; without macro where it is None.
+    """A table with one row per type, macro and micro; without macro where it is None. Types without gold have no scores.
 
     Args:
         scores: `per_type`, `macro`, `micro` and `intervals` as in `scores.json`.
@@ -67,8 +71,37 @@ def score_table(scores: Mapping[str, Any], title: str, paper: Mapping[str, tuple
     table.add_section()
     for name in ("macro", "micro"):
         if scores[name] is not None:
-            table.add_row(name, *_cells(scores[name], scores, name), "", *_paper(paper, name))
+            head = macro_name(scores) if name == "macro" else name
+            table.add_row(head, *_cells(scores[name], scores, name), "", *_paper(paper, name))
     return table
+
+
+def macro_name(scores: Mapping[str, Any]) -> str:
+    """The name of the macro mean, with the number of types that it averages.
+
+    >>> rows = {"Sign": {"support": 3}, "Age": {"support": 0}}
+    >>> macro_name({"per_type": rows}), macro_name({"per_type": {"Sign": {"support": 3}}})
+    ('macro over 1 type with gold', 'macro over 1 type')
+    """
+    rows = scores["per_type"].values()
+    number = sum(row["support"] > 0 for row in rows)
+    return f"macro over {number} {plural(number, 'type')}" + (" with gold" if number < len(rows) else "")
+
+
+def shown_f1(scores: Mapping[str, Any], name: str) -> float | None:
+    """The F1 of a type, macro or micro; None for a type without gold, and for macro if no type has any."""
+    row = row_of(scores, name)
+    counted = scores["per_type"].values() if name == "macro" else [row]
+    return float(row["f1"]) if name == "micro" or any(one.get("support", 1) for one in counted) else None
+
+
+def interval_notes(scores: Mapping[str, Any], remedy: str = "use limit_documents=N or all") -> list[str]:
+    """Why scores have no interval: all of them, or some types."""
+    if reason := too_few(scores.get("documents", LEAST_DOCUMENTS), remedy=remedy):
+        return [reason]
+    without = [name for name, row in scores["per_type"].items() if row["support"] and bounds_of(scores, name) is None]
+    why = f"in fewer than {LEAST_DOCUMENTS} documents, or with an F1 of 0 or 1"
+    return [f"no interval for types {why}: {', '.join(without)}"] if without else []
 
 
 def failure_notes(scores: Mapping[str, Any]) -> list[str]:
@@ -80,23 +113,17 @@ def failure_notes(scores: Mapping[str, Any]) -> list[str]:
 
 
 def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """Remarks on the scores: failures, repairs, calibration, leaks, time, tokens and cost."""
-    lines = failure_notes(scores)
-    if scores["repairs"]:
-        lines.append("repaired in answers: " + ", ".join(f"{name} {n}" for name, n in scores["repairs"].items()))
+    """Remarks on the scores: missing intervals, failures, repairs, calibration, leaks, time, tokens and cost."""
+    lines = interval_notes(scores) + failure_notes(scores)
+    lines += [f"in answers: {count_words(name, number)}" for name, number in scores["repairs"].items()]
     if scores.get("calibration"):
-        summary = scores["calibration"]
-        lines.append(f"confidence of {summary['entities']} predicted entities: expected calibration error {summary['ece']:.3f}")
+        lines.append(calibration_words(scores["calibration"]))
     lines += offset_notes(scores.get("offsets"))
     lines += [f"{name}: {value:.4f}" for name, value in scores.get("more", {}).items()]
     retrieval = record.get("retrieval")
     if retrieval and "leaked_sentences" in retrieval:
-        leaked, excluded = retrieval["leaked_sentences"], retrieval["excluded_chunks"]
-        state = "their chunks stay in; retriever.exclude_leaks=true drops them"
-        if excluded:
-            state = f"{excluded} {plural(excluded, 'chunk')} left out"
-        leaks = f"{leaked} of these sentences {plural(leaked, 'occurs', 'occur')} in the knowledge base"
-        lines.append(f"leakage: {leaks}" + (f" ({state})" if leaked else ""))
+        lines.append(_leaks(retrieval))
+    lines += fold_notes(scores.get("folds"))
     tokens = record.get("tokens", {})
     seconds = record.get("seconds") or 0.0
     money = f", {record['cost']:.4f} US$" if record.get("cost") is not None else ""
@@ -104,6 +131,30 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     spent = f"{tokens['pieces']:,} sub-word pieces, no prompt" if "pieces" in tokens else spent
     lines.append(f"{seconds:.0f} s, {spent}{money}")
     return lines
+
+
+def fold_notes(folds: Mapping[str, Any] | None) -> list[str]:
+    """F1 of each fold of a cross-validation, whose scores come from the counts of all folds together.
+
+    >>> fold_notes({"number": 2, "seed": 0, "f1": {"micro": [0.5, 0.25]}, "sd": {"micro": 0.1768}})
+    ['2 folds, counts summed; micro F1 by fold: 0.500, 0.250 (standard deviation between folds 0.177)']
+    """
+    if not folds:
+        return []
+    each = ", ".join(f"{value:.3f}" for value in folds["f1"]["micro"])
+    spread = f"standard deviation between folds {folds['sd']['micro']:.3f}"
+    return [f"{folds['number']} folds, counts summed; micro F1 by fold: {each} ({spread})"]
+
+
+def _leaks(retrieval: Mapping[str, Any]) -> str:
+    leaked, excluded, articles = retrieval["leaked_sentences"], retrieval["excluded_chunks"], retrieval.get("articles", 0)
+    searched = f"searched {articles:,} {plural(articles, 'article')}; "
+    if not leaked:
+        return searched + "none of the test sentences occurs in them"
+    state = "their chunks stay in; retriever.exclude_leaks=true drops them"
+    if excluded:
+        state = f"{excluded} {plural(excluded, 'chunk')} left out"
+    return f"{searched}{leaked} of the test sentences {plural(leaked, 'occurs', 'occur')} in them ({state})"
 
 
 def offset_notes(offsets: Mapping[str, Any] | None) -> list[str]:
@@ -125,12 +176,23 @@ def _title(scores: Mapping[str, Any], record: Mapping[str, Any], of: int) -> str
     part = f"{first}{scores['sentences']} of {of}" if scores["sentences"] < of else f"all {of}"
     chosen = record.get("choices", {})
     words = [str(chosen.get(key)) for key in ("model", "strategy", "format", "prompt") if chosen.get(key)]
-    return f"{corpus['name']} {corpus['split']} ({part} sentences): {', '.join(words)}"
+    documents = f", {size_words({'documents': scores['documents']})}" if "documents" in scores else ""
+    return f"{corpus['name']} {corpus['split']} ({part} sentences{documents}): {', '.join(words)}"
 
 
 def _cells(row: Mapping[str, float], scores: Mapping[str, Any], name: str) -> list[str]:
-    low, high = scores["intervals"]["f1"][name]
-    return [f"{row['precision']:.4f}", f"{row['recall']:.4f}", f"{row['f1']:.4f}", f"{low:.3f} - {high:.3f}"]
+    if shown_f1(scores, name) is None:
+        return ["-"] * 4
+    return [f"{row['precision']:.4f}", f"{row['recall']:.4f}", f"{row['f1']:.4f}", interval_words(bounds_of(scores, name))]
+
+
+def interval_words(bounds: tuple[float, float] | None) -> str:
+    """An interval with three decimals; "-" if there is none.
+
+    >>> interval_words((0.25, 0.5)), interval_words(None)
+    ('0.250 - 0.500', '-')
+    """
+    return "-" if bounds is None else f"{bounds[0]:.3f} - {bounds[1]:.3f}"
 
 
 def _paper(paper: Mapping[str, tuple[float, float, float]] | None, name: str) -> list[str]:
@@ -139,19 +201,27 @@ def _paper(paper: Mapping[str, tuple[float, float, float]] | None, name: str) ->
     return [f"{value:.4f}" for value in paper[name]] if name in paper else ["", "", ""]
 
 
-def print_statistics(statistics: Mapping[str, Any], name: str) -> None:
-    """Print documents, sentences, tokens, entities and spans by split, and counts of what the conversion did."""
+def print_statistics(statistics: Mapping[str, Any], name: str, example: str = "") -> None:
+    """Print documents, sentences, tokens, mentions and spans by split, and counts of what the conversion did.
+
+    Args:
+        statistics: The counts by split, see `programs.stats`.
+        name: The corpus' name.
+        example: A mention that was widened to whole tokens, and the text of its tokens; empty: none is shown.
+    """
     labels = list(next(iter(statistics.values()))["entities"])
-    table = Table(title=name, title_justify="left", caption="B-: tags that open an entity; spans: as seqeval reads the tags")
+    table = Table(title=name, title_justify="left")
     table.add_column("")
     for split in statistics:
         table.add_column(split, justify="right")
     for row in ("documents", "sentences", "tokens"):
         table.add_row(row, *[f"{part[row]:,}" for part in statistics.values()])
-    for head, key in (("B-", "entities"), ("spans", "spans")):
+    same = all(part["entities"] == part["spans"] for part in statistics.values())
+    kinds = (("mentions", "spans"),) if same else (("B- tags", "entities"), ("mentions as seqeval reads the tags", "spans"))
+    for head, key in kinds:
         table.add_section()
         for label in labels:
-            table.add_row(f"{head} {label}", *[f"{part[key][label]:,}" for part in statistics.values()])
+            table.add_row(f"{head}: {label}", *[f"{part[key][label]:,}" for part in statistics.values()])
     if any(part["annotations"].get("kept") != part["annotations"].get("total") for part in statistics.values()):
         table.add_section()
         for title, key in _ANNOTATIONS:
@@ -160,5 +230,6 @@ def print_statistics(statistics: Mapping[str, Any], name: str) -> None:
     if acts:
         table.add_section()
     for act in acts:
-        table.add_row(act, *[f"{part['conversion'].get(act, 0):,}" for part in statistics.values()])
+        shown = f" (example: {example})" if example and act == "partial_expand" else ""
+        table.add_row(count_head(act) + shown, *[f"{part['conversion'].get(act, 0):,}" for part in statistics.values()])
     PlainConsole(width=_WIDTH).print(table)

@@ -2,17 +2,31 @@
 
 function askedOf(group, run, n) {
   const box = make("div", { class: "asked" }, make("h4", {}, `${run.number} ${run.name}`));
-  const prompt = block("prompts")[run.number];
+  const sent = block("prompts"), asked = sent.runs[run.number]?.[n];
   box.append(...answersOf(run, n));
-  if (!prompt) box.append(make("p", { class: "note" }, "The prompt is not known: the run left no program.json with one."));
-  for (const note of prompt?.notes ?? []) box.append(make("p", { class: "note" }, note));
-  for (const question of prompt?.questions ?? []) {
-    if (question.key) box.append(make("h5", {}, `Question ${question.key}`));
-    for (const [role, text] of question.turns) {
-      box.append(make("p", { class: "role" }, role), make("pre", {}, filled(text, question, prompt, group.tokens[n])));
+  if (!asked) box.append(make("p", { class: "note" }, "What was sent is not recorded."));
+  for (const [number, attempt] of (asked ?? []).entries()) {
+    for (const kind of ["demonstrations", "chunks"]) {
+      const ids = (attempt[kind] ?? []).map((id) => id ?? "without an id");
+      if (ids.length) box.append(make("p", { class: "note" }, `${kind}: ${ids.join(", ")}`));
+    }
+    for (const question of attempt.questions) {
+      const key = [asked.length > 1 ? String(number) : "", question.key].filter(Boolean).join(":");
+      if (key) box.append(make("h5", {}, `Question ${key}`));
+      for (const turn of question.turns) {
+        box.append(make("p", { class: "role" }, sent.parts[turn][0] ?? ""), make("pre", {}, partText(sent.parts, turn)));
+      }
     }
   }
+  const whole = sent.rendered[run.number]?.[n];
+  if (whole) box.append(make("p", { class: "role" }, "as the model's template writes it"), make("pre", { class: "rendered" }, whole));
   return box;
+}
+
+// The text of a turn or chunk; numbers in it stand for other parts.
+function partText(parts, number) {
+  const text = parts[number][1];
+  return typeof text === "string" ? text : text.map((piece) => (typeof piece === "string" ? piece : partText(parts, piece))).join("");
 }
 
 function answersOf(run, n) {
@@ -24,17 +38,11 @@ function answersOf(run, n) {
   });
 }
 
-// A turn with the sentence in its slot, its tokens shown as formats show them: on one line, none empty.
-function filled(text, question, prompt, tokens) {
-  const shown = tokens.map((token) => token.split(/\s+/u).filter(Boolean).join(" ") || "_");
-  return text.split(prompt.slot).join(shown.join(question.separator));
-}
-
 function differenceOf(first, second) {
   const known = block("differences");
   if (!known) return null;
   const [one, other] = [known.prompts[first.number], known.prompts[second.number]];
-  if (one === undefined || other === undefined) return ["The prompt of one of these runs is not known."];
+  if (one === undefined || other === undefined) return ["What was sent is not recorded for both runs."];
   if (one === other) return ["The prompts are the same."];
   const lines = known.diffs[`${Math.min(one, other)}-${Math.max(one, other)}`];
   return one < other ? lines : lines.map(turned);

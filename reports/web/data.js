@@ -42,6 +42,11 @@ function predSpans(run, n) {
 
 const labelName = (group, label) => (label < 0 ? "unknown type" : group.labels[label]);
 
+// The text before token i of a sentence, or after its last token; the first gap begins at the end of the sentence before it.
+const gapOf = (group, n, i) => group.gaps?.[n][i] ?? (i === 0 || i === group.tokens[n].length ? "" : " ");
+
+const textOf = (group, n) => group.tokens[n].map((token, i) => (i ? gapOf(group, n, i) : "") + token).join("");
+
 const words = (group, n, span) => group.tokens[n].slice(span.start, span.end).join(" ");
 
 const shownConfidence = (value) => (value === null ? "" : value >= 0.9995 ? "1.00" : value.toFixed(2).replace(/^0/, ""));

@@ -47,7 +47,15 @@ function update() {
   state.page = 0;
   byId("legend").replaceChildren(...legendOf(state));
   showDifference(state.first, state.second);
+  byId("active").textContent = activeFilters();
   show();
+}
+
+// The run and the filters that are set, for a folded panel.
+function activeFilters() {
+  const fields = [...byId("filters").querySelectorAll("select, input")].filter((field) => !["a", "b", "order"].includes(field.id));
+  const set = fields.filter((field) => (field.type === "checkbox" ? field.checked : field.value !== "")).length;
+  return `run ${state.first.number}${state.second ? ` beside ${state.second.number}` : ""}${set ? `, ${set} set` : ""}`;
 }
 
 const pages = () => Math.max(1, Math.ceil(state.found.length / state.size));
@@ -89,8 +97,11 @@ function onKey(event) {
     return;
   }
   if (event.key === "Enter" && event.target.matches(".sentence")) {
-    const more = event.target.querySelector(".more");
+    const more = event.target.querySelector(".asks");
     if (more) more.open = !more.open;
+  } else if (event.key === "w" && event.target.matches(".sentence")) {
+    const whole = event.target.querySelector(".whole");
+    whole.open = !whole.open;
   } else if (event.key in KEYS) {
     event.preventDefault();
     KEYS[event.key]();
@@ -136,7 +147,8 @@ function begin() {
   byId("a").replaceChildren(...groupedRuns());
   options(byId("kind"), [["", "any or none"], ...kinds.map((name, n) => [n, name]), [REPAIRED, "answer repaired"], [FAILED, "sentence failed"]]);
   chooseFirst(byId("a").value);
-  for (const part of document.querySelectorAll("#filters, #legend, .pager")) part.hidden = false;
+  for (const part of document.querySelectorAll("#panel, #legend, .pager")) part.hidden = false;
+  byId("panel").open = matchMedia("(min-width: 48rem)").matches;
   listen();
   update();
 }

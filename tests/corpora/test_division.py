@@ -65,7 +65,7 @@ def test_folds_cover_every_document_once(folder: Path) -> None:
         assert [len(names[split]) for split in ("train", "dev", "test")] == [36, 12, 12]
         tests += names["test"]
     assert len(tests) == len(set(tests)) == 60
-    assert list(ids(divided(folder, folds=2))) == ["train", "test"]
+    assert list(ids(divided(folder, folds=2, fold=0))) == ["train", "test"]
 
 
 def test_a_run_lists_the_documents_of_its_splits(folder: Path, tmp_path: Path) -> None:
@@ -93,8 +93,9 @@ def test_convert_writes_the_division(folder: Path, command: Command, tmp_path: P
         ({"split": [0.5, 0.5], "folds": 3}, "are both set"),
         ({"folds": 1}, "corpus.folds=1"),
         ({"folds": 3, "fold": 3}, "corpus.fold=3"),
-        ({"folds": 61}, "60 documents, too few for 61 parts"),
-        ({"folds": 21, "group": "^p[0-9]+"}, "20 groups, too few for 21 parts"),
+        ({"folds": 3}, r"corpus\.folds=3 without corpus\.fold means all folds, .* corpus\.fold=0 to 2"),
+        ({"folds": 61, "fold": 0}, "60 documents, too few for 61 parts"),
+        ({"folds": 21, "fold": 0, "group": "^p[0-9]+"}, "20 groups, too few for 21 parts"),
         ({"split": [0.5, 0.5], "group": "("}, "corpus.group is not a regular expression"),
     ],
 )

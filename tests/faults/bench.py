@@ -20,7 +20,7 @@ LABELS = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
 SENTENCES = 12
 NOTES = 20
 _CLOSE = 1e-6
-SMALL = [f"limit={SENTENCES}", "metric.samples=20"]
+SMALL = [f"limit={SENTENCES}"]
 
 
 @dataclass

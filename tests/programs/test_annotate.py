@@ -69,11 +69,14 @@ def test_all_formats_hold_the_same_entities_and_finished_notes_need_no_request(
             assert (document.text, document.entities) == (TEXTS[name], documents[name].entities)
     read_back = Conll(path=str(source / "out" / "annotations.conll")).load()
     assert sum(tag == "B-Sign" for s in read_back.sentences("test") for tag in s.tags) == sum(map(len, spans.values()))
-    again = command("annotate", "input=in", "output=in/out", "to=[bioc_xml,bioc_json,html,parquet]", *words)
+    again = command("annotate", "input=in", "output=in/out", "to=[bioc_xml,bioc_json,csv,fhir,html,parquet]", *words)
     assert folder_of(again) == out
     assert "0 documents annotated, 3 kept, 0 failed" in again.stdout
     assert len(server.requests) == request_count
     assert {path.suffix for path in (source / "out").rglob("c.*")} == {".txt", ".ann", ".xml", ".json", ".html"}
+    assert [path.name for path in (source / "out" / "fhir").rglob("*.json")] != []
+    assert (source / "out" / "annotations.csv").read_text().count("\n") == 1 + sum(map(len, spans.values()))
+    assert "html/ward/b.html" in (source / "out" / "index.html").read_text()
     pyarrow = pytest.importorskip("pyarrow.parquet")
     assert pyarrow.read_table(source / "out" / "annotations.parquet").to_pylist() == lines(source / "out" / "annotations.jsonl")
     record = load(source / "out" / "run.json")

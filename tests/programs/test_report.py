@@ -36,8 +36,8 @@ def job(
     }
     (path / "run.json").write_text(json.dumps({**record, **fields}), encoding="utf-8")
     if f1 is not None:
-        scores = {"signature": f"{signature}|failed:0/{n}|v1", "micro": {"f1": f1}, "macro": {"f1": f1 / 2}, "sentences": n}
-        (path / "scores.json").write_text(json.dumps({**scores, "failed": 0}), encoding="utf-8")
+        scores = {"signature": f"{signature}|failed:0/{n}|docs:9|v2", "micro": {"f1": f1}, "macro": {"f1": f1 / 2}, "sentences": n}
+        (path / "scores.json").write_text(json.dumps({**scores, "documents": 9, "failed": 0}), encoding="utf-8")
 
 
 def board(*folders: Path) -> dict[str, Any]:
@@ -109,7 +109,10 @@ def test_scores_with_another_basis_are_ranked_separately(tmp_path: Path, other: 
         ("a", 2, 0.2),
         ("b", 1, 0.9),
     ]
-    assert result["notes"][0] == f"a: 40 sentences of raremini dev (01234567), {UNITS}"
+    assert (
+        result["notes"][0]
+        == "a: 40 sentences, 9 documents of raremini dev (01234567), exact spans, seqeval default, macro over 5 types"
+    )
     assert "were measured on different data or settings" in result["notes"][2]
 
 
@@ -117,7 +120,7 @@ def test_failed_sentences_do_not_split_a_row_but_are_noted(tmp_path: Path) -> No
     job(tmp_path / "0", f1=0.3)
     job(tmp_path / "1", f1=0.4, seed=0)
     scores = load(tmp_path / "1" / "scores.json")
-    scores |= {"signature": f"{UNITS}|failed:3/40|v1", "failed": 3}
+    scores |= {"signature": f"{UNITS}|failed:3/40|docs:9|v2", "failed": 3}
     (tmp_path / "1" / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
     result = board(tmp_path)
     assert len(result["rows"]) == 1
@@ -160,7 +163,7 @@ def test_scores_on_character_offsets_are_shown_where_tokens_lose_some(tmp_path: 
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a folder. Give the folder of a sweep"):
         find_jobs(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="holds no run.json and no numbered folders"):
+    with pytest.raises(InputError, match="holds no finished run, at any depth"):
         find_jobs(tmp_path)
 
 

@@ -38,12 +38,24 @@ def test_recorded_gold_answers_score_one_and_leave_the_documented_files(command:
     folder = folder_of(
         command("run", "model=replay", "model.path=out.jsonl", "limit=12", f"alignment={alignment}", "strategy=zero_shot")
     )
-    files = ["errors.json", "predictions.jsonl", "program.json", "run.json", "run.log", "scores.json"]
+    files = ["errors.json", "predictions.jsonl", "program.json", "prompts.jsonl", "run.json", "run.log", "scores.json"]
     assert sorted(p.name for p in folder.iterdir()) == files
+    assert {stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     scores, record = load(folder / "scores.json"), load(folder / "run.json")
     assert scores["micro"]["f1"] == 1.0
-    assert scores["signature"] == f"unit:entity|match:exact|mode:conlleval|avg:macro|types:5|align:{alignment}|failed:0/12|v1"
+    parts = [
+        "unit:entity",
+        "match:exact",
+        "mode:conlleval",
+        "avg:macro",
+        "types:5",
+        f"align:{alignment}",
+        "failed:0/12",
+        "docs:2",
+        "v2",
+    ]
+    assert scores["signature"].split("|") == parts
     assert scores["limit"] == 12
     assert record["status"] == "finished"
     assert record["choices"]["model"] == "replay"
@@ -135,7 +147,8 @@ def test_a_killed_run_resumes_repeats_no_recorded_request_and_scores_the_same(
     server.requests.clear()
     folder_of(command("run", f"resume={killed}"))
     assert len(server.requests) == 30 - recorded
-    assert (killed / "predictions.jsonl").read_bytes() == (undisturbed / "predictions.jsonl").read_bytes()
+    for name in ("predictions.jsonl", "prompts.jsonl"):
+        assert (killed / name).read_bytes() == (undisturbed / name).read_bytes()
     assert load(killed / "scores.json") == load(undisturbed / "scores.json")
 
 
@@ -144,7 +157,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished run that was started with settings of its own."""
     home = tmp_path_factory.mktemp("begun")
     gold_lines(home / "out.jsonl", 4)
-    words = ["model=replay", f"model.path={home}/out.jsonl", "limit=4", "strategy=zero_shot", "metric.samples=10"]
+    words = ["model=replay", f"model.path={home}/out.jsonl", "limit=4", "strategy=zero_shot"]
     return folder_of(command_in(home)("run", *words))
 
 
@@ -163,7 +176,7 @@ def test_resume_refuses_other_settings(command: Command, begun: Path, word: str,
     refused = command("run", f"resume={begun}", word)
     assert refused.returncode == 2
     assert message in refused.stderr
-    assert "Leave it out: a resumed run keeps its own settings, except resume, stop_after, tracking" in " ".join(
+    assert "Leave it out: a resumed run keeps its own settings, except debug, resume, stop_after, tracking" in " ".join(
         refused.stderr.split()
     )
 

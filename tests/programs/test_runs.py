@@ -243,11 +243,11 @@ def test_a_report_takes_parents_patterns_and_names(home: Path, capsys: pytest.Ca
     assert find_all_jobs(["runs/run"]) == find_all_jobs(["runs"]) == [first, second, third]
     assert find_all_jobs(["base", "latest", f"{DAY}1"]) == [first, third]
     assert find_all_jobs(["runs/run/*"]) == [first, second, third]
-    assert f"left out: runs/run/{DAY}6-1: holds no run.json" in capsys.readouterr().err
+    assert f"left out: runs/run/{DAY}6-1: holds no finished run" in capsys.readouterr().err
     assert find_all_jobs(["runs/README.md", "base"]) == [first]
     with pytest.raises(InputError, match="is not a folder"):
         find_all_jobs(["base", "nowhere"])
-    with pytest.raises(InputError, match="neither a sweep nor a job"):
+    with pytest.raises(InputError, match="holds no finished run, at any depth"):
         find_all_jobs([f"runs/run/{DAY}6-1"])
 
 
@@ -391,7 +391,7 @@ def replayed(home: Path, command: Command, *words: str) -> Any:
     sentences = list(RareMini(labels=NAMES, definitions={}).load().sentences("test"))[:3]
     answers = [{"id": one.id, "output": "\n".join(f"{word} : O" for word in one.words)} for one in sentences]
     (home / "out.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
-    common = ["model=replay", "model.path=out.jsonl", "limit=3", "strategy=zero_shot", "format=bio_lines", "metric.samples=10"]
+    common = ["model=replay", "model.path=out.jsonl", "limit=3", "strategy=zero_shot", "format=bio_lines"]
     return command("run", *common, *words)
 
 
@@ -412,7 +412,7 @@ def test_runs_are_named_compared_and_resumed_by_their_own_words(command: Command
 
 
 def test_a_renamed_job_of_a_sweep_is_not_run_again(command: Command, home: Path) -> None:
-    sweep = ["-m", "seed=1,2", "hydra.sweep.dir=runs/run/sweep"]
+    sweep = ["-m", "errors.mentions=1,2", "hydra.sweep.dir=runs/run/sweep"]
     assert replayed(home, command, *sweep, "name=first").returncode == 0
     before = {path: (path / "predictions.jsonl").stat().st_mtime_ns for path in Path("runs/run/sweep").iterdir() if path.is_dir()}
     runs.rename(Path("runs/run/sweep/1"), "second")

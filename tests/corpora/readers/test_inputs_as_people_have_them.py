@@ -421,7 +421,7 @@ def test_a_corpus_without_a_label_is_refused_before_a_model_is_asked(command: Co
     done = command("run", *words)
     assert done.returncode == 2
     assert "has no entity and corpus.labels names none. Name the labels: corpus.labels=[...]" in done.stderr
-    assert command("run", *words, "corpus.labels=[Sign]", "metric.samples=10").returncode == 0
+    assert command("run", *words, "corpus.labels=[Sign]").returncode == 0
 
 
 def test_unread_files_are_reported(command: Command, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_brat_jsonl_and_conll_are_read_back_by_corpora(tmp_path: Path, text: str
         (tmp_path / f"d{suffix}").write_bytes(content)
     assert (tmp_path / "d.txt").read_bytes() == note.text.encode()
     back, annotations, acts = load_pair(tmp_path / "d.txt")
-    assert (back, acts) == (note.text, {})
+    assert (back, acts["other_lines"]) == (note.text, sum(m.confidence is not None for m in note.mentions))
     spans = [(m.start, m.end, m.label) for m in note.mentions]
     assert [(a.entity.start, a.entity.end, a.entity.label) for a in annotations] == spans
     write_jsonl([note], tmp_path / "d.jsonl")

@@ -103,7 +103,7 @@ def test_a_killed_worker_loses_and_repeats_no_document(
     pyarrow = pytest.importorskip("pyarrow.parquet")
     tuned = tiny_encoder(tmp_path / "tuned")
     rows(240)
-    call = [f"program={tuned}", "input=in.jsonl", "to=[jsonl,conll,parquet]"]
+    call = [f"program={tuned}", "input=in.jsonl", "to=[jsonl,conll,csv,parquet]"]
     running = start(tmp_path, *call, "output=ray", "engine=ray", "workers=2", "shard=40", f"ray.address={cluster}")
     kill_a_worker(tmp_path / "ray", running)
     stdout, stderr = running.communicate(timeout=300)
@@ -112,7 +112,7 @@ def test_a_killed_worker_loses_and_repeats_no_document(
     assert stdout.strip().splitlines()[-1] == "ray"
     assert "was started 2 times because workers were lost" in (tmp_path / "ray" / "run.log").read_text()
     assert command("annotate", *call, "output=local").returncode == 0
-    same(tmp_path / "ray", tmp_path / "local", "annotations.jsonl", "annotations.conll", "program.json")
+    same(tmp_path / "ray", tmp_path / "local", "annotations.jsonl", "annotations.conll", "annotations.csv", "program.json")
     parts = sorted((tmp_path / "ray" / "annotations").iterdir())
     assert [part.name for part in parts] == [f"part-{n:05}.parquet" for n in range(6)]
     written_rows = [row for part in parts for row in pyarrow.read_table(part).to_pylist()]
@@ -129,7 +129,7 @@ def test_a_killed_job_resumes_and_ends_with_the_output_of_one_process(
     """After the kill, one text has changed, one cannot be read, and one fails in the model."""
     server.reply, server.always = tag_fever, slow(0.05)
     model = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "strategy=zero_shot", "model.retries=0"]
-    call = ["input=in.jsonl", "to=[brat,jsonl]", *model]
+    call = ["input=in.jsonl", "to=[brat,html,jsonl]", *model]
     ray = ["output=ray", "engine=ray", "workers=2", "shard=8", f"ray.address={cluster}"]
     rows(80)
     running = start(tmp_path, *call, *ray)
@@ -151,7 +151,7 @@ def test_a_killed_job_resumes_and_ends_with_the_output_of_one_process(
     assert counts["kept"] + counts["annotated"] == 78
     assert len(server.requests) < 2 * (80 - len(finished_ids)) + 16
     assert command("annotate", *call, "output=local").returncode == 2
-    same(tmp_path / "ray", tmp_path / "local", "brat", "annotations.jsonl", "failed.jsonl")
+    same(tmp_path / "ray", tmp_path / "local", "brat", "html", "index.html", "annotations.jsonl", "failed.jsonl")
     written = [path.read_text(errors="replace") for path in logs.rglob("*") if path.is_file() and not path.is_symlink()]
     assert any("ShardWorker" in content for content in written)
     assert not any("fever" in content or "w1/n001" in content for content in written)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,69 +12,10 @@ import pytest
 from clinspan.programs.report import build_report, load_job
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.page.page import write_page
+from support.opened_page import Opened
 from support.report_runs import sentence, some_sentences, write_run
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "</script><img src=x onerror=alert(1)>"
-
-
-class Opened:
-    """A page, its messages (`said`) and the URLs that it requested (`asked`)."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def open(self, path: Path) -> Any:
-        self.page.goto(path.as_uri())
-        return self.page
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the shown sentences, once the page has settled."""
-        self.page.wait_for_timeout(200)
-        return list(self.page.locator(".sentence .id").all_inner_texts())
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        reason = f"{CHROMIUM} is missing: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    data = tmp_path_factory.mktemp("browser")
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            data, executable_path=CHROMIUM, args=ARGUMENTS, viewport={"width": 1280, "height": 900}
-        )
-        yield context
-        context.close()
-    shutil.rmtree(data, ignore_errors=True)
-
-
-@pytest.fixture
-def opened(browser: Any) -> Iterator[Opened]:
-    page = browser.new_page()
-    yield Opened(page)
-    page.close()
 
 
 def report(folder: Path, *runs: Path, redact: bool = False) -> Path:
@@ -105,7 +43,7 @@ def numbered(page: Any, text: str) -> str:
 def test_the_page_opens_without_errors_and_requests_nothing_else(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     assert len(opened.ids) == 6
-    assert page.locator("h2").all_inner_texts() == ["Leaderboard", "mini test, 6 sentences", "Sentences"]
+    assert page.locator("h2").all_inner_texts() == ["Leaderboard", "mini test, 6 sentences, 3 documents", "Sentences"]
     assert page.locator("figure svg").count() == 5
     assert opened.said == []
     assert opened.asked == [two.as_uri()]
@@ -114,25 +52,29 @@ def test_the_page_opens_without_errors_and_requests_nothing_else(opened: Opened,
 def test_spans_have_their_labels_and_errors_in_words(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     page.select_option("#a", numbered(page, "few_shot"))
-    card = page.locator(".sentence").nth(1)
-    assert [text for text in card.locator(".lane.gold").all_inner_texts() if text] == ["Sign"]
-    assert [text for text in card.locator(".lane.pred").all_inner_texts() if text] == ["✕ Sign .50"]
-    assert card.locator(".findings").inner_text() == "Inaccurate Boundary gold Sign “high fever”, predicted Sign “fever” .50"
-    assert "✓ right" in page.locator(".sentence").first.inner_text()
+    card = page.locator('.sentence[data-n="1"]')
+    assert [text for text in card.locator(".chip.gold").all_inner_texts() if text] == ["Sign"]
+    assert [text for text in card.locator(".chip.pred").all_inner_texts() if text] == ["✕ Sign .50"]
+    assert card.locator(".findings").inner_text() == "wrong ends gold Sign “high fever”, predicted Sign “fever” .50"
+    right = page.locator('.sentence[data-n="0"]')
+    assert "✓ right" in right.inner_text()
+    assert right.locator(".chip").all_inner_texts() == ["✓ Sign .85"]  # one name says both
 
 
 @pytest.mark.parametrize(
     ("control", "value", "wanted"),
     [
         ("type", "Disease", [2, 3, 5]),
-        ("kind", "Inaccurate Boundary", [1]),
+        ("kind", "wrong ends", [1]),
         ("kind", "sentence failed", [4]),
         ("kind", "answer repaired", [3]),
         ("document", "DOC1", [2, 3]),
-        ("text", "High fev", [0, 1]),
+        ("text", "High fev", [1, 0]),
         ("low", "0.6", [0]),
         ("high", "0.5", [1, 2]),
         ("wrong", None, [1, 2, 3, 4, 5]),
+        ("order", "most errors first", [1, 2, 3, 4, 5, 0]),
+        ("order", "as in the documents", [0, 1, 2, 3, 4, 5]),
         ("order", "least confident first", [2, 1, 0, 3, 4, 5]),
     ],
 )
@@ -172,7 +114,7 @@ def test_two_runs_are_shown_side_by_side(opened: Opened, two: Path) -> None:
     assert f"flipped: only {few} is right" in page.locator(".sentence").first.inner_text()
     page.select_option("#flip", "second")
     assert opened.ids == ["doc2:0"]
-    labels = [text for text in page.locator(".lane.pred").all_inner_texts() if text]
+    labels = [text for text in page.locator(".chip.pred").all_inner_texts() if text]
     assert labels == [f"{knn} ✓ Sign .95"]
     page.click("#difference summary")
     lines = page.locator("#difference pre").inner_text().splitlines()
@@ -186,24 +128,29 @@ def test_two_runs_are_shown_side_by_side(opened: Opened, two: Path) -> None:
 def test_prompt_and_answer_are_shown_on_demand(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     page.select_option("#a", numbered(page, "few_shot"))
-    page.locator(".more summary").nth(1).click()
+    page.locator('.sentence[data-n="1"] .asks summary').click()
     page.wait_for_selector(".asked")
     texts = page.locator(".asked pre").all_inner_texts()
     assert texts[0] == "answer 1"
     assert texts[1].startswith("Find signs.")
     assert texts[-1] == "He has high fever ."
-    page.locator(".more summary").nth(5).click()
-    page.locator(".sentence").nth(5).locator(".asked").wait_for()
-    assert page.locator(".sentence").nth(5).locator("pre.answer").all_inner_texts() == ["found", "[]"]
+    assert "demonstrations: t:1" in page.locator(".asked").inner_text()
+    page.locator('.sentence[data-n="5"] .asks summary').click()
+    page.locator('.sentence[data-n="5"]').locator(".asked").wait_for()
+    assert page.locator('.sentence[data-n="5"]').locator("pre.answer").all_inner_texts() == ["found", "[]"]
 
 
 def test_keys(opened: Opened, two: Path) -> None:
     page = opened.open(two)
+    page.select_option("#order", "")
+    page.locator("#order").blur()
     page.keyboard.press("j")
     page.keyboard.press("j")
     assert page.evaluate("document.activeElement.dataset.n") == "1"
     page.keyboard.press("Enter")
     page.locator(".sentence").nth(1).locator(".asked").wait_for()
+    page.keyboard.press("w")
+    page.locator(".sentence").nth(1).locator(".document").wait_for()
     page.keyboard.press("k")
     assert page.evaluate("document.activeElement.dataset.n") == "0"
     page.keyboard.press("/")
@@ -232,10 +179,10 @@ def test_hostile_text_stays_text(opened: Opened, tmp_path: Path) -> None:
     page = opened.open(report(tmp_path / "page", *runs))
     page.select_option("#b", index=1)
     page.click("#difference summary")
-    page.click(".more summary")
+    page.click(".asks summary")
     page.locator(".asked").first.wait_for()
     assert opened.ids == [HOSTILE]
-    assert page.locator(".word").first.inner_text() == HOSTILE
+    assert page.locator(".bit").first.inner_text() == HOSTILE
     assert page.locator("img").count() == 0
     assert len(opened.asked) == 1
     assert opened.said == []
@@ -269,7 +216,7 @@ def test_runs_over_different_sentences_are_not_shown_side_by_side(opened: Opened
     page = opened.open(report(tmp_path / "page", *runs))
     assert page.locator("#b").is_disabled()
     page.select_option("#a", numbered(page, "knn"))
-    assert opened.ids == ["doc0:0", "doc0:1"]
+    assert sorted(opened.ids) == ["doc0:0", "doc0:1"]
 
 
 def test_a_page_without_sentences_says_so(opened: Opened, tmp_path: Path) -> None:

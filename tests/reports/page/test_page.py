@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from clinspan.metrics.errors import KINDS
-from clinspan.programs.app.recorded_prompts import recorded_prompt
 from clinspan.programs.report import build_report, load_job
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.page.page import Report, write_page
@@ -19,7 +18,7 @@ from clinspan.reports.page.sentences import embed, page_data
 from clinspan.reports.page.summary import facts, score_table
 from clinspan.reports.run_views import group_runs, RunView, Table
 from conftest import Command, folder_of
-from support.report_runs import DEMO, LABELS, sentence, some_sentences, write_run
+from support.report_runs import LABELS, sentence, some_sentences, write_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -54,10 +53,10 @@ def test_sentences_become_numbers(tmp_path: Path) -> None:
     assert run["pred"][0] == [1, 2, 4, round(1000 * (0.9 * 0.8) ** 0.5)]
     assert run["pred"][3] == [1, 0, 1, -1]
     kinds = [[KINDS[flat[i]] for i in range(0, len(flat), 3)] for flat in run["errors"]]
-    assert kinds == [[], ["boundary"], ["type"], ["boundary_and_type"], ["missed"], ["invented"]]
+    assert kinds == [[], ["wrong_ends"], ["wrong_type"], ["wrong_ends_and_type"], ["missed"], ["invented"]]
     assert run["errors"][1] == [0, 0, 0]
     assert run["errors"][4:] == [[3, 0, -1], [4, -1, 0]]
-    assert (run["failed"], run["repairs"]) == ({4: "timeout"}, {3: {"repeated_mention": 2}})
+    assert (run["failed"], run["repairs"]) == ({4: "timeout"}, {3: {"mentions given twice: read once": 2}})
 
 
 def test_tables_of_a_run(tmp_path: Path) -> None:
@@ -68,8 +67,11 @@ def test_tables_of_a_run(tmp_path: Path) -> None:
     assert table.rows[1][1:4] == [0.25, pytest.approx(1 / 3), pytest.approx(2 / 7)]
     (kinds,) = [table for table in view.tables if table.title.startswith("Errors by kind")]
     assert [row[0] for row in kinds.rows[:2]] == list(LABELS)
-    signature, *rest = facts(view)
-    assert signature.endswith("failed:1/6|v1")
+    computed, few, *rest = facts(view)
+    assert computed == "exact spans, seqeval default, macro over 2 types; 6 sentences, 3 documents, 1 failed"
+    assert few == "too few documents (3) for an interval: use limit_documents=N or all, at least 10"
+    assert table.rows[1][4] == "-" and table.notes == ["macro over 2 types."]
+    assert "in answers: 2 mentions given twice: read once" in rest
     assert "12 s, 900 prompt and 60 answer tokens" in rest
 
 
@@ -85,14 +87,6 @@ def test_lines_that_are_no_predictions_are_not_shown(tmp_path: Path, wrong: dict
     assert not view.rows
     assert "is not a valid prediction" in view.problem
     page_of(tmp_path / "page", report_of(run))
-
-
-@pytest.mark.parametrize("program", ["[]", '{"members": ["a", 1]}', '{"tag": {"demos": 3, "signature": "x"}}', '{"members": 3}'])
-def test_an_invalid_program_leaves_the_prompt_out(tmp_path: Path, program: str) -> None:
-    run = write_run(tmp_path / "run", some_sentences())
-    (run / "program.json").write_text(program)
-    view = views_of(run)["run"]
-    assert (view.prompt, len(view.rows)) == (None, 6)
 
 
 def test_the_papers_figures_stand_beside_a_run_that_is_one_of_its_cells(tmp_path: Path) -> None:
@@ -121,7 +115,7 @@ def test_runs_are_grouped_by_their_sentences(tmp_path: Path) -> None:
     write_run(tmp_path / "d", other)
     groups = group_runs(list(views_of(*(tmp_path / name for name in "abcd")).values()))
     assert [[Path(run.job.path).name for run in group.runs] for group in groups] == [["a", "b"], ["d"], ["c"]]
-    assert groups[0].title == "mini test, 6 sentences"
+    assert groups[0].title == "mini test, 6 sentences, 3 documents"
     assert [[run.name for run in group.runs] for group in groups] == [["few_shot", "knn"], ["few_shot"], ["few_shot"]]
 
 
@@ -137,47 +131,39 @@ def test_a_run_with_damaged_files_is_shown_as_far_as_possible(tmp_path: Path) ->
         write_run(tmp_path / name, some_sentences())
     (tmp_path / "b" / "predictions.jsonl").unlink()
     (tmp_path / "c" / "predictions.jsonl").write_text('{"id": "x", "tokens": ["a"], "gold": ["O"], "pred": []}\n')
-    (tmp_path / "d" / "program.json").write_text("{")
+    (tmp_path / "d" / "prompts.jsonl").write_text("{")
     views = views_of(*(tmp_path / name for name in "abcd"))
     assert [len(view.rows) for view in views.values()] == [6, 0, 0, 6]
     assert "cannot be read" in views["b"].problem
     assert "is not a valid prediction" in views["c"].problem
-    assert views["d"].prompt is None
+    assert views["d"].prompts is None
     page = page_of(tmp_path / "page", report_of(*(tmp_path / name for name in "abcd")))
     assert "its sentences cannot be shown" in page
     assert len(embedded(page, "data")["runs"]) == 2
 
 
-def test_prompts_are_rebuilt_from_the_folder(tmp_path: Path) -> None:
-    views = views_of(write_run(tmp_path / "few", some_sentences()), write_run(tmp_path / "knn", some_sentences(), strategy="knn"))
-    prompt = views["few"].prompt
-    assert prompt is not None
-    (question,) = prompt["questions"]
-    roles = [role for role, _ in question["turns"]]
-    assert roles == ["system", "user", "assistant", "user"]
-    assert question["turns"][0][1].startswith("Find signs.\n\nAnswer with one JSON object")
-    assert [text for _, text in question["turns"][1:]] == ["no fever", '{"Disease": [], "Sign": ["fever"]}', prompt["slot"]]
-    assert views["knn"].prompt is not None
-    assert "1 nearest training sentences" in views["knn"].prompt["notes"][0]
+def test_what_was_sent_is_shown_by_sentence_and_each_text_is_embedded_once(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, some_sentences(), rendered=True) for name in ("a", "b")]
+    page = page_of(tmp_path / "page", report_of(*runs, write_run(tmp_path / "knn", some_sentences(), strategy="knn")))
+    sent = embedded(page, "prompts")
+    texts = [[sent["parts"][turn] for turn in sent["runs"]["1"][n][0]["questions"][0]["turns"]] for n in range(6)]
+    assert texts[0] == [["system", "Find signs."], ["user", "no fever"], ["assistant", "A: fever"], ["user", "He has high fever ."]]
+    assert [turns[-1][1] for turns in texts] == [" ".join(row["tokens"]) for row in some_sentences()]
+    assert sent["runs"]["1"][0][0]["demonstrations"] == ["t:1"]
+    assert len(sent["parts"]) == len({tuple(part) for part in sent["parts"]})
+    assert sent["rendered"]["1"]["0"].startswith("<s>")
+    assert sent["rendered"]["3"] == {}
 
 
-def test_a_prompt_of_an_unknown_format_is_shown_as_the_program_stores_it() -> None:
-    record = {"config": {"corpus": {}, "format": {"_target_": "os.system"}}}
-    program = {"tag": {"demos": [DEMO], "signature": {"instructions": "Find signs."}}}
-    prompt = recorded_prompt(record, program, LABELS)
-    assert prompt is not None
-    assert prompt["questions"][0]["turns"][:2] == [["system", "Find signs."], ["demonstration", "no/O fever/B-Sign"]]
-    assert "cannot be built" in prompt["notes"][-1]
-    assert recorded_prompt(record, {}, LABELS) is None
-
-
-def test_each_member_of_an_ensemble_has_its_own_prompt() -> None:
-    record = {"config": {"corpus": {}, "format": {"_target_": "clinspan.programs.formats.BioLines", "separator": "newline"}}}
-    members = [{"tag": {"demos": [], "signature": {"instructions": words}}} for words in ("One.", "Two.")]
-    prompt = recorded_prompt(record, {"members": members}, LABELS)
-    assert prompt is not None
-    assert [question["key"] for question in prompt["questions"]] == ["0:", "1:"]
-    assert {question["separator"] for question in prompt["questions"]} == {"\n"}
+def test_a_run_whose_prompts_are_missing_or_damaged_is_shown_without_them(tmp_path: Path) -> None:
+    for name in ("missing", "damaged"):
+        write_run(tmp_path / name, some_sentences())
+    (tmp_path / "missing" / "prompts.jsonl").unlink()
+    (tmp_path / "damaged" / "prompts.jsonl").write_text("{")
+    views = views_of(tmp_path / "missing", tmp_path / "damaged")
+    assert [(view.prompts, len(view.rows)) for view in views.values()] == [(None, 6), (None, 6)]
+    assert "what was sent cannot be shown" in views["damaged"].problem
+    assert embedded(page_of(tmp_path / "page", report_of(tmp_path / "missing", tmp_path / "damaged")), "prompts")["runs"] == {}
 
 
 def test_distinct_prompts_are_compared_once(tmp_path: Path) -> None:
@@ -259,7 +245,7 @@ def test_the_command_writes_page_and_figures_and_says_where(command: Command, tm
     names = {path.name for path in folder.iterdir()}
     figures = {"f1", "errors", "errors_by_type", "calibration", "tokens"}
     wanted = {f"{name}{end}.{suffix}" for name in figures for end in ("", "_2") for suffix in ("png", "svg")}
-    assert names == {"leaderboard.json", "leaderboard.md", "report.html", *wanted}
+    assert names == {"leaderboard.json", "leaderboard.md", "leaderboard.tex", "report.html", *wanted}
     assert (folder / "report.html").stat().st_mode & 0o077 == 0
     redacted = folder_of(command("report", "sweep", "redact=true")) / "report.html"
     assert "fever" not in redacted.read_text(encoding="utf-8")

@@ -120,3 +120,17 @@ def test_the_summary_of_a_sweep_lists_finished_unavailable_and_failed_cells() ->
         "  a cell seed None (left no record), s/4",
     ]
     assert cell_lines("table3", cells[:1])[1].startswith("  gpt4 rag: micro")
+
+
+@pytest.mark.parametrize("knowledge", [None, "bundled", "hpo"])
+def test_passages_that_are_not_the_papers_are_never_set_beside_its_figures(knowledge: str | None) -> None:
+    run = record("gpt4", "rag")
+    run["config"] |= {"strategy": {"context": "retrieved"}, "retriever": {"knowledge": knowledge}}
+    assert published(run) is None
+    (table,) = paper_tables([(run, scores(0.4))])
+    (row,) = [row for row in table.rows if row[:3] == ["gpt4", "rag", "macro"]]
+    assert row[3:9] == [None, None, None, 0.4, 0.4, 0.4]
+    reason = f"retriever.knowledge={knowledge or 'bundled'}, the paper retrieved from articles of rarediseases.org"
+    assert any(note.startswith("gpt4 rag: ") and reason in note for note in table.notes)
+    run["config"]["retriever"]["knowledge"] = "articles"
+    assert published(run) is not None
