@@ -18,7 +18,7 @@ setup-test: ## the same with what the tests need
 	@$(BIN)/python -m clinspan.lms.weights
 
 run: setup ## the main job; make run ARGS="model=... strategy=..." passes overrides
-	$(BIN)/python -m programs.run $(ARGS)
+	$(BIN)/python -m programs.run $(or $(ARGS),program=bundled)
 
 test: setup-test ## all tests but the long ones, in one process a core
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal

@@ -18,8 +18,8 @@ from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.app.build_classifier import classifier_program
 from clinspan.programs.app.build_run import build_program, model_facts, Overrides, program_settings
 from clinspan.programs.app.classifier_config import PROMPT_KEYS, without_prompt
-from clinspan.programs.app.config import build, compose, folder_path, load_corpus
-from clinspan.programs.app.load_program import read_program
+from clinspan.programs.app.config import build, compose, load_corpus
+from clinspan.programs.app.load_program import program_path, read_program
 from clinspan.programs.app.privacy import check_chroma, check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.app.setting_types import check_types
@@ -170,7 +170,7 @@ def label_corpus(config: DictConfig, overrides: Overrides) -> Corpus:
     corpus = load_corpus(config)
     if config.program is None or any(key.split(".")[0] == "corpus" for key in overrides.keys):
         return corpus
-    names = list(read_program(folder_path(config.program))["labels"])
+    names = list(read_program(program_path(config.program))["labels"])
     if sorted(label.name for label in corpus.labels) == sorted(names):
         return corpus
     return Corpus("the program's labels", {}, tuple(map(Label, names)), phi=False)

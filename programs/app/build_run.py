@@ -20,7 +20,7 @@ from clinspan.programs.app.build_demonstrations import check_drawn, DRAWN, GIVEN
 from clinspan.programs.app.build_tagger import build_tagger, BuiltTagger
 from clinspan.programs.app.chosen_sentences import sentences_of
 from clinspan.programs.app.classifier_config import prompted
-from clinspan.programs.app.config import build, chosen_options, folder_path, group_option, load_corpus, overridden_keys
+from clinspan.programs.app.config import build, chosen_options, group_option, load_corpus, overridden_keys
 from clinspan.programs.app.load_program import (
     adapter_folder,
     check_labels,
@@ -28,6 +28,7 @@ from clinspan.programs.app.load_program import (
     classifier_model,
     maker,
     program_cut,
+    program_path,
     read_program,
 )
 from clinspan.programs.app.privacy import check_destinations, Permission
@@ -184,7 +185,7 @@ def build_program(
         built = build_tagger(config, corpus, sentences, spec, chosen=overrides.choices)
         tell([] if quiet else built.tagger.tag.demos, corpus)
         return BuiltProgram((built,))
-    path = folder_path(config.program)
+    path = program_path(config.program)
     content = read_program(path)
     if CLASSIFIER in content:
         problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
@@ -225,7 +226,7 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
     if config.program is None:
         return with_cut(config, Cutting("clinical", "clinical"), frozenset()), {}
     overrides = overrides or Overrides.now()
-    path = folder_path(config.program)
+    path = program_path(config.program)
     content = read_program(path)
     config = with_cut(config, program_cut(content, path), overrides.keys)
     if CLASSIFIER in content:

@@ -24,7 +24,7 @@ from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.build_run import Overrides
 from clinspan.programs.app.config import build, compose_here, folder_path
 from clinspan.programs.app.hydra_app import log_to
-from clinspan.programs.app.load_program import read_program
+from clinspan.programs.app.load_program import program_path, read_program
 from clinspan.programs.app.run_outcome import outcome, print_result
 from clinspan.programs.app.start_run import finished, new_record, part_record
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
@@ -123,7 +123,7 @@ def refuse_seen(config: DictConfig, corpus: Corpus) -> None:
     documents = {document.id for document in corpus.splits[TEST]}
     found: list[tuple[str, Origin]] = []
     if config.get("program") is not None:
-        found.append((f"program={config.program}", read_origin(read_program(folder_path(config.program)))))
+        found.append((f"program={config.program}", read_origin(read_program(program_path(config.program)))))
     spec = build(config.model)
     if isinstance(spec, lms.LocalModel | lms.ClassifierModel) and (origin := trained_on(spec)) is not None:
         found.append((f"model={spec.name} with its weights", origin))

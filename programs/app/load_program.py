@@ -19,7 +19,7 @@ from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.build import Cutting
 from clinspan.corpora.fitted_tokens import Rules
 from clinspan.corpora.json_text import parse_json
-from clinspan.programs.app.config import group_option
+from clinspan.programs.app.config import folder_path, group_option
 from clinspan.programs.app.saved_data import checked_option, inside, refuse_code
 from clinspan.programs.rundir.records import TagState
 from clinspan.programs.rundir.run_folder import read_object
@@ -35,9 +35,16 @@ from clinspan.programs.tagging.saved_program import (
     VERSION,
 )
 
+BUNDLED = Path(__file__).parents[1] / "bundled" / "smollm2_raremini.json"
+"""What `program=bundled` names, for the default corpus and model; docs/phrase-decisions.md has the command that made it."""
 _RETRIEVER = "clinspan.retrievers.Retriever"
 _SOURCES = ("path", "package", "hub_id", "revision")
 _REMEDY = "Give a program.json that programs.optimize or programs.run wrote, or the folder it is in."
+
+
+def program_path(value: object) -> Path:
+    """The path of a `program=` setting; `bundled` is the program that ships with clinspan."""
+    return BUNDLED if str(value) == "bundled" and not Path("bundled").exists() else folder_path(value)
 
 
 def read_program(path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 
 from clinspan import lms
 from clinspan.corpora import Corpus
-from clinspan.programs.app.config import build, folder_path
-from clinspan.programs.app.load_program import read_program
+from clinspan.programs.app.config import build
+from clinspan.programs.app.load_program import program_path, read_program
 from clinspan.programs.app.privacy import ProtectedText
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.tagging.saved_program import trained_on
@@ -43,7 +43,7 @@ def _read(config: DictConfig, corpus: Corpus | None) -> Iterator[ProtectedText]:
 def program_texts(config: DictConfig) -> Iterator[ProtectedText]:
     """The program that `program=` names: its demonstrations and instructions quote the texts that it was compiled from."""
     if config.get("program") is not None:
-        origin = read_origin(read_program(folder_path(config.program)))
+        origin = read_origin(read_program(program_path(config.program)))
         yield ProtectedText(f"what program={config.program} was compiled from", "phi in its program.json", origin.phi)
 
 
