@@ -65,9 +65,12 @@ def _check_knowledge(config: DictConfig) -> None:
 
 
 def _retrieves(config: DictConfig, strategy: str) -> bool:
-    same = strategy == config.hydra.runtime.choices.get("strategy")
-    option = config.strategy if same else group_option("strategy", strategy)
-    return bool(option.get("context") == "retrieved")
+    if strategy == config.hydra.runtime.choices.get("strategy"):
+        return bool(config.strategy.get("context") == "retrieved")
+    try:
+        return bool(group_option("strategy", strategy).get("context") == "retrieved")
+    except InputError:  # an option of `hydra.searchpath`, which each job finds itself
+        return False
 
 
 def _is_local(config: DictConfig) -> bool:

@@ -27,8 +27,9 @@ from clinspan.programs.tagging.tagger import Tagger
 class Optimizer:
     """A method that searches for a better program.
 
+    The result is the program with the best F1 on all of dev, which is the start program if no candidate is better.
+
     Attributes:
-        keeps_start: Whether the start program may be the result, if nothing better is found.
         chooses_demos: Whether it chooses demonstrations. If so, the start program must not look up nearest ones.
         writes_instructions: Whether it searches for instructions, so that it needs a model whose template sends them.
         least: Minimum of each numeric setting.
@@ -37,7 +38,6 @@ class Optimizer:
         InputError: A setting is not a number or is below its minimum.
     """
 
-    keeps_start: ClassVar[bool]
     chooses_demos: ClassVar[bool]
     writes_instructions: ClassVar[bool] = False
     least: ClassVar[Mapping[str, float]] = {}
@@ -55,6 +55,10 @@ class Optimizer:
         if self.chooses_demos and context.start.single.nearest is not None:
             problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
             raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
+
+    def expected(self, context: OptimizationContext) -> str:
+        """What the compilation will cost, for optimizers whose cost follows from the data; else empty."""
+        return ""
 
     def compile(self, context: OptimizationContext) -> None:
         """Try candidates. Each one that `context.evaluator` measured on all of dev can be the result."""

@@ -44,7 +44,6 @@ class Coverage(Optimizer):
     budget: int = 900
     patience: int = 2
     least: ClassVar[Mapping[str, float]] = {"starts": 1, "k": 1, "rounds": 0, "proposals": 1, "budget": 1, "patience": 1}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:

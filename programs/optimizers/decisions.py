@@ -43,7 +43,6 @@ class FittedDecisions(Optimizer):
     strength: float = 1.0
     folds: int = 6
     least: ClassVar[Mapping[str, float]] = {"examples": 0, "strength": 1e-6, "folds": 2}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
     def check(self, context: OptimizationContext) -> None:

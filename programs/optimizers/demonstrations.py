@@ -23,7 +23,6 @@ class Labeled(Optimizer):
 
     k: int = 5
     least: ClassVar[Mapping[str, float]] = {"k": 1}
-    keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:
@@ -48,7 +47,6 @@ class Bootstrap(Optimizer):
     labeled: int = 5
     threshold: float = 0.8
     least: ClassVar[Mapping[str, float]] = {"candidates": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
 
     def compile(self, context: OptimizationContext) -> None:
@@ -80,7 +78,6 @@ class Nearest(Optimizer):
     """
 
     ks: tuple[int, ...] | list[int] = (3, 5, 8)
-    keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -27,7 +27,6 @@ class Voting(Optimizer):
     size: int = 3
     k: int = 5
     least: ClassVar[Mapping[str, float]] = {"pool": 3, "size": 3, "k": 1}
-    keeps_start: ClassVar[bool] = False
     chooses_demos: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

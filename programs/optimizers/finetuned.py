@@ -35,7 +35,6 @@ class BootstrapFinetune(Optimizer):
     dev_records: int = 40
     least: ClassVar[Mapping[str, float]] = {"threshold": 0.0, "dev_records": 1}
     tuning: Options = field(default_factory=lambda: Lora(epochs=2, dropout=0.0))
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
     def check(self, context: OptimizationContext) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import dspy
 
-from clinspan.corpora import InputError
+from clinspan.corpora import check_number, InputError
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.evaluate import ranked_by
 
@@ -27,7 +27,6 @@ class Copro(Optimizer):
     depth: int = 2
     temperature: float = 1.0
     least: ClassVar[Mapping[str, float]] = {"breadth": 2, "depth": 1, "temperature": 0.0}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
     writes_instructions: ClassVar[bool] = True
 
@@ -61,7 +60,6 @@ class Mipro(Optimizer):
     labeled: int = 5
     threshold: float = 0.8
     least: ClassVar[Mapping[str, float]] = {"candidates": 1, "trials": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
     writes_instructions: ClassVar[bool] = True
 
@@ -94,25 +92,45 @@ class Gepa(Optimizer):
     """GEPA: rewrites instructions after reading the errors in single sentences.
 
     Attributes:
-        calls: Maximum number of sentences tagged in all.
+        calls: Number of tagged sentences after which it stops; None: enough for `rounds` accepted instructions, see `budget`.
+        rounds: Number of new instructions that are to be measured on dev, where `calls` is None.
         minibatch: Sentences read at a time.
         train_limit: Train sentences to read from.
     """
 
-    calls: int = 600
+    calls: int | None = None
+    rounds: int = 5
     minibatch: int = 4
     train_limit: int = 100
-    least: ClassVar[Mapping[str, float]] = {"calls": 1, "minibatch": 1, "train_limit": 1}
-    keeps_start: ClassVar[bool] = True
+    least: ClassVar[Mapping[str, float]] = {"rounds": 1, "minibatch": 1, "train_limit": 1}
     chooses_demos: ClassVar[bool] = False
     writes_instructions: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.calls is not None:
+            check_number("optimizer.calls", self.calls, 1)
+
+    def budget(self, dev: int) -> int:
+        """The number of tagged sentences after which it stops, for `dev` dev sentences.
+
+        Without `calls`: dev once, and for each round dev and two minibatches, before and after the rewriting.
+
+        >>> Gepa().budget(18), Gepa().budget(500), Gepa(calls=60).budget(18)
+        (148, 3040, 60)
+        """
+        return self.calls or dev + self.rounds * (dev + 2 * self.minibatch)
+
+    def expected(self, context: OptimizationContext) -> str:
+        dev = len(context.evaluator.sentences)
+        return f"about {self.budget(dev):,} sentences are tagged, as dev has {dev:,}; optimizer.calls or dev_limit limits them"
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "gepa", whole=True):
             search = dspy.GEPA(
                 metric=context.objective.with_feedback,
                 reflection_lm=context.writer_lm,
-                max_metric_calls=self.calls,
+                max_metric_calls=self.budget(len(context.evaluator.sentences)),
                 reflection_minibatch_size=self.minibatch,
                 track_stats=True,
                 warn_on_score_mismatch=False,
@@ -145,7 +163,6 @@ class Simba(Optimizer):
     demos: int = 6
     train_limit: int = 48
     least: ClassVar[Mapping[str, float]] = {"steps": 1, "batch": 1, "candidates": 1, "demos": 0, "train_limit": 1}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
     writes_instructions: ClassVar[bool] = True
 
@@ -200,7 +217,6 @@ class InferRules(Optimizer):
         "threshold": 0.0,
         "train_limit": 1,
     }
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = True
     writes_instructions: ClassVar[bool] = True
 

@@ -51,7 +51,6 @@ class Grid(Optimizer):
     space: Sequence[str] = ()
     most: int = 16
     least: ClassVar[Mapping[str, float]] = {"most": 1}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -81,7 +80,6 @@ class Optuna(Optimizer):
     space: Sequence[str] = ()
     trials: int = 30
     least: ClassVar[Mapping[str, float]] = {"trials": 1}
-    keeps_start: ClassVar[bool] = True
     chooses_demos: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
