@@ -12,6 +12,7 @@ from clinspan.corpora import InputError
 
 NONE = "None"
 """What prompts, answers and parameters call a phrase without a type."""
+_SCALARS = ("length", "threshold", "slope", "intercept")
 _REMEDY = "Use what optimizer=decisions wrote, or leave it out."
 
 
@@ -58,6 +59,8 @@ class Decisions:
         length: What each further word of a phrase adds to its lead, in nats.
         threshold: The offset of types that `offsets` does not name, in nats.
         weights: Weights of the regression by type (or `None`) and feature; empty: the model's own probabilities.
+        slope: Factor of the log-odds of a mention's probability, which gives its confidence.
+        intercept: Added to them.
         fingerprint: The prompt and the model that the parameters were fitted to; empty: any.
     """
 
@@ -65,6 +68,8 @@ class Decisions:
     length: float = 0.5
     threshold: float = -2.0
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    slope: float = 1.0
+    intercept: float = 0.0
     fingerprint: str = ""
 
     def logprobs(self, phrase: Phrase) -> dict[str, float]:
@@ -81,9 +86,16 @@ class Decisions:
         return {name: value - norm for name, value in sums.items()}
 
     def choose(self, phrases: Sequence[Phrase]) -> list[tuple[Phrase, str, float]]:
-        """The phrases that are mentions, with their types and the probabilities of these, from left to right."""
+        """The phrases that are mentions, with their types and the confidence in them, from left to right."""
         scored = [self.logprobs(phrase) for phrase in phrases]
-        return [(phrases[number], name, math.exp(scored[number][name])) for number, name in self.select(phrases, scored)]
+        found = self.select(phrases, scored)
+        return [(phrases[number], name, self.confidence(math.exp(scored[number][name]))) for number, name in found]
+
+    def confidence(self, probability: float) -> float:
+        """How likely a chosen mention is right, from the probability of its type: Platt scaling (Platt 1999)."""
+        if (self.slope, self.intercept) == (1.0, 0.0):
+            return probability
+        return 1 / (1 + math.exp(-self.slope * log_odds(probability) - self.intercept))
 
     def select(self, phrases: Sequence[Phrase], scored: Sequence[Mapping[str, float]]) -> list[tuple[int, str]]:
         """The numbers of the phrases that are mentions, with their types, from left to right.
@@ -106,6 +118,12 @@ class Decisions:
     def as_dict(self) -> dict[str, Any]:
         """The parameters as a setting, `format.decisions`."""
         return asdict(self)
+
+
+def log_odds(probability: float) -> float:
+    """Logarithm of the odds of a probability, which is kept away from 0 and 1 by a millionth."""
+    inside = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(inside / (1 - inside))
 
 
 def best_set(spans: Mapping[int, tuple[int, int]], values: Mapping[int, float]) -> list[int]:
@@ -156,7 +174,7 @@ def read_decisions(saved: Mapping[str, Any] | None, labels: Sequence[str]) -> De
     given = {str(key): value for key, value in (saved or {}).items()}
     if unknown := sorted(set(given) - set(Decisions.__dataclass_fields__)):
         raise InputError(f"format.decisions has {unknown[0]}, which is not a parameter", remedy=_REMEDY)
-    own: dict[str, Any] = {key: _number(given[key], key) for key in ("length", "threshold") if key in given}
+    own: dict[str, Any] = {key: _number(given[key], key) for key in _SCALARS if key in given}
     own["offsets"] = _numbers(given.get("offsets"), "offsets")
     own["weights"] = {name: _numbers(row, f"weights.{name}") for name, row in _mapping(given.get("weights"), "weights").items()}
     for key, names in (("offsets", own["offsets"]), ("weights", own["weights"])):

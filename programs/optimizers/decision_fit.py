@@ -17,14 +17,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from clinspan.programs.formats.decisions import best_set, Decisions, NONE, Phrase
+from clinspan.programs.formats.decisions import best_set, Decisions, log_odds, NONE, Phrase
 
 Floats = NDArray[np.float64]
 _STEPS = (1.0,) * 8 + (0.5,) * 8 + (0.25,) * 4
 _LARGEST = 1.5
 _PRIOR = 0.5
 Mention = tuple[int, int, str, float]
-"""First token, the token behind the last one, label, and its probability."""
+"""First token, the token behind the last one, label, and the confidence in it."""
 _SMOOTHING = 2.0
 """Added to the denominators of F1, so that types with few mentions do not decide about the settings."""
 
@@ -105,7 +105,26 @@ def fit_decisions(sentences: Sequence[ScoredSentence], labels: Sequence[str], se
     offsets, length, rate = _fit_offsets(table, logprobs, everything, settings)
     weights = _regression(table, everything, settings) if settings.regression else {}
     named = {label: round(float(value), 4) for label, value in zip(labels, offsets, strict=True)}
-    return Fitted(Decisions(offsets=named, length=length, weights=weights), predictions, rate)
+    slope, intercept = _calibration(sentences, predictions)
+    decisions = Decisions(offsets=named, length=length, weights=weights, slope=slope, intercept=intercept)
+    return Fitted(decisions, _confident(predictions, decisions), rate)
+
+
+def _calibration(sentences: Sequence[ScoredSentence], predictions: Mapping[str, Sequence[Mention]]) -> tuple[float, float]:
+    """Slope and intercept that make confidences of the probabilities of held-out mentions; 1 and 0 if all are right or wrong."""
+    from sklearn.linear_model import LogisticRegression
+
+    right = {sentence.id: set(sentence.gold) for sentence in sentences}
+    pairs = [(log_odds(found[3]), found[:3] in right[name]) for name, mentions in predictions.items() for found in mentions]
+    if len({correct for _, correct in pairs}) < 2:
+        return 1.0, 0.0
+    regression = LogisticRegression(C=10.0).fit([[odds] for odds, _ in pairs], [correct for _, correct in pairs])
+    return round(float(regression.coef_[0, 0]), 4), round(float(regression.intercept_[0]), 4)
+
+
+def _confident(predictions: Mapping[str, Sequence[Mention]], decisions: Decisions) -> dict[str, list[Mention]]:
+    """Predictions with confidences instead of probabilities."""
+    return {name: [(*found[:3], decisions.confidence(found[3])) for found in mentions] for name, mentions in predictions.items()}
 
 
 class _Table:

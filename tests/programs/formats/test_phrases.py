@@ -201,6 +201,12 @@ def test_weights_give_probabilities_of_a_regression() -> None:
     assert decisions.logprobs(phrase) == pytest.approx({name: value - norm for name, value in scores.items()})
 
 
+def test_confidence_scales_the_odds() -> None:
+    assert Decisions().confidence(0.3) == 0.3
+    assert Decisions(slope=1.0, intercept=math.log(2)).confidence(0.5) == pytest.approx(2 / 3)
+    assert Decisions(slope=2.0).confidence(0.8) == pytest.approx(16 / 17)
+
+
 Ranges = st.tuples(st.integers(0, 6), st.integers(1, 4)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
