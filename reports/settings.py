@@ -9,7 +9,7 @@ from typing import Any
 from clinspan.corpora.printable import printable
 
 _LONGEST = 60
-_BESIDE = ("name", "resume", "tags", "tracking", "tracing")
+_BESIDE = ("debug", "name", "resume", "tags", "tracking", "tracing")
 """Keys and groups that do not change a job's result."""
 
 
@@ -99,7 +99,7 @@ def setting_changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list
     changes = [{"key": key, "first": settings[0].get(key), "second": settings[1].get(key)} for key in known]
     facts = [flattened({key: value for key, value in record.items() if key != "config"}) for record in (first, second)]
     values = [{"key": key, "first": facts[0].get(key), "second": facts[1].get(key)} for key in _FACTS]
-    return changes + [value for value in values if value["first"] != value["second"]]
+    return [change for change in changes + values if change["first"] != change["second"]]  # a missing setting is null
 
 
 def said_change(change: Mapping[str, Any]) -> str:
