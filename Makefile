@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 JOBS ?= auto
 
-.PHONY: help setup setup-test run test test-long test-mutants check golden image
+.PHONY: help setup setup-test run test test-long test-mutants check docs golden image
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ check: setup-test ## ruff, mypy, import-linter, doctests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q --doctest-modules install.py clinspan benchmarks
+
+docs: ## the pages of docs/ as a site, in site/
+	@$(PYTHON) install.py docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 golden: setup-test ## rewrite the golden prompts after a change that was meant
 	$(BIN)/python -m pytest -q tests/programs/formats/test_golden_prompts.py --rewrite-golden

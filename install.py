@@ -31,7 +31,7 @@ STAMP = VENV / "installed.json"
 UV = re.compile(r"^uv==\S+", re.M)
 
 RUN_EXTRAS = ("rag",)
-TEST_EXTRAS = ("azure", "datasets", "dev", "fuzz", "hpo", "mlflow", "otel", "rag", "ray", "spacy", "sweep")
+TEST_EXTRAS = ("azure", "datasets", "dev", "docs", "fuzz", "hpo", "mlflow", "otel", "rag", "ray", "spacy", "sweep")
 
 
 def main(words: list[str]) -> int:

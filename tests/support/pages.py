@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +39,7 @@ class Step:
     @property
     def code(self) -> int:
         """The exit code that belongs to the shown output: 2 for an error, 0 for a note or no message."""
-        return 2 if any(re.match("clinspan: (?!demonstrations: |settings of )", line) for line in self.shown) else 0
+        return 2 if any(re.match("clinspan: (?!demonstrations: |settings of |[⚠✘] )", line) for line in self.shown) else 0
 
 
 def steps(page: str) -> Iterator[Step]:
@@ -63,6 +65,33 @@ def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
             command.append(line[2:])
         elif line.strip():
             shown.append(line)
+
+
+def page_environment(shell: Path, code: Path) -> dict[str, str]:
+    """The environment of a page's commands: those in the folder `shell` come first, modules come from `code`."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
+    env |= {"PATH": f"{shell}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(code), "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+    env["PYTEST_ADDOPTS"] = "-W ignore::pytest.PytestAssertRewriteWarning"  # for modules that the warm process already imported
+    return env
+
+
+def follow(page: str, folder: Path, env: Mapping[str, str], name: str | Path) -> None:
+    """Do the steps of a page in a folder.
+
+    Raises:
+        AssertionError: A command ends with another exit code, or prints something else, than the page says.
+    """
+    for step in steps(page):
+        where = f"{name}:{step.line}"
+        if step.file:
+            (folder / step.file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / step.file).write_text(step.content, encoding="utf-8")
+            continue
+        command = ["bash", "-euo", "pipefail", "-c", settled(step.command, folder)]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=600)
+        assert done.returncode == step.code, f"{where}: {step.command}\n{done.stdout}\n{done.stderr}"
+        missing = untrue(step.shown, done.stdout + done.stderr)
+        assert not missing, f"{where}: {step.command}\nnot true: {missing}\n{done.stdout}\n{done.stderr}"
 
 
 def settled(command: str, folder: Path) -> str:
