@@ -11,7 +11,6 @@ from clinspan.programs.app.library import load_corpus
 from clinspan.programs.app.load_program import BUNDLED, read_program
 from conftest import Command, folder_of, load, records
 
-
 _NOTE = '{"id": "a", "text": "Fever.", "entities": [{"start": 0, "end": 5, "label": "Finding"}]}\n'
 
 
