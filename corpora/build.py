@@ -12,7 +12,7 @@ from clinspan.corpora.bio import Policies, split_tag, tag_sentences, tag_spans
 from clinspan.corpora.clinical import parted_at_stops
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.fitted_tokens import Rules
-from clinspan.corpora.labels import check_labels, flat_definitions
+from clinspan.corpora.labels import flat_definitions
 from clinspan.corpora.tokens import clinical_pieces, punctuation_tokens, SPLITTERS, TOKENIZERS
 from clinspan.corpora.types import Corpus, Document, Entity, Label, Sentence, Token
 
@@ -173,7 +173,7 @@ def build_corpus(
 
     Raises:
         InputError: A tag has a label that is not in `labels`, a definition names a label that the corpus lacks,
-            two labels differ only in case or separators, or a document id occurs twice in a split.
+            or a document id occurs twice in a split.
     """
     tag_labels = sorted(set().union(*map(_labels, splits.values())))
     if labels:
@@ -186,7 +186,6 @@ def build_corpus(
     if strange := [key for key in texts if key not in [label.name for label in chosen]]:
         remedy = f"The labels are {', '.join(label.name for label in chosen)}."
         raise InputError(f"corpus.definitions defines {strange[0]}, which is not a label of {name}", remedy=remedy)
-    check_labels([label.name for label in chosen], name)
     for split, documents in splits.items():
         twice = [key for key, n in Counter(document.id for document in documents).items() if n > 1]
         if twice:

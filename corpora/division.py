@@ -17,7 +17,8 @@ _NAMES = {2: ("train", "test"), 3: SPLITS}
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """
+    """How documents are divided. Documents with the same text stay together where there are other texts enough.
+
     Attributes:
         parts: Shares of train, dev and test, or of train and test; they sum up to 1. None: no such division.
         folds: Number of folds of a cross-validation: one is `test`, the next one `dev` if there are three or more, the others
@@ -82,6 +83,8 @@ class Division:
     def _assign(self, documents: Sequence[Document], shares: Sequence[float], name: str) -> list[int]:
         """The part of each document, by number."""
         keys = [self._key(document.id) for document in documents]
+        together = with_copies(keys, [" ".join(document.text.split()) for document in documents])
+        keys = together if len(set(together)) >= len(shares) else keys
         groups = list(dict.fromkeys(keys))
         if len(groups) < len(shares):
             what = "groups" if self.group is not None else "documents"
@@ -103,6 +106,27 @@ class Division:
                 f"corpus.group does not match the document {name}", remedy="Choose an expression that matches all ids."
             )
         return name if match is None else match.group(1 if match.re.groups else 0) or ""
+
+
+def with_copies(keys: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """The keys of documents, changed such that documents with the same text have the same key.
+
+    >>> with_copies(["a", "b", "b", "c"], ["x", "x", "y", "z"])
+    ['a', 'a', 'a', 'c']
+    """
+    first: dict[str, str] = {}
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while key in parent:
+            key = parent[key]
+        return key
+
+    for key, text in zip(keys, texts, strict=True):
+        one, other = root(key), root(first.setdefault(text, key))
+        if text and one != other:
+            parent[one] = other
+    return [root(key) for key in keys]
 
 
 def stratified(

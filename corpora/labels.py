@@ -32,7 +32,7 @@ def check_labels(names: Sequence[str], corpus: str) -> None:
     for name in names:
         other = known.setdefault(folded_label(name), name)
         if other != name:
-            remedy = "Rename one of them: answers are read without regard to case, blanks, underscores and hyphens."
+            remedy = f"Rename one of them, or merge them: 'corpus.map={{{name}: {other}}}'."
             raise InputError(f"corpus {corpus} has two labels that answers cannot tell apart, {other} and {name}", remedy=remedy)
 
 

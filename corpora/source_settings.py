@@ -13,7 +13,7 @@ from clinspan.corpora.collector import collector_paused
 from clinspan.corpora.division import Division
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.fitted_tokens import fit_rules, Rules
-from clinspan.corpora.labels import flat_definitions, label_list
+from clinspan.corpora.labels import check_labels, flat_definitions, label_list
 from clinspan.corpora.relabelling import relabelled
 from clinspan.corpora.types import Corpus, Label
 
@@ -95,11 +95,16 @@ class Described:
         )
 
     def _ready(self, corpus: Corpus, policies: Policies | None = None) -> Corpus:
-        """The corpus with its labels mapped and its documents divided, as far as the settings say so."""
+        """The corpus with its labels mapped and its documents divided, as far as the settings say so.
+
+        Raises:
+            InputError: Two of the labels differ only in case or separators.
+        """
         division = Division(self.split, self.folds, self.fold, self.split_seed, self.group)
         if self.map:
             labels = label_list(self.labels, self.definitions)
             corpus = relabelled(corpus, self.map, policies or Policies(), labels=labels, definitions=self.definitions)
+        check_labels([label.name for label in corpus.labels], corpus.name)
         return division(corpus)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from clinspan.corpora.bio import Policies
 from clinspan.corpora.build import Cutting, PROTOCOL
 from clinspan.corpora.collector import collector_paused
-from clinspan.corpora.labels import label_list
+from clinspan.corpora.labels import check_labels, label_list
 from clinspan.corpora.readers.bioc import load_bioc
 from clinspan.corpora.readers.brat import load_brat, Triggers
 from clinspan.corpora.readers.conll import load_conll
@@ -53,6 +53,7 @@ class RareMini:
 
     def load(self) -> Corpus:
         labels = label_list(self.labels, self.definitions)
+        check_labels([label.name for label in labels], "raremini")
         corpus = load_brat(
             RAREMINI, name="raremini", labels=labels, definitions={}, phi=self.phi, cutting=Cutting(), policies=Policies()
         )
@@ -71,6 +72,7 @@ class RareDis:
 
     def load(self) -> Corpus:
         labels = label_list(self.labels, self.definitions)
+        check_labels([label.name for label in labels], "raredis")
         return replace(load_raredis(data_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
 
 
