@@ -6,6 +6,7 @@ import ast
 import difflib
 import importlib
 import runpy
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -17,7 +18,11 @@ from clinspan.programs.app.command_help import command_help, purpose
 from clinspan.programs.app.command_line import parse
 from clinspan.programs.app.pipes import quiet_pipe
 
-COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "export", "runs", "stats", "convert")
+COMMANDS = (
+    *("start", "init", "check", "run", "optimize", "compare", "finetune", "annotate"),
+    *("report", "score", "runs", "export", "convert", "stats", "doctor"),
+)
+"""All commands, in the order in which one meets them."""
 
 
 def main() -> None:
@@ -93,7 +98,8 @@ def refusal(words: Sequence[str]) -> str:
     """
     word = words[0]
     if "=" in word or word.startswith("-"):
-        return f"{word} is not a command. Write clinspan run {' '.join(words)}, or another of: {', '.join(COMMANDS[1:])}"
+        others = ", ".join(name for name in COMMANDS if name != "run")
+        return f"{word} is not a command. Write {shlex.join(['clinspan', 'run', *words])}, or another of: {others}"
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     return f"unknown command: {word}. " + (f"Did you mean clinspan {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}.")
 

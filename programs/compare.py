@@ -30,6 +30,7 @@ from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.rundir.comparable import about_folds, common_ids, scores_of
 from clinspan.programs.rundir.folds import shown_folder
+from clinspan.programs.rundir.printed_commands import resume_command
 from clinspan.programs.rundir.prompt_log import read_prompts
 from clinspan.programs.rundir.records import RunRecord, RunScores
 from clinspan.programs.rundir.run_folder import environment, now, read_object, RunFolder
@@ -93,7 +94,7 @@ def load_run(path: Path) -> Run:
     folder = RunFolder(path)
     record = folder.read("run.json")
     if record.get("status") != "finished":
-        raise InputError("has not finished", path=path, remedy=f"Finish it: python -m programs.run resume={path}")
+        raise InputError("has not finished", path=path, remedy=f"Finish it: {resume_command(path)}")
     scores = folder.read("scores.json")
     for name, problem in (("run.json", RunRecord.problem(record)), ("scores.json", RunScores.problem(scores))):
         if problem:

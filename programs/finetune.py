@@ -19,11 +19,13 @@ from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
+from clinspan.programs.app.all_folds import has_all_folds
 from clinspan.programs.app.build_run import build_program, Overrides
 from clinspan.programs.app.chosen_sentences import choose_sentences
 from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, load_corpus, output_folder
-from clinspan.programs.app.cross_validation import cross_validate, has_all_folds, Training
+from clinspan.programs.app.corpus_verdicts import warn
+from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import prepared
@@ -31,6 +33,7 @@ from clinspan.programs.app.system_text import check_system_text
 from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin
+from clinspan.programs.rundir.printed_commands import scoring_command
 from clinspan.programs.rundir.run_folder import corpus_entry, now, recorded, RunFolder
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, trained_on, trained_weights
 from clinspan.programs.tagging.strategy import Strategy
@@ -70,7 +73,8 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], withi
     record |= about(result) | {"status": "finished", "ended": now()}
     folder.write("run.json", record)
     if within is None:
-        print_training(record, result.folder)
+        brings_model = isinstance(result.model, lms.ClassifierModel)
+        print_training(record, scoring_command(record, folder.path, {record["use"]: result.folder}, classifier=brings_model))
 
 
 def instructed(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:
@@ -133,10 +137,12 @@ def note_sentences(
     config: DictConfig, corpus: Corpus, spec: AnySpec, folder: RunFolder, record: dict[str, Any]
 ) -> tuple[list[Sentence], list[Sentence]]:
     """Choose the train and dev sentences, and write corpus, model and sentence counts into the run's record."""
+    warn(corpus)
     train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
     record["corpus"] = corpus_entry(record, corpus, "train", folder)
     record["model"] = {"name": spec.name}
     record["sentences"] = {"train": len(train), "dev": len(dev)}
+    record["test_sentences"] = sum(1 for _ in corpus.sentences("test"))
     folder.write("run.json", record)
     return train, dev
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -14,11 +15,13 @@ from dspy.utils.usage_tracker import UsageTracker
 from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
+from clinspan.corpora.printable import printable
 from clinspan.lms import ModelError
 from clinspan.metrics.scoring import Metric, score_records
+from clinspan.programs.app.all_folds import has_all_folds
 from clinspan.programs.app.build_optimizer import build_optimization
 from clinspan.programs.app.config import build, output_folder
-from clinspan.programs.app.cross_validation import cross_validate, has_all_folds, Training
+from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.setting_files import check_files
@@ -27,6 +30,7 @@ from clinspan.programs.optimizers import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.candidate_evaluator import Trial
 from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.printed_commands import resume_command, scoring_command
 from clinspan.programs.rundir.prompt_log import write_prompts
 from clinspan.programs.rundir.run_folder import now, recorded, RunFolder
 from clinspan.programs.rundir.usage import cost
@@ -67,6 +71,8 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], withi
             folder.write("run.json", record)
             log.info("compiling with %s", record["optimizer"]["name"])
             optimizer.check(context)
+            if expected := optimizer.expected(context):
+                print(printable(f"clinspan: {expected}"), file=sys.stderr)
             context.evaluator.score(context.start, whole=True)
             with dspy.track_usage() as usage:
                 besides = Besides(folder, usage)
@@ -76,14 +82,14 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], withi
                 finally:
                     besides.write()
             context.evaluator.recall(context.recall)
-        result = Result.of(context, optimizer)
+        result = Result.of(context)
         scores = result.write(folder, metric, config)
         record |= result.about(scores) | _spent(context, config, besides.tokens())
     record |= {"status": "finished", "ended": now()}
     folder.write("run.json", record)
     log.info("done")
     if within is None:
-        print_compiled(record, result.table(), scores)
+        print_compiled(record, result.table(), scores, scoring_command(record, folder.path, _weights(result, folder.path)))
 
 
 def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictConfig) -> None:
@@ -100,7 +106,7 @@ def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictCon
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
-        resume_hint = f"Results so far are kept: continue with resume={context.folder}"
+        resume_hint = f"Results so far are kept: continue with: {resume_command(context.folder)}"
         raise RunError(f"the optimizer stopped with {where}. {remedy}. {resume_hint}") from error
 
 
@@ -125,15 +131,11 @@ class Result:
     best: Trial
 
     @classmethod
-    def of(cls, context: OptimizationContext, optimizer: Optimizer) -> Result:
-        """Select the best trial that was measured on all of dev.
-
-        The start program is eligible only if the optimizer keeps it or no other trial was measured on all of dev.
-        """
+    def of(cls, context: OptimizationContext) -> Result:
+        """Select the best trial that was measured on all of dev: the start program, if no other one is better."""
         trials = sorted(context.evaluator.trials.values(), key=lambda trial: trial.rank, reverse=True)
         start = context.evaluator.trial(context.start)
-        eligible = [trial for trial in context.evaluator.complete if optimizer.keeps_start or trial is not start]
-        return cls(context, trials, start, eligible[0] if eligible else start)
+        return cls(context, trials, start, context.evaluator.complete[0])
 
     def write(self, folder: RunFolder, metric: Metric, config: DictConfig) -> dict[str, Any]:
         """Write the program, its predictions on dev, its scores and all trials. Return the scores."""
@@ -168,6 +170,12 @@ class Result:
     def table(self) -> list[dict[str, Any]]:
         """The trials as table rows."""
         return [{**trial.as_dict(), "best": trial is self.best, "reached": trial.reached} for trial in self.trials]
+
+
+def _weights(result: Result, folder: Path) -> dict[str, Path]:
+    """The folder of weights that were trained for the kept program, by its key of the model; empty if there are none."""
+    trained = member_states(result.best.candidate.dump())[0]["settings"].get("adapter")
+    return {f"model.{trained['use']}": folder / trained["folder"]} if trained else {}
 
 
 def kept_pool(content: Mapping[str, Any]) -> int | None:

@@ -12,11 +12,13 @@ from omegaconf import DictConfig
 from clinspan import lms
 from clinspan.corpora import Corpus
 from clinspan.metrics.scoring import score_records
+from clinspan.programs.app.all_folds import has_all_folds
 from clinspan.programs.app.build_classifier import build_classifier_run, ClassifierComponents
 from clinspan.programs.app.build_run import build_run, Overrides, RunComponents
 from clinspan.programs.app.classifier_config import AnySpec
 from clinspan.programs.app.config import build, output_folder
-from clinspan.programs.app.cross_validation import cross_validate, has_all_folds
+from clinspan.programs.app.corpus_verdicts import warn
+from clinspan.programs.app.cross_validation import cross_validate
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.run_outcome import outcome, print_result
@@ -61,6 +63,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], withi
     before = dict(record.get("model") or {})
 
     def started(corpus: Corpus, spec: AnySpec) -> None:
+        warn(corpus)
         record["corpus"] = corpus_entry(record, corpus, config.split, folder)
         record["model"] = {**before, "name": spec.name}
         folder.write("run.json", record)

@@ -23,6 +23,7 @@ from clinspan.programs.app.config import folder_path
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.locks import one_writer
+from clinspan.programs.rundir.printed_commands import command
 from clinspan.programs.rundir.run_deletion import check_deletable, delete_runs, runs_to_delete
 from clinspan.programs.rundir.run_folder import write_whole
 from clinspan.programs.rundir.run_list import list_runs, RECORD, RunEntry
@@ -120,14 +121,14 @@ def rename(path: Path, name: object) -> Path:
         raise InputError("to is a list", remedy="Write to=NAME.")
     file = path / RECORD
     if not file.is_file():
-        raise InputError("holds no run.json, so it is not a run", path=path, remedy="Give a folder that clinspan runs lists.")
+        raise InputError("holds no run.json, so it is not a run", path=path, remedy=f"Give a folder that {command('runs')} lists.")
     with one_writer(path):
         try:
             record = parse_json(file.read_bytes())
         except (OSError, ValueError):
             record = None
         if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
-            raise InputError("is not the record of a run", path=file, remedy="Give a folder that clinspan runs lists.")
+            raise InputError("is not the record of a run", path=file, remedy=f"Give a folder that {command('runs')} lists.")
         record["config"]["name"] = str(name)
         with writing(path):
             write_whole(file, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())

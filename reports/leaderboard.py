@@ -106,6 +106,9 @@ def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, Any]:
         row["offsets"] = _mean_and_spread([part["micro"]["f1"] for part in by_offsets])
     if len(jobs) > 1 and not any(row[name]["spread"] for name in ("micro", "macro")):
         row["equal"] = "seed has no effect" if all(job.record.get("drawn") == [] for job in jobs) else "the same scores"
+    if starts := [job.record["start"]["f1"] for job in jobs if "start" in job.record]:
+        row["start"] = _mean_and_spread(starts)
+        row["start_target"] = jobs[0].record.get("target", "micro")
     if any("candidates" in job.record for job in jobs):
         row["candidates"] = _mean([job.record.get("candidates") for job in jobs])
     return row
@@ -155,6 +158,8 @@ def _notes(bases: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[
         notes.append("Offsets: micro F1 on the annotators' own character offsets, some of which tokens cannot express.")
     if any("candidates" in row for row in rows):
         notes.append("With candidates: scores and prompts of the best program on dev; seconds and US$ of the whole search.")
+    if targets := sorted({row["start_target"] for row in rows if "start" in row}):
+        notes.append(f"Start F1: {' or '.join(targets)} F1 on the same sentences of the program that the compilation started from.")
     for row in rows:
         row_name = f"{row['basis']}{row['rank']}"
         if "equal" in row:

@@ -54,8 +54,8 @@ class TokenClassifier:
             self.model, tokenizer = load_head(self.weights.folder, device)
         else:
             raise ModelError(
-                f"model={spec.name} is a base model without a head that was tuned: python -m programs.finetune tuning=encoder "
-                f"model={spec.name}, then programs.run with model.path=FOLDER/model of that run"
+                f"model={spec.name} is a base model without a head that was tuned: finetune it with tuning=encoder "
+                f"model={spec.name}, and run with program=FOLDER of that training"
             )
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))

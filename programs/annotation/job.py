@@ -19,6 +19,7 @@ from clinspan.programs.annotation.text_spool import TextSpool
 from clinspan.programs.annotation.writers import DocumentWriter
 from clinspan.programs.inference.failures import LASTING, LastUnexpected
 from clinspan.programs.rundir.errors import RunError, writing
+from clinspan.programs.rundir.printed_commands import same_command, shown_path
 from clinspan.programs.rundir.run_folder import write_whole
 
 _NOTES, _CHARACTERS = 16, 16_000
@@ -174,8 +175,8 @@ class AnnotationJob:
         self.in_row = 0 if outcome.error in LASTING else self.in_row + 1
         if self.in_row >= self.stop_after:
             raise RunError(
-                f"{self.in_row} documents in a row failed, the last with {outcome.error}: fix the cause and start again with "
-                f"output={self.delivery.folder}"
+                f"{self.in_row} documents in a row failed, the last with {outcome.error}: fix the cause and continue "
+                f"with: {same_command('annotate', 'output', shown_path(self.delivery.folder))}"
             ) from LastUnexpected.cause(str(outcome.error))
 
     def _fail(self, name: str, error: str, about: dict[str, Any]) -> None:

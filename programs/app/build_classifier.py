@@ -75,7 +75,7 @@ def build_classifier_run(
     started(corpus, spec)
     if config.program is not None:
         content = classifier_program(config.program, spec)
-        check_labels(content, corpus)
+        check_labels(content, corpus, Path(str(config.program)).expanduser())
         note_other_cut(content, corpus)
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)

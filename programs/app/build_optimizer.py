@@ -17,7 +17,7 @@ from clinspan.programs.app.build_run import build_program, model_facts, Override
 from clinspan.programs.app.build_tagger import build_tagger
 from clinspan.programs.app.chosen_sentences import choose_sentences
 from clinspan.programs.app.classifier_config import prompted
-from clinspan.programs.app.config import build, group_option, load_corpus
+from clinspan.programs.app.config import build, group_option, load_corpus, object_of
 from clinspan.programs.app.privacy import check_destinations, Permission
 from clinspan.programs.app.protected_texts import protected_texts
 from clinspan.programs.app.system_text import check_system_text
@@ -69,6 +69,18 @@ def refuse_test_demonstrations(tagger: Tagger, whole: Corpus) -> None:
         if demo.get("id") in ids or tuple(demo["tokens"]) in words:
             problem = f"the program's demonstration {demo.get('id', '')} is a sentence of the test split"
             raise InputError(problem, remedy="Start from another program, or use other demonstrations: strategy=few_shot.")
+
+
+def check_writer(config: DictConfig, spec: lms.ModelSpec, optimizer: str) -> None:
+    """Refuse an optimizer whose instructions a local model would write unasked: few of them can.
+
+    Raises:
+        InputError: It is one, and no writing model is named.
+    """
+    writes = getattr(object_of(config.optimizer._target_), "writes_instructions", False)
+    if writes and not config.reflection_model and isinstance(spec, lms.LocalModel):
+        remedy = "Name a capable model that writes them: reflection_model=gpt5, or another one, also a local one."
+        raise InputError(f"optimizer={optimizer} needs a model that writes instructions, besides model={spec.name}", remedy=remedy)
 
 
 def with_pool(config: DictConfig) -> DictConfig:
@@ -126,10 +138,12 @@ def build_optimization(
         "trainset": [s.id for s in train],
         "devset": [s.id for s in dev],
         "test": about_test(whole, train, dev),
+        "test_sentences": sum(1 for _ in whole.sentences("test")),
         "model": {"name": spec.name},
     }
     started(facts)
     check_system_text(config, record["given"], spec)
+    check_writer(config, spec, record["choices"]["optimizer"])
     program = build_program(config, corpus, dev, spec, overrides=Overrides.of(record))
     if program.votes:
         raise InputError("a program that votes cannot be optimized further", remedy="Start from one of its members.")

@@ -190,7 +190,7 @@ def build_program(
     if CLASSIFIER in content:
         problem = f"program={config.program} is a token classifier, and model={spec.name} answers prompts"
         raise InputError(problem, remedy="Leave model= out: the program brings its own.")
-    check_labels(content, corpus)
+    check_labels(content, corpus, path)
     note_other_cut(content, corpus)
     members = []
     for state in member_states(content):

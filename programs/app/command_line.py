@@ -23,7 +23,10 @@ _ACTIONS = (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc")
 OPTIONS = [name for names in (*_FLAGS, *_VALUES, *_ACTIONS, ("--cfg",), ("--info",)) for name in names if name.startswith("--")]
 """Hydra's options by their long names."""
 PROJECT_FILE = "clinspan.yaml"
-PROJECT_COMMANDS = ("run", "optimize", "finetune", "annotate", "score", "compare", "report", "export", "runs", "stats", "convert")
+PROJECT_COMMANDS = (
+    *("run", "optimize", "finetune", "annotate", "score", "compare", "report", "export", "runs", "stats", "convert"),
+    *("check", "init", "doctor"),
+)
 """The commands that read the project file, those with most settings first."""
 _LISTED = "--hydra-help lists the options."
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")

@@ -11,7 +11,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.printable import printable
 from clinspan.metrics.scoring import Metric, score_records
+from clinspan.programs.app.all_folds import of_fold, whole
 from clinspan.programs.app.build_run import Overrides
 from clinspan.programs.app.config import build, compose_here, folder_path
+from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.hydra_app import log_to
 from clinspan.programs.app.load_program import program_path, read_program
 from clinspan.programs.app.run_outcome import outcome, print_result
@@ -55,12 +57,6 @@ class Training:
     done: Callable[[dict[str, Any]], bool]
 
 
-def has_all_folds(config: DictConfig) -> bool:
-    """Whether a config asks for all folds of its corpus."""
-    corpus = config.corpus
-    return corpus.get("folds") is not None and corpus.get("fold") is None
-
-
 def cross_validate(
     folder: RunFolder, config: DictConfig, record: dict[str, Any], *, tag: Job, training: Training | None = None
 ) -> None:
@@ -82,10 +78,11 @@ def cross_validate(
             raise InputError(
                 f"split={config.split} is no part of a cross-validation", remedy="Leave split out, or set corpus.fold."
             )
-        whole = _whole(build(_of_fold(config, 0).corpus).load())
-        refuse_seen(config, whole)
+        corpus = whole(build(of_fold(config, 0).corpus).load())
+        warn(corpus, folds=config.corpus.folds)
+        refuse_seen(config, corpus)
         _check_recorded(build(config.model))
-        record["corpus"] = corpus_entry(record, whole, TEST, folder)
+        record["corpus"] = corpus_entry(record, corpus, TEST, folder)
         record["folds"] = {"number": config.corpus.folds, "seed": config.corpus.split_seed, "group": config.corpus.group}
         folder.write("run.json", record)
         try:
@@ -95,19 +92,7 @@ def cross_validate(
         scores, errors = _pool(folder, config, record, tagged)
     folder.write("run.json", record)
     log.info("done")
-    print_result(folder, scores, record, errors, of=sum(1 for _ in whole.sentences(TEST)))
-
-
-def _of_fold(config: DictConfig, number: int) -> DictConfig:
-    own = config.copy()
-    own.corpus.fold = number
-    return own
-
-
-def _whole(corpus: Corpus) -> Corpus:
-    """The corpus with all documents in one part, the same for every division."""
-    documents = sorted((document for part in corpus.splits.values() for document in part), key=lambda document: document.id)
-    return replace(corpus, splits={TEST: tuple(documents)})
+    print_result(folder, scores, record, errors, of=sum(1 for _ in corpus.sentences(TEST)))
 
 
 def refuse_seen(config: DictConfig, corpus: Corpus) -> None:
@@ -147,7 +132,7 @@ def _fold(
     training, tag = jobs
     place, folds = RunFolder(fold_folder(folder.path, number)), config.corpus.folds
     print(printable(f"clinspan: fold {number + 1} of {folds} (corpus.fold={number}): {place.path}"), file=sys.stderr, flush=True)
-    config = _of_fold(config, number)
+    config = of_fold(config, number)
     plain = OmegaConf.to_container(config, resolve=True)
     given = sorted({*record["given"], "corpus.fold"})
     kept = {key: record[key] for key in ("choices", "seed", "drawn", "python", "packages", "git", "cores") if key in record}

@@ -33,6 +33,7 @@ from clinspan.programs.app.command_help import command_help, purpose
 from clinspan.programs.app.command_line import CommandLine, gather, parse, quote_items
 from clinspan.programs.app.config import check_numbers, chosen_options, explain, group_option, output_folder, PLUGINS, USER_ERRORS
 from clinspan.programs.app.error_text import error_report, unexpected_cause, watch
+from clinspan.programs.app.interruption import interruption
 from clinspan.programs.app.overrides import check_words, plain_errors
 from clinspan.programs.app.pipes import leave_closed_pipe, quiet_pipe
 from clinspan.programs.app.privacy import end_wordless
@@ -41,6 +42,7 @@ from clinspan.programs.app.setting_types import check_types
 from clinspan.programs.app.sweeps import check_experiment, missing_part, note_failure, Sweeps
 from clinspan.programs.app.use_project import use_project
 from clinspan.programs.rundir.errors import writing
+from clinspan.programs.rundir.printed_commands import remember
 from clinspan.programs.rundir.run_folder import remove_unused
 from hydra_plugins.clinspan_cells_sweeper.grid_sweeper import GridSweeper
 
@@ -78,6 +80,7 @@ def run_app(
     handle_sigterm()
     guarded = _Guarded(_importable(job))
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)
+    remember(sys.argv[1:])
     with clean_exit(config_name), quiet_pipe():
         line = parse(sys.argv[1:])
         if line.help:
@@ -178,8 +181,7 @@ def clean_exit(config_name: str) -> Iterator[None]:
     except OSError as error:  # Hydra creates folders before a job starts
         stop(f"cannot use {error.filename or 'a file'}: {error.strerror or type(error).__name__}")
     except KeyboardInterrupt as error:
-        way = "the same output=FOLDER" if config_name == "annotate" else "resume=FOLDER"
-        print(f"clinspan: interrupted; results so far are on disk: continue with {way}", file=sys.stderr)
+        print(f"clinspan: {printable(interruption(config_name))}", file=sys.stderr)
         exit_now(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
     except Exception as error:
         if not is_lost_process(error):

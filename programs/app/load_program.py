@@ -21,6 +21,8 @@ from clinspan.corpora.fitted_tokens import Rules
 from clinspan.corpora.json_text import parse_json
 from clinspan.programs.app.config import folder_path, group_option
 from clinspan.programs.app.saved_data import checked_option, inside, refuse_code
+from clinspan.programs.rundir.origin import read_origin
+from clinspan.programs.rundir.printed_commands import corpus_words
 from clinspan.programs.rundir.records import TagState
 from clinspan.programs.rundir.run_folder import read_object
 from clinspan.programs.tagging.saved_program import (
@@ -213,16 +215,24 @@ def maker(path: Path) -> dict[str, str]:
     return {"by": by} if by else {}
 
 
-def check_labels(content: Mapping[str, Any], corpus: Corpus) -> None:
+def check_labels(content: Mapping[str, Any], corpus: Corpus, path: Path | None = None) -> None:
     """Refuse a program that was made for other labels.
 
+    Args:
+        content: The program.
+        corpus: The corpus that it is used on.
+        path: Where the program is, to say which settings name its own corpus.
+
     Raises:
-        InputError: The labels differ; the message names both sets.
+        InputError: The labels differ; the message names both sets and the corpus that the program was made for.
     """
     names = sorted(label.name for label in corpus.labels)
     if content["labels"] != names:
-        problem = f"the program is made for the labels {', '.join(content['labels'])}; {corpus.name} has {', '.join(names)}"
-        raise InputError(problem, remedy="Compile one for this corpus with programs.optimize.")
+        made = " and ".join(source.name for source in read_origin(content).corpora)
+        own = f"this program was made for {f'corpus {made} with ' if made else ''}the labels {', '.join(content['labels'])}"
+        words = (corpus_words(path) if path is not None else "") or "corpus=... corpus.path=..."
+        remedy = f"Add the settings of its own corpus: {words}, or make a program for {corpus.name}."
+        raise InputError(f"{own}; {corpus.name} has {', '.join(names)}", remedy=remedy)
 
 
 def _is_classifier(content: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from clinspan.corpora import Corpus, Document, InputError, Sentence
 from clinspan.programs.app.config import build
 from clinspan.programs.app.saved_data import composed_config, restored_config
+from clinspan.programs.rundir.printed_commands import resume_command
 
 _REMEDY = "Give the corpus as it was, in the same place, and start the command in the folder in which the run was started."
 
@@ -58,6 +59,6 @@ def tagged_sentences(
     pairs = [(document, sentence) for document, sentence in pairs if sentence.id in rows]
     fitting = all([*s.words] == rows[s.id]["tokens"] and [*s.tags] == rows[s.id]["gold"] for _, s in pairs)
     if len(pairs) < len(rows) or not fitting:
-        remedy = "Restore the file, or score the run again: python -m programs.run resume=" + str(path.parent)
+        remedy = f"Restore the file, or score the run again: {resume_command(path.parent)}"
         raise InputError(f"does not fit the {split} split of {corpus.name}", path=path, remedy=remedy)
     return pairs

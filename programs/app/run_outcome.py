@@ -9,6 +9,7 @@ from typing import Any
 
 from clinspan.corpora.printable import plural, printable
 from clinspan.programs.inference.predictor import may_pass
+from clinspan.programs.rundir.printed_commands import resume_command
 from clinspan.programs.rundir.run_folder import now, RunFolder
 from clinspan.programs.rundir.usage import changed_model
 from clinspan.reports.terminal.tables import print_scores
@@ -52,4 +53,5 @@ def print_result(
         print(printable(changed_model(served)), file=sys.stderr)
     if retryable := sum(map(may_pass, folder.load_predictions().values())):
         failed = plural(retryable, "sentence failed with an error", "sentences failed with errors")
-        print(f"{retryable} {failed} that may be temporary: resume={folder.path} retries {plural(retryable, 'it', 'them')}")
+        retried = plural(retryable, "it", "them")
+        print(f"{retryable} {failed} that may be temporary; to retry {retried}: {resume_command(folder.path)}")

@@ -22,6 +22,7 @@ from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.lms import UnavailableError
 from clinspan.programs.app.shared_settings import check_shared, preset_lines
+from clinspan.programs.rundir.printed_commands import command, setting
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.reports.paper.paper_cells import cell_lines, CellRun
 from clinspan.retrievers.embedders import EmbedderUnavailableError
@@ -40,12 +41,14 @@ class Sweeps(Callback):
         absent: The cells of a preset whose model was not available.
         ran: How many cells of a preset have scores.
         creates: Whether a single job's folder was made for it.
+        folder: The folder of the sweep; None before its first job and for a single job.
     """
 
     failed: ClassVar[list[str]] = []
     absent: ClassVar[list[str]] = []
     ran: ClassVar[int] = 0
     creates: ClassVar[bool] = False
+    folder: ClassVar[Path | None] = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         Sweeps.creates = not Path(config.hydra.run.dir).exists()
@@ -58,6 +61,7 @@ class Sweeps(Callback):
             _say([str(error)])
             sys.exit(2)  # Hydra would only warn of another exception in a callback
         _say(preset_lines(config, sweep=True))
+        Sweeps.folder = Path(config.hydra.sweep.dir)
         for mark in _marks(config):
             mark.unlink()  # of an earlier sweep in this folder
 
@@ -111,7 +115,8 @@ def missing_part(error: BaseException, choices: dict[str, str]) -> str | None:
             return str(current)
         if isinstance(current, (InterpolationToMissingValueError, MissingMandatoryValue)) and "tuned." in str(current):
             model = choices.get("model")
-            trained = f"python -m programs.finetune model={model}, with the settings that conf/experiment/{name}.yaml names"
+            training = command("finetune", setting("model", model))
+            trained = f"{training}, with the settings that conf/experiment/{name}.yaml names"
             return f"its fine-tuned model is not given: {trained}, then tuned.{model}=FOLDER/model"
         current = current.__cause__ or current.__context__
     return None

@@ -22,6 +22,7 @@ from clinspan.metrics import count_sentence, Counts, Mode
 from clinspan.programs.formats import Format
 from clinspan.programs.inference.failures import failure_name, is_deferred, LASTING, LastUnexpected
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.printed_commands import resume_command
 from clinspan.programs.rundir.prompt_log import PromptLog
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.rundir.sent import noting
@@ -207,7 +208,7 @@ class Predictor:
                 if failures >= bound:
                     raise RunError(
                         f"{failures} sentences in a row failed, the last with {record['error']}: fix the cause and continue "
-                        f"with resume={self.home or self.folder.path}"
+                        f"with: {resume_command(self.home or self.folder.path)}"
                     ) from LastUnexpected.cause(record["error"])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clinspan.corpora import InputError
 from clinspan.programs.rundir.locks import one_writer
+from clinspan.programs.rundir.printed_commands import command
 from clinspan.programs.rundir.run_list import is_run_name, LOG, read_entry, RECORD, run_folders, RunEntry, UNREADABLE
 
 _LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
@@ -27,11 +28,11 @@ def runs_to_delete(path: Path, root: Path) -> list[RunEntry]:
         InputError: It is not below `root`, is a link, holds no run or something else than runs, or a process is writing into it.
     """
     if path.is_symlink() or not path.is_dir():
-        raise InputError("is not a folder", path=path, remedy="Give a folder that clinspan runs lists.")
+        raise InputError("is not a folder", path=path, remedy=f"Give a folder that {command('runs')} lists.")
     check_below(path, root)
     found = run_folders(path)
     if found != [path] and (not is_run_name(path) or not found or any(one.parent != path for one in found)):
-        raise InputError("is neither a run nor a sweep", path=path, remedy="Give a folder that clinspan runs lists.")
+        raise InputError("is neither a run nor a sweep", path=path, remedy=f"Give a folder that {command('runs')} lists.")
     entries = [read_entry(one) for one in found]
     for entry in entries:
         check_deletable(entry, root)

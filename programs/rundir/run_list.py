@@ -154,7 +154,7 @@ def read_entry(path: Path) -> RunEntry:
     if state in ("started", "no record") and is_locked(path):
         state = "running"
     if state == UNREADABLE:
-        return RunEntry(path, _changed(path), state, command=_command(path, {}))
+        return RunEntry(path, _changed(path), state, command=command_of(path, {}))
     chosen, config, corpus = (_mapping(record.get(key)) for key in ("choices", "config", "corpus"))
     scores = _scores(path) if state == "finished" else {}
     tags = config.get("tags")
@@ -163,7 +163,7 @@ def read_entry(path: Path) -> RunEntry:
         started=_started(path, record),
         state=state,
         name=_text(config.get("name")),
-        command=_command(path, record),
+        command=command_of(path, record),
         corpus=_text(corpus.get("name")) or _text(chosen.get("corpus")),
         split=_text(corpus.get("split")) or _text(config.get("split")),
         model=_text(chosen.get("model")) or _text(_mapping(record.get("model")).get("name")),
@@ -199,7 +199,7 @@ def _sentences(record: Mapping[str, Any], scores: Mapping[str, Any]) -> int | No
     return next((n for n in (scores.get("sentences"), counted, trained) if isinstance(n, int)), None)
 
 
-def _command(path: Path, record: Mapping[str, Any]) -> str:
+def command_of(path: Path, record: Mapping[str, Any]) -> str:
     """The command, by the settings that it alone has; without a record, by the folders that hold the run's."""
     config = _mapping(record.get("config"))
     for key, command in (("optimizer", "optimize"), ("tuning", "finetune"), ("input", "annotate"), ("metric", "run")):

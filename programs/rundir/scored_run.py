@@ -9,6 +9,7 @@ from typing import Any
 
 from clinspan.corpora import InputError
 from clinspan.metrics import Mode
+from clinspan.programs.rundir.printed_commands import resume_command
 from clinspan.programs.rundir.records import RunRecord, RunScores
 from clinspan.programs.rundir.run_folder import load_records, read_object
 
@@ -48,7 +49,7 @@ def load_scored(path: Path) -> ScoredRun:
         raise InputError("holds no run.json, so it is not a run", path=path, remedy=_REMEDY)
     record = read_object(path / "run.json")
     if record.get("status") != "finished":
-        raise InputError("has not finished", path=path, remedy=f"Finish it: python -m programs.run resume={path}")
+        raise InputError("has not finished", path=path, remedy=f"Finish it: {resume_command(path)}")
     scores = read_object(path / "scores.json")
     for name, problem in (("run.json", RunRecord.problem(record)), ("scores.json", RunScores.problem(scores))):
         if problem:

@@ -9,6 +9,7 @@ from typing import Any
 from clinspan.corpora import InputError
 from clinspan.metrics import Mode
 from clinspan.metrics.counts import add_counts, count_sentence
+from clinspan.programs.rundir.printed_commands import command, shown_path
 
 
 def check_fit(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Any], mode: Mode, path: Path) -> None:
@@ -23,7 +24,7 @@ def check_fit(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Any], mode
     Raises:
         InputError: The number of sentences or the counts of a type differ.
     """
-    remedy = f"Score the run again: python -m programs.score {path} write=true"
+    remedy = f"Score the run again: {command('score', shown_path(path), 'write=true')}"
     if len(rows) != scores["sentences"]:
         problem = f"predictions.jsonl has {len(rows):,} sentences, and scores.json is of {scores['sentences']:,}"
         raise InputError(problem, path=path, remedy=remedy)

@@ -61,10 +61,10 @@ def table_of(result: Mapping[str, Any]) -> Shown:
 
 
 def _heads(result: Mapping[str, Any]) -> list[str]:
-    """The column heads; offsets, costs, candidates and notes appear only if there are any."""
+    """The column heads; offsets, starts, costs, candidates and notes appear only if there are any."""
     optional = [head for head, key in _MORE.items() if any(row.get(key) is not None for row in result["rows"])]
-    offsets = ["offsets F1"] if any("offsets" in row for row in result["rows"]) else []
-    heads = ["#", "settings", "seeds", "micro F1", "macro F1", *offsets, "seconds", "prompt tok\n/sentence", *optional]
+    more = [f"{name} F1" for name in ("offsets", "start") if any(name in row for row in result["rows"])]
+    heads = ["#", "settings", "seeds", "micro F1", "macro F1", *more, "seconds", "prompt tok\n/sentence", *optional]
     return heads + (["note"] if result["unscored"] else [])
 
 
@@ -81,7 +81,7 @@ def _scored(row: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
         "#": f"{row['basis']}{row['rank']}",
         "settings": _settings(row["settings"]),
         "seeds": "1" if "equal" in row else str(len(row["jobs"])),
-        **{f"{name} F1": _spread(row[name]) for name in ("micro", "macro", "offsets") if name in row},
+        **{f"{name} F1": _spread(row[name]) for name in ("micro", "macro", "offsets", "start") if name in row},
         "seconds": _number(row["seconds"], 0),
         "prompt tok\n/sentence": _number(row["prompt_tokens_per_sentence"], 0),
         **{head: _number(row.get(key), 4 if key == "cost" else 0) for head, key in _MORE.items()},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,8 +32,13 @@ def training_bar() -> Iterator[Callable[[int, int, float], None]]:
         yield show
 
 
-def print_training(record: Mapping[str, Any], folder: Path) -> None:
-    """Print the losses by epoch, the kept epoch, the number of records left out, and the command that uses the model."""
+def print_training(record: Mapping[str, Any], scoring: str) -> None:
+    """Print the losses by epoch, the kept epoch, the number of records left out, and how to score the model.
+
+    Args:
+        record: The content of `run.json`.
+        scoring: The command that scores the model on test.
+    """
     console = PlainConsole()
     records, corpus = record["records"], record["corpus"]["name"]
     console.print(
@@ -53,9 +57,11 @@ def print_training(record: Mapping[str, Any], folder: Path) -> None:
     console.print(table)
     if left_out := sum(records["left_out"].values()):
         console.print(f"{left_out} {plural(left_out, 'record was', 'records were')} longer than tuning.max_length and left out")
-    console.print(f"{record['seconds']:.0f} s; to use it:")
-    words = f"python -m programs.run program={folder.parent} model={record['model']['name']} {record['use']}={folder}"
-    console.print(words, soft_wrap=True, markup=False, highlight=False)
+    if record.get("test_sentences") == 0:
+        console.print(f"{record['seconds']:.0f} s; the corpus has no test split to score it on")
+        return
+    console.print(f"{record['seconds']:.0f} s; to score it on test:")
+    console.print(scoring, soft_wrap=True, markup=False, highlight=False)
 
 
 def _figure(value: float | None) -> str:

@@ -120,9 +120,8 @@ def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
     assert [line.split(":")[0] for line in summary[1:3]] == ["  gpt4 zero_shot", "  gpt4 few_shot"]
     assert summary[4].startswith("  medtuned zero_shot; medtuned few_shot: no weights for model=medtuned: the hub did not give")
     assert "hf download nlpie/Llama2-MedTuned-7b" in summary[4]
-    assert summary[5].startswith(
-        "  medtuned fine_tuned: its fine-tuned model is not given: python -m programs.finetune model=medtuned"
-    )
+    assert summary[5].startswith("  medtuned fine_tuned: its fine-tuned model is not given: ")
+    assert " -m programs.finetune model=medtuned, with the settings" in summary[5]
     assert summary[6].endswith("then tuned.bioclinicalbert=FOLDER/model")
     sweep = tmp_path / summary[7]
     assert sweep.is_dir()

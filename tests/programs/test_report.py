@@ -132,6 +132,7 @@ def test_optimized_programs_are_ranked_with_runs(tmp_path: Path) -> None:
     job(tmp_path / "run", f1=0.3)
     for n, name in enumerate(("gepa", "copro")):
         optimizer = {"optimizer": {"name": name}, "candidates": 8 + n, "best": {"micro": 0.4, "sentences": 40}}
+        optimizer |= {"start": {"f1": 0.25}, "target": "micro"}
         optimizer["best"]["tokens"], optimizer["tokens"] = {"prompt_tokens": 8000}, {"prompt_tokens": 90000}  # of all candidates
         choices = {"model": "smollm2", "strategy": "knn", "format": "entities", "optimizer": name}
         config = {"seed": 0, "limit": 40, "strategy": {"k": 5, "demonstrations": "knn"}, "optimizer": {"n": n}, "budget": 100}
@@ -142,6 +143,9 @@ def test_optimized_programs_are_ranked_with_runs(tmp_path: Path) -> None:
     assert [row.get("candidates") for row in result["rows"]] == [9, 8, None]
     assert [row["prompt_tokens_per_sentence"] for row in result["rows"][:2]] == [200, 200]
     assert "| candidates |" in markdown(result)
+    assert [row.get("start", {}).get("mean") for row in result["rows"]] == [0.25, 0.25, None]
+    assert "| start F1 |" in markdown(result)
+    assert any(note.startswith("Start F1: micro F1 on the same sentences") for note in result["notes"])
 
 
 def test_scores_on_character_offsets_are_shown_where_tokens_lose_some(tmp_path: Path) -> None:

@@ -113,7 +113,9 @@ def test_a_wrong_key_ends_the_run_with_one_message(
     assert "Traceback" not in done.stderr
 
 
-def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(command: Command, server: ScriptedServer) -> None:
+def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(
+    command: Command, server: ScriptedServer, tmp_path: Path
+) -> None:
     server.always = slow(8)
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0"]
     done = command("run", *words, "limit=12", "model.timeout=2", "stop_after=3")
@@ -122,7 +124,7 @@ def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(command: 
     folder = done.stderr.split("resume=")[1].split()[0]
     server.always = None
     folder_of(command("run", f"resume={folder}"))
-    assert load(Path(folder) / "scores.json")["failed"] == 0
+    assert load(tmp_path / folder / "scores.json")["failed"] == 0
 
 
 def test_a_killed_run_resumes_repeats_no_recorded_request_and_scores_the_same(

@@ -170,7 +170,9 @@ def test_a_classifier_trained_elsewhere_keeps_its_own_classes(tmp_path: Path) ->
 
 
 def test_a_base_model_is_no_classifier(bert: Path) -> None:
-    with pytest.raises(ModelError, match="model=minilm is a base model without a head that was tuned: python -m programs.finetune"):
+    with pytest.raises(
+        ModelError, match="model=minilm is a base model without a head that was tuned: finetune it with tuning=encoder"
+    ):
         build_classifier(MINILM)
     with pytest.raises(ModelError, match="is a base model"):
         build_classifier(ClassifierModel(name="bioclinicalbert", path=str(bert)))

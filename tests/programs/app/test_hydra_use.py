@@ -36,7 +36,9 @@ model:
   path: outputs.jsonl
 limit: 1
 """,
-    "conf/experiment/two.yaml": "# @package _global_\ndefaults:\n  - one\nhydra:\n  sweeper:\n    params:\n      errors.mentions: 1,2\n",
+    "conf/experiment/two.yaml": (
+        "# @package _global_\ndefaults:\n  - one\nhydra:\n  sweeper:\n    params:\n      errors.mentions: 1,2\n"
+    ),
     "conf/experiment/absent.yaml": "# @package _global_\ndefaults:\n  - override /model: medtuned\n",
     "conf/experiment/typo.yaml": "# @package _global_\ndefaults:\n  - one\nmodel:\n  pth: x\n",
     "conf/own_run.yaml": "defaults:\n  - run\n  - _self_\nhydra:\n  searchpath: [file://mine]\nlimit: 1\n",

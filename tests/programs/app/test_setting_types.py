@@ -10,7 +10,23 @@ from clinspan.programs.app.config import compose
 from clinspan.programs.app.setting_types import check_types, COMMAND_SETTINGS, parameter_types
 from conftest import Command, ROOT
 
-COMMANDS = ("annotate", "compare", "convert", "export", "finetune", "optimize", "report", "run", "runs", "score", "stats")
+COMMANDS = (
+    "annotate",
+    "check",
+    "compare",
+    "convert",
+    "doctor",
+    "export",
+    "finetune",
+    "init",
+    "optimize",
+    "report",
+    "run",
+    "runs",
+    "score",
+    "start",
+    "stats",
+)
 SHARED = [f"shared/{path.stem}" for path in (ROOT / "conf" / "shared").glob("*.yaml")]
 GROUPS = sorted({path.parent.name for path in (ROOT / "conf").glob("*/*.yaml")} - {"shared"})
 OPTIONS = [

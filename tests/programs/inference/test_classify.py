@@ -170,7 +170,7 @@ def test_commands_that_need_a_prompt_refuse_a_classifier() -> None:
 @pytest.mark.parametrize(
     ("name", "words", "message"),
     [
-        ("run", ["model=minilm"], "model=minilm is a base model without a head that was tuned: python -m programs.finetune"),
+        ("run", ["model=minilm"], "model=minilm is a base model without a head that was tuned: finetune it with tuning=encoder"),
         (
             "run",
             ["model=minilm", "model.path={base}", "format=inline"],

@@ -65,6 +65,8 @@ def test_invalid_compilations_are_refused_in_one_line(command: Command, server: 
         (["optimizer=optuna", "optimizer.trials=0"], "optimizer.trials=0 is not a whole number of at least 1"),
         (["optimizer=knn", "optimizer.ks=[]"], "optimizer.ks is empty"),
         (["optimizer=knn", "optimizer.ks=[3,0]"], "optimizer.ks=0 is not a whole number of at least 1"),
+        (["optimizer=gepa", "optimizer.calls=0"], "optimizer.calls=0 is not a whole number of at least 1"),
+        (["optimizer=gepa", "optimizer.rounds=0"], "optimizer.rounds=0 is not a whole number of at least 1"),
         (["optimizer=copro", "optimizer.breadth=1"], "optimizer.breadth=1 is not a whole number of at least 2"),
         (["optimizer=simba", "train_limit=9"], "optimizer.batch=16 takes more sentences than there are"),
         (["optimizer=ensemble", "optimizer.k=61", "train_limit=60"], "optimizer.k=61 is more than the 60 train sentences"),
@@ -82,6 +84,13 @@ def test_invalid_settings_are_refused_before_any_request(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not server.requests
+
+
+@pytest.mark.parametrize("name", ["gepa", "mipro"])
+def test_a_local_model_does_not_write_instructions_unasked(command: Command, name: str) -> None:
+    done = command("optimize", f"optimizer={name}")
+    assert done.returncode == 2
+    assert f"optimizer={name} needs a model that writes instructions, besides model=smollm2. Name a capable model" in done.stderr
 
 
 def test_a_failed_optimizer_is_reported_without_the_text_of_its_error(

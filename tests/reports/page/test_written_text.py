@@ -119,7 +119,4 @@ def test_predictions_that_do_not_fit_the_scores_are_not_listed(tmp_path: Path) -
     first, second = build_report(jobs, build_leaderboard(jobs), "", redact=False).views
     assert (len(first.rows), len(second.rows)) == (0, 0)
     assert "predictions.jsonl has 7 sentences, and scores.json is of 6. Score the run again" in first.problem
-    assert (
-        f"gives other counts than scores.json has. Score the run again: python -m programs.score {other} write=true"
-        in second.problem
-    )
+    assert f"gives other counts than scores.json has. Score the run again: clinspan score {other} write=true" in second.problem
