@@ -40,7 +40,7 @@ def test_half_a_json_document_fails_a_sentence_which_resume_retries(bench: Bench
     ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}")
     assert ended.code == 0, ended.err
     assert sum(row["error"] is not None for row in rows(folder)) == 2
-    assert f"resume={folder}" in ended.out
+    assert f"resume={folder.name}" in ended.out
     assert bench.run(f"resume={folder}").code == 0
     bench.note(
         "server", "half a JSON document as a whole answer", "2 sentences fail, resume= gets them", bench.lost(folder, "remote")
@@ -55,7 +55,7 @@ def test_an_answer_that_the_server_cut_short_is_counted(bench: Bench) -> None:
     ended = bench.run(*bench.words("remote"), f"hydra.run.dir={folder}")
     assert ended.code == 0, ended.err
     assert sum(row["repairs"].get("cut_by_budget", 0) for row in rows(folder)) == 1
-    assert "cut_by_budget 1" in ended.out
+    assert "1 answer cut at the limit of answer tokens" in ended.out
     bench.note("server", "finish_reason length", "goes on; said as a repair, cut_by_budget", len(rows(folder)) - 12)
 
 

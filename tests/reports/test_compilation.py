@@ -55,3 +55,10 @@ def test_the_start_is_kept_if_nothing_is_better(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "start, a saved program" in said
     assert "and the corpus has no test split" in said and "clinspan run" not in said
+
+
+def test_a_pool_of_demonstrations_that_is_cut_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    print_compiled({**RECORD, "pool": 20}, [trial(0, "a", 0.3889, best=True)], SCORES, "clinspan run program=x")
+    assert "the program keeps a pool of 20 train sentences; strategy.pool=null uses all of train" in capsys.readouterr().out
+    print_compiled(RECORD, [trial(0, "a", 0.3889, best=True)], SCORES, "clinspan run program=x")
+    assert "pool" not in capsys.readouterr().out

@@ -22,7 +22,7 @@ def left(logits: list[float], temperature: float, top_p: float, top_k: int) -> d
     ranked = sorted(range(len(logits)), key=lambda i: (-probabilities[i], i))
     kept, before = [], 0.0
     for rank, i in enumerate(ranked):
-        if rank == 0 or ((not top_k or rank < top_k) and before < top_p - 1e-9):
+        if rank == 0 or ((not top_k or rank < top_k) and (top_p == 1 or before < top_p - 1e-9)):
             kept.append(i)
         before += probabilities[i]
     total = sum(probabilities[i] for i in kept)

@@ -30,7 +30,7 @@ def test_a_hundred_thousand_entities_are_written_in_every_format_and_read_back(t
     for suffix, content in brat_files(note).items():
         (tmp_path / f"d{suffix}").write_bytes(content)
     back, annotations, acts = load_pair(tmp_path / "d.txt")
-    assert (back, acts) == (text, {})
+    assert (back, acts) == (text, {"other_lines": len(mentions)})  # the notes with confidences
     assert [(a.entity.start, a.entity.end) for a in annotations] == spans
     (document,) = Brat(path=str(tmp_path)).load().splits["test"]
     assert sum(tag == "B-Sign" for s in document.sentences for tag in s.tags) == 100_000

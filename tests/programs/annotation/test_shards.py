@@ -169,7 +169,7 @@ def test_failures_are_listed_and_consecutive_ones_over_shards_end_the_run(crew: 
     assert [json.loads(line)["id"] for line in failed.splitlines()] == ["a", "b", "c"]
     stopped, _ = crew.work(1, trap="Timeout", stop_after=2)
     assert "2 documents in a row failed, the last with Timeout" in stopped["problem"]
-    assert f"output={crew.home}" in stopped["problem"]
+    assert "continue with: the same command" in stopped["problem"]
     assert len((crew.home / "shards" / "00001" / "failed.jsonl").read_text().splitlines()) == 2
 
 

@@ -235,7 +235,7 @@ def test_what_hydra_can_show_is_shown(command: Command, words: list[str], expect
 @pytest.mark.parametrize(
     ("typed", "suggested"),
     [
-        ("clinspan ", "run optimize finetune annotate score compare report export runs stats convert"),
+        ("clinspan ", "start init check run optimize compare finetune annotate report score runs export convert stats doctor"),
         ("clinspan run strategy=f", "strategy=few_shot"),
         ("clinspan run --config-dir mine model=ow", "model=own"),
         ("clinspan stats --c", "--config-dir"),

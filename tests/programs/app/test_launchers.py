@@ -79,7 +79,8 @@ def test_a_crashed_job_is_named_without_the_text_of_its_error(tmp_path: Path, la
     if launcher != "basic":
         pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     (tmp_path / "app.py").write_text(FAILS, encoding="utf-8")
-    words = ["-m", f"limit={limits}", f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"]
+    protected = ["corpus=jsonl", "corpus.path=."]
+    words = ["-m", *protected, f"limit={limits}", f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "app.py", *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 2, done.stderr
@@ -151,7 +152,7 @@ def test_a_second_sweep_in_the_same_folder_leaves_finished_jobs_unchanged(comman
     before = load(tmp_path / "sweep" / "0" / "run.json")
     (tmp_path / "sweep" / "0" / ".failed").write_text("of a sweep that was killed", encoding="utf-8")
     assert command("run", "-m", *words).returncode == 0
-    done = command("run", "-m", *words)
+    done = command("run", "-m", *words, "errors.mentions=5")
     assert done.returncode == 2
     assert "failed jobs of the sweep: sweep/0 (InputError)" in done.stderr
     assert load(tmp_path / "sweep" / "0" / "run.json") == before

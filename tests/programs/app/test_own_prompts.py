@@ -190,6 +190,5 @@ def test_the_bundled_articles_are_used_for_raremini_or_if_they_are_named(notes: 
     assert knowledge("strategy=rag", *other, "retriever.knowledge=bundled") == "bundled"
     assert knowledge("strategy=rag", "retriever.knowledge=hpo") == "hpo"
     assert knowledge("strategy=knn", *other) is None
-    assert knowledge("experiment=table3", "strategy=rag", *other) == "bundled"
     with pytest.raises(InputError, match="no knowledge base is named for notes"):
         knowledge("strategy=rag", *other)

@@ -77,7 +77,9 @@ def test_a_classifier_run_writes_the_usual_files_and_records_no_strategy(tuned: 
     assert (record["status"], record["model"]["revision"]) == ("finished", trained["model"]["revision"])
     assert record["choices"] == {"corpus": "raremini", "model": "minilm", "metric": "seqeval"}
     assert record["tokens"]["pieces"] > 40
-    assert "raremini dev (first 40 of 139 sentences, 6 documents): minilm\n" in printed.replace(" \n", "\n").replace("  ", "")
+    assert "raremini dev (first 40 of 139 sentences, 6 documents): minilm\n" in "\n".join(
+        line.rstrip() for line in printed.splitlines()
+    )
     assert "sub-word pieces, no prompt" in printed
     rows = records(folder)
     assert [row["id"] for row in rows] == [s.id for s in corpus().sentences("dev")][:40]
