@@ -25,14 +25,20 @@ def check_fit(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Any], mode
         InputError: The number of sentences or the counts of a type differ.
     """
     remedy = f"Score the run again: {command('score', shown_path(path), 'write=true')}"
-    if len(rows) != scores["sentences"]:
-        problem = f"predictions.jsonl has {len(rows):,} sentences, and scores.json is of {scores['sentences']:,}"
-        raise InputError(problem, path=path, remedy=remedy)
+    known = scores.get("sentences", len(rows))
+    if len(rows) != known:
+        raise InputError(
+            f"predictions.jsonl has {len(rows)} sentences, and scores.json is of {known!s:.20}", path=path, remedy=remedy
+        )
     recorded = scores.get("counts")
-    if recorded and _counted(rows, list(recorded), mode) != recorded:
+    if recorded and not (isinstance(recorded, Mapping) and _counted(rows, list(recorded), mode) == recorded):
         raise InputError("predictions.jsonl gives other counts than scores.json has", path=path, remedy=remedy)
 
 
-def _counted(rows: Iterable[Mapping[str, Any]], labels: Sequence[str], mode: Mode) -> dict[str, dict[str, float]]:
-    counts = add_counts((count_sentence(row["gold"], row["pred"], labels, mode) for row in rows), labels)
+def _counted(rows: Iterable[Mapping[str, Any]], labels: Sequence[str], mode: Mode) -> dict[str, dict[str, float]] | None:
+    """The counts of the rows by label; None if they have other labels."""
+    try:
+        counts = add_counts((count_sentence(row["gold"], row["pred"], labels, mode) for row in rows), labels)
+    except KeyError:
+        return None
     return {label: {"matched": one.matched, "pred": one.pred, "gold": one.gold} for label, one in counts.items()}
