@@ -85,9 +85,16 @@ class Decisions:
         norm = most + math.log(math.fsum(math.exp(value - most) for value in sums.values()))
         return {name: value - norm for name, value in sums.items()}
 
-    def choose(self, phrases: Sequence[Phrase]) -> list[tuple[Phrase, str, float]]:
-        """The phrases that are mentions, with their types and the confidence in them, from left to right."""
-        scored = [self.logprobs(phrase) for phrase in phrases]
+    def choose(
+        self, phrases: Sequence[Phrase], scored: Sequence[Mapping[str, float]] | None = None
+    ) -> list[tuple[Phrase, str, float]]:
+        """The phrases that are mentions, with their types and the confidence in them, from left to right.
+
+        Args:
+            phrases: The phrases.
+            scored: What `logprobs` gives for each of them, if it is known already.
+        """
+        scored = [self.logprobs(phrase) for phrase in phrases] if scored is None else scored
         found = self.select(phrases, scored)
         return [(phrases[number], name, self.confidence(math.exp(scored[number][name]))) for number, name in found]
 

@@ -137,12 +137,13 @@ class Phrases(Format):
     def _decided(self, phrases: Sequence[Phrase], words: Words) -> Decoded:
         """Tags from probabilities. The confidence of O is the lowest probability that a phrase with the token is no mention."""
         confidence: list[float | None] = [None] * len(words)
-        for phrase in phrases:
-            none = math.exp(self.decisions.logprobs(phrase)[NONE])
+        scored = [self.decisions.logprobs(phrase) for phrase in phrases]
+        for phrase, logprobs in zip(phrases, scored, strict=True):
+            none = math.exp(logprobs[NONE])
             for number in range(phrase.start, phrase.end):
                 confidence[number] = min(none, confidence[number] or 1.0)
         spans = []
-        for phrase, name, probability in self.decisions.choose(phrases):
+        for phrase, name, probability in self.decisions.choose(phrases, scored):
             spans.append((phrase.start, phrase.end, self.called.get(name, name)))
             confidence[phrase.start : phrase.end] = [probability] * (phrase.end - phrase.start)
         return Decoded(span_tags(len(words), spans), confidence=confidence)

@@ -95,7 +95,7 @@ def fit_decisions(sentences: Sequence[ScoredSentence], labels: Sequence[str], se
     logprobs = _held_out(table, folds, settings) if settings.regression else table.model_logprobs
     predictions: dict[str, list[Mention]] = {sentence.id: [] for sentence in sentences}
     for held in folds:
-        seen = [number for number in range(len(sentences)) if number not in held]
+        seen = _others(len(sentences), held)
         offsets, length, _ = _fit_offsets(table, logprobs, seen, settings)
         for number, row, label in _mentions(table, logprobs, held, offsets, length):
             phrase = table.phrases[row]
@@ -174,11 +174,17 @@ def _folds(documents: Sequence[str], settings: FitSettings) -> list[list[int]]:
     return [fold for fold in folds if fold]
 
 
+def _others(count: int, held: Sequence[int]) -> list[int]:
+    """The numbers below `count` that are not held out."""
+    left_out = set(held)
+    return [number for number in range(count) if number not in left_out]
+
+
 def _held_out(table: _Table, folds: Sequence[Sequence[int]], settings: FitSettings) -> Floats:
     """Logarithms of probabilities of the regression, each phrase by a fit to other documents."""
     logprobs = table.model_logprobs.copy()
     for held in folds:
-        seen = [number for number in range(len(table.sentences)) if number not in set(held)]
+        seen = _others(len(table.sentences), held)
         if not seen:
             continue
         decisions = Decisions(weights=_regression(table, seen, settings))

@@ -67,19 +67,19 @@ def draw_balanced(pool: Sequence[Sentence], labels: Sequence[str], k: int, seed:
         seed: Seed of the draw.
     """
     rng = random.Random(seed)
-    left = list(pool)
-    counts = dict.fromkeys(labels, 0)
-    chosen: list[Sentence] = []
+    shown = [[label for _, _, label in tag_spans(sentence.tags)] for sentence in pool]
+    left = list(range(len(pool)))
+    counts = Counter(dict.fromkeys(labels, 0))
+    chosen: list[int] = []
     while len(chosen) < k:
         order = sorted(labels, key=lambda label: counts[label])
-        found = next((having for label in order if (having := [s for s in left if label in _labels_of(s)])), left)
-        dense = [s for s in found if len(s.tokens) in _SHORT and sum(1 for _ in tag_spans(s.tags)) >= _DENSE]
-        sentence = rng.choice(dense or found)
-        chosen.append(sentence)
-        left.remove(sentence)
-        for _, _, label in tag_spans(sentence.tags):
-            counts[label] = counts.get(label, 0) + 1
-    return [as_demonstration(sentence) for sentence in chosen]
+        found = next((having for label in order if (having := [n for n in left if label in shown[n]])), left)
+        dense = [n for n in found if len(pool[n].tokens) in _SHORT and len(shown[n]) >= _DENSE]
+        best = rng.choice(dense or found)
+        chosen.append(best)
+        left.remove(best)
+        counts.update(shown[best])
+    return [as_demonstration(pool[number]) for number in chosen]
 
 
 def demonstrations_by_id(corpus: Corpus, ids: Sequence[str]) -> list[dict[str, Any]]:
