@@ -18,7 +18,7 @@ from clinspan.lms.local.decoding import shared_prefix
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import plain_attention
 from clinspan.lms.local.sequence import Answer, Prompt
-from clinspan.programs.app.build_run import RunComponents
+from clinspan.programs.building.build_run import RunComponents
 from clinspan.programs.formats.types import shown_tokens
 
 

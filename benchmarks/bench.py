@@ -26,11 +26,11 @@ from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sequence import Answer
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import check_address
-from clinspan.programs.app.build_run import build_run, program_settings
-from clinspan.programs.app.config import chosen_options, output_folder
 from clinspan.programs.app.hydra_app import run_app
-from clinspan.programs.app.privacy import check_destinations, Permission
-from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.building.build_run import build_run, program_settings
+from clinspan.programs.building.protected_texts import protected_texts
+from clinspan.programs.config.composition import chosen_options, output_folder
+from clinspan.programs.config.privacy import check_destinations, Permission
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.tagging.tagger import Ensemble
 

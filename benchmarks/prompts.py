@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clinspan.corpora import Sentence
 from clinspan.lms.local.sequence import Prompt
-from clinspan.programs.app.build_run import RunComponents
+from clinspan.programs.building.build_run import RunComponents
 from clinspan.programs.formats.types import shown_tokens
 
 

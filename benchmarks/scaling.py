@@ -10,8 +10,8 @@ from typing import Any
 
 from clinspan.corpora import Label
 from clinspan.lms.local.sequence import Prompt
-from clinspan.programs.app.build_run import RunComponents
-from clinspan.programs.app.config import group_option
+from clinspan.programs.building.build_run import RunComponents
+from clinspan.programs.config.composition import group_option
 from clinspan.programs.formats import BioLines
 from clinspan.programs.tagging.instructions import handwritten
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clinspan.metrics.seqeval_f1 import SeqevalF1
     from clinspan.programs.annotation.annotator import Annotator
     from clinspan.programs.annotation.build_annotator import load_program
-    from clinspan.programs.app.library import load_corpus, local_lm
+    from clinspan.programs.building.library import load_corpus, local_lm
     from clinspan.programs.compare import compare
     from clinspan.programs.tagging.signature import TagTokens
     from clinspan.programs.tagging.tagger import Tagger
@@ -29,9 +29,9 @@ _PLACES = {
     "TagTokens": "clinspan.programs.tagging.signature",
     "Tagger": "clinspan.programs.tagging.tagger",
     "compare": "clinspan.programs.compare",
-    "load_corpus": "clinspan.programs.app.library",
+    "load_corpus": "clinspan.programs.building.library",
     "load_program": "clinspan.programs.annotation.build_annotator",
-    "local_lm": "clinspan.programs.app.library",
+    "local_lm": "clinspan.programs.building.library",
     "score": "clinspan.metrics.scoring",
 }
 __all__ = [

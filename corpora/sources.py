@@ -1,7 +1,7 @@
 """Corpus sources: one class per `corpus=` option, built from its config, with `load() -> Corpus`.
 
 `advice` is what a corpus' guideline says about mentions. It is not part of the corpus but of prompts, see
-`programs.app.build_instructions`.
+`programs.building.build_instructions`.
 """
 
 from __future__ import annotations

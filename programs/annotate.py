@@ -22,12 +22,12 @@ from clinspan.programs.annotation.job import AnnotationJob, JobStats, Notes
 from clinspan.programs.annotation.note_index import write_index
 from clinspan.programs.annotation.ray.driver import annotate_on_ray, scale_of, Work
 from clinspan.programs.annotation.writers import check_formats, DocumentWriter
-from clinspan.programs.app.build_run import Overrides
-from clinspan.programs.app.config import folder_path
 from clinspan.programs.app.error_text import watch
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
-from clinspan.programs.app.project_source import project_record
+from clinspan.programs.building.build_run import Overrides
+from clinspan.programs.config.composition import folder_path
+from clinspan.programs.config.project_source import project_record
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.locks import LOCK, one_writer
 from clinspan.programs.rundir.run_folder import environment, now, recorded, RunFolder, write_whole

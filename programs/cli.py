@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from clinspan.corpora.errors import InputError
 from clinspan.programs.app.command_help import command_help, purpose
-from clinspan.programs.app.command_line import parse
 from clinspan.programs.app.pipes import quiet_pipe
+from clinspan.programs.config.command_line import parse
 
 COMMANDS = (
     *("start", "init", "check", "run", "optimize", "compare", "finetune", "annotate"),

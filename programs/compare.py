@@ -26,8 +26,8 @@ from clinspan.corpora.printable import plural
 from clinspan.metrics import compare_systems, Difference, Mode
 from clinspan.metrics.counts import entities
 from clinspan.metrics.scoring import count_documents
-from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.config.composition import output_folder
 from clinspan.programs.rundir.comparable import about_folds, common_ids, scores_of
 from clinspan.programs.rundir.folds import shown_folder
 from clinspan.programs.rundir.printed_commands import resume_command

@@ -14,8 +14,8 @@ from clinspan.corpora.printable import plural, printable
 from clinspan.corpora.writers.brat import write_brat
 from clinspan.corpora.writers.conll import write_conll
 from clinspan.corpora.writers.jsonl import write_jsonl
-from clinspan.programs.app.config import folder_path, load_corpus
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.config.composition import folder_path, load_corpus
 from clinspan.reports.wording import count_words
 
 WRITERS: dict[str, Callable[[Corpus, Path], None]] = {"brat": write_brat, "conll": write_conll, "jsonl": write_jsonl}

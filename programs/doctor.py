@@ -20,9 +20,9 @@ from clinspan.corpora.printable import plural
 from clinspan.corpora.verdict import LEVELS, Verdict
 from clinspan.lms import ModelError
 from clinspan.lms.weights.find import cache_folder
-from clinspan.programs.app.config import build, chosen_options
 from clinspan.programs.app.corpus_verdicts import checked_corpus
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.config.composition import build, chosen_options
 from clinspan.reports.terminal.verdict_lines import print_verdicts
 
 _EXTRAS = {
@@ -57,7 +57,7 @@ def checks(config: DictConfig) -> Iterator[Verdict]:
     yield from folders()
     yield device()
     yield from extras({f"{group}={option}" for group, option in chosen_options().items()})
-    from clinspan.programs.app.model_health import model_verdicts
+    from clinspan.programs.building.model_health import model_verdicts
 
     try:
         yield from model_verdicts(build(config.model))

@@ -18,7 +18,6 @@ from clinspan.corpora.fidelity import changed_mentions
 from clinspan.corpora.printable import plural, printable
 from clinspan.corpora.writers.brat_layers import layer_configuration, write_layers
 from clinspan.corpora.writers.csv_table import write_csv
-from clinspan.programs.app.config import folder_path
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.app.run_mentions import (
     ERROR_COLUMNS,
@@ -29,6 +28,7 @@ from clinspan.programs.app.run_mentions import (
     RunMentions,
     two_layers,
 )
+from clinspan.programs.config.composition import folder_path
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.run_folder import replacing, RunFolder, write_whole
 from clinspan.programs.rundir.run_names import find_run

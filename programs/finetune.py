@@ -19,17 +19,17 @@ from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
-from clinspan.programs.app.all_folds import has_all_folds
-from clinspan.programs.app.build_run import build_program, Overrides
-from clinspan.programs.app.chosen_sentences import choose_sentences
-from clinspan.programs.app.classifier_config import AnySpec
-from clinspan.programs.app.config import build, load_corpus, output_folder
 from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.start_run import prepared
-from clinspan.programs.app.system_text import check_system_text
+from clinspan.programs.building.build_run import build_program, Overrides
+from clinspan.programs.building.chosen_sentences import choose_sentences
+from clinspan.programs.config.all_folds import has_all_folds
+from clinspan.programs.config.classifier_config import AnySpec
+from clinspan.programs.config.composition import build, load_corpus, output_folder
+from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin

@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
-from clinspan.programs.app.command_line import quoted
-from clinspan.programs.app.config import chosen_options, folder_path
 from clinspan.programs.app.config_text import changed, experiment_text, plain
 from clinspan.programs.app.first_steps import first_documents, first_look
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.config.command_line import quoted
+from clinspan.programs.config.composition import chosen_options, folder_path
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.run_folder import write_whole
 

@@ -18,14 +18,14 @@ from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.lms import ModelError
 from clinspan.metrics.scoring import Metric, score_records
-from clinspan.programs.app.all_folds import has_all_folds
-from clinspan.programs.app.build_optimizer import build_optimization
-from clinspan.programs.app.config import build, output_folder
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
-from clinspan.programs.app.setting_files import check_files
 from clinspan.programs.app.start_run import finished, prepared
+from clinspan.programs.building.build_optimizer import build_optimization
+from clinspan.programs.config.all_folds import has_all_folds
+from clinspan.programs.config.composition import build, output_folder
+from clinspan.programs.config.setting_files import check_files
 from clinspan.programs.optimizers import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.candidate_evaluator import Trial
 from clinspan.programs.run import execute as tag

@@ -17,10 +17,9 @@ from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
-from clinspan.programs.app.config import output_folder
 from clinspan.programs.app.hydra_app import run_app
-from clinspan.programs.app.sweeps import job_folders
 from clinspan.programs.app.written_texts import WrittenTexts
+from clinspan.programs.config.composition import output_folder
 from clinspan.programs.inference.error_report import read_analysis
 from clinspan.programs.rundir.prompt_log import read_prompts
 from clinspan.programs.rundir.records import RankedScores, TaggedSentence
@@ -28,6 +27,7 @@ from clinspan.programs.rundir.run_folder import environment, load_records, now, 
 from clinspan.programs.rundir.run_list import list_runs
 from clinspan.programs.rundir.run_names import find_folders, scorable_below
 from clinspan.programs.rundir.scores_fit import check_fit
+from clinspan.programs.sweeps.failed_jobs import job_folders
 from clinspan.reports.leaderboard import build_leaderboard, Job
 from clinspan.reports.page.error_tables import analysis_tables
 from clinspan.reports.page.page import Report, write_page

@@ -12,18 +12,18 @@ from omegaconf import DictConfig
 from clinspan import lms
 from clinspan.corpora import Corpus
 from clinspan.metrics.scoring import score_records
-from clinspan.programs.app.all_folds import has_all_folds
-from clinspan.programs.app.build_classifier import build_classifier_run, ClassifierComponents
-from clinspan.programs.app.build_run import build_run, Overrides, RunComponents
-from clinspan.programs.app.classifier_config import AnySpec
-from clinspan.programs.app.config import build, output_folder
 from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.cross_validation import cross_validate
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.run_outcome import outcome, print_result
-from clinspan.programs.app.setting_files import check_files, check_revision
 from clinspan.programs.app.start_run import finished, prepared
+from clinspan.programs.building.build_classifier import build_classifier_run, ClassifierComponents
+from clinspan.programs.building.build_run import build_run, Overrides, RunComponents
+from clinspan.programs.config.all_folds import has_all_folds
+from clinspan.programs.config.classifier_config import AnySpec
+from clinspan.programs.config.composition import build, output_folder
+from clinspan.programs.config.setting_files import check_files, check_revision
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
 from clinspan.programs.inference.predictor import (
     first_asked,

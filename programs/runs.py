@@ -19,8 +19,8 @@ from omegaconf import DictConfig
 from clinspan.corpora import InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.corpora.printable import plural, printable
-from clinspan.programs.app.config import folder_path
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.config.composition import folder_path
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.printed_commands import command

@@ -20,16 +20,16 @@ from clinspan.corpora.printable import plural, printable
 from clinspan.metrics import Mode
 from clinspan.metrics.readings import check_match, has_offsets, MATCHES, score_reading
 from clinspan.metrics.scoring import Metric, score_records
-from clinspan.programs.app.config import folder_path
 from clinspan.programs.app.corpus_scores import load_two, score_two, TwoCorpora
 from clinspan.programs.app.hydra_app import run_app
-from clinspan.programs.app.sweeps import job_folders
+from clinspan.programs.config.composition import folder_path
 from clinspan.programs.inference.error_report import FILE as ERRORS
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import RunFolder, write_whole
 from clinspan.programs.rundir.run_names import find_folders, scorable_below
 from clinspan.programs.rundir.scored_run import load_scored, pooled, ScoredRun
+from clinspan.programs.sweeps.failed_jobs import job_folders
 from clinspan.reports.terminal.reading_table import print_reading, print_readings
 
 MODES: tuple[Mode, ...] = get_args(Mode)

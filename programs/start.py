@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.corpora.recognition import corpus_format
-from clinspan.programs.app.command_line import parse, PROJECT_FILE, quoted
-from clinspan.programs.app.config import chosen_options, overridden_keys
 from clinspan.programs.app.first_steps import facts, first_look, next_commands, project_text
 from clinspan.programs.app.hydra_app import clean_exit, run_app
+from clinspan.programs.config.command_line import parse, PROJECT_FILE, quoted
+from clinspan.programs.config.composition import chosen_options, overridden_keys
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.run_folder import write_whole
 from clinspan.reports.terminal.verdict_lines import summary, verdict_line

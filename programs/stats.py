@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from clinspan.corpora import Corpus, Document, InputError
 from clinspan.corpora.fidelity import changed_mentions, has_offsets, widened_example
 from clinspan.metrics.counts import entities
-from clinspan.programs.app.config import load_corpus, output_folder
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.config.composition import load_corpus, output_folder
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.reports.terminal.tables import print_statistics
 

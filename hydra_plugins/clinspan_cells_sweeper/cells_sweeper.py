@@ -4,8 +4,8 @@ dataclass, and accepts a class only if it is defined here.
 
 from __future__ import annotations
 
-from clinspan.programs.app import cells_sweeper
+from clinspan.programs.sweeps import cells_sweeper
 
 
 class CellsSweeper(cells_sweeper.CellsSweeper):
-    """See `programs.app.cells_sweeper`."""
+    """See `programs.sweeps.cells_sweeper`."""

@@ -4,8 +4,8 @@ dataclass, and accepts a class only if it is defined here.
 
 from __future__ import annotations
 
-from clinspan.programs.app import grid_sweeper
+from clinspan.programs.sweeps import grid_sweeper
 
 
 class GridSweeper(grid_sweeper.GridSweeper):
-    """See `programs.app.grid_sweeper`."""
+    """See `programs.sweeps.grid_sweeper`."""

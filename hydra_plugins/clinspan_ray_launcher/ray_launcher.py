@@ -4,8 +4,8 @@ dataclass, and accepts a class only if it is defined here.
 
 from __future__ import annotations
 
-from clinspan.programs.app import ray_launcher
+from clinspan.programs.sweeps import ray_launcher
 
 
 class RayLauncher(ray_launcher.RayLauncher):
-    """See `programs.app.ray_launcher`."""
+    """See `programs.sweeps.ray_launcher`."""

@@ -15,15 +15,15 @@ from clinspan.corpora.bio import split_tag
 from clinspan.lms.specs import Loadable
 from clinspan.programs.annotation.annotator import Annotator, Facts
 from clinspan.programs.annotation.segmenter import Segmenter
-from clinspan.programs.app.build_classifier import classifier_program
-from clinspan.programs.app.build_run import build_program, model_facts, Overrides, program_settings
-from clinspan.programs.app.classifier_config import PROMPT_KEYS, without_prompt
-from clinspan.programs.app.config import build, compose, load_corpus
-from clinspan.programs.app.load_program import program_path, read_program
-from clinspan.programs.app.privacy import check_chroma, check_destinations, Permission
-from clinspan.programs.app.protected_texts import protected_texts
-from clinspan.programs.app.setting_types import check_types
-from clinspan.programs.app.system_text import check_system_text
+from clinspan.programs.building.build_classifier import classifier_program
+from clinspan.programs.building.build_run import build_program, model_facts, Overrides, program_settings
+from clinspan.programs.building.load_program import program_path, read_program
+from clinspan.programs.building.protected_texts import protected_texts
+from clinspan.programs.config.classifier_config import PROMPT_KEYS, without_prompt
+from clinspan.programs.config.composition import build, compose, load_corpus
+from clinspan.programs.config.privacy import check_chroma, check_destinations, Permission
+from clinspan.programs.config.setting_types import check_types
+from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from clinspan.conf import CONF
-from clinspan.programs.app.command_line import CommandLine, PROJECT_COMMANDS, PROJECT_FILE
-from clinspan.programs.app.installed_options import installed_folders
+from clinspan.programs.config.command_line import CommandLine, PROJECT_COMMANDS, PROJECT_FILE
+from clinspan.programs.config.installed_options import installed_folders
 
 
 def command_help(called: str, config_name: str, purpose: str, line: CommandLine) -> str:
@@ -46,9 +46,9 @@ def command_help(called: str, config_name: str, purpose: str, line: CommandLine)
 
 
 def _shared(name: str) -> list[str]:
-    """The settings that a command has in common with others, as the file of that name in `conf/` has them."""
+    """The settings that a command has in common with others, as the file of that name in `conf/` has them, without Hydra's own."""
     rows = (CONF / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    return [row for row in rows if not row.startswith("#")]
+    return [row for row in rows if not row.startswith("#")] if "# @package hydra" not in rows else []
 
 
 def _chosen(folders: list[Path], words: tuple[str, ...]) -> list[tuple[str, list[str]]]:

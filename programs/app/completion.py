@@ -10,7 +10,7 @@ import hydra
 
 from clinspan.conf import CONF
 from clinspan.corpora.errors import InputError
-from clinspan.programs.app.command_line import OPTIONS, parse
+from clinspan.programs.config.command_line import OPTIONS, parse
 
 
 def complete(words: Sequence[str], commands: Sequence[str]) -> None:

@@ -10,9 +10,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from clinspan.conf import CONF
-from clinspan.programs.app.config import compose_here, group_option
 from clinspan.programs.app.first_steps import flow
-from clinspan.programs.app.project_file import groups_of
+from clinspan.programs.config.composition import compose_here, group_option
+from clinspan.programs.config.project_file import groups_of
 
 GROUPS = ("corpus", "format", "model", "strategy", "prompt", "retriever", "metric")
 _KEY = re.compile(r"^(\w+):.*?\s#\s(.*)$")

@@ -16,7 +16,7 @@ from clinspan.metrics import Mode
 from clinspan.metrics.mention_scores import MENTION_MATCHES, score_mentions
 from clinspan.metrics.readings import check_match, MATCHES, score_reading
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.app.config import group_option, load_corpus
+from clinspan.programs.config.composition import group_option, load_corpus
 
 AUTO = "auto"
 COLUMNS = "conll"

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from clinspan.corpora import Corpus
 from clinspan.corpora.verdict import Verdict
 from clinspan.corpora.verdicts import verdicts
-from clinspan.programs.app.all_folds import has_all_folds, of_fold, whole
-from clinspan.programs.app.config import load_corpus
+from clinspan.programs.config.all_folds import has_all_folds, of_fold, whole
+from clinspan.programs.config.composition import load_corpus
 from clinspan.reports.terminal.verdict_lines import verdict_line
 
 _SAID_ELSEWHERE = ("splits", "demonstrations", "few_documents", "rare_labels", "triggers", "document_marks")

@@ -21,14 +21,14 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.printable import printable
 from clinspan.metrics.scoring import Metric, score_records
-from clinspan.programs.app.all_folds import of_fold, whole
-from clinspan.programs.app.build_run import Overrides
-from clinspan.programs.app.config import build, compose_here, folder_path
 from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.hydra_app import log_to
-from clinspan.programs.app.load_program import program_path, read_program
 from clinspan.programs.app.run_outcome import outcome, print_result
 from clinspan.programs.app.start_run import finished, new_record, part_record
+from clinspan.programs.building.build_run import Overrides
+from clinspan.programs.building.load_program import program_path, read_program
+from clinspan.programs.config.all_folds import of_fold, whole
+from clinspan.programs.config.composition import build, compose_here, folder_path
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
 from clinspan.programs.rundir.folds import fold_folder, TEST
 from clinspan.programs.rundir.locks import one_writer

@@ -14,8 +14,8 @@ from typing import ClassVar
 from omegaconf import DictConfig
 
 from clinspan.corpora.printable import printable
-from clinspan.programs.app.privacy import wordless
-from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.building.protected_texts import protected_texts
+from clinspan.programs.config.privacy import wordless
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
 

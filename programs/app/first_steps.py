@@ -17,8 +17,8 @@ from clinspan.corpora.division import Division
 from clinspan.corpora.printable import plural
 from clinspan.corpora.verdict import Verdict
 from clinspan.corpora.verdicts import DEMONSTRATIONS, INTERVAL_DOCUMENTS, verdicts
-from clinspan.programs.app.all_folds import has_all_folds, of_fold, whole
-from clinspan.programs.app.config import load_corpus
+from clinspan.programs.config.all_folds import has_all_folds, of_fold, whole
+from clinspan.programs.config.composition import load_corpus
 
 SPLIT = [0.6, 0.2, 0.2]
 _FOLDS = 5

@@ -28,22 +28,30 @@ from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.lms.remote.audit import audit_to
 from clinspan.lms.remote.hosts import ask_directly
-from clinspan.programs.app import grid_sweeper
 from clinspan.programs.app.command_help import command_help, purpose
-from clinspan.programs.app.command_line import CommandLine, gather, parse, quote_items
-from clinspan.programs.app.config import check_numbers, chosen_options, explain, group_option, output_folder, PLUGINS, USER_ERRORS
 from clinspan.programs.app.error_text import error_report, unexpected_cause, watch
 from clinspan.programs.app.interruption import interruption
-from clinspan.programs.app.overrides import check_words, plain_errors
 from clinspan.programs.app.pipes import leave_closed_pipe, quiet_pipe
-from clinspan.programs.app.privacy import end_wordless
-from clinspan.programs.app.project_source import check_protection, placed
-from clinspan.programs.app.setting_types import check_types
-from clinspan.programs.app.sweeps import check_experiment, missing_part, note_failure, Sweeps
-from clinspan.programs.app.use_project import use_project
+from clinspan.programs.config.command_line import CommandLine, gather, parse, quote_items
+from clinspan.programs.config.composition import (
+    check_numbers,
+    chosen_options,
+    explain,
+    group_option,
+    output_folder,
+    PLUGINS,
+    USER_ERRORS,
+)
+from clinspan.programs.config.overrides import check_words, plain_errors
+from clinspan.programs.config.privacy import end_wordless
+from clinspan.programs.config.project_source import check_protection, placed
+from clinspan.programs.config.setting_types import check_types
+from clinspan.programs.config.use_project import use_project
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.printed_commands import remember
 from clinspan.programs.rundir.run_folder import remove_unused
+from clinspan.programs.sweeps import grid_sweeper
+from clinspan.programs.sweeps.failed_jobs import check_experiment, missing_part, note_failure, Sweeps
 from hydra_plugins.clinspan_cells_sweeper.grid_sweeper import GridSweeper
 
 EXPECTED = (*USER_ERRORS, HydraException, OmegaConfBaseException)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clinspan.programs.app.error_text import Watched
-from clinspan.programs.app.sweeps import Sweeps
 from clinspan.programs.rundir.printed_commands import resume_command, same_command, shown_path
+from clinspan.programs.sweeps.failed_jobs import Sweeps
 
 
 def interruption(command: str) -> str:

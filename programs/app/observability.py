@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from clinspan.programs.app.config import build
-from clinspan.programs.app.privacy import check_destinations, Permission
-from clinspan.programs.app.protected_texts import protected_texts
+from clinspan.programs.building.protected_texts import protected_texts
+from clinspan.programs.config.composition import build
+from clinspan.programs.config.privacy import check_destinations, Permission
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.telemetry.tracing import note, NoTracing
 from clinspan.programs.telemetry.tracking import NoTracking

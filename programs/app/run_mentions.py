@@ -14,7 +14,7 @@ from clinspan.corpora.writers.brat_layers import TwoLayers
 from clinspan.corpora.writers.csv_table import Cell
 from clinspan.metrics.counts import Span
 from clinspan.metrics.mention_rows import CORRECT, mention_pairs, MentionPair
-from clinspan.programs.app.run_corpus import run_corpus, tagged_sentences
+from clinspan.programs.building.run_corpus import run_corpus, tagged_sentences
 from clinspan.programs.rundir.run_folder import read_object
 from clinspan.programs.rundir.scored_run import load_scored, ScoredRun
 from clinspan.programs.rundir.scores_fit import check_fit

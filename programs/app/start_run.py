@@ -13,17 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from clinspan import lms
 from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
-from clinspan.programs.app.build_run import Overrides, program_settings
-from clinspan.programs.app.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
-from clinspan.programs.app.config import build, chosen_options, folder_path, is_sweep, overridden_keys
 from clinspan.programs.app.error_text import watch
 from clinspan.programs.app.observability import FOLLOWERS, observers, without_observers
-from clinspan.programs.app.project_source import project_record
-from clinspan.programs.app.saved_data import check_recorded_hosts, composed_config, restored_config
-from clinspan.programs.app.seeds import drawn, no_effect
+from clinspan.programs.building.build_run import Overrides, program_settings
+from clinspan.programs.config.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
+from clinspan.programs.config.composition import build, chosen_options, folder_path, is_sweep, overridden_keys
+from clinspan.programs.config.project_source import project_record
+from clinspan.programs.config.saved_data import check_recorded_hosts, composed_config, restored_config
 from clinspan.programs.rundir.locks import one_writer
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.rundir.run_names import check_labels, LABELS
+from clinspan.programs.sweeps.seeds import drawn, no_effect
 
 RESUME_KEYS = frozenset({"debug", "resume", "stop_after"})
 """Settings that a resumed run takes from the command line, besides tracking, tracing and the addresses of its servers."""

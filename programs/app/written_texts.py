@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clinspan.corpora import Document, InputError, Sentence
-from clinspan.programs.app.run_corpus import run_corpus, tagged_sentences
+from clinspan.programs.building.run_corpus import run_corpus, tagged_sentences
 
 Gaps = list[str]
 Tagged = list[tuple[Document, Sentence]]

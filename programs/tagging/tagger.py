@@ -74,7 +74,7 @@ class Tagger(dspy.Module):
         temperature: Of sampled answers.
         setting: The model and the format it runs with, where those are not DSPy's current ones: an optimizer has another
             model and another adapter to write prompts with.
-        settings: What is saved with it, see `programs.app.load_program`.
+        settings: What is saved with it, see `programs.building.load_program`.
         origin: Where its instructions and demonstrations come from, if they were loaded; None: from the corpus at hand.
 
     Raises:

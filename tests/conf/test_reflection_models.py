@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from clinspan.conf import CONF
-from clinspan.programs.app.config import compose
+from clinspan.programs.config.composition import compose
 
 TAGS_ONLY = {"bioclinicalbert", "label_supervised", "minilm"}
 """Token classifiers write no text."""

@@ -14,9 +14,9 @@ from clinspan.corpora.fidelity import changed_mentions
 from clinspan.corpora.fitted_tokens import fit_rules, Rules
 from clinspan.corpora.sources import Brat
 from clinspan.corpora.types import Token
-from clinspan.programs.app.build_run import Overrides, program_settings
-from clinspan.programs.app.config import compose
-from clinspan.programs.app.load_program import program_cut
+from clinspan.programs.building.build_run import Overrides, program_settings
+from clinspan.programs.building.load_program import program_cut
+from clinspan.programs.config.composition import compose
 from clinspan.programs.tagging.saved_program import dump_program
 from clinspan.programs.tagging.tagger import Tagger
 

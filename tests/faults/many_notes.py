@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clinspan.corpora.readers.brat import load_pair
-from clinspan.programs.app.config import build, compose
+from clinspan.programs.config.composition import build, compose
 
 _SHAPES = ("{0}: ", "- ", "", "")
 _HEADINGS = ("HISTORY", "ASSESSMENT", "PLAN", "FAMILY HISTORY")

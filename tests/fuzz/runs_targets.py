@@ -11,7 +11,7 @@ from clinspan.corpora.errors import read_text
 from clinspan.lms import ModelError
 from clinspan.lms.replay import load_outputs
 from clinspan.programs.annotation.state import ResumeState
-from clinspan.programs.app.load_program import check_labels, read_program
+from clinspan.programs.building.load_program import check_labels, read_program
 from clinspan.programs.compare import check_alike, compare_runs, flipped, load_run
 from clinspan.programs.tagging.drafts import Recorded
 from clinspan.programs.tagging.instructions import bare

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from clinspan.lms import LocalModel
-from clinspan.programs.app.library import load_corpus
-from clinspan.programs.app.load_program import BUNDLED, read_program
+from clinspan.programs.building.library import load_corpus
+from clinspan.programs.building.load_program import BUNDLED, read_program
 from conftest import Command, folder_of, load, records
 
 _NOTE = '{"id": "a", "text": "Fever.", "entities": [{"start": 0, "end": 5, "label": "Finding"}]}\n'

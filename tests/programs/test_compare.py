@@ -9,8 +9,8 @@ import pytest
 
 from clinspan.corpora import InputError
 from clinspan.corpora.sources import RareMini
-from clinspan.programs.app.command_line import gather
 from clinspan.programs.compare import compare, flipped, is_config, load_run, prompt_change
+from clinspan.programs.config.command_line import gather
 from clinspan.programs.rundir.comparable import common_ids
 from clinspan.reports.wording import scored_words
 from conftest import Command, folder_of, load

@@ -15,7 +15,7 @@ from clinspan.corpora.bio import renamed
 from clinspan.corpora.sources import RareMini
 from clinspan.lms import LocalModel
 from clinspan.lms.local.engine import TransformersEngine
-from clinspan.programs.app.config import check_numbers
+from clinspan.programs.config.composition import check_numbers
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.strategy import as_demonstration

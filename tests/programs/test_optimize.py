@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clinspan.corpora.sources import RareMini
-from clinspan.programs.app.build_optimizer import about_test
+from clinspan.programs.building.build_optimizer import about_test
 from conftest import Command, folder_of, load, records
 from support.compiling import local, program, SMALL, SNAKE, writer, WRITES
 from support.scripted_models import MAGIC, NAMES, Script

@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from clinspan.corpora import InputError
-from clinspan.programs.app.sweeps import note_failure
 from clinspan.programs.report import find_jobs, load_job
+from clinspan.programs.sweeps.failed_jobs import note_failure
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.terminal.leaderboard_table import markdown
 from conftest import Command, folder_of, load

@@ -14,8 +14,8 @@ import yaml
 
 from clinspan.corpora.verdict import Verdict
 from clinspan.programs.app import corpus_verdicts
-from clinspan.programs.app.config import compose
-from clinspan.programs.app.project_file import read_project
+from clinspan.programs.config.composition import compose
+from clinspan.programs.config.project_file import read_project
 from clinspan.reports.terminal.verdict_lines import print_verdicts
 from conftest import Command, folder_of, load, SHARED
 

@@ -14,7 +14,7 @@ import pytest
 
 from clinspan.corpora import InputError, Sentence, Token
 from clinspan.corpora.tokens import punctuation_tokens
-from clinspan.programs.app.config import build, compose
+from clinspan.programs.config.composition import build, compose
 from clinspan.retrievers import Base, build_base, Embedder, EmbedderSpec, NearestSentences, Retriever
 from clinspan.retrievers.chunks import cut
 from clinspan.retrievers.knowledge import Article, load_hpo, load_knowledge

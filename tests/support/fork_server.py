@@ -185,7 +185,7 @@ def serve() -> None:
     import clinspan.programs.report
     import clinspan.programs.run
     import clinspan.tuning.trainer  # noqa: F401
-    from clinspan.programs.app.overrides import check_words
+    from clinspan.programs.config.overrides import check_words
 
     check_words("run", ["limit=1"])  # Hydra looks for its plugins and builds its parser at the first override
     gc.freeze()  # otherwise the child's first collection copies all shared pages

@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from clinspan.programs.app.config import compose
 from clinspan.programs.app.observability import observed
+from clinspan.programs.config.composition import compose
 from clinspan.programs.run import execute
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clinspan.programs.app.command_line import gather
-from clinspan.programs.app.config import compose
+from clinspan.programs.config.command_line import gather
+from clinspan.programs.config.composition import compose
 from clinspan.programs.score import main
 
 

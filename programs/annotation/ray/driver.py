@@ -21,7 +21,7 @@ from clinspan.programs.annotation.job import JobStats
 from clinspan.programs.annotation.ray.engine import RayEngine, Scale
 from clinspan.programs.annotation.ray.shards import cut_input
 from clinspan.programs.annotation.ray.worker import Job
-from clinspan.programs.app.build_run import Overrides
+from clinspan.programs.building.build_run import Overrides
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.run_folder import RunFolder
 

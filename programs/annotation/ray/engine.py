@@ -22,9 +22,9 @@ from clinspan.programs.annotation.job import JobStats
 from clinspan.programs.annotation.ray.shards import Shard
 from clinspan.programs.annotation.ray.worker import COUNTERS, Job, ShardWorker
 from clinspan.programs.annotation.writers import DocumentWriter, join_pieces, TOGETHER
-from clinspan.programs.app.ray_cluster import joined
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import replacing
+from clinspan.programs.sweeps.ray_cluster import joined
 
 _IN_FLIGHT = 2
 _FILES = 200
@@ -38,7 +38,7 @@ class Scale:
         workers: Number of processes, each with an annotator. None: one if the model is on a server, else one per GPU or, without
             GPUs, one per core.
         shard: Documents per shard.
-        address: As for `programs.app.ray_cluster.joined`.
+        address: As for `programs.sweeps.ray_cluster.joined`.
         retries: How often a shard is started again after its worker was lost.
     """
 

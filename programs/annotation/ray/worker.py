@@ -23,8 +23,8 @@ from clinspan.programs.annotation.job import AnnotationJob
 from clinspan.programs.annotation.ray.shards import Attempt, Shard
 from clinspan.programs.annotation.state import Entry
 from clinspan.programs.annotation.writers import DocumentWriter, TOGETHER
-from clinspan.programs.app.build_run import Overrides
 from clinspan.programs.app.hydra_app import prepare_process
+from clinspan.programs.building.build_run import Overrides
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
 

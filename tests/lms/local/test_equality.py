@@ -22,7 +22,7 @@ from clinspan.lms import LocalModel
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sequence import Answer
-from clinspan.programs.app.build_run import build_run, RunComponents
+from clinspan.programs.building.build_run import build_run, RunComponents
 from conftest import ROOT
 
 TIE = 1e-3

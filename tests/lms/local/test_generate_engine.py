@@ -22,8 +22,8 @@ from clinspan.lms.local.oom import OutOfMemoryError
 from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sampling import Sampling
 from clinspan.lms.local.sequence import Answer, Prompt
-from clinspan.programs.app.build_run import build_run, RunComponents
-from clinspan.programs.app.config import compose
+from clinspan.programs.building.build_run import build_run, RunComponents
+from clinspan.programs.config.composition import compose
 from conftest import Command, folder_of, load, records
 from support.current_models import random_current
 from support.tiny_models import random_causal, random_llama

@@ -15,8 +15,8 @@ from clinspan.conf import CONF
 from clinspan.lms import lm15, LocalModel, ModelError
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
-from clinspan.programs.app.build_run import build_run
-from clinspan.programs.app.config import build
+from clinspan.programs.building.build_run import build_run
+from clinspan.programs.config.composition import build
 from conftest import Command, folder_of, load, records
 from support.current_models import random_current, random_gguf
 from support.tiny_models import random_llama

@@ -22,8 +22,8 @@ from clinspan.lms.local.encoding import Encoder, plain_tokens
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.templates import STOPS, TEMPLATES
-from clinspan.programs.app.build_run import build_run
-from clinspan.programs.app.config import build
+from clinspan.programs.building.build_run import build_run
+from clinspan.programs.config.composition import build
 from clinspan.programs.formats import BioLines, Entities, Format
 from clinspan.programs.formats.tags import legal
 from conftest import Command, folder_of, load, records

@@ -12,8 +12,8 @@ from benchmarks.prompts import collect_prompts
 from clinspan.lms.local import attention, packed_linear
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
-from clinspan.programs.app.build_run import build_run
-from clinspan.programs.app.config import compose
+from clinspan.programs.building.build_run import build_run
+from clinspan.programs.config.composition import compose
 from support.current_models import random_current
 
 PRIVATE = {

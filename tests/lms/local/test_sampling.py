@@ -20,8 +20,8 @@ from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.local.sampling import Sampling, uniform
 from clinspan.lms.local.sequence import Prompt
-from clinspan.programs.app.build_run import build_run, RunComponents
-from clinspan.programs.app.config import compose
+from clinspan.programs.building.build_run import build_run, RunComponents
+from clinspan.programs.config.composition import compose
 from clinspan.programs.tagging.tagger import vote
 from support.current_models import random_current
 

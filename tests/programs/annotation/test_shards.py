@@ -19,9 +19,9 @@ from clinspan.programs.annotation.ray.engine import merge_lines, Scale, workers_
 from clinspan.programs.annotation.ray.shards import cut_input, Shard
 from clinspan.programs.annotation.ray.worker import Job, ShardWorker
 from clinspan.programs.annotation.writers import join_pieces
-from clinspan.programs.app.ray_cluster import joined
 from clinspan.programs.inference.predictor import blank_record
 from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.sweeps.ray_cluster import joined
 
 pytest.importorskip("pyarrow")
 

@@ -12,9 +12,9 @@ import pytest
 from clinspan.corpora import Corpus, InputError, Label
 from clinspan.corpora.sources import RareMini
 from clinspan.programs.annotation.build_annotator import annotator_settings
-from clinspan.programs.app.build_run import Overrides, program_settings
-from clinspan.programs.app.config import compose
-from clinspan.programs.app.text_cut import note_other_cut
+from clinspan.programs.building.build_run import Overrides, program_settings
+from clinspan.programs.building.text_cut import note_other_cut
+from clinspan.programs.config.composition import compose
 from clinspan.programs.tagging.saved_program import dump_program
 from clinspan.programs.tagging.tagger import Tagger
 

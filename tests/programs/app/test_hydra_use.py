@@ -14,9 +14,9 @@ import pytest
 
 from clinspan import __version__
 from clinspan.corpora import InputError
-from clinspan.programs.app.command_line import parse, parser
-from clinspan.programs.app.config import compose, group_option
-from clinspan.programs.app.overrides import searching
+from clinspan.programs.config.command_line import parse, parser
+from clinspan.programs.config.composition import compose, group_option
+from clinspan.programs.config.overrides import searching
 from conftest import Command, folder_of, load, ROOT
 
 REPLAY = ["model=replay", "model.path=outputs.jsonl", "strategy=zero_shot", "format=bio_lines", "limit=1"]

@@ -162,7 +162,7 @@ def test_launchers_are_not_refused_as_unknown_settings() -> None:
     from hydra import compose, initialize_config_dir
 
     from clinspan.conf import CONF
-    from clinspan.programs.app.overrides import check_words
+    from clinspan.programs.config.overrides import check_words
 
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
@@ -175,6 +175,6 @@ def test_launchers_are_not_refused_as_unknown_settings() -> None:
 
 def test_a_library_composes_configs_without_a_command() -> None:
     """`Annotator.load` composes configs in a process that has imported no other part of Hydra."""
-    code = "from clinspan.programs.app.config import compose; print(compose('annotate', ['seed=5'])[0].seed)"
+    code = "from clinspan.programs.config.composition import compose; print(compose('annotate', ['seed=5'])[0].seed)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "5", done.stderr

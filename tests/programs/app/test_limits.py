@@ -6,8 +6,8 @@ import pytest
 
 from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.sources import RareMini
-from clinspan.programs.app.chosen_sentences import choose_sentences
-from clinspan.programs.app.config import compose
+from clinspan.programs.building.chosen_sentences import choose_sentences
+from clinspan.programs.config.composition import compose
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import pytest
 from clinspan.corpora import InputError
 from clinspan.lms.answering import lm_of
 from clinspan.metrics.scoring import Metric, score_records
-from clinspan.programs.app.build_instructions import build_instructions
-from clinspan.programs.app.classifier_config import prompted
-from clinspan.programs.app.config import build, compose, load_corpus, object_of
-from clinspan.programs.app.installed_options import installed_folders
+from clinspan.programs.building.build_instructions import build_instructions
+from clinspan.programs.config.classifier_config import prompted
+from clinspan.programs.config.composition import build, compose, load_corpus, object_of
+from clinspan.programs.config.installed_options import installed_folders
 from clinspan.reports.terminal.tables import notes
 from conftest import Command, folder_of, load, ROOT
 from support.scripted_server import ScriptedServer

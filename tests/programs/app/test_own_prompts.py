@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from clinspan.corpora import InputError
-from clinspan.programs.app.build_tagger import with_knowledge
-from clinspan.programs.app.config import compose, load_corpus
+from clinspan.programs.building.build_tagger import with_knowledge
+from clinspan.programs.config.composition import compose, load_corpus
 from conftest import Command, folder_of, load
 from support.scripted_server import ScriptedServer
 

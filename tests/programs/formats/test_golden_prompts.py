@@ -8,7 +8,7 @@ import pytest
 
 from clinspan.corpora import Label
 from clinspan.lms.templates import TEMPLATES
-from clinspan.programs.app.config import group_option
+from clinspan.programs.config.composition import group_option
 from clinspan.programs.formats import BioLines, Entities, Format, Inline
 from clinspan.programs.tagging import instructions as prompts
 from conftest import ROOT

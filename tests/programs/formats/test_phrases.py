@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clinspan.corpora import InputError, Label
 from clinspan.corpora.words import Words
 from clinspan.lms import lm15
-from clinspan.programs.app.library import load_corpus
+from clinspan.programs.building.library import load_corpus
 from clinspan.programs.formats import Phrases
 from clinspan.programs.formats.candidates import candidates
 from clinspan.programs.formats.decisions import best_set, Decisions, NONE, Phrase, read_decisions

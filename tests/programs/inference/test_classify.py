@@ -17,9 +17,9 @@ from clinspan.corpora.bio import bio_classes
 from clinspan.corpora.sources import RareMini
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms.classifiers.classifier import Reading
-from clinspan.programs.app.build_classifier import check_classes
-from clinspan.programs.app.classifier_config import prompted, without_prompt
-from clinspan.programs.app.load_program import read_program
+from clinspan.programs.building.build_classifier import check_classes
+from clinspan.programs.building.load_program import read_program
+from clinspan.programs.config.classifier_config import prompted, without_prompt
 from clinspan.programs.inference.token_classifier import tagged
 from conftest import Command, command_in, folder_of, load, records
 from support.tiny_models import random_bert

@@ -16,11 +16,11 @@ from hypothesis import given, HealthCheck, settings, strategies
 
 from clinspan.corpora import InputError
 from clinspan.lms import ModelError
-from clinspan.programs.app.build_run import Overrides, program_settings
-from clinspan.programs.app.config import build, compose
-from clinspan.programs.app.load_program import read_program
-from clinspan.programs.app.saved_data import inside
 from clinspan.programs.app.start_run import saved_config
+from clinspan.programs.building.build_run import Overrides, program_settings
+from clinspan.programs.building.load_program import read_program
+from clinspan.programs.config.composition import build, compose
+from clinspan.programs.config.saved_data import inside
 from clinspan.programs.rundir.errors import RunError
 from conftest import Command, folder_of, load, ROOT
 from support.scripted_server import ScriptedServer

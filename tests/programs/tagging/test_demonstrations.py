@@ -11,8 +11,8 @@ from hypothesis import given, strategies
 from clinspan.corpora import Corpus, InputError, Label, Sentence, Token
 from clinspan.corpora.build import document_of_words
 from clinspan.corpora.sources import RareMini
-from clinspan.programs.app.build_demonstrations import build_demonstrations
-from clinspan.programs.app.config import compose
+from clinspan.programs.building.build_demonstrations import build_demonstrations
+from clinspan.programs.config.composition import compose
 from clinspan.programs.tagging.demonstrations import demonstrations_by_id, draw_covering, what_they_show
 from clinspan.programs.tagging.strategy import Strategy
 from support.scripted_models import NAMES

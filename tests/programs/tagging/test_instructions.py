@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora import InputError, Label
-from clinspan.programs.app.build_instructions import build_instructions
-from clinspan.programs.app.config import compose, load_corpus
+from clinspan.programs.building.build_instructions import build_instructions
+from clinspan.programs.config.composition import compose, load_corpus
 from clinspan.programs.tagging.instructions import from_file, handwritten
 
 LABELS = [Label("Problem", "what is wrong"), Label("Drug")]

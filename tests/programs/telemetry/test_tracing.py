@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from clinspan.corpora.sources import RareMini
 from clinspan.programs.annotate import execute as annotate
-from clinspan.programs.app.build_tagger import _lookup
-from clinspan.programs.app.config import compose
+from clinspan.programs.building.build_tagger import _lookup
+from clinspan.programs.config.composition import compose
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.telemetry import tracing

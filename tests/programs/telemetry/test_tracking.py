@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from clinspan.corpora import InputError
-from clinspan.programs.app.privacy import check_destinations, Permission, ProtectedText
+from clinspan.programs.config.privacy import check_destinations, Permission, ProtectedText
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.telemetry.mlflow_fields import settings_of

@@ -1,0 +1,228 @@
+"""Builds one tagger and its format from a config."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from clinspan import lms
+from clinspan.corpora import Corpus, InputError, Label, Sentence
+from clinspan.corpora.sources import RareMini
+from clinspan.lms.remote.audit import asking
+from clinspan.lms.weights.find import cache_folder
+from clinspan.programs.building.build_demonstrations import build_demonstrations
+from clinspan.programs.building.build_instructions import build_instructions
+from clinspan.programs.building.protected_texts import protected_texts
+from clinspan.programs.config.composition import build, object_of
+from clinspan.programs.config.privacy import check_chroma, Permission
+from clinspan.programs.config.setting_files import file_fact
+from clinspan.programs.formats import Format
+from clinspan.programs.rundir.origin import Origin
+from clinspan.programs.tagging.drafts import build_drafter
+from clinspan.programs.tagging.knowledge_search import open_knowledge_base
+from clinspan.programs.tagging.label_names import present_labels
+from clinspan.programs.tagging.prompt_fingerprint import check_decisions
+from clinspan.programs.tagging.saved_program import settings_of
+from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, Strategy
+from clinspan.programs.tagging.tagger import Tagger
+from clinspan.programs.telemetry.tracing import traced
+
+if TYPE_CHECKING:
+    from clinspan.retrievers import Embedder, EmbedderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TaggerFacts:
+    """What a run's record says about the demonstrations and the retrieval of a tagger. None: it has none.
+
+    Attributes:
+        demonstrations: Sentence ids of the fixed demonstrations; None for a demonstration without an id.
+        embedder: Id of the embedding model that finds the nearest demonstrations.
+        retrieval: The knowledge base.
+        files: Path and SHA-256 of the files that the prompt comes from, by the setting that names them.
+    """
+
+    demonstrations: tuple[str | None, ...] | None = None
+    embedder: str | None = None
+    retrieval: Mapping[str, Any] | None = None
+    files: Mapping[str, Mapping[str, str]] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts for `run.json`, without those that are None."""
+        ids = None if self.demonstrations is None else list(self.demonstrations)
+        entries = {"demonstrations": ids, "embedder": self.embedder, "retrieval": self.retrieval, "files": self.files}
+        return {key: value for key, value in entries.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltTagger:
+    """A tagger before its model is loaded.
+
+    Attributes:
+        tagger: The tagger.
+        adapter: Its format.
+        facts: What the record says about it.
+    """
+
+    tagger: Tagger
+    adapter: Format
+    facts: TaggerFacts
+
+
+def build_tagger(
+    config: DictConfig,
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    spec: lms.ModelSpec,
+    *,
+    chosen: Mapping[str, str],
+    state: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
+    trained: Mapping[str, Any] | None = None,
+) -> BuiltTagger:
+    """Build one tagger and its format from the config. Instructions and demonstrations of `state` replace those of the config.
+
+    Args:
+        origin: Where the demonstrations and instructions of `state` come from.
+        trained: The saved settings of weights that were trained for the tagger.
+    """
+    config = with_knowledge(config, corpus)
+    labels, called = present_labels(corpus, config.label_order, config.label_wording)
+    adapter: Format = build(
+        config.format,
+        labels=labels,
+        alignment=config.alignment,
+        constrained=config.get("constrained", True),
+        drafter=build_drafter(config.get("draft", "none"), corpus, pays=object_of(config.format._target_).drafts_pay),
+        wire=getattr(spec, "wire", None),
+        called=called,
+    )
+    settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
+    settings |= {} if trained is None else {"adapter": dict(trained)}
+    saved = state is not None and "demos" in state
+    instructions = None if state is None or "signature" not in state else str(state["signature"]["instructions"])
+    tagger, facts = make_tagger(
+        config, labels, corpus, sentences, instructions=instructions, saved=saved, settings=settings, origin=origin
+    )
+    if state is not None:
+        tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
+        facts = replace(facts, demonstrations=tuple(demo.get("id") for demo in tagger.tag.demos))
+    check_decisions(tagger, adapter, spec)
+    return BuiltTagger(tagger, adapter, facts)
+
+
+def with_knowledge(config: DictConfig, corpus: Corpus) -> DictConfig:
+    """The config with the bundled knowledge base, if none is named and the corpus is raremini, for which it was written.
+
+    Raises:
+        InputError: The strategy retrieves passages, no knowledge base is named, and the corpus is another one.
+    """
+    retrieves = config.strategy.get("context") == "retrieved"
+    if not retrieves or config.retriever.get("knowledge", "") is not None:
+        return config
+    if object_of(config.corpus._target_) is not RareMini or not corpus.splits:
+        problem = f"the strategy retrieves passages, and no knowledge base is named for {corpus.name}"
+        ways = "retriever.knowledge=FOLDER (your .txt and .md files), hpo, or bundled (articles on the diseases of raremini)"
+        raise InputError(problem, remedy=f"Set {ways}.")
+    own = config.copy()
+    own.retriever.knowledge = "bundled"
+    return own
+
+
+def make_tagger(
+    config: DictConfig,
+    labels: Sequence[Label],
+    corpus: Corpus,
+    sentences: Sequence[Sentence],
+    *,
+    instructions: str | None,
+    saved: bool,
+    settings: Mapping[str, Any],
+    origin: Origin | None = None,
+) -> tuple[Tagger, TaggerFacts]:
+    """Build the tagger.
+
+    Args:
+        labels: The labels as prompts show them.
+        instructions: Saved instructions; None: those of the config.
+        saved: Whether the fixed demonstrations come from a saved state.
+        settings: The settings that are saved with the tagger.
+        origin: Where the saved state comes from.
+    """
+    strategy: Strategy = build(config.strategy)
+    files = {} if instructions is not None else file_fact(config, "prompt.path")
+    instructions = build_instructions(config, labels, corpus) if instructions is None else instructions
+    fixed: list[dict[str, Any]] = []
+    facts = TaggerFacts()
+    nearest = retrieve = None
+    texts = [sentence.text for sentence in sentences]
+    if strategy.demonstrations == "fixed" and not saved:
+        fixed = build_demonstrations(config, strategy, corpus)
+        files |= file_fact(config, "strategy.examples")
+        settings = {**settings, "strategy": {**settings["strategy"], "k": len(fixed)}}
+        facts = replace(facts, demonstrations=tuple(demo["id"] for demo in fixed))
+    facts = replace(facts, files=files or None)
+    if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
+        from clinspan.retrievers import NearestSentences, PassageFinder, Retriever
+
+        retriever: Retriever | PassageFinder = build(config.retriever)
+        embedder = _embedder(retriever.embedder) if isinstance(retriever, Retriever) else None
+        if strategy.demonstrations == "nearest":
+            if embedder is None:
+                problem = f"{type(retriever).__name__} has no embedder to find the nearest demonstrations with"
+                raise InputError(problem, remedy="Use retriever=minilm or bge_large.")
+            cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
+            pool = demonstration_pool(corpus, strategy)
+            index = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
+            nearest = _lookup(
+                texts, lambda batch: [[as_demonstration(s) for s in row] for row in index.find(batch)], kind="nearest"
+            )
+            facts = replace(facts, embedder=embedder.id)
+        if strategy.context == "retrieved":
+            check_chroma(protected_texts(config, corpus), url=getattr(retriever, "url", None), leave=Permission.of(config))
+            find, about = open_knowledge_base(retriever, embedder, sentences)
+            facts = replace(facts, retrieval=about)
+            with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
+                retrieve = _lookup(texts, find, kind="context")
+    tagger = Tagger(
+        instructions,
+        demonstrations=fixed,
+        nearest=nearest,
+        retrieve=retrieve,
+        overflow=strategy.overflow,
+        votes=strategy.votes,
+        temperature=strategy.temperature,
+        settings=settings,
+        origin=origin,
+    )
+    return tagger, facts
+
+
+@functools.lru_cache(maxsize=1)
+def _embedder(spec: EmbedderSpec) -> Embedder:
+    """The embedder, loaded once for all jobs of a sweep."""
+    from clinspan.retrievers import Embedder
+
+    return Embedder(spec)
+
+
+def _lookup(
+    texts: Sequence[str], find: Callable[[list[str]], Sequence[Sequence[Any]]], *, kind: str
+) -> Callable[[str], Sequence[Any]]:
+    """A lookup function whose results for `texts` are computed in advance, in one batch. Other texts are searched on demand.
+
+    A lock admits one thread at a time, since embedders do not support concurrent calls.
+    """
+    lock = threading.Lock()
+
+    def search(batch: list[str]) -> Sequence[Sequence[Any]]:
+        with lock, traced("retrieval", kind=kind, searches=len(batch)):
+            return find(batch)
+
+    table = dict(zip(texts, search(list(texts)), strict=True)) if texts else {}
+    return lambda text: table[text] if text in table else search([text])[0]

@@ -1,0 +1,1 @@
+"""Settings: the words of a command line, the project file and saved files, each checked before anything is built."""
