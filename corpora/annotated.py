@@ -61,7 +61,7 @@ class Annotated:
 def brat_files(note: Annotated) -> dict[str, bytes]:
     """The unchanged text in UTF-8 and its annotations, by file suffix; confidences are notes of the annotations."""
     entities = [Entity(mention.label, ((mention.start, mention.end),)) for mention in note.mentions]
-    notes = ["" if mention.confidence is None else f"confidence {mention.confidence:.2f}" for mention in note.mentions]
+    notes = ["" if mention.confidence is None else f"confidence {mention.confidence}" for mention in note.mentions]
     return {".txt": note.text.encode(), ".ann": annotation_lines(note.text, entities, notes).encode()}
 
 

@@ -9,52 +9,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 from xml.etree import ElementTree
 
 from clinspan.corpora.bio import check_tag, Policies
-from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.build import build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.json_text import parse_json
 from clinspan.corpora.listing import kind
 from clinspan.corpora.offsets import fit, Placed
 from clinspan.corpora.readers.bigbio import MOST_BETWEEN
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Document, Entity
 
 SUFFIXES = (".xml", ".json")
 _TYPES = ("type", "class", "label")
 
 
-def load_bioc(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-) -> Corpus:
+def load_bioc(path: Path, *, cutting: Cutting, policies: Policies, **about: Unpack[About]) -> Corpus:
     """Read one file, or a folder with its splits."""
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
-    files = find_splits(path, SUFFIXES)
-    for split, place in files.places.items():
-        splits[split], conversion[split] = [], Counter()
-        for file in place.files:
-            for record in _records(file):
-                try:
-                    document, acts = _document(record, cutting, policies)
-                except (KeyError, TypeError, ValueError, AttributeError) as error:
-                    problem = f"document {str(record.get('id', '?'))[:40]} cannot be read ({_reason(error)})"
-                    remedy = "It has to be BioC: passages with offset and text, annotations with infons.type and locations."
-                    raise InputError(problem, path=file, remedy=remedy) from None
-                splits[split].append(document)
-                conversion[split] += acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
-    )
+
+    def read(_: str, place: Place) -> Iterator[Part]:
+        for file, record in ((one, record) for one in place.files for record in _records(one)):
+            try:
+                yield _document(record, cutting, policies)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                problem = f"document {str(record.get('id', '?'))[:40]} cannot be read ({_reason(error)})"
+                remedy = "It has to be BioC: passages with offset and text, annotations with infons.type and locations."
+                raise InputError(problem, path=file, remedy=remedy) from None
+
+    return read_splits(find_splits(path, SUFFIXES), read, **about)
 
 
 def _reason(error: Exception) -> str:

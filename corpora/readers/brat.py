@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args, Literal
+from typing import get_args, Literal, Unpack
 
 from clinspan.corpora.bio import Policies
-from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.build import build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.listing import files_below, kind
 from clinspan.corpora.offsets import fit, joined, Placed
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Entity
 
 Triggers = Literal["keep", "drop"]
 _SPAN = re.compile(r"(\S+) ([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*)")
@@ -200,17 +201,7 @@ def text_files(folder: Path) -> tuple[list[Pair], Counter[str]]:
     return pairs, passed_over
 
 
-def load_brat(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-    triggers: Triggers = "keep",
-) -> Corpus:
+def load_brat(path: Path, *, cutting: Cutting, policies: Policies, triggers: Triggers = "keep", **about: Unpack[About]) -> Corpus:
     """Read a brat folder with one sub-folder per split; a folder without such sub-folders is `test`.
 
     Raises:
@@ -218,23 +209,18 @@ def load_brat(
     """
     if triggers not in get_args(Triggers):
         raise InputError(f"corpus.triggers={triggers} is not known", remedy="Use keep or drop.")
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
     folders = find_splits(path)
-    passed_over = folders.passed_over
-    for split, place in folders.places.items():
-        splits[split], conversion[split] = [], Counter()
+
+    def read(_: str, place: Place) -> Iterator[Part]:
         pairs, skipped = text_files(place.root)
-        passed_over += skipped
+        folders.passed_over.update(skipped)
         for pair in pairs:
             text, annotations, acts = load_pair(pair.text, pair.annotations, drop_triggers=triggers == "drop")
             entities, join_acts = whole_mentions(text, [annotation.entity for annotation in annotations])
             document, tagging_acts = build_document(pair.id, text, entities, cutting=cutting, policies=policies)
-            splits[split].append(document)
-            conversion[split] += acts + join_acts + tagging_acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
-    )
+            yield document, acts + join_acts + tagging_acts
+
+    return read_splits(folders, read, **about)
 
 
 def whole_mentions(text: str, entities: Iterable[Entity]) -> tuple[list[Entity], Counter[str]]:

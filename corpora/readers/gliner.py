@@ -9,50 +9,36 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from clinspan.corpora.bio import check_tag, Policies, tag_sentences
-from clinspan.corpora.build import assemble, build_corpus, Cutting, lay_out
+from clinspan.corpora.build import assemble, Cutting, lay_out
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.json_text import is_text
 from clinspan.corpora.readers.jsonl import load_records
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Document, Entity
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 
-def load_gliner(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-) -> Corpus:
+def load_gliner(path: Path, *, cutting: Cutting, policies: Policies, **about: Unpack[About]) -> Corpus:
     """Read one file, or a folder with its splits. The tokens are those of the file; `cutting` splits them into sentences."""
-    found = find_splits(path, SUFFIXES)
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
-    for split, place in found.places.items():
-        splits[split], conversion[split] = [], Counter()
+
+    def read(_: str, place: Place) -> Iterator[Part]:
         for file, number, record in ((one, *numbered) for one in place.files for numbered in load_records(one)):
             usual = f"{place.name(file)}-{number}"
             try:
-                document, acts = _document(record, usual, cutting, policies)
+                yield _document(record, usual, cutting, policies)
             except (KeyError, TypeError, ValueError) as error:
                 reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
                 remedy = 'Write {"tokenized_text": ["No", "fever"], "ner": [[1, 1, "Sign"]]}.'
                 raise InputError(f"is not a text of GLiNER ({reason})", path=file, line=number, remedy=remedy) from None
-            splits[split] += [document] if document else []
-            conversion[split] += acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=found.passed_over
-    )
+
+    return read_splits(find_splits(path, SUFFIXES), read, **about)
 
 
 def _document(record: Mapping[str, Any], usual: str, cutting: Cutting, policies: Policies) -> tuple[Document | None, Counter[str]]:

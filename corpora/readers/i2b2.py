@@ -10,41 +10,31 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from clinspan.corpora.bio import Policies
-from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.build import build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.listing import files_below, kind
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Entity
 
 _LINE = re.compile(r'c="(.*)" ([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})\|\|t="([^"]+)".*')
 _WORD = re.compile(r"\S+")
 
 
-def load_i2b2(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-) -> Corpus:
+def load_i2b2(path: Path, *, cutting: Cutting, policies: Policies, **about: Unpack[About]) -> Corpus:
     """Read a folder with one sub-folder per split; a folder without such sub-folders is `test`."""
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
     folders = find_splits(path)
-    passed_over = folders.passed_over
-    for split, place in folders.places.items():
-        splits[split], conversion[split] = [], Counter()
+
+    def read(_: str, place: Place) -> Iterator[Part]:
         files, skipped = files_below(place.root)
-        passed_over += skipped
         texts, concepts = _by_stem(files, ".txt"), _by_stem(files, ".con")
-        passed_over += Counter(kind(file) for file in files if kind(file) not in (".txt", ".con"))
+        folders.passed_over.update(skipped)
+        folders.passed_over.update(kind(file) for file in files if kind(file) not in (".txt", ".con"))
         if not texts:
             raise InputError("holds no .txt file", path=place.root, remedy="Set corpus.path to a folder of .txt and .con files.")
         if alone := sorted(concepts.keys() - texts.keys()):
@@ -53,11 +43,9 @@ def load_i2b2(
             text = read_text(file)
             entities, acts = parse_concepts(text, concepts[stem]) if stem in concepts else ([], Counter(documents_without_con=1))
             document, tagging_acts = build_document(stem, text, entities, cutting=cutting, policies=policies)
-            splits[split].append(document)
-            conversion[split] += acts + tagging_acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=passed_over
-    )
+            yield document, acts + tagging_acts
+
+    return read_splits(folders, read, **about)
 
 
 def _by_stem(files: Sequence[Path], suffix: str) -> dict[str, Path]:

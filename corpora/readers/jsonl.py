@@ -13,52 +13,37 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from clinspan.corpora.bio import check_tag, Policies
-from clinspan.corpora.build import assemble, build_corpus, build_document, Cutting
+from clinspan.corpora.build import assemble, build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.json_text import is_text, parse_json
 from clinspan.corpora.offsets import fit
 from clinspan.corpora.readers.brat import whole_mentions
 from clinspan.corpora.readers.exports import annotations_of, document_of, not_accepted
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Label, Token
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Document, Token
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
-def load_jsonl(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-) -> Corpus:
+def load_jsonl(path: Path, *, cutting: Cutting, policies: Policies, **about: Unpack[About]) -> Corpus:
     """Read one file, or a folder with its splits."""
-    files = find_splits(path, SUFFIXES)
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
-    for split, place in files.places.items():
-        splits[split], conversion[split] = [], Counter()
-        records = ((one, *numbered) for one in place.files for numbered in load_records(one))
-        for file, number, record in records:
+
+    def read(_: str, place: Place) -> Iterator[Part]:
+        for file, number, record in ((one, *numbered) for one in place.files for numbered in load_records(one)):
             try:
-                document, acts = _document(record, f"{place.name(file)}-{number}", cutting, policies)
+                yield _document(record, f"{place.name(file)}-{number}", cutting, policies)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 problem = f"is not a readable document ({_reason(error)})"
                 remedy = "See corpora.readers.jsonl and corpora.readers.exports for the accepted formats."
                 raise InputError(problem, path=file, line=number, remedy=remedy) from None
-            splits[split] += [document] if document else []
-            conversion[split] += acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
-    )
+
+    return read_splits(find_splits(path, SUFFIXES), read, **about)
 
 
 def _reason(error: Exception) -> str:

@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Unpack
 
 from clinspan.corpora.bio import check_tag, Policies
-from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.build import build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.listing import files_below, kind
 from clinspan.corpora.offsets import fit, Placed
 from clinspan.corpora.readers.csv_rows import column_of, header_of, read_table, Row, SUFFIXES
-from clinspan.corpora.splits import find_splits, split_named, split_within
-from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place, split_named, split_within
+from clinspan.corpora.types import Corpus, Document, Entity
 from clinspan.corpora.writers.csv_table import unguarded
 
 _DOCUMENT = ("document", "document_id", "doc", "doc_id", "docid", "file", "filename", "file_name", "note_id", "pmid", "id")
@@ -44,56 +46,45 @@ class _Mention:
     placed: Placed
 
 
-def load_mentions(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-    texts: Path | None,
-) -> Corpus:
+def load_mentions(path: Path, *, cutting: Cutting, policies: Policies, texts: Path | None, **about: Unpack[About]) -> Corpus:
     """Read a table of mentions, or a folder of such tables with its splits.
 
     Args:
         path: The table or the folder.
-        name, labels, definitions, phi: See `build_corpus`.
         cutting: How to split the texts.
         policies: How to tag them.
         texts: A folder of `.txt` files or tables of texts, or one such table; None: they are in the folder of the mentions.
+        about: See `build_corpus`.
 
     Raises:
         InputError: A table lacks a column, a mention is not valid or names a document without text, or there are no texts.
     """
     found = find_splits(path, SUFFIXES, accept=cache(lambda file: _holds(file, _START, _END, _LABEL)))
     tables = {file for place in found.places.values() for file in place.files}
-    library, passed_over = _library(texts or (path if path.is_dir() else path.parent), tables)
-    if texts is not None and not texts.resolve().is_relative_to(path.resolve()):
-        passed_over += found.passed_over
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
+    library, counts = _library(texts or (path if path.is_dir() else path.parent), tables)
+    if texts is None or texts.resolve().is_relative_to(path.resolve()):
+        found.passed_over.clear()  # they are counted with the texts
+    found.passed_over.update(counts)
     used: set[tuple[str | None, str]] = set()
-    for split, place in found.places.items():
-        splits[split], conversion[split] = [], Counter()
+
+    def read(split: str, place: Place) -> Iterator[Part]:
+        acts: Counter[str] = Counter()
         mentions: dict[tuple[str | None, str], list[_Mention]] = {
             key: [] for key in library if key[0] == split or (key[0] is None and len(found.places) == 1)
         }
         for file in place.files:
             for row in read_table(file):
-                key, mention = _mention(row, file, split, library, conversion[split])
+                key, mention = _mention(row, file, split, library, acts)
                 if mention is not None:
                     mentions.setdefault(key, []).append(mention)
         for key in (key for key in library if key in mentions):
-            document, acts = _document(key[1], library[key], mentions[key], cutting, policies)
-            splits[split].append(document)
-            conversion[split] += acts
+            yield _document(key[1], library[key], mentions[key], cutting, policies)
         used.update(mentions)
-    passed_over["texts of no split with mentions"] += len(library.keys() - used)
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=+passed_over
-    )
+        yield None, acts
+
+    corpus = read_splits(found, read, **about)
+    unused = Counter({"texts of no split with mentions": len(library.keys() - used)})
+    return replace(corpus, passed_over=dict(+(Counter(corpus.passed_over) + unused)))
 
 
 def _holds(file: Path, *columns: tuple[str, ...]) -> bool:

@@ -14,13 +14,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 from clinspan.corpora.bio import check_tag, Policies
-from clinspan.corpora.build import build_corpus, build_document, Cutting
+from clinspan.corpora.build import build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
 from clinspan.corpora.offsets import fit, Placed
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Entity, Label
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Entity
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]+)\|([a-z])\|(.*)")
@@ -38,22 +40,10 @@ class _Parts:
     acts: Counter[str] = field(default_factory=Counter)
 
 
-def load_pubtator(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-) -> Corpus:
+def load_pubtator(path: Path, *, cutting: Cutting, policies: Policies, **about: Unpack[About]) -> Corpus:
     """Read one file, or a folder with its splits."""
-    files = find_splits(path, SUFFIXES)
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
-    for split, place in files.places.items():
-        splits[split], conversion[split] = [], Counter()
+
+    def read(_split: str, place: Place) -> Iterator[Part]:
         for file, parts in ((one, parts) for one in place.files for parts in _documents(one)):
             reading = fit("\n".join(parts.texts), [placed for _, placed in parts.found])
             for (line, _), entity in zip(parts.found, reading.entities, strict=True):
@@ -61,11 +51,9 @@ def load_pubtator(
                     problem = f"the span ends at {entity.end}, past the end of the text ({len(reading.text)} characters)"
                     raise InputError(problem, path=file, line=line, remedy="Repair the line.")
             document, tagging_acts = build_document(parts.id, reading.text, reading.entities, cutting=cutting, policies=policies)
-            splits[split].append(document)
-            conversion[split] += parts.acts + reading.acts + tagging_acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=files.passed_over
-    )
+            yield document, parts.acts + reading.acts + tagging_acts
+
+    return read_splits(find_splits(path, SUFFIXES), read, **about)
 
 
 def _documents(path: Path) -> Iterator[_Parts]:

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clinspan.corpora.build import assemble, build_corpus
+from clinspan.corpora.build import assemble
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.readers.brat import load_pair, text_files
-from clinspan.corpora.splits import find_splits
+from clinspan.corpora.readers.splitwise import Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
 from clinspan.corpora.tokens import ascii_punctuation_tokens, ends_sentence, punctuation_sentences
 from clinspan.corpora.types import Corpus, Document, Entity, Label, Token
 
@@ -88,12 +89,10 @@ def _fitting(starts: Sequence[int], ends: Sequence[int], spans: Sequence[tuple[i
 
 def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
     """Read `train/`, `dev/` and `test/` (any may be missing) of RareDis."""
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
     folders = find_splits(path)
-    for split, place in folders.places.items():
+
+    def read(_: str, place: Place) -> Iterator[Part]:
         pieces: list[_Piece] = []
-        conversion[split] = Counter()
         pairs, passed_over = text_files(place.root)
         folders.passed_over.update(passed_over)
         for pair in pairs:
@@ -105,10 +104,12 @@ def load_raredis(path: Path, *, labels: tuple[Label, ...], phi: bool) -> Corpus:
                     raise InputError(problem, path=pair.text.with_suffix(".ann"), line=annotation.line, remedy=remedy)
             piece, tagging_acts = _piece(pair.id, text, [annotation.entity for annotation in annotations])
             pieces.append(piece)
-            conversion[split] += acts + tagging_acts
-        splits[split] = [piece.document for piece in _joined(pieces, conversion[split])]
-        conversion[split] = +conversion[split]
-    return build_corpus("raredis", splits, labels=labels, phi=phi, conversion=conversion, passed_over=folders.passed_over)
+            yield None, acts + tagging_acts
+        joining: Counter[str] = Counter()
+        yield from ((piece.document, Counter()) for piece in _joined(pieces, joining))
+        yield None, joining
+
+    return read_splits(folders, read, name="raredis", labels=labels, definitions={}, phi=phi)
 
 
 @dataclass(frozen=True, slots=True)

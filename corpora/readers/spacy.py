@@ -9,46 +9,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from clinspan.corpora.bio import check_tag, Policies, tag_sentences
-from clinspan.corpora.build import assemble, build_corpus, Cutting
+from clinspan.corpora.build import assemble, Cutting
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.json_text import is_text
-from clinspan.corpora.splits import find_splits
-from clinspan.corpora.types import Corpus, Document, Entity, Label, Token
+from clinspan.corpora.readers.splitwise import About, Part, read_splits
+from clinspan.corpora.splits import find_splits, Place
+from clinspan.corpora.types import Corpus, Document, Entity, Token
 
 SUFFIXES = (".spacy",)
 
 
-def load_spacy(
-    path: Path,
-    *,
-    name: str,
-    labels: tuple[Label, ...],
-    definitions: dict[str, str],
-    phi: bool,
-    cutting: Cutting,
-    policies: Policies,
-    spans_key: str | None,
-) -> Corpus:
+def load_spacy(path: Path, *, cutting: Cutting, policies: Policies, spans_key: str | None, **about: Unpack[About]) -> Corpus:
     """Read one file, or a folder with its splits. `cutting` splits documents that were stored without sentences."""
-    found = find_splits(path, SUFFIXES)
-    splits: dict[str, list[Document]] = {}
-    conversion: dict[str, Counter[str]] = {}
-    for split, place in found.places.items():
-        splits[split], conversion[split] = [], Counter()
-        for file in place.files:
-            for number, doc in enumerate(_docs(file), 1):
-                try:
-                    document, acts = _document(doc, f"{place.name(file)}-{number}", cutting, policies, spans_key)
-                except ValueError as error:
-                    raise InputError(f"document {number}: {error}", path=file, remedy="Repair and write it again.") from None
-                splits[split] += [document] if document else []
-                conversion[split] += acts
-    return build_corpus(
-        name, splits, labels=labels, definitions=definitions, phi=phi, conversion=conversion, passed_over=found.passed_over
-    )
+
+    def read(_: str, place: Place) -> Iterator[Part]:
+        for file, number, doc in ((one, *numbered) for one in place.files for numbered in enumerate(_docs(one), 1)):
+            try:
+                yield _document(doc, f"{place.name(file)}-{number}", cutting, policies, spans_key)
+            except ValueError as error:
+                raise InputError(f"document {number}: {error}", path=file, remedy="Repair and write it again.") from None
+
+    return read_splits(find_splits(path, SUFFIXES), read, **about)
 
 
 def _docs(path: Path) -> Iterator[Any]:
