@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,7 +54,8 @@ def changed_mentions(documents: Iterable[Document]) -> list[ChangedMention]:
         known = set(tagged)
         for entity in dict.fromkeys(document.entities):
             if entity not in known:
-                changed.append(ChangedMention(document.id, entity, _change(entity, tagged)))
+                spans = [(tag.start, tag.end) for tag in tagged if tag.label == entity.label]
+                changed.append(ChangedMention(document.id, entity, change_of(entity.fragments, spans)))
     return changed
 
 
@@ -75,8 +76,14 @@ def widened_example(corpus: Corpus) -> str:
     return ""
 
 
-def _change(entity: Entity, tagged: list[Entity]) -> Change:
-    if not entity.continuous:
+def change_of(fragments: Sequence[tuple[int, int]], tagged: Iterable[tuple[int, int]]) -> Change:
+    """Why tags do not have an annotation at its own characters.
+
+    Args:
+        fragments: The pieces of the annotation, as half-open characters.
+        tagged: The spans of the tags of its document and label.
+    """
+    if len(fragments) > 1:
         return "discontinuous"
-    touching = any(tag.label == entity.label and tag.start < entity.end and entity.start < tag.end for tag in tagged)
-    return "other_ends" if touching else "dropped"
+    ((start, end),) = fragments
+    return "other_ends" if any(first < end and start < last for first, last in tagged) else "dropped"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from clinspan.corpora.fidelity import change_of
 from clinspan.metrics.counts import Counts, entities, Mode
 from clinspan.metrics.scores import Scores
 
@@ -78,11 +79,5 @@ def _lost(gold: set[Mention], tagged: set[Mention]) -> dict[str, int]:
     for document, label, ((start, end),) in tagged:
         by_place.setdefault((document, label), []).append((start, end))
     lost = Counter({"discontinuous": 0, "other_ends": 0, "dropped": 0})
-    for document, label, fragments in gold - tagged:
-        if len(fragments) > 1:
-            lost["discontinuous"] += 1
-            continue
-        ((start, end),) = fragments
-        touching = any(first < end and start < last for first, last in by_place.get((document, label), ()))
-        lost["other_ends" if touching else "dropped"] += 1
+    lost.update(change_of(fragments, by_place.get((document, label), ())) for document, label, fragments in gold - tagged)
     return dict(lost)

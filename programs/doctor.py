@@ -23,6 +23,7 @@ from clinspan.lms.weights.find import cache_folder
 from clinspan.programs.app.corpus_verdicts import checked_corpus
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.config.composition import build, chosen_options
+from clinspan.programs.rundir.printed_commands import command
 from clinspan.reports.terminal.verdict_lines import print_verdicts
 
 _EXTRAS = {
@@ -70,7 +71,7 @@ def checks(config: DictConfig) -> Iterator[Verdict]:
         return
     wrong = sum(one.level == "error" for one in about)
     warned = sum(one.level == "warning" for one in about)
-    remedy = "clinspan check shows them" if wrong or warned else ""
+    remedy = command("check") + " shows them" if wrong or warned else ""
     text = f"corpus {corpus.name}: {wrong} {plural(wrong, 'error')} and {warned} {plural(warned, 'warning')}"
     yield Verdict("corpus", "warning" if wrong else "ok", wrong, text, remedy)
 

@@ -6,6 +6,7 @@ Both run as they are. They use the corpus of the command line or of the project 
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from omegaconf import DictConfig
@@ -18,6 +19,7 @@ from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.config.command_line import quoted
 from clinspan.programs.config.composition import chosen_options, folder_path
 from clinspan.programs.rundir.errors import writing
+from clinspan.programs.rundir.printed_commands import command
 from clinspan.programs.rundir.run_folder import write_whole
 
 _LOCAL = "clinspan.lms.LocalModel"
@@ -47,8 +49,9 @@ def main(config: DictConfig) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text.encode())
         print(printable(str(path)))
-    fold = "" if look.folds is None else " corpus.fold=0"
-    print(f"next:\n  clinspan run --config-dir {folder} experiment={output.stem}{fold}\n  python {script}")
+    fold = [] if look.folds is None else ["corpus.fold=0"]
+    run = command("run", "--config-dir", str(folder), f"experiment={output.stem}", *fold)
+    print(f"next:\n  {run}\n  {shlex.join(['python', str(script)])}")
 
 
 def script_text(config: DictConfig, chosen: dict[str, str]) -> str:

@@ -21,6 +21,7 @@ from clinspan.programs.app.hydra_app import clean_exit, run_app
 from clinspan.programs.config.command_line import parse, PROJECT_FILE, quoted
 from clinspan.programs.config.composition import chosen_options, overridden_keys
 from clinspan.programs.rundir.errors import writing
+from clinspan.programs.rundir.printed_commands import command
 from clinspan.programs.rundir.run_folder import write_whole
 from clinspan.reports.terminal.verdict_lines import summary, verdict_line
 
@@ -42,8 +43,8 @@ def main(config: DictConfig) -> None:
     with writing(path):
         write_whole(path, project_text(look, given_settings(config)).encode())
     print(f"{PROJECT_FILE} written; next:")
-    for command in next_commands(look):
-        print(f"  {command}")
+    for line in next_commands(look):
+        print(f"  {line}")
 
 
 def given_settings(config: DictConfig) -> dict[str, Any]:
@@ -66,11 +67,11 @@ def with_corpus(words: Sequence[str]) -> list[str]:
         raise InputError(f"{' and '.join(places[:3])} are given", remedy="Give one folder: clinspan start FOLDER.")
     place = Path(places[0]).expanduser()
     if place.is_dir() and place.resolve() == Path.cwd():
-        remedy = f"cd .. && clinspan start {place.resolve().name}"
+        remedy = f"cd .. && {command('start', place.resolve().name)}"
         raise InputError("is the current folder, in which runs are written", path=place, remedy=remedy)
     others = [word for word in line.words if word not in places]
     named = any(word.startswith("corpus=") for word in others)
-    remedy = f"Name the format: clinspan start {places[0]} corpus={'|'.join(FORMATS)}"
+    remedy = f"Name the format: {command('start', places[0])} corpus={'|'.join(FORMATS)}"
     option = [] if named else [f"corpus={corpus_format(place, remedy=remedy)}"]
     return [*line.options, *option, f"corpus.path={quoted(places[0])}", *others]
 

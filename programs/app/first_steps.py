@@ -19,6 +19,7 @@ from clinspan.corpora.verdict import Verdict
 from clinspan.corpora.verdicts import DEMONSTRATIONS, INTERVAL_DOCUMENTS, verdicts
 from clinspan.programs.config.all_folds import has_all_folds, of_fold, whole
 from clinspan.programs.config.composition import load_corpus
+from clinspan.programs.rundir.printed_commands import command
 
 SPLIT = [0.6, 0.2, 0.2]
 _FOLDS = 5
@@ -163,11 +164,11 @@ def first_documents(look: FirstLook) -> int:
 
 def next_commands(look: FirstLook) -> list[str]:
     """Three commands that work in the folder of the project file and take about a minute each."""
-    fold = "" if look.folds is None else " corpus.fold=0"
-    commands = ["clinspan check", f"clinspan run limit_documents={first_documents(look)}{fold}"]
+    fold = [] if look.folds is None else ["corpus.fold=0"]
+    commands = [command("check"), command("run", f"limit_documents={first_documents(look)}", *fold)]
     trained = sum(1 for _ in look.corpus.sentences("test" if look.folds else "train"))
     if not trained:
-        return [*commands, "clinspan report latest"]
-    limit = f" limit={_TRAINED}" if trained > _TRAINED else ""
+        return [*commands, command("report", "latest")]
+    limit = [f"limit={_TRAINED}"] if trained > _TRAINED else []
     extra = "" if find_spec(_WEIGHTS) else " # first: pip install 'clinspan[rag]'"
-    return [*commands, f"clinspan finetune tuning=encoder{limit}{fold}{extra}"]
+    return [*commands, command("finetune", "tuning=encoder", *limit, *fold) + extra]

@@ -43,7 +43,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def commands_of(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
     """The commands that `start` printed, as words."""
     assert done.returncode == 0, done.stderr
-    return [line.split(" #")[0].split()[1:] for line in done.stdout.splitlines() if line.startswith("  clinspan ")]
+    return [line.split(" #")[0].partition(" -m programs.")[2].split() for line in done.stdout.splitlines() if " -m programs." in line]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_project_file_is_not_replaced_unless_forced(command: Command, tmp_path
 def test_what_is_no_corpus_is_refused_with_the_way_to_name_it(command: Command, tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("Only a text.", encoding="utf-8")
-    refused(command("start", "texts"), "texts: has no format", "clinspan start texts corpus=brat|conll")
+    refused(command("start", "texts"), "texts: has no format", "-m programs.start texts corpus=brat|conll")
     refused(command("start", "nowhere"), "nowhere: there is no such file or folder")
     refused(command("start", "."), "current folder")
     refused(command("start", "a", "b"), "Give one folder")
