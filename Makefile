@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 JOBS ?= auto
 
-.PHONY: help setup setup-test run test test-long test-mutants check docs golden image
+.PHONY: help setup setup-test run test test-long test-mutants check docs results golden image
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,7 @@ test-mutants: setup-test ## mutation tests; make test-mutants ARGS="sample=60 mo
 
 check: setup-test ## ruff, mypy, import-linter, doctests
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 . # no file is opened without its encoding
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -39,6 +40,9 @@ check: setup-test ## ruff, mypy, import-linter, doctests
 docs: ## the pages of docs/ as a site, in site/
 	@$(PYTHON) install.py docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+results: setup-test ## make the figures of docs/results.md that are missing; make results ARGS="only=strategies"
+	$(BIN)/python -m benchmarks.results $(ARGS)
 
 golden: setup-test ## rewrite the golden prompts after a change that was meant
 	$(BIN)/python -m pytest -q tests/programs/formats/test_golden_prompts.py --rewrite-golden

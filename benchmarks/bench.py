@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psutil
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from benchmarks import baselines
 from benchmarks.baselines import Baseline, Task
@@ -29,7 +29,7 @@ from clinspan.lms.remote.hosts import check_address
 from clinspan.programs.app.hydra_app import run_app
 from clinspan.programs.building.build_run import build_run, program_settings
 from clinspan.programs.building.protected_texts import protected_texts
-from clinspan.programs.config.composition import chosen_options, output_folder
+from clinspan.programs.config.composition import chosen_options, output_folder, plain_settings
 from clinspan.programs.config.privacy import check_destinations, Permission
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.tagging.tagger import Ensemble
@@ -55,7 +55,7 @@ def main(config: DictConfig) -> None:
         print(json.dumps(result))
         return
     folder = RunFolder(output_folder())
-    about = {"config": OmegaConf.to_container(config, resolve=True), "choices": chosen_options(), "ended": now(), **environment()}
+    about = {"config": plain_settings(config), "choices": chosen_options(), "ended": now(), **environment().content()}
     folder.write("bench.json", {**about, **result})
     title = _title(config, task)
     plot_bench(rows, folder.path / "bench.png", title=title)
@@ -67,7 +67,7 @@ def curves(task: Task, config: DictConfig) -> None:
     """Measure how cost grows, and write the figures and a plot."""
     folder = RunFolder(output_folder())
     results = growth(task.parts, config.repeats)
-    folder.write("curves.json", {"choices": chosen_options(), "ended": now(), **environment(), "curves": results})
+    folder.write("curves.json", {"choices": chosen_options(), "ended": now(), **environment().content(), "curves": results})
     plot_growth(results, folder.path / "curves.png")
     print(folder.path)
 

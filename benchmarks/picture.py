@@ -45,7 +45,7 @@ def passage_of(run: Path) -> dict[str, Any]:
     sentences = [one for one in found.sentences if one.document.id == DOCUMENT][:SENTENCES]
     if len(sentences) < SENTENCES:
         raise InputError(f"has not tagged {DOCUMENT}", path=run, remedy="Take a run with corpus=raremini split=test")
-    choices = found.record["choices"]
+    choices = found.record.choices
     mentions = []
     for one in sentences:
         tokens = one.sentence.tokens

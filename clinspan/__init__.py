@@ -16,6 +16,7 @@ from typing import Any, TYPE_CHECKING
 if TYPE_CHECKING:
     from clinspan.metrics.scoring import score
     from clinspan.metrics.seqeval_f1 import SeqevalF1
+    from clinspan.programs.annotation.annotation import Annotation
     from clinspan.programs.annotation.annotator import Annotator
     from clinspan.programs.annotation.build_annotator import load_program
     from clinspan.programs.building.library import load_corpus, local_lm
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clinspan.programs.tagging.tagger import Tagger
 
 _PLACES = {
+    "Annotation": "clinspan.programs.annotation.annotation",
     "Annotator": "clinspan.programs.annotation.annotator",
     "SeqevalF1": "clinspan.metrics.seqeval_f1",
     "TagTokens": "clinspan.programs.tagging.signature",
@@ -35,6 +37,7 @@ _PLACES = {
     "score": "clinspan.metrics.scoring",
 }
 __all__ = [
+    "Annotation",
     "Annotator",
     "SeqevalF1",
     "TagTokens",

@@ -100,8 +100,13 @@ def _build_local(spec: LocalModel, workload: Callable[[], Workload] | None) -> d
 
     if repr(spec) not in _loaded:
         _loaded.clear()  # before the next model is loaded: memory may not hold two
-        with ThreadPoolExecutor(1) as executor:  # its OpenMP threads end with it: two OpenMP pools on the same cores are slow
+        executor = ThreadPoolExecutor(1)  # its OpenMP threads end with it: two OpenMP pools on the same cores are slow
+        loaded = False
+        try:
             engine = executor.submit(_local_engine(spec), spec, workload).result()
+            loaded = True
+        finally:
+            executor.shutdown(wait=loaded)  # an interruption does not wait for the model
         name = f"local/{spec.name}@{engine.weights.revision}:{engine.dtype}:{engine.encoder.template}"
         name += "" if engine.spec.engine == "packed" else f":{engine.spec.engine}"
         _loaded[repr(spec)] = dspy.LM(name, engine=engine, cache=False, num_retries=0)

@@ -1,8 +1,9 @@
-"""Calibration of confidences: expected calibration error and reliability bins."""
+"""Calibration of confidences: expected calibration error, Brier score, AUROC, and reliability bins."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,8 +47,10 @@ def calibration(judged: Iterable[Judged]) -> dict[str, Any] | None:
     """Expected calibration error over ten bins of equal width (Guo et al. 2017), and the bins; None without confidences.
 
     Returns:
-        `ece`, the mean of |accuracy - confidence| weighted by the bins' sizes; `entities`; `bins`, each with `low`,
-        `high`, `entities`, `confidence` and `accuracy` (both None where a bin is empty).
+        `ece`, the mean of |accuracy - confidence| weighted by the bins' sizes; `brier`, the mean squared difference of
+        confidence and being right (Brier 1950); `auroc`, how often a right mention has a higher confidence than a wrong one,
+        None if all are right or all wrong; `entities`; `bins`, each with `low`, `high`, `entities`, `confidence` and `accuracy`
+        (both None where a bin is empty).
 
     >>> calibration([(0.75, True), (0.75, False), (0.25, True)])["ece"]
     0.41666666666666663
@@ -65,4 +68,20 @@ def calibration(judged: Iterable[Judged]) -> dict[str, Any] | None:
             error += len(inside) / len(rows) * abs(accuracy - mean)
         edges = {"low": number / BINS, "high": (number + 1) / BINS}
         bins.append({**edges, "entities": len(inside), "confidence": mean, "accuracy": accuracy})
-    return {"ece": error, "entities": len(rows), "bins": bins}
+    brier = sum((value - hit) ** 2 for value, hit in rows) / len(rows)
+    return {"ece": error, "brier": brier, "auroc": auroc(rows), "entities": len(rows), "bins": bins}
+
+
+def auroc(judged: Sequence[Judged]) -> float | None:
+    """The area under the ROC curve: the share of pairs of a right and a wrong mention that confidences order, ties as a half.
+
+    None if there is no such pair.
+
+    >>> auroc([(0.9, True), (0.4, False), (0.4, True)]), auroc([(0.9, True)])
+    (0.75, None)
+    """
+    right, wrong = (sorted(value for value, hit in judged if hit == kind) for kind in (True, False))
+    if not right or not wrong:
+        return None
+    ordered = sum(bisect_left(wrong, value) + bisect_right(wrong, value) for value in right)
+    return ordered / (2 * len(right) * len(wrong))

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
 from clinspan.corpora.json_text import parse_json
@@ -19,18 +18,25 @@ from clinspan.corpora.readers.notes import check_encoding, passed_over, read_not
 from clinspan.programs.annotation.annotator import Facts, SERVED
 from clinspan.programs.annotation.build_annotator import annotator_settings, build_annotator
 from clinspan.programs.annotation.job import AnnotationJob, JobStats, Notes
+from clinspan.programs.annotation.min_confidence import removed
 from clinspan.programs.annotation.note_index import write_index
-from clinspan.programs.annotation.ray.driver import annotate_on_ray, scale_of, Work
+from clinspan.programs.annotation.ray.driver import annotate_on_ray, input_record, scale_of, Work
 from clinspan.programs.annotation.writers import check_formats, DocumentWriter
 from clinspan.programs.app.error_text import watch
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
+from clinspan.programs.app.results import give
+from clinspan.programs.app.run_documents import annotated_document
+from clinspan.programs.app.start_run import first_record
 from clinspan.programs.building.build_run import Overrides
 from clinspan.programs.config.composition import folder_path
-from clinspan.programs.config.project_source import project_record
+from clinspan.programs.inference.spending import BudgetError, Spending
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.locks import LOCK, one_writer
-from clinspan.programs.rundir.run_folder import environment, now, recorded, RunFolder, write_whole
+from clinspan.programs.rundir.open_run import OpenRun
+from clinspan.programs.rundir.printed_commands import same_command, shown_path
+from clinspan.programs.rundir.run_folder import now, RunFolder, write_whole
+from clinspan.programs.rundir.run_record import CountsRecord, RunFacts
 from clinspan.programs.rundir.usage import changed_model, cost
 from clinspan.reports.wording import count_words
 
@@ -52,34 +58,22 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
     config, overrides = annotator_settings(config, Overrides.now())
     notes: Notes = partial(read_notes, source, encoding=config.encoding, leave=folder.path)
     scale = scale_of(config, overrides.keys, folder)
-    record: dict[str, Any] = {
-        "status": "started",
-        "started": now(),
-        "config": OmegaConf.to_container(config, resolve=True),
-        "choices": dict(overrides.choices),
-        "given": sorted(overrides.keys),
-        **project_record(config),
-        **environment(),
-        "input": {"path": str(config.input), "documents": None, "encoding": config.encoding, "phi": config.phi},
-        "engine": config.engine,
-    }
-    if scale is None:
-        record["input"]["documents"] = sum(1 for _ in notes())
-    folder.write("run.json", record)
+    run = OpenRun(folder, first_record(config, overrides.choices, overrides.keys))
+    documents = sum(1 for _ in notes()) if scale is None else None
+    run.write(RunFacts(input=input_record(config, documents), engine=config.engine))
     log = log_to(folder.path)
-    with observed(config, folder, record, command="annotate"), recorded(folder, record, log):
-        work = Work(config=config, overrides=overrides, to=to, folder=folder, record=record, log=log)
-        facts, stats = _here(work, notes) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
+    with observed(config, run, command="annotate"), run.recorded(log):
+        work = Work(config=config, overrides=overrides, to=to, run=run, log=log)
+        facts, stats = _here(work, notes, documents or 0) if scale is None else annotate_on_ray(work, notes, scale, _progress_bar)
         if "html" in to:
             with writing(folder.path):
                 write_index(folder.path, facts.labels)
-        record |= {"status": "finished", "ended": now(), **_counted(stats)}
-        record["cost"] = cost(stats.used, facts.price)
+        run.add(_counted(stats).plus(RunFacts(status="finished", ended=now(), cost=cost(stats.used, facts.price))))
     log.info("done")
     print(printable(_summary(stats, facts.labels)))
     if skipped := passed_over(source, folder.path):
         print(printable("skipped files that are not notes: " + ", ".join(f"{n:,} {suffix}" for suffix, n in skipped.items())))
-    print(folder.path)
+    give("annotate", folder.path, partial(annotated_document, folder.path))
     if failed := stats.documents["failed"]:
         total = stats.documents.total()
         raise RunError(
@@ -87,16 +81,22 @@ def execute(config: DictConfig, folder: RunFolder, to: list[str]) -> None:
         )
 
 
-def _here(work: Work, notes: Notes) -> tuple[Facts, JobStats]:
+def _here(work: Work, notes: Notes, documents: int) -> tuple[Facts, JobStats]:
     """Annotate in this process."""
-    annotator = build_annotator(work.config, work.overrides)
-    work.started(annotator.facts)
-    writer = DocumentWriter(work.folder.path, work.to, annotator.facts.labels)
+    annotator, path = build_annotator(work.config, work.overrides), work.run.folder.path
+    work.started(annotator.facts, documents)
+    writer = DocumentWriter(path, work.to, annotator.facts.labels)
     writer.open()
-    with _progress_bar(work.record["input"]["documents"]) as progress:
-        stop_after = work.config.stop_after
-        session = AnnotationJob(annotator, writer, work.folder.path, stop_after=stop_after, progress=progress)
-        return annotator.facts, session.run(notes)
+    spending = getattr(annotator.tagger, "spending", None)
+    with _progress_bar(documents, spending) as progress:
+        session = AnnotationJob(annotator, writer, path, stop_after=work.config.stop_after, progress=progress)
+        if spending is not None:
+            spending.spent = cost(session.journal.spent, annotator.facts.price) or 0.0
+        try:
+            return annotator.facts, session.run(notes)
+        except BudgetError as error:
+            again = same_command("annotate", "output", shown_path(path), budget=2 * error.budget)
+            raise RunError(f"{error}: continue with a larger budget: {again}") from None
 
 
 def _output(config: DictConfig) -> RunFolder:
@@ -140,12 +140,17 @@ def _kept_input(folder: Path) -> Path:
     return path
 
 
-def _counted(stats: JobStats) -> dict[str, Any]:
-    documents = {key: stats.documents[key] for key in ("annotated", "kept", "failed")}
-    sizes = {key: stats.counts[key] for key in ("sentences", "cuts")}
-    counts = {"documents": documents, **sizes, "entities": dict(sorted(stats.entities.items())), "repairs": dict(stats.repairs)}
-    served = {"served": by_model} if (by_model := _served(stats)) else {}
-    return {"counts": counts, "tokens": dict(stats.used), **served}
+def _counted(stats: JobStats) -> RunFacts:
+    counts = CountsRecord(
+        documents={key: stats.documents[key] for key in ("annotated", "kept", "failed")},
+        sentences=stats.counts["sentences"],
+        cuts=stats.counts["cuts"],
+        below_min_confidence=dict(removed(stats.counts)),
+        entities=dict(sorted(stats.entities.items())),
+        repairs=dict(stats.repairs),
+    )
+    facts = RunFacts(counts=counts, tokens=dict(stats.used))
+    return facts.plus(RunFacts(served=by_model)) if (by_model := _served(stats)) else facts
 
 
 def _served(stats: JobStats) -> dict[str, int]:
@@ -171,6 +176,9 @@ def _summary(stats: JobStats, labels: tuple[str, ...]) -> str:
         if by_label
         else "no entities"
     )
+    if low := removed(stats.counts):
+        which = ", ".join(f"{low[label]} {label}" for label in labels if label in low)
+        lines.append(f"{sum(low.values())} {plural(sum(low.values()), 'mention')} left out, below min_confidence: {which}")
     if len(served := _served(stats)) > 1:
         lines.append(printable(changed_model(served)))
     if stats.repairs:
@@ -179,9 +187,10 @@ def _summary(stats: JobStats, labels: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+def _progress_bar(total: int, spending: Spending | None = None) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+
+    from clinspan.reports.terminal.progress import ProgressBar
 
     count = TextColumn("documents{task.fields[sentences]}")
     columns: tuple[ProgressColumn, ...] = (
@@ -189,13 +198,15 @@ def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         count,
+        *([] if spending is None else [TextColumn("{task.fields[money]}")]),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("annotating", total=total, sentences="")
+    with ProgressBar(*columns) as bar:
+        task = bar.add_task("annotating", total=total, sentences="", money="")
 
         def show(done: int, sentences: int = 0) -> None:
-            bar.update(task, completed=done, sentences=f", {sentences:,} {plural(sentences, 'sentence')}" if sentences else "")
+            said = f", {sentences:,} {plural(sentences, 'sentence')}" if sentences else ""
+            bar.update(task, completed=done, sentences=said, money="" if spending is None else spending.words(done, total))
 
         yield show
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import os
 import runpy
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -27,8 +29,12 @@ COMMANDS = (
 
 def main() -> None:
     """Run the command that the first word names. Help loads no command."""
-    with quiet_pipe():
-        _main(sys.argv[1:])
+    try:
+        with quiet_pipe():
+            _main(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command was loaded; later ones say how to go on
+        print("clinspan: interrupted", file=sys.stderr, flush=True)
+        os._exit(128 + signal.SIGINT)  # libraries that are half loaded may not end in order
 
 
 def _main(words: list[str]) -> None:
@@ -69,7 +75,7 @@ def command_first(words: Sequence[str]) -> list[str]:
     if not words[0].startswith("-"):
         return list(words)
     line = parse(words)
-    return [*line.words[:1], *line.options, *line.words[1:]]
+    return [*line.words[:1], *line.options, *line.own, *line.words[1:]]
 
 
 def usage() -> str:
@@ -77,7 +83,13 @@ def usage() -> str:
     width = max(map(len, COMMANDS)) + 2
     rows = [f"  {command:{width}}{purpose(_docstring(command))}" for command in COMMANDS]
     return "\n".join(
-        ["clinspan COMMAND [key=value ...]", "", *rows, "", "`clinspan COMMAND --help` lists the settings of a command."]
+        [
+            "clinspan COMMAND [key=value ...]",
+            "",
+            *rows,
+            "",
+            "`clinspan COMMAND --help` shows examples and the main settings of a command, `--help-all` all of them.",
+        ]
     )
 
 

@@ -27,20 +27,23 @@ from clinspan.metrics import compare_systems, Difference, Mode
 from clinspan.metrics.counts import entities
 from clinspan.metrics.scoring import count_documents
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give
 from clinspan.programs.config.composition import output_folder
 from clinspan.programs.rundir.comparable import about_folds, common_ids, scores_of
 from clinspan.programs.rundir.folds import shown_folder
 from clinspan.programs.rundir.printed_commands import resume_command
 from clinspan.programs.rundir.prompt_log import read_prompts
-from clinspan.programs.rundir.records import RunRecord, RunScores
+from clinspan.programs.rundir.records import RunScores
 from clinspan.programs.rundir.run_folder import environment, now, read_object, RunFolder
 from clinspan.programs.rundir.run_names import find_folders, scorable_below
+from clinspan.programs.rundir.run_record import FinishedRun
 from clinspan.programs.rundir.scores_fit import check_fit
 from clinspan.programs.tagging.saved_program import compiled_by, with_saved
 from clinspan.reports.sent_prompts import prompts_compared, SentPrompts
 from clinspan.reports.settings import setting_changes
 from clinspan.reports.terminal.comparison import markdown, print_comparison
 
+_REMEDY = "Give the folders that programs.run printed."
 _OWN = ("common", "runs", "samples", "seed")
 
 
@@ -49,15 +52,14 @@ class Run:
     """A finished run, read from its folder."""
 
     path: Path
-    record: dict[str, Any]
+    record: FinishedRun
     scores: dict[str, Any]
     rows: dict[str, dict[str, Any]]
     prompts: SentPrompts | None
 
     @property
     def mode(self) -> Mode:
-        mode: Mode = self.record["config"]["metric"]["mode"]
-        return mode
+        return self.record.mode
 
     def about(self) -> dict[str, Any]:
         """The facts to show beside the differences: the run's choices, scores and cost."""
@@ -67,8 +69,8 @@ class Run:
         n = max(1, len(self.rows))
         return {
             "path": str(self.path),
-            "choices": self.record.get("choices", {}),
-            "compiled_by": compiled_by(self.record),
+            "choices": self.record.choices,
+            "compiled_by": compiled_by(self.record.content()),
             "signature": self.scores["signature"],
             "sentences": len(self.rows),
             "documents": len({row["document"] for row in self.rows.values()}),
@@ -78,8 +80,8 @@ class Run:
             "per_type": self.scores["per_type"],
             "prompt_tokens_per_sentence": used["prompt_tokens"] / n,
             "answer_tokens_per_sentence": used["answer_tokens"] / n,
-            "seconds": self.record.get("seconds"),
-            "cost": self.record.get("cost"),
+            "seconds": self.record.seconds,
+            "cost": self.record.cost,
         }
 
 
@@ -90,20 +92,17 @@ def load_run(path: Path) -> Run:
         InputError: The folder does not hold a run, or the run has not finished.
     """
     if not (path / "run.json").is_file():
-        raise InputError("holds no run.json, so it is not a run", path=path, remedy="Give the folders that programs.run printed.")
-    folder = RunFolder(path)
-    record = folder.read("run.json")
-    if record.get("status") != "finished":
+        raise InputError("holds no run.json, so it is not a run", path=path, remedy=_REMEDY)
+    content = read_object(path / "run.json")
+    if content.get("status") != "finished":
         raise InputError("has not finished", path=path, remedy=f"Finish it: {resume_command(path)}")
-    scores = folder.read("scores.json")
-    for name, problem in (("run.json", RunRecord.problem(record)), ("scores.json", RunScores.problem(scores))):
-        if problem:
-            remedy = "Give the folders that programs.run printed."
-            raise InputError(f"is not in the format of a run ({problem})", path=path / name, remedy=remedy)
-    rows, shown = folder.load_predictions(), shown_folder(path, record)
-    check_fit(list(rows.values()), scores, record["config"]["metric"]["mode"], path)
-    record = with_saved(record, read_object(shown / "program.json"))
-    return Run(path, record, scores, rows, read_prompts(path))
+    scores = read_object(path / "scores.json")
+    record = FinishedRun.checked(content, path / "run.json", _REMEDY)
+    RunScores.checked(scores, path / "scores.json", _REMEDY)
+    rows = RunFolder(path).load_predictions()
+    check_fit(list(rows.values()), scores, record.mode, path)
+    saved = read_object(shown_folder(path, record) / "program.json")
+    return Run(path, with_saved(record, saved), scores, rows, read_prompts(path))
 
 
 def is_config(word: str) -> bool:
@@ -252,7 +251,7 @@ def flipped(first: Run, second: Run) -> list[dict[str, Any]]:
 
 def prompt_change(first: Run, second: Run) -> tuple[list[str], list[str]]:
     """How what was sent differs for the sentences of both runs: sentences that say so, and a diff of one sentence's prompts."""
-    if any("strategy" not in run.record["config"] for run in (first, second)):
+    if any("strategy" not in run.record.config for run in (first, second)):
         return ["A token classifier has no prompt."], []
     return prompts_compared(first.prompts, second.prompts, [key for key in first.rows if key in second.rows])
 
@@ -266,13 +265,15 @@ def main(config: DictConfig) -> None:
     pairs = [_pair(first, second, common, config) for first, second, common in two]
     result = {"runs": [run.about() for run in runs], **pairs[0], "pairs": pairs}
     folder = RunFolder(output_folder())
-    folder.write("comparison.json", {"samples": config.samples, "seed": config.seed, "ended": now(), **environment(), **result})
+    about = {"samples": config.samples, "seed": config.seed, "ended": now(), **environment().content()}
+    folder.write("comparison.json", {**about, **result})
     changes = [prompt_change(runs[0], run)[1] for run in runs[1:]]
     (folder.path / "comparison.md").write_text(markdown(result, changes), encoding="utf-8")
     flips = [{"run": str(second.path), **row} for first, second, _ in two for row in flipped(first, second)]
     _write_lines(folder.path / "flipped.jsonl", flips)
     print_comparison(result)
-    print(folder.path)
+    facts = {"samples": config.samples, "seed": config.seed, "runs": result["runs"], "pairs": pairs}
+    give("compare", folder.path, lambda: facts)
 
 
 def _pair(first: Run, second: Run, common: dict[str, Any] | None, config: DictConfig) -> dict[str, Any]:
@@ -282,12 +283,12 @@ def _pair(first: Run, second: Run, common: dict[str, Any] | None, config: DictCo
         "first": str(first.path),
         "second": str(second.path),
         "common": None if common is None else {**common, "runs": [first.about(), second.about()]},
-        "folds": about_folds(first.record, second.record),
+        "folds": about_folds(first.record.folds, second.record.folds),
         "macro": differences["macro"].as_dict(),
         "micro": differences["micro"].as_dict(),
         "per_type": {label: differences[label].as_dict() for label in labels},
         "flipped": len(flipped(first, second)),
-        "settings": setting_changes(first.record, second.record),
+        "settings": setting_changes(first.record.content(), second.record.content()),
         "prompts": prompt_change(first, second)[0],
     }
 

@@ -15,6 +15,7 @@ from clinspan.corpora.writers.brat import write_brat
 from clinspan.corpora.writers.conll import write_conll
 from clinspan.corpora.writers.jsonl import write_jsonl
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give
 from clinspan.programs.config.composition import folder_path, load_corpus
 from clinspan.reports.wording import count_words
 
@@ -53,7 +54,7 @@ def main(config: DictConfig) -> None:
         WRITERS[config.to](corpus, output)
     if config.to == "conll" or (config.to == "brat" and from_tags):
         list_changes(corpus)
-    print(output)
+    give("convert", output, dict)
 
 
 def list_changes(corpus: Corpus) -> None:

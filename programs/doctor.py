@@ -6,7 +6,6 @@ Nothing is downloaded and no server is asked. The exit code is 1 if the job cann
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from clinspan.lms import ModelError
 from clinspan.lms.weights.find import cache_folder
 from clinspan.programs.app.corpus_verdicts import checked_corpus
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give
 from clinspan.programs.config.composition import build, chosen_options
 from clinspan.programs.rundir.printed_commands import command
 from clinspan.reports.terminal.verdict_lines import print_verdicts
@@ -45,10 +45,8 @@ _NEEDED |= {"strategy=rag_few_shot": "rag"}
 def main(config: DictConfig) -> None:
     """Print a line for each check, failures first; exit with 1 if there is an error."""
     found = sorted(checks(config), key=lambda verdict: LEVELS.index(verdict.level))
-    if config.json:
-        print(json.dumps({"verdicts": [dataclasses.asdict(one) for one in found]}, ensure_ascii=False))
-    else:
-        print_verdicts(found, sys.stdout)
+    print_verdicts(found, sys.stdout)
+    give("doctor", None, lambda: {"verdicts": [dataclasses.asdict(one) for one in found]})
     if any(one.level == "error" for one in found):
         sys.exit(1)
 

@@ -19,6 +19,7 @@ from clinspan.corpora.printable import plural, printable
 from clinspan.corpora.writers.brat_layers import layer_configuration, write_layers
 from clinspan.corpora.writers.csv_table import write_csv
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give
 from clinspan.programs.app.run_mentions import (
     ERROR_COLUMNS,
     error_table,
@@ -100,7 +101,7 @@ def main(config: DictConfig) -> None:
     _tell(mentions)
     for path in paths:
         print(printable(str(path)))
-    print(folder.path)
+    give("export", folder.path, dict)
 
 
 def _tell(mentions: RunMentions) -> None:

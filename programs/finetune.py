@@ -8,9 +8,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,6 +22,8 @@ from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
+from clinspan.programs.app.results import give
+from clinspan.programs.app.run_documents import is_pooled, run_document, trained_document
 from clinspan.programs.app.start_run import prepared
 from clinspan.programs.building.build_run import build_program, Overrides
 from clinspan.programs.building.chosen_sentences import choose_sentences
@@ -32,9 +33,11 @@ from clinspan.programs.config.composition import build, load_corpus, output_fold
 from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.open_run import corpus_entry, OpenRun
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin
 from clinspan.programs.rundir.printed_commands import scoring_command
-from clinspan.programs.rundir.run_folder import corpus_entry, now, recorded, RunFolder
+from clinspan.programs.rundir.run_folder import now
+from clinspan.programs.rundir.run_record import EpochRecord, ModelRecord, RunFacts, RunRecord, SizesRecord
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, trained_on, trained_weights
 from clinspan.programs.tagging.strategy import Strategy
 from clinspan.programs.tagging.training_records import training_records
@@ -46,43 +49,49 @@ Result = TuningResult[lms.LocalModel] | TuningResult[lms.ClassifierModel]
 
 def main(config: DictConfig) -> None:
     """Run one training: write the model to the folder, print the losses and, last, the folder's path."""
-    with prepared(config, output_folder(), command="finetune") as (folder, own, record):
-        if not has_all_folds(own) and (stray := [key for key in record["given"] if key.split(".")[0] == "metric"]):
+    with prepared(config, output_folder(), command="finetune") as (run, own):
+        if not has_all_folds(own) and (stray := [key for key in run.record.given if key.split(".")[0] == "metric"]):
             raise InputError(f"{stray[0]} is for the scores of all folds", remedy="Leave it out, or set corpus.folds alone.")
-        if not is_trained(record):  # otherwise the job was restarted or resumed
-            with observed(own, folder, record, command="finetune"):
+        if not is_trained(run.record):  # otherwise the job was restarted or resumed
+            with observed(own, run, command="finetune"):
                 if has_all_folds(own):
-                    cross_validate(folder, own, record, tag=tag, training=Training(execute, is_trained))
+                    cross_validate(run, own, tag=tag, training=Training(execute, is_trained))
                 else:
-                    execute(folder, own, record)
-    print(folder.path)
+                    execute(run, own)
+    folder = run.folder
+    if is_pooled(folder.path):
+        give("run", folder.path, partial(run_document, folder.path))
+    else:
+        give("finetune", folder.path, partial(trained_document, folder.path))
 
 
-def is_trained(record: Mapping[str, Any]) -> bool:
+def is_trained(record: RunRecord) -> bool:
     """Whether a training has finished."""
-    return "epochs" in record
+    return record.epochs is not None
 
 
-def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], within: Path | None = None) -> None:
+def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> None:
     """Train, and report the result; without a report if the training is a fold of the cross-validation in the folder `within`."""
-    log = log_to(folder.path)
-    with recorded(folder, record, log):
+    log = log_to(run.folder.path)
+    with run.recorded(log):
         options: Options = build(config.tuning)
-        result = (classifier if isinstance(options, Encoder) else instructed)(config, options, folder, record, log)
+        result = (classifier if isinstance(options, Encoder) else instructed)(config, options, run, log)
         log_result(log, result)
-    record |= about(result) | {"status": "finished", "ended": now()}
-    folder.write("run.json", record)
+    run.write(about(result).plus(RunFacts(status="finished", ended=now())))
     if within is None:
         brings_model = isinstance(result.model, lms.ClassifierModel)
-        print_training(record, scoring_command(record, folder.path, {record["use"]: result.folder}, classifier=brings_model))
+        record = run.record.content()
+        weights = {setting_of(result): result.folder}
+        print_training(record, scoring_command(record, run.folder.path, weights, classifier=brings_model))
 
 
-def instructed(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:
+def instructed(config: DictConfig, options: Options, run: OpenRun, log: logging.Logger) -> Result:
     """Train on prompts and their answers."""
     spec = local_model(config)
     if isinstance(spec, lms.ClassifierModel):
         raise RunError(f"model={spec.name} answers no prompts, so tuning={options.name} cannot train it: use tuning=encoder")
-    train, dev, origin = collect_records(config, spec, folder, record)
+    folder = run.folder
+    train, dev, origin = collect_records(config, spec, run)
     log.info("training %s on %d records, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
         result = tune(
@@ -94,14 +103,14 @@ def instructed(config: DictConfig, options: Options, folder: RunFolder, record: 
     return result
 
 
-def classifier(config: DictConfig, options: Options, folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Result:
+def classifier(config: DictConfig, options: Options, run: OpenRun, log: logging.Logger) -> Result:
     """Train a token classifier on sentences and their tags."""
     assert isinstance(options, Encoder)
     spec = local_model(config)
     if config.program is not None:
         raise InputError(f"tuning={options.name} has no prompt and does not use program=", remedy="Leave it out.")
     corpus = load_corpus(config)
-    train, dev = note_sentences(config, corpus, spec, folder, record)
+    train, dev = note_sentences(config, corpus, spec, run)
     labels = [label.name for label in corpus.labels]
     log.info("training %s on %d sentences, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
@@ -112,12 +121,12 @@ def classifier(config: DictConfig, options: Options, folder: RunFolder, record: 
             dev,
             options,
             labels=labels,
-            folder=folder.path,
+            folder=run.folder.path,
             seed=config.seed,
             progress=progress,
             origin=origin.model_dump(),
         )
-    folder.write("program.json", dump_classifier(result.model, corpus, folder=result.folder.name))
+    run.folder.write("program.json", dump_classifier(result.model, corpus, folder=result.folder.name))
     return result
 
 
@@ -133,30 +142,28 @@ def local_model(config: DictConfig) -> lms.LocalModel | lms.ClassifierModel:
     return spec
 
 
-def note_sentences(
-    config: DictConfig, corpus: Corpus, spec: AnySpec, folder: RunFolder, record: dict[str, Any]
-) -> tuple[list[Sentence], list[Sentence]]:
+def note_sentences(config: DictConfig, corpus: Corpus, spec: AnySpec, run: OpenRun) -> tuple[list[Sentence], list[Sentence]]:
     """Choose the train and dev sentences, and write corpus, model and sentence counts into the run's record."""
     warn(corpus)
     train, dev = choose_sentences(corpus, "train", config.limit)[0], dev_sentences(corpus, config.dev_limit)
-    record["corpus"] = corpus_entry(record, corpus, "train", folder)
-    record["model"] = {"name": spec.name}
-    record["sentences"] = {"train": len(train), "dev": len(dev)}
-    record["test_sentences"] = sum(1 for _ in corpus.sentences("test"))
-    folder.write("run.json", record)
+    facts = RunFacts(
+        corpus=corpus_entry(run.record, corpus, "train", run.folder.path),
+        model=ModelRecord(name=spec.name),
+        sentences=SizesRecord(train=len(train), dev=len(dev)),
+        test_sentences=sum(1 for _ in corpus.sentences("test")),
+    )
+    run.write(facts)
     return train, dev
 
 
-def collect_records(
-    config: DictConfig, spec: lms.LocalModel, folder: RunFolder, record: dict[str, Any]
-) -> tuple[list[Record], list[Record], Origin]:
+def collect_records(config: DictConfig, spec: lms.LocalModel, run: OpenRun) -> tuple[list[Record], list[Record], Origin]:
     """Training records, dev records and their origin. The run's folder first gets the program and a note on the sentences."""
     strategy: Strategy = build(config.strategy)
     if strategy.context != "none":
         raise InputError("fine-tuning does not support retrieved context", remedy="Use strategy=zero_shot, few_shot or knn.")
     corpus = load_corpus(config)
-    train, dev = note_sentences(config, corpus, spec, folder, record)
-    program_config, overrides = config.copy(), Overrides.of(record)
+    train, dev = note_sentences(config, corpus, spec, run)
+    program_config, overrides = config.copy(), Overrides.of(run.record)
     check_system_text(config, overrides.keys, spec)
     if strategy.demonstrations == "nearest":
         OmegaConf.update(program_config, "strategy.k", strategy.k + 1)  # the nearest neighbour of a training sentence is itself
@@ -164,11 +171,11 @@ def collect_records(
     program = build_program(program_config, corpus, [*train, *dev], spec, overrides=overrides)
     if program.votes:
         raise RunError("program= is an ensemble: give one of its members")
-    record |= program.facts
+    run.add(program.facts)
     tagger, adapter = program.members[0].tagger, program.adapter
     tagger.settings["strategy"]["k"] = strategy.k
     content = dump_program(tagger, corpus, learned=True)
-    folder.write("program.json", content)
+    run.folder.write("program.json", content)
     origin = merged(filter(None, [read_origin(content), trained_on(spec)]))
     most = strategy.k if strategy.demonstrations == "nearest" else None
     return training_records(tagger, adapter, train, most=most), training_records(tagger, adapter, dev, most=most), origin
@@ -181,19 +188,24 @@ def dev_sentences(corpus: Corpus, limit: int | None) -> list[Sentence]:
     return choose_sentences(corpus, "dev", limit)[0]
 
 
-def about(result: Result) -> dict[str, Any]:
+def setting_of(result: Result) -> str:
+    """The setting that takes the trained weights."""
+    return "model.adapter" if result.model.adapter else "model.path"
+
+
+def about(result: Result) -> RunFacts:
     """The facts about a training for `run.json`."""
     model = result.model
     weights = find_weights(with_base(model) if isinstance(model, lms.ClassifierModel) else model)
-    return {
-        "model": {"name": model.name, "id": weights.id, "revision": weights.revision},
-        "records": {"train": result.records, "dev": result.dev_records, "left_out": dict(Counter(result.left_out))},
-        "epochs": [dataclasses.asdict(epoch) for epoch in result.epochs],
-        "best_epoch": result.best,
-        "steps": result.steps,
-        "parameters": result.parameters,
-        "use": "model.adapter" if model.adapter else "model.path",
-    }
+    return RunFacts(
+        model=ModelRecord(name=model.name, id=weights.id, revision=weights.revision),
+        records=SizesRecord(train=result.records, dev=result.dev_records, left_out=dict(Counter(result.left_out))),
+        epochs=[EpochRecord.model_validate(dataclasses.asdict(epoch)) for epoch in result.epochs],
+        best_epoch=result.best,
+        steps=result.steps,
+        parameters=result.parameters,
+        use=setting_of(result),
+    )
 
 
 def log_result(log: logging.Logger, result: Result) -> None:

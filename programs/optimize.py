@@ -7,6 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
-from clinspan.programs.app.start_run import finished, prepared
+from clinspan.programs.app.results import give
+from clinspan.programs.app.run_documents import compiled_document, is_pooled, run_document
+from clinspan.programs.app.start_run import prepared
 from clinspan.programs.building.build_optimizer import build_optimization
 from clinspan.programs.config.all_folds import has_all_folds
 from clinspan.programs.config.composition import build, output_folder
@@ -30,9 +33,11 @@ from clinspan.programs.optimizers import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.candidate_evaluator import Trial
 from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.open_run import OpenRun
 from clinspan.programs.rundir.printed_commands import resume_command, scoring_command
 from clinspan.programs.rundir.prompt_log import write_prompts
-from clinspan.programs.rundir.run_folder import now, recorded, RunFolder
+from clinspan.programs.rundir.run_folder import now, RunFolder
+from clinspan.programs.rundir.run_record import BestRecord, RunFacts, StartRecord
 from clinspan.programs.rundir.usage import cost
 from clinspan.programs.tagging.saved_program import member_states
 from clinspan.reports.terminal.compilation import candidates_bar, print_compiled
@@ -42,34 +47,32 @@ _BESIDES = "besides.json"
 
 def main(config: DictConfig) -> None:
     """Run one compilation: write every candidate, the best one as `program.json`, and print the folder's path last."""
-    with prepared(config, output_folder(), command="optimize") as (folder, own, record):
-        if not finished(record):
-            with observed(own, folder, record, command="optimize"):
+    with prepared(config, output_folder(), command="optimize") as (run, own):
+        if not run.record.finished:
+            with observed(own, run, command="optimize"):
                 if has_all_folds(own):
-                    cross_validate(folder, own, record, tag=tag, training=Training(execute, finished))
+                    cross_validate(run, own, tag=tag, training=Training(execute, lambda record: record.finished))
                 else:
-                    execute(folder, own, record)
-    print(folder.path)
+                    execute(run, own)
+    folder = run.folder
+    if is_pooled(folder.path):
+        give("run", folder.path, partial(run_document, folder.path))
+    else:
+        give("optimize", folder.path, partial(compiled_document, folder.path))
 
 
-def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], within: Path | None = None) -> None:
+def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> None:
     """Compile, and report the result; without a report if it is a fold of the cross-validation in the folder `within`."""
-    log = log_to(folder.path)
-
-    def started(facts: Mapping[str, Any]) -> None:
-        record.update(facts)
-        folder.write("run.json", record)
-
-    with recorded(folder, record, log):
+    folder, log = run.folder, log_to(run.folder.path)
+    with run.recorded(log):
         refuse_batches(config)
         metric: Metric = build(config.metric)
         optimizer: Optimizer = build(config.optimizer)
         with candidates_bar() as watch:
-            context, facts = build_optimization(config, folder, record, metric, watch, started=started)
-            check_files(record, facts, folder.path)
-            record |= facts
-            folder.write("run.json", record)
-            log.info("compiling with %s", record["optimizer"]["name"])
+            context, facts = build_optimization(config, folder, run.record, metric, watch, started=run.write)
+            check_files(run.record, facts, folder.path)
+            run.write(facts)
+            log.info("compiling with %s", run.record.choices["optimizer"])
             optimizer.check(context)
             expected = optimizer.expected(context) if isinstance(optimizer, Optimizer) else ""  # a class of one's own may lack it
             if expected:
@@ -77,7 +80,7 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], withi
             context.evaluator.score(context.start, whole=True)
             with dspy.track_usage() as usage:
                 besides = Besides(folder, usage)
-                context.evaluator.measured = besides.write
+                context.evaluator.measured = partial(_measured, besides, context)
                 try:
                     _compile(optimizer, context, config)
                 finally:
@@ -85,11 +88,11 @@ def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], withi
             context.evaluator.recall(context.recall)
         result = Result.of(context)
         scores = result.write(folder, metric, config)
-        record |= result.about(scores) | _spent(context, config, besides.tokens())
-    record |= {"status": "finished", "ended": now()}
-    folder.write("run.json", record)
+        run.add(result.about(scores).plus(_spent(context, config, besides.tokens())))
+    run.write(RunFacts(status="finished", ended=now()))
     log.info("done")
     if within is None:
+        record = run.record.content()
         print_compiled(record, result.table(), scores, scoring_command(record, folder.path, _weights(result, folder.path)))
 
 
@@ -109,6 +112,15 @@ def _compile(optimizer: Optimizer, context: OptimizationContext, config: DictCon
         remedy = "If the writing model answers badly, name a better one with reflection_model=; else check optimizer.*"
         resume_hint = f"Results so far are kept: continue with: {resume_command(context.folder)}"
         raise RunError(f"the optimizer stopped with {where}. {remedy}. {resume_hint}") from error
+
+
+def _measured(besides: Besides, context: OptimizationContext) -> None:
+    """Write the tokens of the optimizer's own requests, and count their cost."""
+    besides.write()
+    evaluator = context.evaluator
+    if evaluator.spending is not None:
+        costs = [cost(used, evaluator.prices.get(model)) for model, used in besides.tokens().items()]
+        evaluator.spending.besides = sum(dollars for dollars in costs if dollars is not None)
 
 
 def refuse_batches(config: DictConfig) -> None:
@@ -156,17 +168,24 @@ class Result:
         )
         return scores
 
-    def about(self, scores: Mapping[str, Any]) -> dict[str, Any]:
+    def about(self, scores: Mapping[str, Any]) -> RunFacts:
         """The facts about the compilation for `run.json`."""
         best, start = self.best, self.start
-        f1 = {"micro": scores["micro"]["f1"], "macro": scores["macro"]["f1"]}
-        return {
-            "candidates": len(self.trials),
-            "best": {"key": best.key, "by": best.candidate.by, "sentences": best.reached, "tokens": dict(best.tokens), **f1},
-            "pool": kept_pool(best.candidate.dump()),
-            "start": {"key": start.key, "f1": start.f1[start.reached]},
-            "target": self.context.objective.target,
-        }
+        kept = BestRecord(
+            key=best.key,
+            by=best.candidate.by,
+            sentences=best.reached,
+            tokens=dict(best.tokens),
+            micro=scores["micro"]["f1"],
+            macro=scores["macro"]["f1"],
+        )
+        return RunFacts(
+            candidates=len(self.trials),
+            best=kept,
+            pool=kept_pool(best.candidate.dump()),
+            start=StartRecord(key=start.key, f1=start.f1[start.reached]),
+            target=self.context.objective.target,
+        )
 
     def table(self) -> list[dict[str, Any]]:
         """The trials as table rows."""
@@ -213,7 +232,7 @@ class Besides:
         self._folder.write(_BESIDES, self.tokens())
 
 
-def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> dict[str, Any]:
+def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> RunFacts:
     """Tokens of the model and of a separate writing model, and the cost of both in US dollars; None if neither has a price.
 
     If both have the same name, their requests outside candidates cannot be told apart and count for the first model.
@@ -231,7 +250,7 @@ def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[st
             written += besides.get(context.writer.model, nothing)
         costs.append(cost(written, build(config.reflection_model).price))
     known = [dollars for dollars in costs if dollars is not None]
-    return {"tokens": dict(used), "writer_tokens": dict(written), "cost": sum(known) if known else None}
+    return RunFacts(tokens=dict(used), writer_tokens=dict(written), cost=sum(known) if known else None)
 
 
 def _taught(context: OptimizationContext, trial: Trial) -> bool:

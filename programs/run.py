@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from clinspan import lms
 from clinspan.corpora import Corpus
+from clinspan.corpora.printable import printable
 from clinspan.metrics.scoring import score_records
 from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.cross_validation import cross_validate
 from clinspan.programs.app.hydra_app import log_to, run_app
+from clinspan.programs.app.next_step import interpretation
 from clinspan.programs.app.observability import observed
-from clinspan.programs.app.run_outcome import outcome, print_result
-from clinspan.programs.app.start_run import finished, prepared
+from clinspan.programs.app.results import give
+from clinspan.programs.app.run_documents import run_document
+from clinspan.programs.app.run_outcome import outcome, print_result, write_report
+from clinspan.programs.app.show_plan import show_plan
+from clinspan.programs.app.start_run import prepared
 from clinspan.programs.building.build_classifier import build_classifier_run, ClassifierComponents
 from clinspan.programs.building.build_run import build_run, Overrides, RunComponents
 from clinspan.programs.config.all_folds import has_all_folds
@@ -28,75 +33,93 @@ from clinspan.programs.inference.error_report import ErrorAnalysis, write_analys
 from clinspan.programs.inference.predictor import (
     first_asked,
     Predictor,
-    progress_bar,
     PromptTagger,
     SentenceTagger,
 )
+from clinspan.programs.inference.progress import progress_bar
+from clinspan.programs.inference.spending import check_budget, Spending, spending_of
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.open_run import corpus_entry, OpenRun
 from clinspan.programs.rundir.prompt_log import PromptLog, write_prompts
-from clinspan.programs.rundir.run_folder import corpus_entry, recorded, RunFolder
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.run_record import ModelRecord, RunFacts
 from clinspan.programs.rundir.usage import cost
+
+Parts = RunComponents | ClassifierComponents
 
 
 def main(config: DictConfig) -> None:
-    """Execute one run: write all results to its folder, print the scores and, last, the folder's path."""
-    with prepared(config, output_folder()) as (folder, own, record):
-        if not finished(record):
-            with observed(own, folder, record, command="run"):
+    """Execute one run: write all results to its folder, print the scores and, last, the folder's path. Or plan it."""
+    if config.plan:
+        show_plan(config)
+        return
+    with prepared(config, output_folder()) as (run, own):
+        if not run.record.finished:
+            with observed(own, run, command="run"):
                 if has_all_folds(own):
-                    cross_validate(folder, own, record, tag=execute)
+                    cross_validate(run, own, tag=execute)
                 else:
-                    execute(folder, own, record)
-    print(folder.path)
+                    execute(run, own)
+    give("run", run.folder.path, partial(run_document, run.folder.path))
 
 
-def execute(folder: RunFolder, config: DictConfig, record: dict[str, Any], within: Path | None = None) -> None:
+def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> None:
     """Tag and score the sentences, and report the result.
 
     Args:
-        folder: The run's folder.
+        run: The run.
         config: The run's config.
-        record: The run's record.
         within: The folder of the cross-validation of which this run is a fold. Then no scores are printed.
     """
-    log = log_to(folder.path)
-    before = dict(record.get("model") or {})
-
-    def started(corpus: Corpus, spec: AnySpec) -> None:
-        warn(corpus)
-        record["corpus"] = corpus_entry(record, corpus, config.split, folder)
-        record["model"] = {**before, "name": spec.name}
-        folder.write("run.json", record)
-
-    with recorded(folder, record, log):
-        error_analysis: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
-        spec: AnySpec = build(config.model)
-        parts: RunComponents | ClassifierComponents
-        if isinstance(spec, lms.ClassifierModel):
-            parts = build_classifier_run(config, spec, started)
-        else:
-            parts = build_run(config, started, Overrides.of(record))
-        check_files(record, parts.facts, folder.path)
-        check_revision(before, parts.facts["model"], folder.path)
-        record |= parts.facts
-        folder.write("run.json", record)
-        folder.write("program.json", parts.program)
+    log = log_to(run.folder.path)
+    with run.recorded(log):
+        analysis: ErrorAnalysis = build(config.errors) if "errors" in config else ErrorAnalysis()
+        parts = build_parts(run, config)
         log.info("tagging %d sentences with %s", len(parts.sentences), parts.spec.name)
         try:
-            predict(parts, folder, config, within)
+            predict(parts, run.folder, config, within)
         except RunError:
-            if len(folder.load_predictions()) == len(parts.sentences):  # nothing is left to do: failed sentences are in the scores
-                finish(parts, folder, config, record, error_analysis, within=within)
+            if len(run.folder.load_predictions()) == len(parts.sentences):  # all are tried: failed sentences are in the scores
+                finish(run, parts, config, analysis, within=within)
             raise
-    finish(parts, folder, config, record, error_analysis, within=within)
+    finish(run, parts, config, analysis, within=within)
     log.info("done")
 
 
-def predict(parts: RunComponents | ClassifierComponents, folder: RunFolder, config: DictConfig, within: Path | None) -> None:
+def build_parts(run: OpenRun, config: DictConfig) -> Parts:
+    """Build corpus, model and program, and record them.
+
+    Raises:
+        InputError: The run is resumed, and its corpus, a file or the weights have changed.
+    """
+
+    def started(corpus: Corpus, spec: AnySpec) -> None:
+        warn(corpus)
+        entry = corpus_entry(run.record, corpus, config.split, run.folder.path)
+        model = (run.record.model or ModelRecord()).model_copy(update={"name": spec.name})
+        run.write(RunFacts(corpus=entry, model=model))
+
+    spec: AnySpec = build(config.model)
+    check_budget(config.get("budget"), [spec])
+    parts: Parts
+    if isinstance(spec, lms.ClassifierModel):
+        parts = build_classifier_run(config, spec, started)
+    else:
+        parts = build_run(config, started, Overrides.of(run.record))
+    check_files(run.record, parts.facts, run.folder.path)
+    check_revision(run.record, parts.facts, run.folder.path)
+    run.write(parts.facts)
+    run.folder.write("program.json", parts.program)
+    return parts
+
+
+def predict(parts: Parts, folder: RunFolder, config: DictConfig, within: Path | None) -> None:
     """Tag the sentences that the folder does not hold yet."""
     asker: SentenceTagger = parts.asker
+    spending: Spending | None = None
     if isinstance(asker, PromptTagger):
-        asker = replace(asker, prompts=PromptLog(folder.path, first=first_asked(parts.sentences)))
+        spending = spending_of(config.get("budget"), parts.spec.price, folder.load_predictions().values())
+        asker = replace(asker, prompts=PromptLog(folder.path, first=first_asked(parts.sentences)), spending=spending)
     predictor = Predictor(
         asker=asker,
         folder=folder,
@@ -105,33 +128,28 @@ def predict(parts: RunComponents | ClassifierComponents, folder: RunFolder, conf
         stop_after=config.stop_after,
         home=within,
     )
-    with progress_bar(len(parts.sentences)) as progress:
+    with progress_bar(len(parts.sentences), spending) as progress:
         predictor.run(parts.sentences, progress)
     folder.sort_predictions([sentence.id for sentence in parts.sentences])
     write_prompts([folder.path], [sentence.id for sentence in parts.sentences], folder.path)
 
 
-def finish(
-    parts: RunComponents | ClassifierComponents,
-    folder: RunFolder,
-    config: DictConfig,
-    record: dict[str, Any],
-    error_analysis: ErrorAnalysis,
-    *,
-    within: Path | None,
-) -> None:
+def finish(run: OpenRun, parts: Parts, config: DictConfig, analysis: ErrorAnalysis, *, within: Path | None) -> None:
     """Score the predictions, analyse their errors, complete the record and print the table."""
-    records = list(folder.load_predictions().values())
+    folder, rows = run.folder, list(run.folder.load_predictions().values())
     labels = [label.name for label in parts.corpus.labels]
-    scores = score_records(records, labels, parts.metric, alignment=parts.alignment, cut=parts.corpus.chosen_cut)
+    scores = score_records(rows, labels, parts.metric, alignment=parts.alignment, cut=parts.corpus.chosen_cut)
     scores |= {"limit": config.limit, "limit_documents": config.get("limit_documents"), "sample": config.get("sample", "first")}
     folder.write("scores.json", scores)
-    errors = write_analysis(folder, parts.corpus, error_analysis, mode=parts.metric.mode, seed=config.seed, split=config.split)
-    record |= outcome(records, scores)
-    record["cost"] = cost(Counter(record["tokens"]), parts.spec.price)
-    folder.write("run.json", record)
+    errors = write_analysis(folder, parts.corpus, analysis, mode=parts.metric.mode, seed=config.seed, split=config.split)
+    facts = outcome(rows, scores)
+    run.write(facts.plus(RunFacts(cost=cost(Counter(facts.tokens), parts.spec.price))))
     if within is None:
-        print_result(folder, scores, record, errors, of=len(parts.split_ids))
+        print_result(run, scores, errors, of=len(parts.split_ids))
+        has_train = any(parts.corpus.sentences("train"))
+        print(printable(interpretation(scores, run.record.content(), folder.path, spec=parts.spec, has_train=has_train)))
+        if config.get("report", True):
+            write_report(folder, parts.corpus)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from clinspan.corpora import InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.corpora.printable import plural, printable
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give, is_json
 from clinspan.programs.config.composition import folder_path
 from clinspan.programs.rundir.errors import writing
 from clinspan.programs.rundir.locks import one_writer
@@ -52,11 +53,9 @@ def main(config: DictConfig) -> None:
         for run in failed:
             check_deletable(run, root)
         delete(failed, yes=config.yes)
-    elif config.json:
-        for run in runs:
-            print(json.dumps(as_json(run)))
     else:
         print("\n".join(run_table(runs)) or f"no runs below {one_line(str(root))}")
+        give("runs", None, lambda: {"runs": [as_json(run) for run in runs]})
 
 
 def check_combination(config: DictConfig) -> None:
@@ -73,8 +72,8 @@ def check_combination(config: DictConfig) -> None:
     single = config.rename is not None or config.delete not in (None, FAILED)
     if single and (config.where or config.last is not None):
         raise InputError("where and last select runs of the list, and one run is named", remedy="Leave them out.")
-    if config.json and (config.rename is not None or config.delete is not None):
-        raise InputError("json=true is for the list", remedy="Leave it out.")
+    if is_json() and (config.rename is not None or config.delete is not None):
+        raise InputError("--json is for the list", remedy="Leave it out.")
 
 
 def selected(runs: Sequence[RunEntry], where: Sequence[str], last: int | None) -> list[RunEntry]:

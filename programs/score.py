@@ -16,12 +16,13 @@ from typing import Any, get_args
 from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
-from clinspan.corpora.printable import plural, printable
+from clinspan.corpora.printable import plural
 from clinspan.metrics import Mode
 from clinspan.metrics.readings import check_match, has_offsets, MATCHES, score_reading
 from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.corpus_scores import load_two, score_two, TwoCorpora
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give
 from clinspan.programs.config.composition import folder_path
 from clinspan.programs.inference.error_report import FILE as ERRORS
 from clinspan.programs.rundir.errors import writing
@@ -62,20 +63,17 @@ def main(config: DictConfig) -> None:
                 write_scores(run)
     else:
         results = [score_files(config)]
-    content = json.dumps({"results": [as_json(result) for result in results]}, ensure_ascii=False, indent=2) + "\n"
+    found = [as_json(result) for result in results]
+    content = json.dumps({"results": found}, ensure_ascii=False, indent=2) + "\n"
     if output is not None:
         with writing(output):
             write_whole(output, content.encode())
-    if config.json:
-        print(content, end="")
-        return
     for result in results:
         if config.all:
             print_readings(result.readings, result.title, result.remarks)
         else:
             print_reading(result.readings[0], result.title, result.remarks)
-    if output is not None:
-        print(printable(str(output)))
+    give("score", output, lambda: {"output": None if output is None else str(output), "results": found})
 
 
 def check_combination(config: DictConfig) -> None:

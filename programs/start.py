@@ -73,7 +73,7 @@ def with_corpus(words: Sequence[str]) -> list[str]:
     named = any(word.startswith("corpus=") for word in others)
     remedy = f"Name the format: {command('start', places[0])} corpus={'|'.join(FORMATS)}"
     option = [] if named else [f"corpus={corpus_format(place, remedy=remedy)}"]
-    return [*line.options, *option, f"corpus.path={quoted(places[0])}", *others]
+    return [*line.options, *line.own, *option, f"corpus.path={quoted(places[0])}", *others]
 
 
 if __name__ == "__main__":

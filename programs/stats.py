@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from clinspan.corpora import Corpus, Document, InputError
 from clinspan.corpora.fidelity import changed_mentions, has_offsets, widened_example
 from clinspan.metrics.counts import entities
 from clinspan.programs.app.hydra_app import run_app
+from clinspan.programs.app.results import give
 from clinspan.programs.config.composition import load_corpus, output_folder
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.reports.terminal.tables import print_statistics
@@ -57,16 +57,14 @@ def kept_annotations(documents: Sequence[Document]) -> dict[str, int]:
 
 
 def main(config: DictConfig) -> None:
-    """Print the statistics as a table or, with `json=true`, only as JSON."""
+    """Print the statistics as a table, and write `stats.json`."""
     corpus = load_corpus(config)
     table = statistics(corpus)
-    if config.json:
-        print(json.dumps(table))
-        return
     folder = RunFolder(output_folder())
-    folder.write("stats.json", {"corpus": corpus.name, "sha256": corpus.sha256, "splits": table})
+    content = {"corpus": corpus.name, "sha256": corpus.sha256, "splits": table}
+    folder.write("stats.json", content)
     print_statistics(table, corpus.name, widened_example(corpus))
-    print(folder.path)
+    give("stats", folder.path, lambda: content)
 
 
 if __name__ == "__main__":

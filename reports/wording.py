@@ -69,6 +69,8 @@ _COUNTS = {
     "overlapping_mention": "mention[s] ignored because [it overlaps|they overlap] another in the answer",
     "repeated_mention": "mention[s] given twice: read once",
     "mention_not_found": "mention[s] ignored because the sentence does not have [it|them]",
+    "copied_from_demonstration": "mention[s] ignored because the sentence does not have [it|them]: copied from a demonstration",
+    "type_by_probability": "type[s] of [a mention|mentions] ignored because another type of [it|them] is more probable",
     "respelt_mention": "mention[s] found in other characters",
     "changed_case": "mention[s] found in another case",
     "mention_without_letter": "mention[s] ignored because [it has|they have] neither letter nor digit",
@@ -93,6 +95,7 @@ _COUNTS = {
     "missing_tag": "token[s] without a tag: read as O",
     "surplus_tag": "tag[s] without a token",
     "cut_by_budget": "answer[s] cut at the limit of answer tokens",
+    "read_in_windows": "sentence[s] longer than the model reads at once: read in overlapping windows",
     "demonstration_dropped": "demonstration[s] left out because the prompt was too long",
 }
 """By the name in files: words after the number. `[s]` is for several, `[one|several]` for one or several."""
@@ -221,11 +224,27 @@ def calibration_words(calibration: Mapping[str, Any]) -> str:
 
     >>> calibration_words({"ece": 0.425, "entities": 12})
     'confidences of 12 predicted mentions are off by .42 on average: do not use them yet'
+    >>> calibration_words({"ece": 0.05, "entities": 90, "auroc": 0.8})
+    'confidences of 90 predicted mentions are off by .05 on average, and order 80 % of right and wrong ones'
     """
     error, number = float(calibration["ece"]), int(calibration["entities"])
     off = f"{error:.2f}".removeprefix("0")
     advice = ": do not use them yet" if error > _BAD_CALIBRATION else ""
-    return f"confidences of {number:,} {plural(number, 'predicted mention')} are off by {off} on average{advice}"
+    order = (
+        f", and order {100 * calibration['auroc']:.0f} % of right and wrong ones" if calibration.get("auroc") is not None else ""
+    )
+    return f"confidences of {number:,} {plural(number, 'predicted mention')} are off by {off} on average{order}{advice}"
+
+
+def confidence_words(confidence: float) -> str:
+    """A confidence with two decimals, which are never those of a certainty.
+
+    >>> confidence_words(0.926), confidence_words(0.9958), confidence_words(1.0), confidence_words(0.001)
+    ('.93', '>.99', '>.99', '<.01')
+    """
+    if confidence >= 0.995:
+        return ">.99"
+    return "<.01" if confidence < 0.005 else f"{confidence:.2f}".removeprefix("0")
 
 
 def p_words(p_value: float | None) -> str:

@@ -4,5 +4,16 @@ from clinspan.retrievers.build import Base, build_base, PassageFinder, Retriever
 from clinspan.retrievers.chunks import Passage
 from clinspan.retrievers.embedders import Embedder, EmbedderSpec
 from clinspan.retrievers.nearest import NearestSentences
+from clinspan.retrievers.rankings import LEXICAL
 
-__all__ = ["Base", "Embedder", "EmbedderSpec", "NearestSentences", "Passage", "PassageFinder", "Retriever", "build_base"]
+__all__ = [
+    "LEXICAL",
+    "Base",
+    "Embedder",
+    "EmbedderSpec",
+    "NearestSentences",
+    "Passage",
+    "PassageFinder",
+    "Retriever",
+    "build_base",
+]

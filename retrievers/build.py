@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import get_args, Protocol, runtime_checkable
 
 from clinspan.corpora import check_number, InputError, Sentence
 from clinspan.retrievers.chroma import ChromaIndex, Manifest
@@ -14,8 +14,11 @@ from clinspan.retrievers.chunks import cut, Passage
 from clinspan.retrievers.embedders import Embedder, EmbedderSpec
 from clinspan.retrievers.knowledge import content_hash, knowledge_version, load_knowledge
 from clinspan.retrievers.leaks import find_leaks, Leak, without_leaks
+from clinspan.retrievers.lexical_chunks import fuse, LexicalChunks
+from clinspan.retrievers.rankings import By, LEXICAL
 
 _SPECIAL_TOKENS = 2
+_FUSED = 50  # chunks of each ranking that are fused
 PUBLIC = ("bundled", "hpo")
 """Knowledge bases without protected health information."""
 
@@ -51,6 +54,8 @@ class Retriever:
         top_k: Number of chunks for a sentence.
         exclude_leaks: Whether to leave out chunks that contain a sentence of the split to be tagged.
         url: A Chroma server instead of the embedded database.
+        by: What makes demonstrations and chunks near: `dense` (embeddings), `tfidf` or `bm25` (words), or `hybrid` (embeddings and
+            BM25 by reciprocal rank fusion).
     """
 
     embedder: EmbedderSpec
@@ -61,8 +66,11 @@ class Retriever:
     top_k: int = 2
     exclude_leaks: bool = False
     url: str | None = None
+    by: By = "dense"
 
     def __post_init__(self) -> None:
+        if self.by not in get_args(By):
+            raise InputError(f"retriever.by={self.by} is not known", remedy=f"Use one of {', '.join(get_args(By))}.")
         check_number("retriever.top_k", self.top_k, 1)
         check_number("retriever.size", self.size, 16)
 
@@ -79,16 +87,32 @@ class Retriever:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An index ready for queries, and its facts for the record of a run."""
+    """A knowledge base ready for queries, and its facts for the record of a run.
 
-    index: ChromaIndex
+    Attributes:
+        index: The vectors of its chunks; None if chunks are found by words alone.
+        lexical: The chunks by their words; None if they are found by vectors alone.
+        top_k: Number of chunks for a text.
+        leaks: The sentences to tag that its articles contain.
+        facts: What the record of a run says about it.
+    """
+
+    index: ChromaIndex | None
+    lexical: LexicalChunks | None
     top_k: int
     leaks: list[Leak]
     facts: dict[str, object] = field(default_factory=dict)
 
     def find(self, texts: list[str]) -> list[list[Passage]]:
         """The chunks of each text, nearest first."""
-        return self.index.query(texts, self.top_k)
+        if self.index is None:
+            assert self.lexical is not None
+            return self.lexical.query(texts, self.top_k)
+        if self.lexical is None:
+            return self.index.query(texts, self.top_k)
+        most = max(_FUSED, self.top_k)
+        both = zip(self.index.query(texts, most), self.lexical.query(texts, most), strict=True)
+        return [fuse(rankings)[: self.top_k] for rankings in both]
 
 
 def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sentence], cache: Path) -> Base:
@@ -114,9 +138,12 @@ def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sen
             raise InputError("every chunk of the knowledge base holds a test sentence", remedy="Use another base.")
     content = content_hash(articles) + (f"-{total - len(chunks)}-excluded" if len(chunks) < total else "")
     manifest = Manifest(embedder.id, retriever.size, retriever.overlap, content, len(chunks), phi=retriever.holds_phi)
-    folder = cache / "indexes" / _folder_name(retriever, embedder)
-    index = ChromaIndex(folder, embedder, url=retriever.url)
-    state = index.open(chunks, manifest)
+    index = None
+    if retriever.by not in LEXICAL:
+        index = ChromaIndex(cache / "indexes" / _folder_name(retriever, embedder), embedder, url=retriever.url)
+    state = "none" if index is None else index.open(chunks, manifest)
+    by: By = "bm25" if retriever.by == "hybrid" else retriever.by
+    lexical = None if by == "dense" else LexicalChunks(chunks, by)
     facts: dict[str, object] = {
         "phi": retriever.holds_phi,
         "knowledge": knowledge_version(retriever.base) or retriever.base,
@@ -125,10 +152,11 @@ def build_base(retriever: Retriever, embedder: Embedder, sentences: Iterable[Sen
         "excluded_chunks": total - len(chunks),
         "content_sha256": content_hash(articles),
         "embedder": embedder.id,
+        "by": retriever.by,
         "index": state,
         "leaked_sentences": len({leak.sentence for leak in leaks}),
     }
-    return Base(index, retriever.top_k, leaks, facts)
+    return Base(index, lexical, retriever.top_k, leaks, facts)
 
 
 def _folder_name(retriever: Retriever, embedder: Embedder) -> str:

@@ -86,7 +86,7 @@ def test_the_command_lists_its_commands_without_loading_any(command: Command, in
     )
     done = command("python", "-c", heavy)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "split: test # train | dev | test" in command("clinspan", "run", "--help").stdout
+    assert "split: test # train | dev | test" in command("clinspan", "run", "--help-all").stdout
 
 
 def test_the_command_has_each_program() -> None:

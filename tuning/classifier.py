@@ -18,6 +18,7 @@ from clinspan.lms.classifiers.token_classification import is_decoder, load_head,
 from clinspan.lms.weights.find import find_weights
 from clinspan.lms.weights.lora import calm
 from clinspan.lms.weights.placement import device_of
+from clinspan.metrics.confidence_map import fit_map
 from clinspan.tuning.causal import check_trainable
 from clinspan.tuning.options import Encoder, LabelSupervised
 from clinspan.tuning.results import result_of, TuningResult
@@ -43,6 +44,8 @@ def tune_classifier(
     origin: Mapping[str, Any] | None = None,
 ) -> TuningResult[ClassifierModel]:
     """Train a model to give each word of a sentence its BIO tag, and keep the epoch with the highest F1 on the dev sentences.
+
+    Confidences in mentions are mapped to how often such mentions are right on dev; the map is in the note beside the weights.
 
     An interrupted call resumes from its last checkpoint when it is repeated with the same arguments.
 
@@ -80,7 +83,9 @@ def tune_classifier(
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
     train_on(trainer)
     base_source = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
-    note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin}
+    mapped = fit_map(trainer.judged_mentions())
+    confidence = None if mapped is None else mapped.model_dump()
+    note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin, "confidence": confidence}
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=note)
     shutil.rmtree(checkpoints, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}

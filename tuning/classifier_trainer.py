@@ -15,6 +15,7 @@ from clinspan.corpora.viterbi import Lattice
 from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, read_windows, score_pieces
 from clinspan.metrics import count_sentence, Counts
+from clinspan.metrics.calibration import judge_entities, Judged
 from clinspan.tuning.examples import build_examples, collate, LengthSampler
 from clinspan.tuning.options import Options
 from clinspan.tuning.trainer import EpochTrainer, Where
@@ -68,8 +69,7 @@ class ClassifierTrainer(EpochTrainer):
 
     def judge(self) -> dict[str, float]:
         """Mean loss per word, and micro F1 of the entities in the most probable legal tags, from counts over all of dev."""
-        size = int(self.args.per_device_eval_batch_size)
-        tables = read_windows(self.model, self.windows, batch_size=size, filler=self.filler)
+        tables = self._tables()
         column = {tag: n for n, tag in enumerate(self.lattice.tags)}
         labels = [tag[2:] for tag in self.lattice.tags if tag.startswith("B-")]
         total, words, counts = 0.0, 0, Counts()
@@ -79,3 +79,18 @@ class ClassifierTrainer(EpochTrainer):
             predicted = self.lattice.decode(table)
             counts = sum(count_sentence(sentence.tags, predicted, labels, "conlleval").values(), counts)
         return {"loss": total / max(1, words), "f1": counts.f1}
+
+    def judged_mentions(self) -> list[Judged]:
+        """The confidence in each mention that the model finds in dev, and whether it is right."""
+        self.model.eval()
+        judged: list[Judged] = []
+        for sentence, table in zip(self.dev, self._tables(), strict=True):
+            scores = table.astype(np.float64)
+            predicted = self.lattice.decode(scores)
+            judged += judge_entities(sentence.tags, predicted, self.lattice.confidence(scores, predicted), "conlleval")
+        return judged
+
+    def _tables(self) -> list[Any]:
+        """Log-probabilities of the words of each dev sentence."""
+        size = int(self.args.per_device_eval_batch_size)
+        return list(read_windows(self.model, self.windows, batch_size=size, filler=self.filler))

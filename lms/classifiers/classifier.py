@@ -26,10 +26,12 @@ class Reading:
     Attributes:
         log_probs: Natural logarithms of the class probabilities, shape (words, classes).
         pieces: Number of sub-word pieces read for it, including special pieces and those read twice.
+        windows: Number of windows that it was read in; more than one if it is longer than the model reads at once.
     """
 
     log_probs: LogProbs
     pieces: int
+    windows: int = 1
 
 
 class TokenClassifier:
@@ -37,6 +39,9 @@ class TokenClassifier:
 
     Args:
         spec: The specification of the model.
+
+    Attributes:
+        confidence: What the note beside the weights says about confidences; None: nothing.
 
     Raises:
         ModelError: The model is not available, or has no fine-tuned head.
@@ -59,14 +64,15 @@ class TokenClassifier:
             )
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
+        self.confidence = note.get("confidence")  # a map fitted on dev, which `metrics.confidence_map` reads
         self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
         """Classify sentences, given as words. Each is read independently; those of similar length share a batch."""
         windows = encode_all(self.encoder, sentences)
         log_probs = read_windows(self.model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler)
-        piece_counts = [sum(len(window.ids) for window in sentence_windows) for sentence_windows in windows]
-        return [Reading(table, pieces) for table, pieces in zip(log_probs, piece_counts, strict=True)]
+        pieces = [sum(len(window.ids) for window in parts) for parts in windows]
+        return [Reading(table, size, len(parts)) for table, size, parts in zip(log_probs, pieces, windows, strict=True)]
 
 
 def with_base(spec: ClassifierModel) -> ClassifierModel:

@@ -2,9 +2,9 @@
 
     from clinspan.programs.annotation.annotator import Annotator
 
-    annotator = Annotator.load(program="runs/optimize/<date_time>")
-    for entity in annotator("He has Wilson disease."):
-        print(entity.start, entity.end, entity.label, entity.text, entity.confidence)
+    annotator = Annotator.load("runs/optimize/<date_time>")
+    for mention in annotator("He has Wilson disease."):
+        print(mention.start, mention.end, mention.label, mention.text, mention.confidence)
 
 The labels come from the first source that applies:
 
@@ -20,30 +20,29 @@ A program always uses its own instructions and demonstrations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any, overload, TYPE_CHECKING
 
 from clinspan.corpora import Sentence
-from clinspan.corpora.annotated import Annotated, Mention
-from clinspan.corpora.bio import tag_spans
+from clinspan.corpora.annotated import Annotated
 from clinspan.corpora.clinical import cut_long
-from clinspan.corpora.errors import InputError
-from clinspan.corpora.json_text import is_text
+from clinspan.corpora.errors import check_number
 from clinspan.corpora.printable import plural
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.types import Token
-from clinspan.metrics.calibration import entity_confidence
+from clinspan.programs.annotation.annotation import Annotation
+from clinspan.programs.annotation.min_confidence import MinConfidence, removed
 from clinspan.programs.annotation.segmenter import Segmenter
-from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.annotation.segments import merge_cut_sentences, merge_segments, sentence_mentions, Tagged
+from clinspan.programs.annotation.texts import batches, checked, texts_of
+from clinspan.programs.rundir.run_record import RunFacts
 
 if TYPE_CHECKING:
     from clinspan.programs.inference.predictor import SentenceTagger
 
-Tagged = tuple[Sentence, dict[str, Any]]
 TagAll = Callable[[Sequence[Sentence]], Iterable[Tagged]]
-_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Facts:
     model: str
     program: str
     by: str
-    record: dict[str, Any] = field(default_factory=dict)
+    record: RunFacts = field(default_factory=RunFacts)
     content: dict[str, Any] = field(default_factory=dict)
     price: tuple[float, float] | None = None
 
@@ -77,7 +76,8 @@ class Outcome:
         id: Id of the note.
         annotated: The note with its mentions. None if a sentence failed: a partial result could be mistaken for a complete one.
         error: Name of the failure, see `programs.inference.failures.failure_name`.
-        counts: `sentences`, `failed_sentences`, `cuts` (inside sentences that were too long), tokens used.
+        counts: `sentences`, `failed_sentences`, `cuts` (inside sentences that were too long), tokens used, and mentions that
+            `min_confidence` removed, see `programs.annotation.min_confidence.removed`.
         repairs: Number of faults in answers, by name of the fault.
     """
 
@@ -87,6 +87,14 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter)
     repairs: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def failure(self) -> str | None:
+        """How many sentences failed, and of what; None: none did."""
+        if self.annotated is not None:
+            return None
+        total = self.counts["sentences"]
+        return f"{self.counts['failed_sentences']} of {total} {plural(total, 'sentence')} failed: {self.error}"
+
 
 class Annotator:
     """Finds entities in texts. Load it once; several threads may call it at the same time.
@@ -95,10 +103,18 @@ class Annotator:
         tagger: Tags sentences.
         facts: Identity of the annotator.
         segmenter: Splits texts into sentences; None: one with default settings.
+        min_confidence: Which mentions are left out; None: none.
     """
 
-    def __init__(self, tagger: SentenceTagger, facts: Facts, segmenter: Segmenter | None = None) -> None:
+    def __init__(
+        self,
+        tagger: SentenceTagger,
+        facts: Facts,
+        segmenter: Segmenter | None = None,
+        min_confidence: MinConfidence | None = None,
+    ) -> None:
         self.tagger, self.facts, self.segmenter = tagger, facts, segmenter or Segmenter()
+        self.min_confidence = min_confidence or MinConfidence()
 
     @property
     def batches(self) -> bool:
@@ -108,11 +124,12 @@ class Annotator:
     @classmethod
     def load(
         cls,
-        *,
         program: str | Path | None = None,
+        *,
         model: str | None = None,
         phi: bool = True,
         allow_remote: bool = False,
+        min_confidence: float | Mapping[str, float] | None = None,
         settings: Sequence[str] = (),
     ) -> Annotator:
         """Load a program and its model.
@@ -122,32 +139,64 @@ class Annotator:
             model: Same values as `model=` on the command line; None: the program's own model or the default.
             phi: Whether texts may hold protected health information.
             allow_remote: Whether such texts may leave this machine.
+            min_confidence: Mentions with a lower confidence, 0 to 1, are left out: one number, or a number by label.
             settings: Further overrides as on the command line of `programs.annotate`, such as `strategy=knn`.
 
         Raises:
-            InputError: An override is unknown, or the program cannot be read or is for other labels.
+            InputError: An override is unknown, the program cannot be read or is for other labels, or `min_confidence` names an
+                unknown label or the model gives no confidences.
             ModelError: The model is not available.
             RunError: The model is remote, texts may hold protected health information, and `allow_remote` is not set.
         """
         from clinspan.programs.annotation.build_annotator import load_annotator
 
-        return load_annotator(program=program, model=model, phi=phi, allow_remote=allow_remote, settings=settings)
+        config: dict[str, Any] = {"phi": phi, "allow_remote": allow_remote, "min_confidence": min_confidence}
+        return load_annotator(program=program, model=model, settings=settings, **config)
 
-    def __call__(self, text: str) -> list[Mention]:
-        """Return the entities of a text in text order; `text[entity.start:entity.end] == entity.text`.
+    @overload
+    def __call__(self, text: str) -> Annotation: ...
+
+    @overload
+    def __call__(self, text: list[str] | tuple[str, ...]) -> list[Annotation]: ...
+
+    def __call__(self, text: str | list[str] | tuple[str, ...]) -> Annotation | list[Annotation]:
+        """Return the mentions of a text, or a list with those of each text of a list.
+
+        The texts of a list are tagged together, which is faster than one by one. For more texts than memory holds use `pipe`.
 
         Raises:
-            InputError: The text contains a lone surrogate, so it is not valid Unicode.
-            RunError: A sentence could not be tagged; the message names the kind of failure.
+            InputError: The argument or an item of the list is no text, or contains a lone surrogate, so it is not valid Unicode.
+            RunError: A sentence of the single text could not be tagged; the message names the kind of failure. Texts of a list
+                that fail are in it with their `error`.
         """
-        if not is_text(text):
-            raise InputError("the text contains a lone surrogate", remedy="Decode it again from its bytes.")
-        (outcome,) = self.annotate([Note("text", text)])
-        if outcome.annotated is None:
-            counts = outcome.counts
-            total = counts["sentences"]
-            raise RunError(f"{counts['failed_sentences']} of {total} {plural(total, 'sentence')} failed: {outcome.error}")
-        return list(outcome.annotated.mentions)
+        texts = texts_of(text)
+        found = self._annotations(texts)
+        if isinstance(text, str):
+            _ = found[0].mentions  # raises what failed
+            return found[0]
+        return found
+
+    def pipe(self, texts: Iterable[str], *, batch_size: int = 64) -> Generator[Annotation]:
+        """Yield the mentions of each text, in order. Memory holds one batch of texts.
+
+        Args:
+            texts: The texts, such as a generator that reads them one by one.
+            batch_size: Number of texts that are tagged together.
+
+        Raises:
+            InputError: `texts` is a single text, an item of it is no text, or `batch_size` is not a positive whole number. A text
+                that fails is among the results, with its `error`.
+        """
+        check_number("batch_size", batch_size, 1)
+        numbered = enumerate(batches(checked(texts), batch_size))
+        return (one for number, batch in numbered for one in self._annotations(batch, number * batch_size))
+
+    def _annotations(self, texts: Sequence[str], first: int = 0) -> list[Annotation]:
+        outcomes = self.annotate([Note(str(number), text) for number, text in enumerate(texts, first)])
+        return [
+            Annotation(text, self.facts.labels, outcome.annotated, outcome.failure, removed(outcome.counts))
+            for text, outcome in zip(texts, outcomes, strict=True)
+        ]
 
     def annotate(self, notes: Sequence[Note], *, tag_all: TagAll | None = None) -> list[Outcome]:
         """Return the outcome of each note, in order. All sentences are tagged together, which is faster than one by one.
@@ -196,6 +245,7 @@ class Annotator:
             return Outcome(note.id, None, errors[min(errors)], counts, repairs)
         merged = merge_segments(tagged, boundaries)
         mentions = [mention for sentence, record in merged for mention in sentence_mentions(note.text, sentence, record)]
+        mentions = self.min_confidence.kept(mentions, counts)
         sentences = merge_cut_sentences(cut, [(mention.start, mention.end) for mention in mentions])
         annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), self.facts.model, self.facts.program)
         return Outcome(note.id, annotated, None, counts, repairs)
@@ -203,71 +253,6 @@ class Annotator:
 
 SERVED = "served_by:"
 """Prefix of counts of sentences by the model name that the server reported."""
-
-
-def merge_segments(found: Sequence[Tagged], boundaries: set[int]) -> list[Tagged]:
-    """Return the tagged sentences in text order, with the parts of each cut sentence joined again.
-
-    A model that sees only the second half of a mention can only tag it as the beginning of a mention. So a mention that
-    begins at a cut is treated as the rest of a mention of the same label that ends at this cut.
-
-    Args:
-        found: Sentences or parts of sentences, with their lines of `predictions.jsonl`.
-        boundaries: Start offsets of the parts that follow a cut.
-    """
-    groups: list[list[Tagged]] = []
-    for tagged in sorted(found, key=lambda tagged: tagged[0].tokens[0].start):
-        if groups and tagged[0].tokens[0].start in boundaries:
-            groups[-1].append(tagged)
-        else:
-            groups.append([tagged])
-    return [_joined(group) if len(group) > 1 else group[0] for group in groups]
-
-
-def _joined(parts: Sequence[Tagged]) -> Tagged:
-    """Join the parts of a sentence."""
-    pred: list[str] = []
-    for _, record in parts:
-        first, last = record["pred"][0], pred[-1] if pred else "O"
-        pred += [f"I{last[1:]}" if last != "O" and first == f"B{last[1:]}" else first, *record["pred"][1:]]
-    confidence = [value for _, record in parts for value in record["confidence"] or [None] * len(record["pred"])]
-    tokens = tuple(token for sentence, _ in parts for token in sentence.tokens)
-    sentence = replace(parts[0][0], tokens=tokens, tags=("O",) * len(tokens))
-    return sentence, {**parts[0][1], "pred": pred, "confidence": confidence}
-
-
-def merge_cut_sentences(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[int, int]]) -> list[tuple[Token, ...]]:
-    """Return the sentences; merge those that one mention crosses, so that each mention begins and ends in the same sentence.
-
-    Args:
-        cut: The sentences in order.
-        spans: Start and end of each mention, in order.
-    """
-    merged: list[list[Token]] = []
-    remaining_spans = iter(spans)
-    start, end = next(remaining_spans, (-1, -1))
-    for tokens in cut:
-        while 0 <= end <= tokens[0].start:
-            start, end = next(remaining_spans, (-1, -1))
-        if merged and start < tokens[0].start < end:
-            merged[-1] += tokens
-        else:
-            merged.append(list(tokens))
-    return [tuple(tokens) for tokens in merged]
-
-
-def sentence_mentions(text: str, sentence: Sentence, record: dict[str, Any]) -> list[Mention]:
-    """Return the mentions in a sentence's tags, with character offsets in the note's text.
-
-    Confidences are rounded, because their last digits depend on which sentences were in the same batch.
-    """
-    mentions = []
-    for first, last, label in tag_spans(record["pred"]):
-        start, end = sentence.tokens[first].start, sentence.tokens[last - 1].end
-        confidence = entity_confidence(record["confidence"], first, last)
-        rounded = None if confidence is None else round(confidence, _DIGITS)
-        mentions.append(Mention(start, end, label, text[start:end], rounded))
-    return mentions
 
 
 def _halves(text: str, sentence: Sentence) -> list[Sentence]:

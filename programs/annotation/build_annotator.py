@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from clinspan.corpora import Corpus, InputError, Label
 from clinspan.corpora.bio import split_tag
 from clinspan.lms.specs import Loadable
 from clinspan.programs.annotation.annotator import Annotator, Facts
+from clinspan.programs.annotation.min_confidence import MinConfidence, refuse_unknown
 from clinspan.programs.annotation.segmenter import Segmenter
 from clinspan.programs.building.build_classifier import classifier_program
-from clinspan.programs.building.build_run import build_program, model_facts, Overrides, program_settings
+from clinspan.programs.building.build_run import build_program, model_record, Overrides, program_settings
 from clinspan.programs.building.load_program import program_path, read_program
 from clinspan.programs.building.protected_texts import protected_texts
 from clinspan.programs.config.classifier_config import PROMPT_KEYS, without_prompt
@@ -25,19 +26,21 @@ from clinspan.programs.config.privacy import check_chroma, check_destinations, P
 from clinspan.programs.config.setting_types import check_types
 from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.inference.predictor import PromptTagger
+from clinspan.programs.inference.spending import check_budget, Spending
 from clinspan.programs.inference.token_classifier import ClassifierTagger
+from clinspan.programs.rundir.run_record import ModelRecord, RunFacts
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 
-def load_annotator(
-    *, program: str | Path | None, model: str | None, phi: bool, allow_remote: bool, settings: Sequence[str]
-) -> Annotator:
-    """Load an annotator; see `Annotator.load` for arguments and errors."""
+def load_annotator(*, program: str | Path | None, model: str | None, settings: Sequence[str], **config_keys: Any) -> Annotator:
+    """Load an annotator; see `Annotator.load` for arguments and errors. `config_keys` are keys of `conf/annotate.yaml`."""
     overrides = [*([] if model is None else [f"model={model}"]), *settings]
     config, chosen, keys = compose("annotate", overrides)
+    for key, value in config_keys.items():
+        if value is not None:
+            config[key] = dict(value) if isinstance(value, Mapping) else value
     check_types(config)
-    config.phi, config.allow_remote = phi, allow_remote
     if program is not None:
         config.program = str(program)
     return build_annotator(*annotator_settings(config, Overrides(chosen, keys)))
@@ -55,7 +58,7 @@ def load_program(path: str | Path, *, model: str | None = None, settings: Sequen
         InputError: The path holds no program, or the program of a token classifier; `Annotator.load` takes the latter.
         ModelError: The model is not available.
     """
-    annotator = load_annotator(program=path, model=model, phi=True, allow_remote=False, settings=settings)
+    annotator = load_annotator(program=path, model=model, settings=settings, phi=True, allow_remote=False)
     bound = annotator.tagger
     if not isinstance(bound, PromptTagger):
         raise InputError(f"{path} classifies tokens and has no prompt", remedy="Use Annotator.load(program=...).")
@@ -103,10 +106,14 @@ def check_settings(config: DictConfig, overrides: Overrides) -> bool:
     return not isinstance(spec, Loadable)
 
 
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
 def _checked(config: DictConfig) -> tuple[Any, Segmenter]:
-    rules: Any = None if config.rules is None else OmegaConf.to_container(config.rules)
-    segmenter = Segmenter(config.tokenizer, config.sentences, config.longest, rules)
+    segmenter = Segmenter(config.tokenizer, config.sentences, config.longest, _plain(config.rules))
     spec = build(config.model)
+    check_budget(config.get("budget"), [spec])
     if isinstance(spec, lms.ReplayModel):
         remedy = "Use it with programs.run, or another model here."
         raise InputError("model=replay only has answers for the sentences of a corpus", remedy=remedy)
@@ -123,14 +130,14 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segme
         raise InputError(problem, remedy="Tune one with programs.finetune tuning=encoder.")
     labels = tuple(dict.fromkeys(part[1] for part in parts if part is not None and part[1]))
     weights = classifier.weights
-    facts: dict[str, Any] = {"model": {"name": spec.name, "id": weights.id, "revision": weights.revision}}
+    model = ModelRecord(name=spec.name, id=weights.id, revision=weights.revision)
+    facts = RunFacts(model=model)
     content = dump_classifier(spec, Corpus("", {}, tuple(map(Label, labels))))
     program = fingerprint([weights.revision, classifier.classes])
-    return Annotator(
-        ClassifierTagger(classifier, spec.batch_size),
-        Facts(labels, _model_id(facts), program, fingerprint([facts, program, repr(segmenter)]), facts, content),
-        segmenter,
-    )
+    least = MinConfidence.of(_plain(config.min_confidence), labels)
+    by = fingerprint([facts.content(), program, repr(segmenter), *least.identity()])
+    tagger = ClassifierTagger(classifier, spec.batch_size)
+    return Annotator(tagger, Facts(labels, _model_id(model), program, by, facts, content), segmenter, least)
 
 
 def _prompting(config: DictConfig, spec: lms.ModelSpec, segmenter: Segmenter, overrides: Overrides) -> Annotator:
@@ -140,16 +147,23 @@ def _prompting(config: DictConfig, spec: lms.ModelSpec, segmenter: Segmenter, ov
     lm = lms.build(spec)
     check_system_text(config, overrides.keys, spec, lm.engine)
     tagger, adapter = built.on(lm), built.adapter
-    facts = {**built.facts, "model": model_facts(spec, lm)}
+    model = model_record(spec, lm)
+    facts = built.facts.plus(RunFacts(model=model))
     content = dump_program(tagger, corpus)
     program = fingerprint(content)
-    base = facts.get("retrieval", {})
-    retrieval = [base.get("content_sha256"), base.get("chunks"), facts.get("embedder"), base.get("embedder")]
-    train_sha256 = corpus.sha256 if "embedder" in facts else None
-    by = fingerprint([content, facts["model"], lm.model, repr(segmenter), config.constrained, retrieval, train_sha256])
+    base = facts.retrieval or {}
+    retrieval = [base.get("content_sha256"), base.get("chunks"), facts.embedder, base.get("embedder")]
+    train_sha256 = None if facts.embedder is None else corpus.sha256
     labels = tuple(label.name for label in corpus.labels)
-    prompt_tagger = PromptTagger(tagger=tagger, lm=lm, adapter=adapter, concurrency=spec.concurrency)
-    return Annotator(prompt_tagger, Facts(labels, _model_id(facts), program, by, facts, content, spec.price), segmenter)
+    least = MinConfidence.of(_plain(config.min_confidence), labels)
+    spending = None if spec.price is None else Spending(config.get("budget"))
+    how: dict[str, Any] = {"concurrency": spec.concurrency, "price": spec.price, "spending": spending}
+    prompt_tagger = PromptTagger(tagger=tagger, lm=lm, adapter=adapter, **how)
+    if least and not prompt_tagger.gives_confidences:
+        refuse_unknown()
+    what = [content, model.content(), lm.model, repr(segmenter), config.constrained, retrieval, train_sha256]
+    by = fingerprint([*what, *least.identity()])
+    return Annotator(prompt_tagger, Facts(labels, _model_id(model), program, by, facts, content, spec.price), segmenter, least)
 
 
 def _guarded_corpus(config: DictConfig, spec: lms.ModelSpec, overrides: Overrides) -> Corpus:
@@ -176,6 +190,5 @@ def label_corpus(config: DictConfig, overrides: Overrides) -> Corpus:
     return Corpus("the program's labels", {}, tuple(map(Label, names)), phi=False)
 
 
-def _model_id(facts: dict[str, Any]) -> str:
-    model = facts["model"]
-    return f"{model['id']}@{model['revision']}" if model["revision"] else str(model["id"])
+def _model_id(model: ModelRecord) -> str:
+    return f"{model.id}@{model.revision}" if model.revision else str(model.id)

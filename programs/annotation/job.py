@@ -12,8 +12,9 @@ from typing import Any
 
 from clinspan.corpora.annotated import Annotated
 from clinspan.corpora.readers.notes import Note, Unreadable
-from clinspan.programs.annotation.annotator import Annotator, merge_cut_sentences, Outcome, Tagged
+from clinspan.programs.annotation.annotator import Annotator, Outcome
 from clinspan.programs.annotation.journal import Journal
+from clinspan.programs.annotation.segments import merge_cut_sentences, Tagged
 from clinspan.programs.annotation.state import digest_of, Entry, ResumeState
 from clinspan.programs.annotation.text_spool import TextSpool
 from clinspan.programs.annotation.writers import DocumentWriter

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,23 +23,28 @@ from clinspan.corpora.printable import printable
 from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.hydra_app import log_to
-from clinspan.programs.app.run_outcome import outcome, print_result
-from clinspan.programs.app.start_run import finished, new_record, part_record
+from clinspan.programs.app.next_step import interpretation
+from clinspan.programs.app.run_outcome import outcome, print_result, write_report
+from clinspan.programs.app.start_run import new_record, part_record
 from clinspan.programs.building.build_run import Overrides
 from clinspan.programs.building.load_program import program_path, read_program
 from clinspan.programs.config.all_folds import of_fold, whole
-from clinspan.programs.config.composition import build, compose_here, folder_path
+from clinspan.programs.config.composition import build, compose_here, folder_path, plain_settings
 from clinspan.programs.inference.error_report import ErrorAnalysis, write_analysis
 from clinspan.programs.rundir.folds import fold_folder, TEST
 from clinspan.programs.rundir.locks import one_writer
+from clinspan.programs.rundir.open_run import corpus_entry, OpenRun
 from clinspan.programs.rundir.origin import Origin, read_origin
 from clinspan.programs.rundir.prompt_log import write_prompts
-from clinspan.programs.rundir.run_folder import corpus_entry, now, read_object, recorded, RunFolder
+from clinspan.programs.rundir.run_folder import now, read_object, read_record, RunFolder
+from clinspan.programs.rundir.run_record import FoldsRecord, FoldTrainings, ModelRecord, RunFacts, RunRecord
 from clinspan.programs.rundir.scored_run import load_scored, pooled
 from clinspan.programs.tagging.saved_program import GROUPS, PLAIN, RETRIEVER, trained_on
 
-Job = Callable[[RunFolder, DictConfig, dict[str, Any], Path], None]
-"""The work of a command in a folder with a config and a record; the last argument is the folder of the cross-validation."""
+Job = Callable[[OpenRun, DictConfig, Path], None]
+"""The work of a command on a run with a config; the last argument is the folder of the cross-validation."""
+_SHARED = ("choices", "seed", "drawn", "python", "packages", "git", "cores")
+"""Entries of the record of a cross-validation that each fold has too."""
 _OWN = ("limit", "limit_documents", "name", "program", "resume", "sample", "tags", "tracking", "tracing")
 """Settings of a training or a compilation that the runs on its test parts do not share."""
 
@@ -54,26 +59,26 @@ class Training:
     """
 
     execute: Job
-    done: Callable[[dict[str, Any]], bool]
+    done: Callable[[RunRecord], bool]
 
 
-def cross_validate(
-    folder: RunFolder, config: DictConfig, record: dict[str, Any], *, tag: Job, training: Training | None = None
-) -> None:
+def cross_validate(run: OpenRun, config: DictConfig, *, tag: Job, training: Training | None = None) -> None:
     """Run all folds that have not ended, and write and print the scores of their predictions together.
 
     Args:
-        folder: The folder of the cross-validation.
+        run: The cross-validation.
         config: The config, without a fold.
-        record: The record so far.
         tag: Tags the test part of a fold.
         training: Makes the program that tags the test part; None: the config describes it.
 
     Raises:
         InputError: The corpus cannot be divided, or a setting would show sentences of the test part of a fold to the model.
     """
-    log = log_to(folder.path)
-    with recorded(folder, record, log):
+    path = run.folder.path
+    log = log_to(path)
+    with run.recorded(log):
+        if config.get("budget") is not None:
+            raise InputError("budget is for one run, and this is a cross-validation", remedy="Set corpus.fold, or leave it out.")
         if config.get("split", TEST) != TEST:
             raise InputError(
                 f"split={config.split} is no part of a cross-validation", remedy="Leave split out, or set corpus.fold."
@@ -82,17 +87,20 @@ def cross_validate(
         warn(corpus, folds=config.corpus.folds)
         refuse_seen(config, corpus)
         _check_recorded(build(config.model))
-        record["corpus"] = corpus_entry(record, corpus, TEST, folder)
-        record["folds"] = {"number": config.corpus.folds, "seed": config.corpus.split_seed, "group": config.corpus.group}
-        folder.write("run.json", record)
+        folds = FoldsRecord(number=config.corpus.folds, seed=config.corpus.split_seed, group=config.corpus.group)
+        run.write(RunFacts(corpus=corpus_entry(run.record, corpus, TEST, path), folds=folds))
         try:
-            tagged = [_fold(folder, config, record, number, jobs=(training, tag)) for number in range(config.corpus.folds)]
+            tagged = [_fold(path, config, run.record, number, jobs=(training, tag)) for number in range(config.corpus.folds)]
         finally:
-            log_to(folder.path)
-        scores, errors = _pool(folder, config, record, tagged)
-    folder.write("run.json", record)
+            log_to(path)
+        scores, errors, facts = _pool(run.folder, config, folds, tagged)
+        run.add(facts)
+    run.write()
     log.info("done")
-    print_result(folder, scores, record, errors, of=sum(1 for _ in corpus.sentences(TEST)))
+    print_result(run, scores, errors, of=sum(1 for _ in corpus.sentences(TEST)))
+    print(printable(interpretation(scores, run.record.content(), path, spec=build(config.model), has_train=True)))
+    if config.get("report", True):
+        write_report(run.folder, corpus)
 
 
 def refuse_seen(config: DictConfig, corpus: Corpus) -> None:
@@ -125,46 +133,43 @@ def _check_recorded(spec: object) -> None:
         check_ids(folder_path(spec.path))
 
 
-def _fold(
-    folder: RunFolder, config: DictConfig, record: Mapping[str, Any], number: int, *, jobs: tuple[Training | None, Job]
-) -> Path:
-    """Run one fold and return the folder with the predictions on its test part."""
+def _fold(path: Path, config: DictConfig, record: RunRecord, number: int, *, jobs: tuple[Training | None, Job]) -> Path:
+    """Run one fold of the cross-validation in `path`, and return the folder with the predictions on its test part."""
     training, tag = jobs
-    place, folds = RunFolder(fold_folder(folder.path, number)), config.corpus.folds
+    place, folds = RunFolder(fold_folder(path, number)), config.corpus.folds
     print(printable(f"clinspan: fold {number + 1} of {folds} (corpus.fold={number}): {place.path}"), file=sys.stderr, flush=True)
     config = of_fold(config, number)
-    plain = OmegaConf.to_container(config, resolve=True)
-    given = sorted({*record["given"], "corpus.fold"})
-    kept = {key: record[key] for key in ("choices", "seed", "drawn", "python", "packages", "git", "cores") if key in record}
-    own = part_record(place, {"status": "started", "started": now(), **kept, "config": plain, "given": given})
+    given = sorted({*record.given, "corpus.fold"})
+    first = RunRecord(status="started", started=now(), config=plain_settings(config), given=given).plus(record.only(*_SHARED))
+    own = part_record(place, first)
     if training is None:
-        _execute(tag, place, config, own, home=folder.path, done=_is_complete)
+        _executed(tag, place, config, own, home=path, done=_is_complete)
         return place.path
-    _execute(training.execute, place, config, own, home=folder.path, done=training.done)
+    own = _executed(training.execute, place, config, own, home=path, done=training.done)
     test = RunFolder(place.path / TEST)
     config, first = _test_run(config, own, place.path)
-    _execute(tag, test, config, part_record(test, first), home=folder.path, done=_is_complete)
+    _executed(tag, test, config, part_record(test, first), home=path, done=_is_complete)
     return test.path
 
 
-def _execute(
-    job: Job, folder: RunFolder, config: DictConfig, record: dict[str, Any], *, home: Path, done: Callable[[dict[str, Any]], bool]
-) -> None:
+def _executed(
+    job: Job, folder: RunFolder, config: DictConfig, record: RunRecord, *, home: Path, done: Callable[[RunRecord], bool]
+) -> RunRecord:
+    """The record of a part of the cross-validation in `home` after its job, which is left out if it is done."""
     if done(record):
-        return
-    if "corpus" in record:  # it has begun before
-        record |= {"status": "started", "resumed": [*record.get("resumed", []), now()]}
-        record.pop("error", None)
+        return record
+    run = OpenRun(folder, record.begun_again(now()) if record.begun else record)
     with one_writer(folder.path):
-        job(folder, config, record, home)
+        job(run, config, home)
+    return run.record
 
 
-def _is_complete(record: dict[str, Any]) -> bool:
+def _is_complete(record: RunRecord) -> bool:
     """Whether a run has finished without a failed sentence, which a resumed run would ask again."""
-    return finished(record) and not record["counts"]["failed"]
+    return record.finished and record.counts is not None and not record.counts.failed
 
 
-def _test_run(config: DictConfig, trained: Mapping[str, Any], program: Path) -> tuple[DictConfig, dict[str, Any]]:
+def _test_run(config: DictConfig, trained: RunRecord, program: Path) -> tuple[DictConfig, RunRecord]:
     """The config and the first record of the run that tags the test part of a fold with the program of that fold.
 
     Args:
@@ -173,7 +178,7 @@ def _test_run(config: DictConfig, trained: Mapping[str, Any], program: Path) -> 
         program: Its folder.
     """
     groups = compose_here("run").keys()
-    names = {key: option for key, option in trained["choices"].items() if key in groups}
+    names = {key: option for key, option in trained.choices.items() if key in groups}
     own = compose_here("run", [f"{key}={option}" for key, option in names.items()])
     OmegaConf.set_struct(own, False)
     for key in own:
@@ -181,9 +186,9 @@ def _test_run(config: DictConfig, trained: Mapping[str, Any], program: Path) -> 
             own[key] = config[key]
     own.program = str(program)
     part_of_program = (*GROUPS, RETRIEVER, "prompt", *PLAIN)
-    given = {key for key in trained["given"] if key.split(".")[0] in own and key.split(".")[0] not in (*part_of_program, *_OWN)}
+    given = {key for key in trained.given if key.split(".")[0] in own and key.split(".")[0] not in (*part_of_program, *_OWN)}
     given |= {"program", "corpus.fold"}
-    if use := trained.get("use"):
+    if use := trained.use:
         OmegaConf.update(own, use, str(program / "model"))
         given.add(use)
     OmegaConf.set_struct(own, True)
@@ -191,9 +196,9 @@ def _test_run(config: DictConfig, trained: Mapping[str, Any], program: Path) -> 
 
 
 def _pool(
-    folder: RunFolder, config: DictConfig, record: dict[str, Any], tagged: Sequence[Path]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the predictions, scores and errors of all folds together, and complete the record; return scores and errors."""
+    folder: RunFolder, config: DictConfig, folds: FoldsRecord, tagged: Sequence[Path]
+) -> tuple[dict[str, Any], dict[str, Any], RunFacts]:
+    """Write the predictions, scores and errors of all folds together. Return scores, errors and what they add to the record."""
     runs = pooled([load_scored(path) for path in tagged])
     rows = sorted(runs.rows, key=lambda row: str(row["document"]))
     folder.predictions.unlink(missing_ok=True)
@@ -201,17 +206,15 @@ def _pool(
         folder.append(row)
     write_prompts(tagged, [str(row["id"]) for row in rows], folder.path)
     metric: Metric = build(config.metric)
-    folds = record["folds"]
-    said = f"{folds['number']}@{folds['seed']}"
+    said = f"{folds.number}@{folds.seed}"
     scores = score_records(rows, list(runs.labels), metric, alignment=runs.alignment, cut=runs.cut, folds=said)
     limits = {key: read_object(tagged[0] / "scores.json").get(key) for key in ("limit", "limit_documents", "sample")}
-    scores |= {**limits, "folds": {**folds, **_by_fold(tagged)}}
+    scores |= {**limits, "folds": {**folds.content(), **_by_fold(tagged)}}
     folder.write("scores.json", scores)
     analysis = build(config.errors) if "errors" in config else ErrorAnalysis()
     why = "the train part of each fold is another one; errors.json of each fold has it"
     errors = write_analysis(folder, None, analysis, mode=metric.mode, seed=config.seed, split=TEST, why=why)
-    record |= outcome(rows, scores) | _about(folder, tagged)
-    return scores, errors
+    return scores, errors, outcome(rows, scores).plus(_about(folder.path, folds, tagged))
 
 
 def _by_fold(tagged: Sequence[Path]) -> dict[str, Any]:
@@ -221,25 +224,23 @@ def _by_fold(tagged: Sequence[Path]) -> dict[str, Any]:
     return {"f1": f1, "sd": {name: statistics.stdev(values) for name, values in f1.items()}}
 
 
-def _about(folder: RunFolder, tagged: Sequence[Path]) -> dict[str, Any]:
+def _about(path: Path, folds: FoldsRecord, tagged: Sequence[Path]) -> RunFacts:
     """What the records of the folds add to the record of the cross-validation.
 
     `cost` is that of all folds, with their trainings or compilations; `training` has what these used beside the answers.
     """
-    tests = [read_object(path / "run.json") for path in tagged]
-    trained = [read_object(path.parent / "run.json") for path in tagged if path.parent != folder.path]
-    first = tests[0]
-    about: dict[str, Any] = {"model": {key: first["model"][key] for key in ("name", "id") if key in first["model"]}}
-    costs = [one.get("cost") for one in (*tests, *trained) if one.get("cost") is not None]
-    about["cost"] = sum(costs) if costs else None
-    documents = [one["corpus"]["documents"][TEST] for one in tests]
-    about["folds"] = {**folder.read("run.json")["folds"], "documents": documents}
-    if "retrieval" in first:
-        counts = ("leaked_sentences", "excluded_chunks")
-        about["retrieval"] = first["retrieval"] | {
-            key: sum(one["retrieval"][key] for one in tests) for key in counts if key in first["retrieval"]
-        }
+    tests = [read_record(run / "run.json") for run in tagged]
+    trained = [read_record(run.parent / "run.json") for run in tagged if run.parent != path]
+    costs = [one.cost for one in (*tests, *trained) if one.cost is not None]
+    documents = [(one.corpus.documents or {})[TEST] for one in tests if one.corpus]
+    facts = RunFacts(cost=sum(costs) if costs else None, folds=folds.model_copy(update={"documents": documents}))
+    if model := tests[0].model:
+        facts = facts.plus(RunFacts(model=ModelRecord(name=model.name, id=model.id)))
+    if base := tests[0].retrieval:
+        counts = [key for key in ("leaked_sentences", "excluded_chunks") if key in base]
+        summed = {key: sum((one.retrieval or {})[key] for one in tests) for key in counts}
+        facts = facts.plus(RunFacts(retrieval=base | summed))
     if trained:
-        used = sum((Counter(one.get("tokens") or {}) for one in trained), Counter[str]())
-        about["training"] = {"seconds": sum(one["seconds"] for one in trained), "tokens": dict(used)}
-    return about
+        used = sum((Counter(one.tokens) for one in trained), Counter[str]())
+        facts = facts.plus(RunFacts(training=FoldTrainings(seconds=sum(one.seconds or 0.0 for one in trained), tokens=dict(used))))
+    return facts

@@ -32,6 +32,8 @@ from clinspan.programs.app.command_help import command_help, purpose
 from clinspan.programs.app.error_text import error_report, unexpected_cause, watch
 from clinspan.programs.app.interruption import interruption
 from clinspan.programs.app.pipes import leave_closed_pipe, quiet_pipe
+from clinspan.programs.app.results import only_results, printed_as
+from clinspan.programs.app.where import where
 from clinspan.programs.config.command_line import CommandLine, gather, parse, quote_items
 from clinspan.programs.config.composition import (
     check_numbers,
@@ -52,6 +54,7 @@ from clinspan.programs.rundir.printed_commands import remember
 from clinspan.programs.rundir.run_folder import remove_unused
 from clinspan.programs.sweeps import grid_sweeper
 from clinspan.programs.sweeps.failed_jobs import check_experiment, missing_part, note_failure, Sweeps
+from clinspan.reports.terminal.console import choose_display
 from hydra_plugins.clinspan_cells_sweeper.grid_sweeper import GridSweeper
 
 EXPECTED = (*USER_ERRORS, HydraException, OmegaConfBaseException)
@@ -94,13 +97,18 @@ def run_app(
         if line.help:
             print(_help(config_name, job, line))
             return
+        if line.where:
+            print("\n".join(where(config_name, line)))
+            return
         words = list(line.words)
         if not line.completes:
             words = use_project(config_name, line)
             words = gather(words, listed, also) if listed else words
             words = quote_items(words, filters) if filters else words
         sys.argv[1:] = [*line.options, *checked(config_name, line, words)]
-        with nullcontext() if line.runs else plain_errors():
+        if line.display is not None:
+            choose_display(line.display)
+        with printed_as(config_name, line), nullcontext() if line.runs else plain_errors():
             main()
     if Sweeps.failed:
         stop(f"failed jobs of the sweep: {', '.join(Sweeps.failed)}")
@@ -129,7 +137,8 @@ class _Guarded:
         debug, multirun = bool(config.get("debug")), HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             self._check(config)
-            self.task(config)
+            with only_results():
+                self.task(config)
         except EXPECTED as error:
             lacking = missing_part(error, chosen_options()) if multirun else None
             if (cause := unexpected_cause(error, EXPECTED)) and (report := error_report(cause, debug=debug, place=False)):

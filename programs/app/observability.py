@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from clinspan.programs.building.protected_texts import protected_texts
 from clinspan.programs.config.composition import build
 from clinspan.programs.config.privacy import check_destinations, Permission
-from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.open_run import OpenRun
+from clinspan.programs.rundir.run_record import RunRecord
 from clinspan.programs.telemetry.tracing import note, NoTracing
 from clinspan.programs.telemetry.tracking import NoTracking
 
@@ -20,13 +21,12 @@ FOLLOWERS = ("tracking", "tracing")
 
 
 @contextmanager
-def observed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, command: str) -> Iterator[None]:
+def observed(config: DictConfig, run: OpenRun, *, command: str) -> Iterator[None]:
     """Track and trace the enclosed block.
 
     Args:
         config: The run's config.
-        folder: The run's folder.
-        record: The run's record.
+        run: The run.
         command: The name of the command.
 
     Raises:
@@ -39,9 +39,9 @@ def observed(config: DictConfig, folder: RunFolder, record: dict[str, Any], *, c
     def guard(what: str, address: str) -> None:
         check_destinations(texts, what=what, addresses=[address], leave=leave)
 
-    with tracker.follow(folder, record, command=command, guard=guard), tracing.spans(f"clinspan.{command}", _about(record)):
+    with tracker.follow(run, command=command, guard=guard), tracing.spans(f"clinspan.{command}", _about(run.record)):
         yield
-        note(_outcome(record))
+        note(_outcome(run.record))
 
 
 def observers(config: DictConfig, given: Collection[str]) -> dict[str, Any]:
@@ -55,18 +55,17 @@ def without_observers(config: Any) -> Any:
     return {key: value for key, value in (config or {}).items() if key not in FOLLOWERS}
 
 
-def _about(record: dict[str, Any]) -> dict[str, Any]:
-    chosen = {f"clinspan.{key}": str(option) for key, option in record["choices"].items()}
-    commit = (record.get("git") or {}).get("commit")
-    return {**chosen, "clinspan.seed": record["config"]["seed"], **({"clinspan.git_commit": commit} if commit else {})}
+def _about(record: RunRecord) -> dict[str, Any]:
+    chosen = {f"clinspan.{key}": str(option) for key, option in record.choices.items()}
+    commit = record.git.commit if record.git else None
+    return {**chosen, "clinspan.seed": record.config["seed"], **({"clinspan.git_commit": commit} if commit else {})}
 
 
-def _outcome(record: dict[str, Any]) -> dict[str, Any]:
-    counts = record.get("counts") or {}
-    tokens = record.get("tokens") or {}
+def _outcome(record: RunRecord) -> dict[str, Any]:
+    counts = record.counts.content() if record.counts else {}
     return {
-        "status": record["status"],
+        "status": record.status,
         "sentences": counts.get("sentences"),
         "failed": counts.get("failed"),
-        **{key: tokens.get(key) for key in ("prompt_tokens", "answer_tokens")},
+        **{key: record.tokens.get(key) for key in ("prompt_tokens", "answer_tokens")},
     }

@@ -15,7 +15,8 @@ from clinspan.corpora.writers.csv_table import Cell
 from clinspan.metrics.counts import Span
 from clinspan.metrics.mention_rows import CORRECT, mention_pairs, MentionPair
 from clinspan.programs.building.run_corpus import run_corpus, tagged_sentences
-from clinspan.programs.rundir.run_folder import read_object
+from clinspan.programs.rundir.run_folder import read_object, read_record
+from clinspan.programs.rundir.run_record import RunRecord
 from clinspan.programs.rundir.scored_run import load_scored, ScoredRun
 from clinspan.programs.rundir.scores_fit import check_fit
 
@@ -56,13 +57,13 @@ class RunMentions:
 
     Attributes:
         run: The run.
-        record: The content of its `run.json`.
+        record: Its record.
         scores: The content of its `scores.json`.
         sentences: Its sentences in corpus order.
     """
 
     run: ScoredRun
-    record: dict[str, Any]
+    record: RunRecord
     scores: dict[str, Any]
     sentences: list[TaggedMentions]
 
@@ -73,11 +74,11 @@ def load_mentions(path: Path) -> RunMentions:
     Raises:
         InputError: The folder holds no finished run, its files do not fit each other, or the corpus has changed.
     """
-    run, record, scores = load_scored(path), read_object(path / "run.json"), read_object(path / "scores.json")
+    run, record, scores = load_scored(path), read_record(path / "run.json"), read_object(path / "scores.json")
     check_fit(run.rows, scores, run.mode, path)
     rows = {str(row["id"]): row for row in run.rows}
     corpus = run_corpus(record, path / "run.json")
-    pairs = tagged_sentences(corpus, str(record["corpus"]["split"]), rows, path / "predictions.jsonl")
+    pairs = tagged_sentences(corpus, record.corpus.split if record.corpus else "", rows, path / "predictions.jsonl")
     sentences = []
     for document, sentence in pairs:
         row = rows[sentence.id]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,22 @@ from clinspan.programs.app.error_text import watch
 from clinspan.programs.app.observability import FOLLOWERS, observers, without_observers
 from clinspan.programs.building.build_run import Overrides, program_settings
 from clinspan.programs.config.classifier_config import PROMPT_KEYS, refuse_prompt_keys, without_prompt
-from clinspan.programs.config.composition import build, chosen_options, folder_path, is_sweep, overridden_keys
+from clinspan.programs.config.composition import build, chosen_options, folder_path, is_sweep, overridden_keys, plain_settings
 from clinspan.programs.config.project_source import project_record
 from clinspan.programs.config.saved_data import check_recorded_hosts, composed_config, restored_config
 from clinspan.programs.rundir.locks import one_writer
+from clinspan.programs.rundir.open_run import OpenRun
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
 from clinspan.programs.rundir.run_names import check_labels, LABELS
+from clinspan.programs.rundir.run_record import RunFacts, RunRecord
 from clinspan.programs.sweeps.seeds import drawn, no_effect
 
-RESUME_KEYS = frozenset({"debug", "resume", "stop_after"})
+RESUME_KEYS = frozenset({"budget", "debug", "report", "resume", "stop_after"})
 """Settings that a resumed run takes from the command line, besides tracking, tracing and the addresses of its servers."""
 
 
 @contextmanager
-def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Iterator[tuple[RunFolder, DictConfig, dict[str, Any]]]:
+def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Iterator[tuple[OpenRun, DictConfig]]:
     """The result of `prepare`, while a lock keeps other processes from writing into the folder.
 
     Raises:
@@ -38,13 +40,13 @@ def prepared(config: DictConfig, output: Path, *, command: str = "run") -> Itera
     """
     path = RunFolder(output).path if config.resume is None else folder_path(config.resume)
     with one_writer(path) if config.resume is None or (path / "run.json").is_file() else nullcontext():
-        folder, own, record = prepare(config, output, command=command)
-        watch(own, folder.path)
-        yield folder, own, record
+        run, own = prepare(config, output, command=command)
+        watch(own, run.folder.path)
+        yield run, own
 
 
-def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[RunFolder, DictConfig, dict[str, Any]]:
-    """The folder, config and record of a new run, or those of the run that is resumed.
+def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[OpenRun, DictConfig]:
+    """A new run and its config, or the run that is resumed and the config that it began with.
 
     If the folder already holds the same job, as in a restarted sweep, that job is resumed, unless it has finished.
 
@@ -54,83 +56,84 @@ def prepare(config: DictConfig, output: Path, *, command: str = "run") -> tuple[
     if config.resume is None:
         check_labels(config.name, config.tags)
         config, record = new_record(config, Overrides.now(), command)
-        if not record["drawn"] and "seed" in record["given"] and not is_sweep():
+        if not record.drawn and "seed" in record.given and not is_sweep():
             print(printable(no_effect(config)), file=sys.stderr)
         folder = RunFolder(output)
-        return folder, config, _again(folder, record)
+        return OpenRun(folder, _again(folder, record)), config
+    return _resume(config, command)
+
+
+def _resume(config: DictConfig, command: str) -> tuple[OpenRun, DictConfig]:
     path = folder_path(config.resume)
     if not (path / "run.json").is_file():
         raise InputError("holds no run.json, so there is no run to resume", path=path, remedy="Give a run's folder.")
     folder = RunFolder(path)
     record = _begun(folder)
-    record["config"] = saved_config(record, command, path / "run.json")
-    _move(record["config"], config)
+    record = record.plus(RunFacts(config=_moved(saved_config(record, command, path / "run.json"), config)))
     changed = {key: config[key] for key in RESUME_KEYS & overridden_keys()}
-    began = OmegaConf.create({**record["config"], **changed, "resume": None, **observers(config, overridden_keys())})
+    began = OmegaConf.create({**record.config, **changed, "resume": None, **observers(config, overridden_keys())})
     assert isinstance(began, DictConfig)
-    if promptless := _promptless(began, record["choices"], command):
+    if promptless := _promptless(began, record.choices, command):
         refuse_prompt_keys(overridden_keys(), what=promptless)
-    _check_overrides(config, began, record["choices"], path)
-    if command != "optimize" or not finished(record):  # a run retries failed sentences; a compilation has its result
-        record["status"] = "started"
-        record.pop("error", None)
-        record.pop("reason", None)
-        record.setdefault("resumed", []).append(now())
-    return folder, began, record
+    _check_overrides(config, began, record.choices, path)
+    if command != "optimize" or not record.finished:  # a run retries failed sentences; a compilation has its result
+        record = record.begun_again(now())
+    return OpenRun(folder, record), began
 
 
-def new_record(config: DictConfig, overrides: Overrides, command: str) -> tuple[DictConfig, dict[str, Any]]:
+def first_record(config: DictConfig, choices: Mapping[str, str], given: Collection[str]) -> RunRecord:
+    """The first record of a command: its settings and where it runs.
+
+    Args:
+        config: Its config.
+        choices: The option of each group.
+        given: Keys and groups that the user has set.
+    """
+    settings = RunFacts(config=plain_settings(config), choices=dict(choices), given=sorted(given))
+    project = project_record(config)
+    facts = settings.plus(RunFacts(project=project)) if project else settings
+    return RunRecord(status="started", started=now()).plus(facts).plus(environment())
+
+
+def new_record(config: DictConfig, overrides: Overrides, command: str) -> tuple[DictConfig, RunRecord]:
     """The config of a new run with the settings of the program that it names, and the run's first record."""
     config, chosen = program_settings(config, overrides)
     chosen = without_observers({**overrides.choices, **chosen})
     if promptless := _promptless(config, chosen, command):
         config = without_prompt(config, overrides.keys, what=promptless)
         chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
-    record = {
-        "status": "started",
-        "started": now(),
-        "config": OmegaConf.to_container(config, resolve=True),
-        "choices": chosen,
-        "given": sorted(overrides.keys),
-        **project_record(config),
-        "seed": config.seed,
-        "drawn": drawn(config, overrides.keys),
-        **environment(),
-    }
-    return config, record
+    facts = RunFacts(seed=config.seed, drawn=drawn(config, overrides.keys))
+    return config, first_record(config, chosen, overrides.keys).plus(facts)
 
 
-def part_record(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, Any]:
+def part_record(folder: RunFolder, record: RunRecord) -> RunRecord:
     """The record of a run that is a part of another one, such as a fold: the new record, with what its folder holds already.
 
     Raises:
         InputError: The record in the folder is damaged.
     """
     if not (folder.path / "run.json").is_file():
-        return dict(record)
-    old = _begun(folder)
-    settings = {key: record[key] for key in ("config", "choices", "given", "seed")}
-    return {**record, **old, **settings}
+        return record
+    return record.plus(_begun(folder)).plus(record.only("config", "choices", "given", "seed"))
 
 
-def saved_config(record: Mapping[str, Any], command: str, path: Path) -> dict[str, Any]:
+def saved_config(record: RunRecord, command: str, path: Path) -> dict[str, Any]:
     """The config that a run began with: values come from its record, classes from `conf/`.
 
     Args:
-        record: The content of `run.json`.
+        record: The record.
         command: The command.
         path: The file, for messages.
 
     Raises:
         InputError: The record names a class, an option or a setting that the command does not have.
     """
-    choices, config = record.get("choices"), record.get("config")
-    if not isinstance(choices, dict) or not isinstance(config, dict):
+    if not {"choices", "config"} <= record.model_fields_set:
         raise InputError("has no config of a run", path=path, remedy="Give a run's folder.")
-    composed = composed_config(command, choices, path=path)
-    for key in PROMPT_KEYS - config.keys():
+    composed = composed_config(command, record.choices, path=path)
+    for key in PROMPT_KEYS - record.config.keys():
         composed.pop(key, None)
-    restored = restored_config(composed, config, path=path)
+    restored = restored_config(composed, record.config, path=path)
     check_recorded_hosts(restored, overridden_keys(), path=path)
     return restored
 
@@ -161,13 +164,13 @@ def _shown(value: object) -> object:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
-def _move(began: dict[str, Any], config: DictConfig) -> None:
-    """Let a resumed run use the same models at other servers: the address of a model has no effect on its answers."""
+def _moved(began: Mapping[str, Any], config: DictConfig) -> dict[str, Any]:
+    """The config that a run began with, with the models at the servers that the user names now, which has no effect on answers."""
+    moved = dict(began)
     for group in ("model", "reflection_model"):
         if f"{group}.api_base" in overridden_keys() and "api_base" in (began.get(group) or {}):
-            plain = OmegaConf.to_container(config[group], resolve=True)
-            assert isinstance(plain, dict)
-            began[group]["api_base"] = plain["api_base"]
+            moved[group] = {**began[group], "api_base": plain_settings(config[group])["api_base"]}
+    return moved
 
 
 def _promptless(config: DictConfig, chosen: Mapping[str, str], command: str) -> str | None:
@@ -181,12 +184,7 @@ def _promptless(config: DictConfig, chosen: Mapping[str, str], command: str) -> 
     return None
 
 
-def finished(record: dict[str, Any]) -> bool:
-    """Whether there is nothing left to do, as for a finished job of a restarted sweep."""
-    return bool(record["status"] == "finished")
-
-
-def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+def _again(folder: RunFolder, record: RunRecord) -> RunRecord:
     """The record of the same job if the folder holds one, otherwise the new record.
 
     Raises:
@@ -195,32 +193,28 @@ def _again(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     if not (folder.path / "run.json").is_file():
         return record
     old = _begun(folder)
-    if "given" not in old:  # it failed before it began
+    if "given" not in old.model_fields_set:  # it failed before it began
         return record
-    if _decisive(old.get("config")) != _decisive(record["config"]):
+    if _decisive(old.config) != _decisive(record.config):
         raise InputError("holds a job with other settings", path=folder.path, remedy="Choose another hydra.sweep.dir.")
-    if not finished(old):
-        old |= {"status": "started", "resumed": [*old.get("resumed", []), now()]}
-        old.pop("error", None)
-        old.pop("reason", None)
-    return old
+    return old if old.finished else old.begun_again(now())
 
 
 def _decisive(config: Any) -> dict[str, Any]:
     """The settings that have an effect on what a run does. A run that was renamed is still the same job."""
-    return {key: value for key, value in without_observers(config).items() if key not in (*LABELS, "debug")}
+    return {key: value for key, value in without_observers(config).items() if key not in (*LABELS, *RESUME_KEYS)}
 
 
-def _begun(folder: RunFolder) -> dict[str, Any]:
+def _begun(folder: RunFolder) -> RunRecord:
     """The record of a run that has started.
 
     Raises:
         InputError: The record is damaged; the message says how to reuse the predictions beside it.
     """
+    path = folder.path / "run.json"
+    remedy = f"To keep the results so far, remove it and start again with the run's own settings and hydra.run.dir={folder.path}"
     try:
-        return folder.read("run.json")
+        content = folder.read("run.json")
     except InputError:
-        remedy = (
-            f"To keep the results so far, remove it and start again with the run's own settings and hydra.run.dir={folder.path}"
-        )
-        raise InputError("is damaged", path=folder.path / "run.json", remedy=remedy) from None
+        raise InputError("is damaged", path=path, remedy=remedy) from None
+    return RunRecord.checked(content, path, remedy)

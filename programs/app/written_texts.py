@@ -6,24 +6,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clinspan.corpora import Document, InputError, Sentence
+from clinspan.corpora import Corpus, Document, InputError, Sentence
 from clinspan.programs.building.run_corpus import run_corpus, tagged_sentences
+from clinspan.programs.rundir.run_record import RunRecord
 
 Gaps = list[str]
 Tagged = list[tuple[Document, Sentence]]
 
 
 class WrittenTexts:
-    """Reads the corpora of runs again, each corpus once."""
+    """Reads the corpora of runs again, each corpus once.
 
-    def __init__(self) -> None:
-        self._read: dict[str, Any] = {}
+    Args:
+        corpus: A corpus that is not read again; None: all are.
+    """
 
-    def gaps(self, record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path: Path) -> list[Gaps]:
+    def __init__(self, corpus: Corpus | None = None) -> None:
+        self._read: dict[str, Any] = {} if corpus is None else {corpus.sha256: corpus}
+
+    def gaps(self, record: RunRecord, rows: Sequence[Mapping[str, Any]], path: Path) -> list[Gaps]:
         """The text around the tokens of each sentence.
 
         Args:
-            record: The content of the run's `run.json`.
+            record: The run's record.
             rows: The lines of its `predictions.jsonl`, in corpus order.
             path: The folder of the run.
 
@@ -35,7 +40,7 @@ class WrittenTexts:
         Raises:
             InputError: The corpus cannot be read, has changed, or is not the one of the rows.
         """
-        sha256 = str((record.get("corpus") or {}).get("sha256"))
+        sha256 = record.corpus.sha256 if record.corpus else ""
         if sha256 not in self._read:
             try:
                 self._read[sha256] = run_corpus(record, path / "run.json")
@@ -44,7 +49,7 @@ class WrittenTexts:
         if isinstance(corpus := self._read[sha256], InputError):
             raise corpus
         by_id = {str(row["id"]): row for row in rows}
-        tagged = tagged_sentences(corpus, str(record["corpus"]["split"]), by_id, path / "predictions.jsonl")
+        tagged = tagged_sentences(corpus, record.corpus.split if record.corpus else "", by_id, path / "predictions.jsonl")
         found = {sentence.id: gaps for (_, sentence), gaps in zip(tagged, gaps_of(tagged), strict=True)}
         return [found[str(row["id"])] for row in rows]
 

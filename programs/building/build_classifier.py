@@ -18,6 +18,7 @@ from clinspan.programs.building.load_program import check_labels, read_program
 from clinspan.programs.building.text_cut import note_other_cut
 from clinspan.programs.config.composition import build, load_corpus
 from clinspan.programs.inference.token_classifier import ClassifierTagger
+from clinspan.programs.rundir.run_record import ModelRecord, ProgramRecord, RunFacts
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_classifier
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ClassifierComponents:
     metric: Metric
     classifier: TokenClassifier
     program: dict[str, Any]
-    facts: dict[str, Any]
+    facts: RunFacts
     alignment: ClassVar[str] = "tokens"
 
     @property
@@ -79,8 +80,9 @@ def build_classifier_run(
         note_other_cut(content, corpus)
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)
-    facts: dict[str, Any] = {} if config.program is None else {"program": {"path": str(config.program)}}
-    facts["model"] = {"name": spec.name, "id": classifier.weights.id, "revision": classifier.weights.revision}
+    facts = RunFacts(model=ModelRecord(name=spec.name, id=classifier.weights.id, revision=classifier.weights.revision))
+    if config.program is not None:
+        facts = facts.plus(RunFacts(program=ProgramRecord(path=str(config.program))))
     return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
 
 

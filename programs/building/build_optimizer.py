@@ -13,19 +13,22 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.printable import plural
 from clinspan.metrics.scoring import Metric
-from clinspan.programs.building.build_run import build_program, model_facts, Overrides, saved_parts, with_settings
+from clinspan.programs.building.build_run import build_program, model_record, Overrides, saved_parts, with_settings
 from clinspan.programs.building.build_tagger import build_tagger
 from clinspan.programs.building.chosen_sentences import choose_sentences
 from clinspan.programs.building.protected_texts import protected_texts
 from clinspan.programs.config.classifier_config import prompted
-from clinspan.programs.config.composition import build, group_option, load_corpus, object_of
+from clinspan.programs.config.composition import build, group_option, load_corpus, object_of, plain_settings
 from clinspan.programs.config.privacy import check_destinations, Permission
 from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.formats import Format
+from clinspan.programs.inference.spending import check_budget, Spending
 from clinspan.programs.optimizers import CandidateEvaluator, OptimizationContext, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import Watch
-from clinspan.programs.rundir.run_folder import corpus_entry, RunFolder
+from clinspan.programs.rundir.open_run import corpus_entry
+from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.run_record import ModelRecord, OptimizerRecord, RunFacts, RunRecord
 from clinspan.programs.tagging.saved_program import GROUPS, member_states, PLAIN
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
@@ -98,12 +101,12 @@ def with_pool(config: DictConfig) -> DictConfig:
 def build_optimization(
     config: DictConfig,
     folder: RunFolder,
-    record: Mapping[str, Any],
+    record: RunRecord,
     metric: Metric,
     watch: Watch,
     *,
-    started: Callable[[Mapping[str, Any]], None],
-) -> tuple[OptimizationContext, dict[str, Any]]:
+    started: Callable[[RunFacts], None],
+) -> tuple[OptimizationContext, RunFacts]:
     """Load corpus and models, and build the start program and the context of the optimizer.
 
     Args:
@@ -128,32 +131,30 @@ def build_optimization(
         if model is not None:
             texts = protected_texts(config, corpus)
             check_destinations(texts, what=f"{group}={model.name}", addresses=model.endpoints, leave=Permission.of(config))
-    corpus_facts = corpus_entry(record, whole, "dev", folder)
-    settings = OmegaConf.to_container(config.optimizer, resolve=True)
-    assert isinstance(settings, dict)
-    own_settings = {key: value for key, value in settings.items() if key != "_target_"}
-    facts = {
-        "corpus": corpus_facts,
-        "optimizer": {"name": record["choices"]["optimizer"], **own_settings},
-        "trainset": [s.id for s in train],
-        "devset": [s.id for s in dev],
-        "test": about_test(whole, train, dev),
-        "test_sentences": sum(1 for _ in whole.sentences("test")),
-        "model": {"name": spec.name},
-    }
+    check_budget(config.budget, filter(None, [spec, writer_spec]))
+    settings = {key: value for key, value in plain_settings(config.optimizer).items() if key != "_target_"}
+    facts = RunFacts(
+        corpus=corpus_entry(record, whole, "dev", folder.path),
+        optimizer=OptimizerRecord.model_validate({"name": record.choices["optimizer"], **settings}),
+        trainset=[s.id for s in train],
+        devset=[s.id for s in dev],
+        test=about_test(whole, train, dev),
+        test_sentences=sum(1 for _ in whole.sentences("test")),
+        model=ModelRecord(name=spec.name),
+    )
     started(facts)
-    check_system_text(config, record["given"], spec)
-    check_writer(config, spec, record["choices"]["optimizer"])
+    check_system_text(config, record.given, spec)
+    check_writer(config, spec, record.choices["optimizer"])
     program = build_program(config, corpus, dev, spec, overrides=Overrides.of(record))
     if program.votes:
         raise InputError("a program that votes cannot be optimized further", remedy="Start from one of its members.")
     tagger, adapter = program.members[0].tagger, program.adapter
     refuse_test_demonstrations(tagger, whole)
     lm = lms.build(spec)
-    check_system_text(config, record["given"], spec, lm.engine)
+    check_system_text(config, record.given, spec, lm.engine)
     writer = lms.build(writer_spec) if writer_spec else lm
     writing = writer_spec.name if writer_spec else spec.name
-    built_facts = {**program.facts, "model": model_facts(spec, lm), "reflection_model": writing}
+    built_facts = program.facts.plus(RunFacts(model=model_record(spec, lm), reflection_model=writing))
     objective = SeqevalF1(
         tuple(label.name for label in corpus.labels),
         metric.mode,
@@ -171,7 +172,10 @@ def build_optimization(
         seed=config.seed,
         watch=watch,
         stop_after=config.stop_after,
+        prices={lm.model: spec.price, **({} if writer_spec is None else {writer.model: writer_spec.price})},
     )
+    if any(evaluator.prices.values()):
+        evaluator.spending = Spending(config.budget, evaluator.spent())
 
     maker = _Maker(config, corpus, dev, spec, lm, record, trained=tagger.settings.get("adapter"))
     start = Candidate(tagger.on(lm, adapter, disable_history=True), adapter, corpus, "start")
@@ -219,7 +223,7 @@ class _Maker:
     dev: Sequence[Sentence]
     spec: lms.ModelSpec
     lm: dspy.LM
-    record: Mapping[str, Any]
+    record: RunRecord
     trained: Any
 
     def variant(self, changes: Mapping[str, Any], by: str) -> Candidate:
@@ -248,10 +252,10 @@ class _Maker:
         return Candidate(Ensemble([member for member, _ in members]) if "members" in content else tagger, form, self.corpus, by)
 
     def _changed(self, changes: Mapping[str, Any]) -> tuple[DictConfig, dict[str, str]]:
-        return changed(self.config, changes, self.record["given"])
+        return changed(self.config, changes, self.record.given)
 
     def _member(self, config: DictConfig, chosen: Mapping[str, str], state: Mapping[str, Any] | None) -> tuple[Tagger, Format]:
-        options = {**self.record["choices"], **chosen}
+        options = {**self.record.choices, **chosen}
         built = build_tagger(config, self.corpus, self.dev, self.spec, chosen=options, state=state)
         return built.tagger.on(self.lm, built.adapter, disable_history=True), built.adapter
 

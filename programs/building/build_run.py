@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from clinspan.metrics.scoring import Metric
 from clinspan.programs.building.build_demonstrations import check_drawn, DRAWN, GIVEN, tell
 from clinspan.programs.building.build_tagger import build_tagger, BuiltTagger
 from clinspan.programs.building.chosen_sentences import sentences_of
+from clinspan.programs.building.demonstration_checks import check_demonstrations
 from clinspan.programs.building.load_program import (
     adapter_folder,
     check_labels,
@@ -39,6 +40,7 @@ from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.formats import Format
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
+from clinspan.programs.rundir.run_record import ModelRecord, ProgramRecord, RunFacts
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
@@ -55,7 +57,7 @@ class RunComponents:
     metric: Metric
     tagger: Tagger | Ensemble
     lm: dspy.LM
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: RunFacts
 
     @property
     def program(self) -> dict[str, Any]:
@@ -65,7 +67,8 @@ class RunComponents:
     @property
     def asker(self) -> PromptTagger:
         """The tagger of the sentences."""
-        return PromptTagger(tagger=self.tagger, lm=self.lm, adapter=self.adapter, concurrency=self.spec.concurrency)
+        how: dict[str, Any] = {"concurrency": self.spec.concurrency, "price": self.spec.price}
+        return PromptTagger(tagger=self.tagger, lm=self.lm, adapter=self.adapter, **how)
 
     @property
     def alignment(self) -> str:
@@ -91,9 +94,9 @@ class Overrides:
         return cls(chosen_options(), frozenset(overridden_keys()))
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Overrides:
+    def of(cls, record: RunFacts) -> Overrides:
         """The overrides in a run's record."""
-        return cls(record["choices"], frozenset(record["given"]))
+        return cls(record.choices, frozenset(record.given))
 
 
 def build_run(
@@ -120,17 +123,17 @@ def build_run(
     program = build_program(config, corpus, sentences, spec, overrides=overrides)
     lm = lms.build(spec, outputs=outputs, workload=functools.partial(workload_of, program.members, sentences))
     check_system_text(config, overrides.keys, spec, lm.engine)
-    facts = {**program.facts, "model": model_facts(spec, lm)}
+    facts = program.facts.plus(RunFacts(model=model_record(spec, lm)))
     return RunComponents(corpus, sentences, split_ids, spec, program.adapter, metric, program.on(lm), lm, facts)
 
 
-def model_facts(spec: lms.ModelSpec, lm: dspy.LM) -> dict[str, Any]:
+def model_record(spec: lms.ModelSpec, lm: dspy.LM) -> ModelRecord:
     """The model's name, id and revision; of a local one also the number format and the devices that it computes in and on."""
     engine = lm.engine
     if not isinstance(engine, LocalEngine):
-        return {"name": spec.name, "id": lm.model, "revision": None}
+        return ModelRecord(name=spec.name, id=lm.model, revision=None)
     facts = {"name": spec.name, "id": engine.weights.id, "revision": engine.weights.revision}
-    return facts | getattr(engine, "computing", {})
+    return ModelRecord.model_validate(facts | getattr(engine, "computing", {}))
 
 
 @dataclass(frozen=True)
@@ -145,14 +148,14 @@ class BuiltProgram:
 
     members: tuple[BuiltTagger, ...]
     votes: bool = False
-    source: Mapping[str, str] | None = None
+    source: ProgramRecord | None = None
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RunFacts:
         """What `run.json` says about the program: where members differ, the last one."""
-        facts: dict[str, Any] = {} if self.source is None else {"program": dict(self.source)}
+        facts = RunFacts() if self.source is None else RunFacts(program=self.source)
         for member in self.members:
-            facts |= member.facts.as_dict()
+            facts = facts.plus(member.facts)
         return facts
 
     @property
@@ -184,6 +187,7 @@ def build_program(
         check_drawn(config, overrides.keys)
         built = build_tagger(config, corpus, sentences, spec, chosen=overrides.choices)
         tell([] if quiet else built.tagger.tag.demos, corpus)
+        check_demonstrations(built, corpus, sentences, quiet=quiet)
         return BuiltProgram((built,))
     path = program_path(config.program)
     content = read_program(path)
@@ -204,7 +208,8 @@ def build_program(
         trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
         members.append(build_tagger(own, corpus, sentences, spec, chosen=options, state=saved, origin=origin, trained=trained))
         tell([] if quiet or "demos" in saved else members[-1].tagger.tag.demos, corpus)
-    source = {"path": str(config.program), "id": fingerprint(content), **maker(path)}
+        check_demonstrations(members[-1], corpus, sentences, saved="demos" in saved, quiet=quiet)
+    source = ProgramRecord(path=str(config.program), id=fingerprint(content), **maker(path))
     return BuiltProgram(tuple(members), votes="members" in content, source=source)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +23,7 @@ from clinspan.programs.config.privacy import check_chroma, Permission
 from clinspan.programs.config.setting_files import file_fact
 from clinspan.programs.formats import Format
 from clinspan.programs.rundir.origin import Origin
+from clinspan.programs.rundir.run_record import RunFacts
 from clinspan.programs.tagging.drafts import build_drafter
 from clinspan.programs.tagging.knowledge_search import open_knowledge_base
 from clinspan.programs.tagging.label_names import present_labels
@@ -37,41 +38,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TaggerFacts:
-    """What a run's record says about the demonstrations and the retrieval of a tagger. None: it has none.
-
-    Attributes:
-        demonstrations: Sentence ids of the fixed demonstrations; None for a demonstration without an id.
-        embedder: Id of the embedding model that finds the nearest demonstrations.
-        retrieval: The knowledge base.
-        files: Path and SHA-256 of the files that the prompt comes from, by the setting that names them.
-    """
-
-    demonstrations: tuple[str | None, ...] | None = None
-    embedder: str | None = None
-    retrieval: Mapping[str, Any] | None = None
-    files: Mapping[str, Mapping[str, str]] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The facts for `run.json`, without those that are None."""
-        ids = None if self.demonstrations is None else list(self.demonstrations)
-        entries = {"demonstrations": ids, "embedder": self.embedder, "retrieval": self.retrieval, "files": self.files}
-        return {key: value for key, value in entries.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
 class BuiltTagger:
     """A tagger before its model is loaded.
 
     Attributes:
         tagger: The tagger.
         adapter: Its format.
-        facts: What the record says about it.
+        facts: What the record says about its demonstrations, its retrieval and the files that the prompt comes from.
     """
 
     tagger: Tagger
     adapter: Format
-    facts: TaggerFacts
+    facts: RunFacts
 
 
 def build_tagger(
@@ -111,7 +89,7 @@ def build_tagger(
     )
     if state is not None:
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
-        facts = replace(facts, demonstrations=tuple(demo.get("id") for demo in tagger.tag.demos))
+        facts = facts.plus(RunFacts(demonstrations=[demo.get("id") for demo in tagger.tag.demos]))
     check_decisions(tagger, adapter, spec)
     return BuiltTagger(tagger, adapter, facts)
 
@@ -144,7 +122,7 @@ def make_tagger(
     saved: bool,
     settings: Mapping[str, Any],
     origin: Origin | None = None,
-) -> tuple[Tagger, TaggerFacts]:
+) -> tuple[Tagger, RunFacts]:
     """Build the tagger.
 
     Args:
@@ -158,35 +136,37 @@ def make_tagger(
     files = {} if instructions is not None else file_fact(config, "prompt.path")
     instructions = build_instructions(config, labels, corpus) if instructions is None else instructions
     fixed: list[dict[str, Any]] = []
-    facts = TaggerFacts()
+    facts = RunFacts()
     nearest = retrieve = None
     texts = [sentence.text for sentence in sentences]
     if strategy.demonstrations == "fixed" and not saved:
         fixed = build_demonstrations(config, strategy, corpus)
         files |= file_fact(config, "strategy.examples")
         settings = {**settings, "strategy": {**settings["strategy"], "k": len(fixed)}}
-        facts = replace(facts, demonstrations=tuple(demo["id"] for demo in fixed))
-    facts = replace(facts, files=files or None)
+        facts = facts.plus(RunFacts(demonstrations=[demo["id"] for demo in fixed]))
+    facts = facts.plus(RunFacts(files=files)) if files else facts
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
-        from clinspan.retrievers import NearestSentences, PassageFinder, Retriever
+        from clinspan.retrievers import LEXICAL, NearestSentences, PassageFinder, Retriever
 
         retriever: Retriever | PassageFinder = build(config.retriever)
-        embedder = _embedder(retriever.embedder) if isinstance(retriever, Retriever) else None
+        by = retriever.by if isinstance(retriever, Retriever) else None
+        needed = by not in LEXICAL or strategy.context == "retrieved"  # chunks are measured in the embedder's tokens
+        embedder = _embedder(retriever.embedder) if isinstance(retriever, Retriever) and needed else None
         if strategy.demonstrations == "nearest":
-            if embedder is None:
+            if by is None:
                 problem = f"{type(retriever).__name__} has no embedder to find the nearest demonstrations with"
                 raise InputError(problem, remedy="Use retriever=minilm or bge_large.")
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
             pool = demonstration_pool(corpus, strategy)
-            index = NearestSentences(pool, embedder, k=strategy.k, cache=cache)
+            index = NearestSentences(pool, embedder, k=strategy.k, cache=cache, by=by, diversity=strategy.diversity)
             nearest = _lookup(
                 texts, lambda batch: [[as_demonstration(s) for s in row] for row in index.find(batch)], kind="nearest"
             )
-            facts = replace(facts, embedder=embedder.id)
+            facts = facts.plus(RunFacts(embedder=by if embedder is None else embedder.id))
         if strategy.context == "retrieved":
             check_chroma(protected_texts(config, corpus), url=getattr(retriever, "url", None), leave=Permission.of(config))
             find, about = open_knowledge_base(retriever, embedder, sentences)
-            facts = replace(facts, retrieval=about)
+            facts = facts.plus(RunFacts(retrieval=dict(about)))
             with asking(*dict.fromkeys(sentence.document for sentence in sentences)):
                 retrieve = _lookup(texts, find, kind="context")
     tagger = Tagger(

@@ -33,7 +33,7 @@ def model_verdicts(spec: object) -> Iterator[Verdict]:
 def _local(spec: Loadable) -> Iterator[Verdict]:
     name = f"model={spec.name}"
     try:
-        folder = _weights(spec)
+        folder = weights_here(spec)
     except ModelError as error:
         yield Verdict("weights", "error", 1, str(error))
         return
@@ -62,7 +62,7 @@ def _local(spec: Loadable) -> Iterator[Verdict]:
         yield Verdict("memory", "ok", 0, size)
 
 
-def _weights(spec: Loadable) -> Path | None:
+def weights_here(spec: Loadable) -> Path | None:
     """The folder of weights that are on this machine; None if there is none.
 
     Raises:

@@ -12,23 +12,23 @@ from clinspan.corpora import Corpus, Document, InputError, Sentence
 from clinspan.programs.config.composition import build
 from clinspan.programs.config.saved_data import composed_config, restored_config
 from clinspan.programs.rundir.printed_commands import resume_command
+from clinspan.programs.rundir.run_record import RunRecord
 
 _REMEDY = "Give the corpus as it was, in the same place, and start the command in the folder in which the run was started."
 
 
-def run_corpus(record: Mapping[str, Any], path: Path) -> Corpus:
+def run_corpus(record: RunRecord, path: Path) -> Corpus:
     """Read the corpus of a run again.
 
     Args:
-        record: The content of its `run.json`.
-        path: That file, for messages.
+        record: Its record.
+        path: Its `run.json`, for messages.
 
     Raises:
         InputError: The record names no corpus, the corpus cannot be read, or it is not the one that the run tagged.
     """
-    option, settings = (record.get("choices") or {}).get("corpus"), (record.get("config") or {}).get("corpus")
-    sha256 = (record.get("corpus") or {}).get("sha256")
-    if not isinstance(option, str) or not isinstance(settings, dict) or not isinstance(sha256, str):
+    option, settings = record.choices.get("corpus"), record.config.get("corpus")
+    if option is None or not isinstance(settings, dict) or record.corpus is None:
         raise InputError("names no corpus", path=path, remedy="Give the folder of a run.")
     if settings.get("fold") is None:  # the documents of a cross-validation are those of all its folds
         settings = {key: None if key == "folds" else value for key, value in settings.items()}
@@ -36,7 +36,7 @@ def run_corpus(record: Mapping[str, Any], path: Path) -> Corpus:
     config = OmegaConf.create(restored_config({"corpus": composed["corpus"]}, {"corpus": settings}, path=path))
     assert isinstance(config, DictConfig)
     corpus: Corpus = build(config.corpus).load()
-    if corpus.sha256 != sha256:
+    if corpus.sha256 != record.corpus.sha256:
         raise InputError(f"the corpus {corpus.name} has changed since this run", path=path, remedy=_REMEDY)
     return corpus
 

@@ -11,7 +11,10 @@ from typing import NoReturn
 
 from clinspan.corpora.errors import InputError
 
-_FLAGS = (("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",))
+_FLAGS = (("--help", "-h"), ("--help-all",), ("--hydra-help",), ("--version",), ("--resolve",))
+_OWN = ("--json", "--display", "--where")
+"""Options that are not Hydra's."""
+DISPLAYS = ("none", "plain", "rich")
 _VALUES = (
     ("--package", "-p"),
     ("--config-path", "-cp"),
@@ -20,8 +23,9 @@ _VALUES = (
     ("--experimental-rerun",),
 )
 _ACTIONS = (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc"))
-OPTIONS = [name for names in (*_FLAGS, *_VALUES, *_ACTIONS, ("--cfg",), ("--info",)) for name in names if name.startswith("--")]
-"""Hydra's options by their long names."""
+_NAMES = (*_FLAGS, *_VALUES, *_ACTIONS, ("--cfg",), ("--info",), _OWN)
+OPTIONS = [name for names in _NAMES for name in names if name.startswith("--")]
+"""All options by their long names."""
 PROJECT_FILE = "clinspan.yaml"
 PROJECT_COMMANDS = (
     *("run", "optimize", "finetune", "annotate", "score", "compare", "report", "export", "runs", "stats", "convert"),
@@ -43,7 +47,12 @@ class CommandLine:
         config_name: The name of `--config-name`.
         config_path: The value of `--config-path`.
         rerun: The file of `--experimental-rerun`.
+        own: Options that are not Hydra's, each as one word.
+        json: Whether the result is printed as JSON (`--json`).
+        display: The value of `--display`.
+        where: The setting whose source is asked for (`--where GROUP=OPTION`).
         help: Whether the help text is asked for.
+        help_all: Whether the help text with all settings is asked for.
         runs: Whether the command runs jobs. It does not if it shows a config, information about Hydra or a completion script.
         completes: Whether a script for shell completion, or its suggestions, are asked for. The words are then no overrides.
     """
@@ -54,7 +63,12 @@ class CommandLine:
     config_name: str | None = None
     config_path: str | None = None
     rerun: Path | None = None
+    own: tuple[str, ...] = ()
+    json: bool = False
+    display: str | None = None
+    where: str | None = None
     help: bool = False
+    help_all: bool = False
     runs: bool = True
     completes: bool = False
 
@@ -65,12 +79,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """A parser of Hydra's options, by the names that Hydra gives them."""
+    """A parser of Hydra's options, by the names that Hydra gives them, and of the commands' own ones."""
     hydra = _Parser(add_help=False)
     for names in _FLAGS:
         hydra.add_argument(*names, action="store_true")
     for names in _VALUES:
         hydra.add_argument(*names)
+    hydra.add_argument("--json", action="store_true")
+    hydra.add_argument("--display", choices=DISPLAYS)
+    hydra.add_argument("--where")
     action = hydra.add_mutually_exclusive_group()
     for names in _ACTIONS:
         action.add_argument(*names, action="store_true")
@@ -96,14 +113,20 @@ def parse(words: Sequence[str]) -> CommandLine:
     if given.resolve and not given.cfg and not given.help:
         raise InputError("--resolve applies to --cfg only", remedy="Write --cfg job --resolve.")
     values = {f"--{name.replace('_', '-')}": value for name, value in vars(given).items() if value not in (None, False)}
+    options = {name: name if value is True else f"{name}={value}" for name, value in values.items()}
     return CommandLine(
-        options=tuple(name if value is True else f"{name}={value}" for name, value in values.items()),
+        options=tuple(word for name, word in options.items() if name not in _OWN),
         words=tuple(others),
         config_dir=None if given.config_dir is None else Path(given.config_dir),
         config_name=given.config_name,
         config_path=given.config_path,
         rerun=None if given.experimental_rerun is None else Path(given.experimental_rerun),
-        help=given.help,
+        own=tuple(word for name, word in options.items() if name in _OWN),
+        json=given.json,
+        display=given.display,
+        where=given.where,
+        help=given.help or given.help_all,
+        help_all=given.help_all,
         runs=not (given.cfg or given.info or given.shell_completion or given.hydra_help or given.version),
         completes=given.shell_completion,
     )

@@ -122,6 +122,13 @@ def build(config: Any, **arguments: Any) -> Any:
     return builder(**arguments)
 
 
+def plain_settings(config: DictConfig) -> dict[str, Any]:
+    """The settings of a config as plain values, as `run.json` has them."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
 def load_corpus(config: DictConfig) -> Corpus:
     """Load the corpus that the config names. What was not read or may be no entity is reported on standard error."""
     corpus: Corpus = build(config.corpus).load()

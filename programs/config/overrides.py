@@ -236,7 +236,7 @@ def check_key(key: str, known: Sequence[str]) -> None:
     near = [] if parent in known else difflib.get_close_matches(key, public, n=1, cutoff=0.75)
     near = near or [other for other in public if other.rpartition(".")[2] == name][:3]
     near = near or [beside[other] for other in difflib.get_close_matches(name, beside, n=1)]
-    remedy = "--help lists the settings, --cfg job the keys of the chosen options."
+    remedy = "--help-all lists the settings, --cfg job the keys of the chosen options."
     if near:
         remedy = f"Did you mean {' or '.join(near)}?"
     elif parent in known:

@@ -99,7 +99,7 @@ def _flat(node: yaml.MappingNode, values: Mapping[Any, Any], path: Path, prefix:
         dotted, line = f"{prefix}{key}", name.start_mark.line + 1
         if not isinstance(key, str) or any(not part or part.startswith("_") for part in key.split(".")):
             problem = f"{dotted} is not the key of a setting"
-            raise InputError(problem, path=path, line=line, remedy="Keys are those of --help and --cfg job; classes are options.")
+            raise InputError(problem, path=path, line=line, remedy="Keys: see --help-all and --cfg job; classes are options.")
         if isinstance(inner, yaml.MappingNode) and inner.value and dotted.rpartition(".")[2] not in FREE:
             yield from _flat(inner, value, path, f"{dotted}.")
         else:

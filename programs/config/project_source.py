@@ -113,10 +113,9 @@ def project_settings(config: DictConfig) -> list[Setting]:
 
 
 def project_record(config: DictConfig) -> dict[str, Any]:
-    """The entry `project` of a run's record: the settings of the project file that apply. Without any there is no entry."""
+    """The entry `project` of a run's record: the settings of the project file that apply."""
     brought = _brought(config)
-    settings = {one.key: one.value for one in project_settings(config) if one.key.partition(".")[0] not in brought}
-    return {"project": settings} if settings else {}
+    return {one.key: one.value for one in project_settings(config) if one.key.partition(".")[0] not in brought}
 
 
 def _applied(config: DictConfig, own: Any) -> list[Setting]:

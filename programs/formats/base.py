@@ -9,8 +9,6 @@ import json
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, get_args, Literal
 
 import dspy
@@ -23,6 +21,7 @@ from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, lm15, Wire
 from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
+from clinspan.programs.formats.answered import Answered, being_read, reading
 from clinspan.programs.formats.generation import Generation, is_served, sampled_together, wire_config
 from clinspan.programs.formats.responses import answer_text, chosen_pieces, confidence_of, Piece
 from clinspan.programs.formats.types import Decoded, Question, shown_tokens, tags_tokens
@@ -33,18 +32,6 @@ Alignment = Literal["tokens", "positional"]
 Drafter = Callable[[str, Sequence[str]], Sequence[str]]
 _CHARS_PER_TOKEN = 2.0
 _MARGIN = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """A sentence, the answers about it by question key, and the pieces of these answers that were chosen among several."""
-
-    tokens: Sequence[str]
-    answers: Mapping[str, str]
-    pieces: Mapping[str, Sequence[Piece]]
-
-
-_current: ContextVar[_Answered | None] = ContextVar("clinspan_answered", default=None)
 
 
 class Format(dspy.Adapter):
@@ -170,10 +157,11 @@ class Format(dspy.Adapter):
         Raises:
             ValueError: No sentence is being tagged: an answer cannot be read without its tokens. `read` takes both.
         """
-        current = _current.get()
+        current = being_read()
         if current is None:
             raise ValueError("an answer is read together with its tokens: use Format.read")
         decoded = self.read(current.answers, current.tokens) if current.tokens else Decoded([])
+        current.name_copies(decoded)
         tags = decoded.tags
         if self.alignment == "tokens":  # the paper's scorer kept them
             tags, decoded.repairs["mention_without_letter"] = without_marks(tags, current.tokens)
@@ -238,11 +226,8 @@ class Format(dspy.Adapter):
                 used["passes"] += (response.provider_data or {}).get("passes", 0)
                 used[f"ended_by_{response.finish_reason}"] += 1
         completion = answers.get("", "") if answers.keys() <= {""} else json.dumps(answers, ensure_ascii=False)
-        before = _current.set(_Answered(tokens, answers, pieces))
-        try:
+        with reading(Answered(tokens, answers, pieces, demos)):
             fields = self.parse(signature, completion)
-        finally:
-            _current.reset(before)
         return {**fields, "answers": answers, "usage": dict(+used), "served": served}
 
     async def acall(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from clinspan.corpora import InputError, Label
+from clinspan.corpora.bio import tag_spans
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.align import align
@@ -90,8 +91,9 @@ class BioLines(Format):
         text = answers.get("", "")
         if self.alignment == "positional":
             return Decoded(self._positional(text, tokens, repairs), repairs, [None] * len(tokens))
-        rows, places = self._echo(text, tokens) or self._aligned(text, tokens, repairs)
-        return Decoded(legal(rows, repairs), repairs, places)
+        missing: list[str] = []
+        rows, places = self._echo(text, tokens) or self._aligned(text, tokens, repairs, missing)
+        return Decoded(legal(rows, repairs), repairs, places, missing=missing)
 
     def _echo(self, text: str, tokens: Sequence[str]) -> tuple[list[str], list[Place | None]] | None:
         """Tags and their places in an answer of exactly the requested form, whatever its tokens look like; else None."""
@@ -126,7 +128,9 @@ class BioLines(Format):
         repairs["surplus_line"] += max(0, len(tags) - len(tokens))
         return self._exact.read((tags + ["O"] * len(tokens))[: len(tokens)], repairs)
 
-    def _aligned(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[list[str], list[Place | None]]:
+    def _aligned(
+        self, text: str, tokens: Sequence[str], repairs: Counter[str], missing: list[str]
+    ) -> tuple[list[str], list[Place | None]]:
         lines = self._lines(text, tokens, repairs)
         echoed, tags = [line.token for line in lines], [line.tag for line in lines]
         if echoed and not any(echoed):  # tags without tokens can only be assigned in order
@@ -136,6 +140,7 @@ class BioLines(Format):
         repairs["missing_line"] += places.count(None)
         repairs["surplus_line"] += len(tags) - (len(places) - places.count(None))
         repairs["changed_token"] += sum(p is not None and echoed[p] not in ("", t) for p, t in zip(places, tokens, strict=True))
+        missing += _surplus_mentions(lines, places)
         rows = ["O" if place is None else tags[place] for place in places]
         return _bridged(rows, places, repairs), [None if place is None else lines[place].place for place in places]
 
@@ -213,6 +218,15 @@ class _Runs:
                 self._at = run[1]
                 return list(self.tokens[run[0] : run[1]])
         return words if self._known.issuperset(words) else [echoed]
+
+
+def _surplus_mentions(lines: Sequence[_Line], places: Sequence[int | None]) -> list[str]:
+    """The mentions in lines without a token of the sentence."""
+    used = {place for place in places if place is not None}
+    if len(used) == len(lines):
+        return []
+    spans = tag_spans(legal([line.tag for line in lines], Counter()))
+    return [" ".join(line.token for line in lines[a:b]) for a, b, _ in spans if used.isdisjoint(range(a, b))]
 
 
 def _goes_on(tag: str) -> str:

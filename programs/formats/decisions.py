@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clinspan.corpora import InputError
+from clinspan.metrics.confidence_map import log_odds
 
 NONE = "None"
 """What prompts, answers and parameters call a phrase without a type."""
@@ -125,12 +126,6 @@ class Decisions:
     def as_dict(self) -> dict[str, Any]:
         """The parameters as a setting, `format.decisions`."""
         return asdict(self)
-
-
-def log_odds(probability: float) -> float:
-    """Logarithm of the odds of a probability, which is kept away from 0 and 1 by a millionth."""
-    inside = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(inside / (1 - inside))
 
 
 def best_set(spans: Mapping[int, tuple[int, int]], values: Mapping[int, float]) -> list[int]:

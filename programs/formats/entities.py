@@ -25,6 +25,7 @@ from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
+from clinspan.programs.formats.answered import probability_of
 from clinspan.programs.formats.base import Format
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
@@ -41,8 +42,9 @@ _LABEL_KEYS = ("label", "type", "category", "entity_type", "entity_group", "clas
 class Entities(Format):
     """A JSON object with a list of mentions per type or, with `per_type`, one question and one JSON list per type.
 
-    A mention marks every occurrence of its tokens in the sentence. If two spans share a token, the longer one is kept. Of equally
-    long spans, the one with the earlier label is kept.
+    A mention marks every occurrence of its tokens in the sentence. If two spans share a token, the longer one is kept. Of the same
+    span with several labels, the label that the model gives the higher probability is kept, if probabilities are known. Of other
+    equally long spans, the one with the earlier label is kept.
 
     Args:
         labels: The corpus' labels.
@@ -128,13 +130,18 @@ class Entities(Format):
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
         spans: dict[tuple[int, int, str], Place | None] = {}
-        finder = MentionFinder(tokens)
+        finder, missing = MentionFinder(tokens), list[str]()
         for key, text in answers.items():
             at = 0
             for label, mention in self._mentions(key, text, repairs, finder):
                 place, at = _place_of(mention, key, text, at)
-                for start, end in finder.places(mention, repairs):
+                ranges = finder.places(mention, repairs)
+                missing += [] if ranges else [mention]
+                for start, end in ranges:
                     spans.setdefault((start, end, label), place)
+        for span in _less_probable(spans):
+            del spans[span]
+            repairs["type_by_probability"] += 1
         order = {label.name: n for n, label in enumerate(self.labels)}
         taken: set[int] = set()
         chosen = []
@@ -146,7 +153,7 @@ class Entities(Format):
                 places[span[0] : span[1]] = [spans[span]] * (span[1] - span[0])
             else:
                 repairs["overlapping_mention"] += 1
-        return Decoded(span_tags(len(tokens), chosen), repairs, places)
+        return Decoded(span_tags(len(tokens), chosen), repairs, places, missing=missing)
 
     def _mentions(self, key: str, text: str, repairs: Counter[str], finder: MentionFinder) -> Iterator[tuple[str, str]]:
         """Yield each (label, mention) of an answer once. The docstring of the module lists the forms that are read."""
@@ -237,6 +244,20 @@ class Entities(Format):
 
     def _label(self, name: str) -> str | None:
         return self._reader.label(name)
+
+
+def _less_probable(spans: Mapping[tuple[int, int, str], Place | None]) -> list[tuple[int, int, str]]:
+    """The spans that have another label too, which the model gives a higher probability; none where one is not known."""
+    labels: dict[tuple[int, int], list[str]] = {}
+    for start, end, label in spans:
+        labels.setdefault((start, end), []).append(label)
+    less: list[tuple[int, int, str]] = []
+    for (start, end), names in labels.items():
+        known = {} if len(names) == 1 else {name: probability_of(spans[start, end, name]) for name in names}
+        values = [value for value in known.values() if value is not None]
+        if len(values) == len(names) > 1:
+            less += [(start, end, name) for name in names if (known[name] or 0.0) < max(values)]
+    return less
 
 
 def _holds_objects(value: Any) -> bool:

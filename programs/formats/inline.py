@@ -82,18 +82,18 @@ class Inline(Format):
         return Grammar(rules)
 
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
-        repairs: Counter[str] = Counter()
+        repairs, missing = Counter[str](), list[str]()
         text = answers.get("", "")
         spans = self._echo(text, tokens)
         offsets_valid = spans is not None or self.alignment == "positional"
         if spans is None:
             plain = text if offsets_valid else plain_marks(text, tokens, self._reader.label, repairs)
             offsets_valid = plain == text
-            spans = self._echo(plain, tokens) or self._found(plain, tokens, repairs)
+            spans = self._echo(plain, tokens) or self._found(plain, tokens, repairs, missing)
         places: list[Place | None] = [None] * len(tokens)
         for span in spans if offsets_valid else ():
             places[span.start : span.end] = [span.place] * (span.end - span.start)
-        return Decoded(span_tags(len(tokens), [(s.start, s.end, s.label) for s in spans]), repairs, places)
+        return Decoded(span_tags(len(tokens), [(s.start, s.end, s.label) for s in spans]), repairs, places, missing=missing)
 
     def _echo(self, text: str, tokens: Sequence[str]) -> list[_Span] | None:
         """Spans of an answer that is the exact sentence with well-formed marks, whatever its tokens look like; else None.
@@ -130,7 +130,7 @@ class Inline(Format):
                 todo.append((i + 1, begin + len(tokens[i]), mark, spans))
         return None
 
-    def _found(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> list[_Span]:
+    def _found(self, text: str, tokens: Sequence[str], repairs: Counter[str], missing: list[str]) -> list[_Span]:
         unmarked, owners, marks = self._unmark(text, tokens, repairs)
         if self.alignment == "positional":
             token_owners = _by_position(unmarked, owners, len(tokens))
@@ -144,7 +144,12 @@ class Inline(Format):
             elif owner is not None:
                 spans.append(_Span(i, i + 1, marks[owner].name, marks[owner].place))
             last = owner
-        repairs["mention_not_found"] += len(marks) - len({owner for owner in token_owners if owner is not None})
+        lost = {number: "" for number in range(len(marks)) if number not in token_owners}
+        for character, owner in zip(unmarked, owners, strict=True) if lost else ():
+            if owner in lost:
+                lost[owner] += character
+        missing += lost.values()
+        repairs["mention_not_found"] += len(lost)
         return spans
 
     def _unmark(self, text: str, tokens: Sequence[str], repairs: Counter[str]) -> tuple[str, list[int | None], list[_Mark]]:

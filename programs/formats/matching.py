@@ -13,6 +13,8 @@ that begin or end inside the word count only if the sentence has the mention now
 
 from __future__ import annotations
 
+import bisect
+import functools
 import itertools
 import unicodedata
 from collections import Counter
@@ -25,6 +27,7 @@ _DOUBLE = '"“”„‟″«»＂‶'
 _DROPPED = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 VISIBLE = str.maketrans(dict.fromkeys(_DROPPED, ""))
 """Translation table that removes zero-width characters from a text."""
+_INDEXED = 32
 DASHES = "‐‑‒–—−﹣－"
 _MARKS = str.maketrans({**dict.fromkeys(_SINGLE, "'"), **dict.fromkeys(_DOUBLE, '"'), **dict.fromkeys(_DROPPED), "−": "-"})
 
@@ -78,7 +81,7 @@ class MentionFinder:
 
 
 class _Joined:
-    """The tokens joined without separators, and the offsets where each token begins and ends."""
+    """The tokens joined without separators, and where each token begins and ends, in an index for fast searches."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.text = "".join(tokens)
@@ -91,13 +94,20 @@ class _Joined:
                 at += len(token)
                 self._ends[at] = number + 1
 
+    @functools.cached_property
+    def _index(self) -> list[tuple[str, int]]:
+        """The first characters behind each beginning of a token, and the offset of the beginning, sorted."""
+        return sorted((self.text[at : at + _INDEXED], at) for at in self._starts)
+
     def find(self, wanted: str) -> list[tuple[int, int]]:
-        """Every half-open range of tokens whose joined text is `wanted`. Ranges may overlap."""
+        """Every half-open range of tokens whose joined text is `wanted`, from left to right. Ranges may overlap."""
+        head = wanted[:_INDEXED]
         ranges: list[tuple[int, int]] = []
-        at = self.text.find(wanted) if wanted else -1
-        while at >= 0:
-            start, end = self._starts.get(at), self._ends.get(at + len(wanted))
-            if start is not None and end is not None:
-                ranges.append((start, end))
-            at = self.text.find(wanted, at + 1)
-        return ranges
+        for n in range(bisect.bisect_left(self._index, (head, -1)) if head else len(self._index), len(self._index)):
+            words, at = self._index[n]
+            if not words.startswith(head):
+                break
+            end = self._ends.get(at + len(wanted))
+            if end is not None and self.text.startswith(wanted, at):
+                ranges.append((self._starts[at], end))
+        return sorted(ranges)

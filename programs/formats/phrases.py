@@ -152,7 +152,7 @@ class Phrases(Format):
         """Tags from lines `phrase : type`. Of mentions that share a token the longer one stands, then the first."""
         repairs: Counter[str] = Counter()
         spans: dict[tuple[int, int], str] = {}
-        finder = MentionFinder(words)
+        finder, missing = MentionFinder(words), list[str]()
         for line in filter(None, map(str.strip, text.splitlines())):
             phrase, colon, name = (part.strip(_MARKS) for part in line.rpartition(":"))
             if not colon or not phrase or folded_label(name) == folded_label(NONE):
@@ -162,16 +162,20 @@ class Phrases(Format):
             if label is None:
                 repairs["unknown_label"] += 1
                 continue
-            for place in finder.places(phrase, repairs):
+            ranges = finder.places(phrase, repairs)
+            missing += [] if ranges else [phrase]
+            for place in ranges:
                 repairs["repeated_mention"] += place in spans
                 spans.setdefault(place, label)
         chosen: list[tuple[int, int, str]] = []
+        taken: set[int] = set()
         for (start, end), label in sorted(spans.items(), key=lambda item: (item[0][0] - item[0][1], item[0][0])):
-            if any(_overlap((start, end), other[:2]) for other in chosen):
-                repairs["overlapping_mention"] += 1
-            else:
+            if taken.isdisjoint(range(start, end)):
+                taken.update(range(start, end))
                 chosen.append((start, end, label))
-        return Decoded(span_tags(len(words), chosen), repairs)
+            else:
+                repairs["overlapping_mention"] += 1
+        return Decoded(span_tags(len(words), chosen), repairs, missing=missing)
 
     @property
     def _types(self) -> list[str]:

@@ -44,9 +44,10 @@ def confidence_of(
     """The probability of each tag: of all choices that touch its place; None where no choice is known."""
     if not any(pieces.values()):
         return None
-    return [None if place is None else _probability(place, pieces.get(place[0], ())) for place in places]
+    return [None if place is None else probability(place, pieces.get(place[0], ())) for place in places]
 
 
-def _probability(place: tuple[str, int, int], pieces: Sequence[Piece]) -> float:
+def probability(place: tuple[str, int, int], pieces: Sequence[Piece]) -> float:
+    """The probability of a place in an answer: of all pieces that touch it."""
     _, start, end = place
     return math.exp(min(0.0, sum(logprob for a, b, logprob in pieces if a < end and b > start)))

@@ -24,12 +24,14 @@ class Decoded:
         places: Where each tag comes from, one a token: question and characters of its answer, half-open; None for a
             tag that no particular piece of an answer decides.
         confidence: The probability of each tag, where the answer itself says it; None: it follows from `places`.
+        missing: Mentions of the answer that the sentence does not have, as the model wrote them.
     """
 
     tags: list[str]
     repairs: Counter[str] = field(default_factory=Counter)
     places: list[Place | None] = field(default_factory=list)
     confidence: list[float | None] | None = None
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import as_completed, ThreadPoolExecutor
@@ -20,13 +19,15 @@ from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking
 from clinspan.metrics import count_sentence, Counts, Mode
 from clinspan.programs.formats import Format
+from clinspan.programs.formats.generation import is_served
 from clinspan.programs.inference.failures import failure_name, is_deferred, LASTING, LastUnexpected
+from clinspan.programs.inference.spending import BudgetError, Price, Spending
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.printed_commands import resume_command
 from clinspan.programs.rundir.prompt_log import PromptLog
 from clinspan.programs.rundir.run_folder import RunFolder
 from clinspan.programs.rundir.sent import noting
-from clinspan.programs.tagging.tagger import Tagger
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 Progress = Callable[[int, float], None]
 
@@ -49,13 +50,17 @@ class PromptTagger:
         adapter: The format.
         concurrency: Requests in progress at once.
         prompts: Where what was sent is recorded; None: it is not.
+        price: US dollars for a million prompt tokens and for a million answer tokens, if known.
+        spending: Counts the money, and ends the tagging when its budget is spent; None: neither.
     """
 
-    tagger: Tagger
+    tagger: Tagger | Ensemble
     lm: dspy.LM
     adapter: Format
     concurrency: int
     prompts: PromptLog | None = None
+    price: Price = None
+    spending: Spending | None = None
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
         """Yield each sentence with its record for `predictions.jsonl`, as soon as it is available.
@@ -64,6 +69,7 @@ class PromptTagger:
 
         Raises:
             RunError: Every further sentence would fail too.
+            BudgetError: The budget does not allow a further sentence; all that was paid for has been yielded.
         """
         pool = ThreadPoolExecutor(self.concurrency)
         try:
@@ -96,6 +102,12 @@ class PromptTagger:
             raise RunError(str(error)) from None
 
     @property
+    def gives_confidences(self) -> bool:
+        """Whether mentions can have a confidence: by votes, or by the token probabilities that a local model or a server gives."""
+        votes = isinstance(self.tagger, Ensemble) or self.tagger.votes > 1
+        return votes or not is_served(self.lm) or self.adapter.wire.logprobs
+
+    @property
     def batches(self) -> bool:
         """Whether answers come in batches, so that all sentences should be submitted at once."""
         return isinstance(self.lm.engine, CollectingEngine)
@@ -110,7 +122,7 @@ class PromptTagger:
 
             def work(sentence: Sentence) -> dict[str, Any] | None:
                 try:
-                    return self._tag(sentence)
+                    return self._paid(sentence)
                 finally:
                     if leave is not None:
                         leave()
@@ -126,7 +138,20 @@ class PromptTagger:
             finally:
                 for future in futures:
                     future.cancel()
+        if self.spending is not None:
+            self.spending.check()
         return waiting
+
+    def _paid(self, sentence: Sentence) -> dict[str, Any] | None:
+        """The sentence's record, as `_tag` gives it, with its cost counted; None if the budget does not allow it."""
+        if self.spending is None:
+            return self._tag(sentence)
+        with self.spending.sentence(self.price) as used:
+            if used is None:
+                return None
+            record = self._tag(sentence)
+            used.update({} if record is None else record["usage"])
+            return record
 
     def _tag(self, sentence: Sentence) -> dict[str, Any] | None:
         """The sentence's record, after what was sent is recorded; None if its answers come with a later batch."""
@@ -199,7 +224,7 @@ class Predictor:
         failures = 0
         bound = min(self.stop_after, len(sentences))
         todo = [sentence for sentence in sentences if sentence.id not in done]
-        with closing(self.asker.tag_all(todo)) as tagged:
+        with self._resumable(), closing(self.asker.tag_all(todo)) as tagged:
             for sentence, record in tagged:
                 self.folder.append(record)
                 score.add(sentence, record["pred"])
@@ -210,6 +235,15 @@ class Predictor:
                         f"{failures} sentences in a row failed, the last with {record['error']}: fix the cause and continue "
                         f"with: {resume_command(self.home or self.folder.path)}"
                     ) from LastUnexpected.cause(record["error"])
+
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """Say how to continue after a budget is spent."""
+        try:
+            yield
+        except BudgetError as error:
+            again = resume_command(self.home or self.folder.path)
+            raise RunError(f"{error}: continue with a larger budget: {again} budget={2 * error.budget:g}") from None
 
 
 def first_asked(sentences: Sequence[Sentence]) -> str:
@@ -254,34 +288,3 @@ class _Running:
     @property
     def f1(self) -> float:
         return self.counts.f1
-
-
-@contextmanager
-def progress_bar(total: int) -> Iterator[Progress]:
-    """A bar on standard error with sentences a second and the running micro F1."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("tagging"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} sentences/s"),
-        TextColumn("micro F1 {task.fields[f1]:.4f}"),
-        TimeRemainingColumn(),
-    )
-    lock = threading.Lock()
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("tagging", total=total, rate="0.0", f1=0.0)
-        first: int | None = None
-
-        def show(done: int, f1: float) -> None:
-            nonlocal first
-            with lock:
-                first = done if first is None else first
-                seconds = bar.tasks[0].elapsed or 0.0
-                rate = (done - first) / seconds if seconds else 0.0
-                bar.update(task, completed=done, rate=f"{rate:.1f}", f1=f1)
-
-        yield show

@@ -12,6 +12,7 @@ from clinspan.corpora import Sentence
 from clinspan.corpora.bio import without_marks
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms.local.oom import OutOfMemoryError
+from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.programs.inference.predictor import blank_record, failed_record
 from clinspan.programs.telemetry.tracing import traced
 
@@ -32,6 +33,7 @@ class ClassifierTagger:
     def __init__(self, classifier: TokenClassifier, batch_size: int) -> None:
         self.classifier, self._size = classifier, batch_size * _TOGETHER
         self._lattice = Lattice.of(classifier.classes)
+        self._map = ConfidenceMap.saved(classifier.confidence)
         self._turn = threading.Lock()
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
@@ -45,7 +47,7 @@ class ClassifierTagger:
                 if reading is None:
                     yield sentence, failed_record(sentence, "out_of_memory")
                 else:
-                    yield sentence, tagged(sentence, reading, self._lattice)
+                    yield sentence, tagged(sentence, reading, self._lattice, self._map)
 
     def _readings(self, group: Sequence[Sentence]) -> list[Reading | None]:
         """The model's reading of each sentence; None for a sentence that runs out of memory even alone."""
@@ -56,9 +58,16 @@ class ClassifierTagger:
             return [None] if len(group) == 1 else [*self._readings(group[:middle]), *self._readings(group[middle:])]
 
 
-def tagged(sentence: Sentence, reading: Reading, lattice: Lattice) -> dict[str, Any]:
-    """A sentence's record for `predictions.jsonl`: the most likely legal tags, and the posterior probability of each."""
+def tagged(sentence: Sentence, reading: Reading, lattice: Lattice, mapped: ConfidenceMap | None = None) -> dict[str, Any]:
+    """A sentence's record for `predictions.jsonl`: the most likely legal tags, and a probability for each.
+
+    It is the posterior probability of the tag or, with a map, that of the mention which the tag belongs to.
+    """
     scores = reading.log_probs.astype(np.float64)
     pred, _ = without_marks(lattice.decode(scores), sentence.words)
-    prediction = {"pred": pred, "confidence": lattice.confidence(scores, pred), "raw": None}
-    return {**blank_record(sentence), **prediction, "repairs": {}, "usage": {"pieces": reading.pieces}, "error": None}
+    confidence: list[float | None] | None = list(lattice.confidence(scores, pred))
+    if mapped is not None:
+        confidence = mapped.tags(pred, confidence, "conlleval")
+    prediction = {"pred": pred, "confidence": confidence, "raw": None}
+    repairs = {"read_in_windows": 1} if reading.windows > 1 else {}
+    return {**blank_record(sentence), **prediction, "repairs": repairs, "usage": {"pieces": reading.pieces}, "error": None}

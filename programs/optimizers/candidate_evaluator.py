@@ -19,6 +19,7 @@ import dspy
 from clinspan.corpora import check_number, Sentence
 from clinspan.metrics.seqeval_f1 import SeqevalF1
 from clinspan.programs.inference.predictor import first_asked, Predictor, PromptTagger
+from clinspan.programs.inference.spending import Price, Spending, spent_on
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.rundir.prompt_log import PromptLog
 from clinspan.programs.rundir.run_folder import RunFolder
@@ -94,6 +95,10 @@ class CandidateEvaluator:
         watch: Called with a candidate's name, the sentences done, their total, and the best F1 so far.
         stop_after: Number of consecutive failures that ends the evaluation.
         measured: Called after each prediction run of a candidate.
+        prices: US dollars for a million prompt tokens and for a million answer tokens, by the id of the model.
+
+    Attributes:
+        spending: Counts the money, and ends the compilation when its budget is spent; None: neither.
     """
 
     def __init__(
@@ -109,9 +114,12 @@ class CandidateEvaluator:
         watch: Watch,
         stop_after: int = 10,
         measured: Callable[[], None] = lambda: None,
+        prices: Mapping[str, Price] | None = None,
     ) -> None:
         self.objective, self.lm, self.concurrency, self.folder = objective, lm, concurrency, folder
         self.halving, self.watch, self.stop_after, self.measured = halving, watch, stop_after, measured
+        self.prices = dict(prices or {})
+        self.spending: Spending | None = None
         self.sentences = _by_document(sentences, seed)
         self.sizes = halving.sizes(len(self.sentences))
         self.trials: dict[str, Trial] = {}
@@ -182,12 +190,15 @@ class CandidateEvaluator:
         if not (folder.path / "program.json").exists():
             folder.write(ABOUT, {"by": candidate.by, "model": (candidate.lm or self.lm).model})
             folder.write("program.json", candidate.dump())
+        lm = candidate.lm or self.lm
         asker = PromptTagger(
             tagger=candidate.tagger,
-            lm=candidate.lm or self.lm,
+            lm=lm,
             adapter=candidate.adapter,
             concurrency=candidate.concurrency or self.concurrency,
             prompts=PromptLog(folder.path, first=first_asked(self.sentences)),
+            price=self.prices.get(lm.model),
+            spending=self.spending,
         )
         predictor = Predictor(
             asker=asker,
@@ -198,11 +209,19 @@ class CandidateEvaluator:
             stop_after=self.stop_after,
         )
         name = f"candidate {trial.number}, {candidate.by}"
-        predictor.run(sentences, lambda done, f1: self.watch(name, done, len(sentences), self.best_f1))
+        predictor.run(sentences, lambda done, f1: self.watch(self._with_money(name), done, len(sentences), self.best_f1))
         records = folder.load_predictions()
         trial.tokens = _tokens(list(records.values()))
         self.measured()
         return {sentence.id: records[sentence.id]["pred"] for sentence in sentences}
+
+    def _with_money(self, name: str) -> str:
+        return name if self.spending is None else f"{name}, {self.spending.total:.4f} US$"
+
+    def spent(self) -> float:
+        """US dollars for all sentences that candidates have been measured on, in earlier processes too."""
+        folders = [RunFolder(path.parent) for path in self.folder.glob(f"*/{ABOUT}")]
+        return sum(spent_on(one.load_predictions().values(), self.prices.get(one.read(ABOUT)["model"])) for one in folders)
 
     def answers(self, candidate: Candidate, sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
         """Return the prediction records of a candidate for other sentences than dev; they are kept in its folder too."""

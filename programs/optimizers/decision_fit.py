@@ -17,7 +17,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from clinspan.programs.formats.decisions import best_set, Decisions, log_odds, NONE, Phrase
+from clinspan.metrics.confidence_map import platt
+from clinspan.programs.formats.decisions import best_set, Decisions, NONE, Phrase
 
 Floats = NDArray[np.float64]
 _STEPS = (1.0,) * 8 + (0.5,) * 8 + (0.25,) * 4
@@ -112,14 +113,9 @@ def fit_decisions(sentences: Sequence[ScoredSentence], labels: Sequence[str], se
 
 def _calibration(sentences: Sequence[ScoredSentence], predictions: Mapping[str, Sequence[Mention]]) -> tuple[float, float]:
     """Slope and intercept that make confidences of the probabilities of held-out mentions; 1 and 0 if all are right or wrong."""
-    from sklearn.linear_model import LogisticRegression
-
     right = {sentence.id: set(sentence.gold) for sentence in sentences}
-    pairs = [(log_odds(found[3]), found[:3] in right[name]) for name, mentions in predictions.items() for found in mentions]
-    if len({correct for _, correct in pairs}) < 2:
-        return 1.0, 0.0
-    regression = LogisticRegression(C=10.0).fit([[odds] for odds, _ in pairs], [correct for _, correct in pairs])
-    return round(float(regression.coef_[0, 0]), 4), round(float(regression.intercept_[0]), 4)
+    judged = [(found[3], found[:3] in right[name]) for name, mentions in predictions.items() for found in mentions]
+    return platt(judged) if len({correct for _, correct in judged}) == 2 else (1.0, 0.0)
 
 
 def _confident(predictions: Mapping[str, Sequence[Mention]], decisions: Decisions) -> dict[str, list[Mention]]:

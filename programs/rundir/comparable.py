@@ -8,6 +8,7 @@ from typing import Any
 from clinspan.corpora import InputError
 from clinspan.metrics import add_counts, Mode, Scores
 from clinspan.metrics.scoring import count_documents
+from clinspan.programs.rundir.run_record import FoldsRecord
 
 Rows = Mapping[str, Mapping[str, Any]]
 """Lines of `predictions.jsonl` by id."""
@@ -47,24 +48,24 @@ def common_ids(first: Rows, second: Rows, signatures: tuple[str, str]) -> list[s
     return ids
 
 
-def about_folds(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+def about_folds(first: FoldsRecord | None, second: FoldsRecord | None) -> str | None:
     """Whether two runs are cross-validations over the same folds; None if neither is one.
 
     Args:
-        first: The record of a run.
-        second: The record of the other run.
+        first: The folds of a run; None if it is no cross-validation.
+        second: Those of the other run.
 
-    >>> folds = {"number": 2, "seed": 0, "documents": [["a"], ["b"]]}
-    >>> about_folds({"folds": folds}, {"folds": folds}), about_folds({}, {})
+    >>> folds = FoldsRecord(number=2, seed=0, documents=[["a"], ["b"]])
+    >>> about_folds(folds, folds), about_folds(None, None)
     ('the same 2 folds (seed 0)', None)
-    >>> about_folds({"folds": folds}, {"folds": {"number": 2, "seed": 1, "documents": [["a", "b"], []]}})
+    >>> about_folds(folds, FoldsRecord(number=2, seed=1, documents=[["a", "b"], []]))
     'other folds, and so other train documents: 2 folds (seed 0) and 2 folds (seed 1)'
     """
-    both = [record.get("folds") for record in (first, second)]
-    if not any(both):
+    both = first, second
+    if first is None and second is None:
         return None
-    said = [f"{one['number']} folds (seed {one['seed']})" if one else "no cross-validation" for one in both]
-    parts = [[sorted(part) for part in one["documents"]] if one else None for one in both]
+    said = [f"{one.number} folds (seed {one.seed})" if one else "no cross-validation" for one in both]
+    parts = [[sorted(part) for part in one.documents or []] if one else None for one in both]
     if parts[0] == parts[1]:
         return f"the same {said[0]}"
     return f"other folds, and so other train documents: {said[0]} and {said[1]}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-FOLDS = "folds"
-"""The entry of `run.json`, and of `scores.json`, that a cross-validation alone has."""
+from clinspan.programs.rundir.run_record import RunRecord
+
 TEST = "test"
 """The folder in that of a training or a compilation of a fold, in which its program tags the test part."""
 
@@ -17,15 +15,15 @@ def fold_folder(path: Path, number: int) -> Path:
     return path / f"fold_{number}"
 
 
-def shown_folder(path: Path, record: Mapping[str, Any]) -> Path:
+def shown_folder(path: Path, record: RunRecord) -> Path:
     """The folder with the program and the prompts of a run to show; of a cross-validation that of its first fold.
 
     Each fold has a program of its own. That of a training or a compilation tags in the folder `test`.
 
-    >>> shown_folder(Path("runs/a"), {}).name, shown_folder(Path("runs/a"), {"folds": {"number": 5}}).name
-    ('a', 'fold_0')
+    >>> shown_folder(Path("runs/a"), RunRecord(status="finished")).name
+    'a'
     """
-    if not record.get(FOLDS):
+    if record.folds is None:
         return path
     first = fold_folder(path, 0)
     return first / TEST if (first / TEST).is_dir() else first

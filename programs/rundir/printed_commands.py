@@ -36,11 +36,13 @@ def remember(words: Sequence[str]) -> None:
     _Typed.words = list(words)
 
 
-def same_command(name: str, key: str, value: object) -> str:
-    """The command of this process again, with one setting added or replaced; in words, if a worker does not know it."""
+def same_command(name: str, key: str, value: object, **others: object) -> str:
+    """The command of this process again, with settings added or replaced; in words, if a worker does not know it."""
     if _Typed.words is None:
         return "the same command"
-    return shlex.join([*_start(name), *(word for word in _Typed.words if word.partition("=")[0] != key), setting(key, value)])
+    settings = {key: value, **others}
+    kept = (word for word in _Typed.words if word.partition("=")[0] not in settings)
+    return shlex.join([*_start(name), *kept, *(setting(*item) for item in settings.items())])
 
 
 def command(name: str, *words: str) -> str:

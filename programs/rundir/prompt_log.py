@@ -21,9 +21,10 @@ from typing import Any
 from clinspan.corpora import InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.programs.rundir.errors import writing
-from clinspan.programs.rundir.records import Record, RenderedPrompt, SentencePrompts, SentPart
+from clinspan.programs.rundir.records import RenderedPrompt, SentencePrompts, SentPart
 from clinspan.programs.rundir.run_folder import cut_torn_line, write_whole
 from clinspan.programs.rundir.sent import Attempt
+from clinspan.programs.rundir.typed_json import Record
 from clinspan.reports.sent_prompts import Part, SentPrompts
 
 NAME = "prompts.jsonl"

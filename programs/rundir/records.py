@@ -1,4 +1,4 @@
-"""Typed records of the files in a run folder. They validate files that are read back.
+"""Typed records of the files in a run folder besides `run.json` (`run_record.py`). They validate files that are read back.
 
 `docs/schemas/` holds their JSON schemas for other programs. `python -m clinspan.programs.rundir.records FOLDER` writes the schemas.
 """
@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator, ValidationError
+from pydantic import AfterValidator, Field, model_validator
 
 from clinspan.corpora.bio import split_tag
-from clinspan.corpora.printable import printable
-from clinspan.metrics import Mode
-
-_LONGEST_PLACE = 80
+from clinspan.programs.rundir.run_record import FinishedRun
+from clinspan.programs.rundir.typed_json import Record
 
 
 def _legal(tag: str) -> str:
@@ -32,30 +30,12 @@ Range = Annotated[list[int], Field(min_length=2, max_length=2)]
 Probability = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Record(BaseModel):
-    """A JSON object of a run folder. Keys that are not listed are kept, as later versions add some.
+class DraftTags(Record):
+    """What `draft=FILE` reads of a line of `predictions.jsonl`.
 
     >>> DraftTags.problem({"id": "d:0", "pred": ["B-Sign", "X"]}), DraftTags.problem({"id": "d:0", "pred": ["B-Sign", "O"]})
     ('pred.1: is not a BIO tag', None)
     """
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    @classmethod
-    def problem(cls, content: object) -> str | None:
-        """The first reason why a JSON value is not a valid record: key and error, without the value. None if it is valid."""
-        try:
-            cls.model_validate(content)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            place = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE]
-            message = first["msg"].removeprefix("Value error, ")
-            return printable(f"{place}: {message}" if place else message)
-        return None
-
-
-class DraftTags(Record):
-    """What `draft=FILE` reads of a line of `predictions.jsonl`."""
 
     id: str
     pred: list[Tag]
@@ -183,41 +163,6 @@ class RunScores(Record):
     macro: Rates
 
 
-class CorpusRecord(Record):
-    """The corpus of a run."""
-
-    name: str
-    sha256: str
-    phi: bool = Field(description="whether it may hold protected health information")
-    split: str
-
-
-class MetricConfig(Record):
-    """The settings of `metric` in a run's config that decide how tags are read."""
-
-    mode: Mode
-
-
-class RunConfig(Record):
-    """The config of a run as it was composed."""
-
-    metric: MetricConfig
-
-
-class RunRecord(Record):
-    """The `run.json` of a run that has finished."""
-
-    status: Literal["finished"] = "finished"
-    config: RunConfig
-    choices: dict[str, str] = Field({}, description="the option of each group of the config")
-    given: list[str] = Field([], description="keys and groups that the user has set")
-    project: dict[str, Any] = Field({}, description="settings of the project file clinspan.yaml that the run has")
-    corpus: CorpusRecord | None = None
-    tokens: dict[str, int | float] = Field({}, description="tokens and passes of the model, of all sentences")
-    seconds: float | None = None
-    cost: float | None = Field(None, description="by the model's prices; null where they are not known")
-
-
 class SignatureField(Record):
     """A field of a saved DSPy signature."""
 
@@ -253,7 +198,7 @@ class TagState(Record):
     demos: list[Demonstration]
 
 
-SCHEMAS: dict[str, type[Record]] = {"predictions": Prediction, "scores": RunScores, "run": RunRecord}
+SCHEMAS: dict[str, type[Record]] = {"predictions": Prediction, "scores": RunScores, "run": FinishedRun}
 """The record of each file that other programs read."""
 
 

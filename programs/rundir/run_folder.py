@@ -6,22 +6,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from clinspan.corpora import Corpus, InputError
+from clinspan.corpora import InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.programs.rundir.earlier_names import with_current_names
-from clinspan.programs.rundir.errors import RunError, writing
-from clinspan.programs.rundir.records import Prediction, Record
+from clinspan.programs.rundir.errors import writing
+from clinspan.programs.rundir.records import Prediction
+from clinspan.programs.rundir.run_record import GitRecord, RunFacts, RunRecord
+from clinspan.programs.rundir.typed_json import Record
 
 PACKAGES = (
     "dspy",
@@ -117,6 +118,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return {key: with_current_names(value) for key, value in content.items()}
 
 
+def read_record(path: Path) -> RunRecord:
+    """Read a `run.json`.
+
+    Raises:
+        InputError: The file is missing, is not a JSON object, or an entry has another type.
+    """
+    return RunRecord.checked(read_object(path), path, "Give the folder of a run.")
+
+
 def cut_torn_line(path: Path) -> None:
     """Remove the data after the last line end of a file."""
     with path.open("rb+") as file:
@@ -157,30 +167,6 @@ def write_whole(path: Path, content: bytes) -> None:
         scratch.write_bytes(content)
 
 
-def corpus_entry(record: Mapping[str, Any], corpus: Corpus, split: str, folder: RunFolder) -> dict[str, Any]:
-    """The entry `corpus` of a run's record.
-
-    Args:
-        record: The record so far, which may name the corpus that the run began with.
-        corpus: The corpus.
-        split: The split that is tagged or trained on.
-        folder: The run's folder, for messages.
-
-    Raises:
-        InputError: The run began with another corpus, or the corpus has no label.
-    """
-    if record.get("corpus", {}).get("sha256", corpus.sha256) != corpus.sha256:
-        remedy = "Give the corpus as it was, or start a new run."
-        raise InputError("the corpus is not the one that this run began with", path=folder.path, remedy=remedy)
-    if not corpus.labels:
-        remedy = "Name the labels: corpus.labels=[...]"
-        raise InputError(f"corpus {corpus.name} has no entity and corpus.labels names none", remedy=remedy)
-    entry: dict[str, Any] = {"name": corpus.name, "sha256": corpus.sha256, "phi": corpus.phi, "split": split}
-    if corpus.divided:
-        entry["documents"] = {name: [document.id for document in documents] for name, documents in corpus.splits.items()}
-    return entry
-
-
 def remove_unused(path: Path) -> None:
     """Remove the folder of a command that stopped before it recorded anything: one with no file but an empty `run.log`."""
     log = path / "run.log"
@@ -188,27 +174,6 @@ def remove_unused(path: Path) -> None:
         if all(found == log and log.is_file() and not log.stat().st_size for found in path.iterdir()):
             log.unlink(missing_ok=True)
             path.rmdir()
-
-
-@contextmanager
-def recorded(folder: RunFolder, record: dict[str, Any], log: logging.Logger) -> Iterator[None]:
-    """Add the elapsed time of the enclosed block to a run's record and, if it fails, the kind of error without its message.
-
-    A run that fails before its corpus or input is known leaves neither a record nor a line in its log.
-    """
-    began = time.monotonic()
-    try:
-        yield
-    except BaseException as error:
-        record |= {"status": "failed", "error": type(error).__name__, "ended": now()}
-        if "corpus" in record or "input" in record:
-            log.info("stopped: %s", type(error).__name__)
-        raise
-    finally:
-        record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - began
-        if "corpus" in record or "input" in record:
-            with suppress(RunError) if record["status"] == "failed" else nullcontext():  # the first error is reported
-                folder.write("run.json", record)
 
 
 def load_records(path: Path, kind: type[Record] = Prediction) -> dict[str, dict[str, Any]]:
@@ -241,7 +206,7 @@ def load_records(path: Path, kind: type[Record] = Prediction) -> dict[str, dict[
     return records
 
 
-def environment() -> dict[str, Any]:
+def environment() -> RunFacts:
     """Versions of Python and of the packages that affect results, the state of the source tree, and the number of cores."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
@@ -249,10 +214,10 @@ def environment() -> dict[str, Any]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = None
-    return {"python": platform.python_version(), "packages": versions, "git": git_state(), "cores": os.cpu_count()}
+    return RunFacts(python=platform.python_version(), packages=versions, git=git_state(), cores=os.cpu_count())
 
 
-def git_state() -> dict[str, Any]:
+def git_state() -> GitRecord:
     """The commit and whether the tree differs from it. Both are None outside a checkout, also for a wheel inside another one."""
     file = Path(__file__).resolve()
 
@@ -266,7 +231,7 @@ def git_state() -> dict[str, Any]:
     ours = git_output("ls-files", "--error-unmatch", file.name) is not None
     commit = git_output("rev-parse", "HEAD") if ours else None
     changes = git_output("status", "--porcelain", "--untracked-files=no") if commit else None
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+    return GitRecord(commit=commit, dirty=None if changes is None else bool(changes))
 
 
 def now() -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from clinspan.corpora import InputError
 from clinspan.metrics import Mode
 from clinspan.programs.rundir.printed_commands import resume_command
-from clinspan.programs.rundir.records import RunRecord, RunScores
+from clinspan.programs.rundir.records import RunScores
 from clinspan.programs.rundir.run_folder import load_records, read_object
+from clinspan.programs.rundir.run_record import FinishedRun
 
 _REMEDY = "Give the folders that clinspan run printed."
 
@@ -47,19 +48,18 @@ def load_scored(path: Path) -> ScoredRun:
     """
     if not (path / "run.json").is_file():
         raise InputError("holds no run.json, so it is not a run", path=path, remedy=_REMEDY)
-    record = read_object(path / "run.json")
-    if record.get("status") != "finished":
+    content = read_object(path / "run.json")
+    if content.get("status") != "finished":
         raise InputError("has not finished", path=path, remedy=f"Finish it: {resume_command(path)}")
     scores = read_object(path / "scores.json")
-    for name, problem in (("run.json", RunRecord.problem(record)), ("scores.json", RunScores.problem(scores))):
-        if problem:
-            raise InputError(f"is not in the format of a run ({problem})", path=path / name, remedy=_REMEDY)
+    record = FinishedRun.checked(content, path / "run.json", _REMEDY)
+    RunScores.checked(scores, path / "scores.json", _REMEDY)
     fields = dict(part.partition(":")[::2] for part in scores["signature"].split("|"))
     return ScoredRun(
         paths=(path,),
         rows=tuple(load_records(path / "predictions.jsonl").values()),
         labels=tuple(scores["per_type"]),
-        mode=record["config"]["metric"]["mode"],
+        mode=record.mode,
         alignment=fields.get("align", "tokens"),
         cut={"tokenizer": fields["tok"], "sentences": fields.get("sent", "")} if "tok" in fields else None,
         folds=fields.get("folds"),

@@ -23,8 +23,10 @@ from clinspan.corpora.printable import printable
 from clinspan.lms import UnavailableError
 from clinspan.programs.rundir.printed_commands import command, setting
 from clinspan.programs.rundir.run_folder import environment, now, RunFolder
+from clinspan.programs.rundir.run_record import RunRecord
 from clinspan.programs.sweeps.shared_settings import check_shared, preset_lines
 from clinspan.reports.paper.paper_cells import cell_lines, CellRun
+from clinspan.reports.terminal.console import display_of
 from clinspan.retrievers.embedders import EmbedderUnavailableError
 
 _MARK = ".failed"
@@ -76,7 +78,8 @@ class Sweeps(Callback):
             sweep = Path(config.hydra.sweep.dir)
             cells = [_cell(path, reasons.get(path)) for path in (job_folders(sweep) if sweep.is_dir() else [])]
             Sweeps.ran = sum(cell.scores is not None for cell in cells)
-            print("\n".join([*cell_lines(str(name), cells), str(sweep)]))
+            lines = [] if display_of(sys.stdout) == "none" else cell_lines(str(name), cells)
+            print("\n".join([*lines, str(sweep)]))
 
 
 def _say(lines: Sequence[str]) -> None:
@@ -144,16 +147,9 @@ def note_failure(path: Path, config: DictConfig, choices: dict[str, str], error:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException:  # this may be why the job failed
         plain = OmegaConf.to_container(config)
-    failed_record = {
-        "status": "failed",
-        "error": name,
-        **why,
-        "ended": now(),
-        "config": plain,
-        "choices": choices,
-        "seed": config.get("seed"),
-    }
-    folder.write("run.json", {**failed_record, **environment()})
+    about: dict[str, Any] = {"config": plain, "choices": choices, "seed": config.get("seed")}
+    failed = RunRecord(status="failed", error=name, ended=now(), **about).plus(environment())
+    folder.write("run.json", {**failed.content(), **why})
 
 
 def _cell(path: Path, reason: str | None) -> CellRun:

@@ -12,12 +12,17 @@ from clinspan.programs.tagging.saved_program import fingerprint
 from clinspan.programs.tagging.tagger import Tagger
 
 _LOOKED_UP = ("demonstrations", "context", "k", "pool")
+_RANKED = (("strategy", "diversity", 0.0), ("retriever", "by", "dense"))
+"""Settings of the lookup that count where they are not the default."""
 
 
 def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> str:
     """A hash of the instructions, the demonstrations or how they are looked up, the shown types, and the model's weights."""
     strategy = tagger.settings.get("strategy", {})
     looked_up = [strategy.get(key) for key in (_LOOKED_UP if tagger.nearest or tagger.retrieve else ())]
+    if looked_up:
+        ranked = {key: tagger.settings.get(group, {}).get(key, usual) for group, key, usual in _RANKED}
+        looked_up += [[key, ranked[key]] for _, key, usual in _RANKED if ranked[key] != usual]
     demonstrations = [[list(demo["tokens"]), list(demo["tags"])] for demo in tagger.tag.demos]
     shown = [(label.name, adapter.called.get(label.name, label.name)) for label in adapter.labels]
     how = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clinspan import lms
 from clinspan.corpora import Corpus
@@ -14,8 +14,10 @@ from clinspan.corpora.json_text import parse_json
 from clinspan.corpora.printable import printable
 from clinspan.lms.weights.lora import NOTE
 from clinspan.programs.rundir.origin import merged, Origin, origin_of, read_origin, UNKNOWN
+from clinspan.programs.rundir.run_record import RunRecord
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
+Run = TypeVar("Run", bound=RunRecord)
 VERSION = 1
 
 
@@ -118,17 +120,17 @@ def trained_on(spec: lms.LocalModel | lms.ClassifierModel) -> Origin | None:
     return read_origin(content) if isinstance(content, dict) else UNKNOWN
 
 
-def with_saved(record: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+def with_saved(record: Run, content: Mapping[str, Any]) -> Run:
     """The record of a run with the settings of its program, which a compilation may have changed. Several taggers change nothing.
 
     Args:
-        record: The content of `run.json`.
+        record: The record.
         content: The content of `program.json`.
     """
     settings = content.get("settings")
     if not isinstance(settings, Mapping):
-        return dict(record)
-    choices, config = dict(record.get("choices") or {}), dict(record.get("config") or {})
+        return record
+    choices, config = dict(record.choices), dict(record.config)
     for group in (*GROUPS, RETRIEVER):
         if isinstance(settings.get(group), Mapping):
             keys = dict(settings[group])
@@ -136,7 +138,7 @@ def with_saved(record: Mapping[str, Any], content: Mapping[str, Any]) -> dict[st
             config[group] = {**(config.get(group) or {} if choices.get(group) == choice else {}), **keys}
             choices |= {group: choice} if choice else {}
     config |= {key: settings[key] for key in PLAIN if key in settings}
-    return {**record, "choices": choices, "config": config}
+    return record.model_copy(update={"choices": choices, "config": config})
 
 
 def compiled_by(record: Mapping[str, Any]) -> str | None:

@@ -30,6 +30,8 @@ class Strategy:
             `auto`: random for the corpora of the paper, else covering.
         overflow: Handling of a prompt that does not fit the model's context: an `error`, or `drop` demonstrations until it
             fits. The first, and so the farthest, is dropped first. Each dropped demonstration is counted.
+        diversity: For `nearest` ones, weight of being unlike those already chosen (maximal marginal relevance), below 1; 0: the
+            nearest ones, however alike they are.
         votes: Number of sampled answers to each sentence, which vote (self-consistency): a span stands if more than half of
             them have it. 1: one answer, and a greedy one.
         temperature: Temperature of sampled answers.
@@ -43,6 +45,7 @@ class Strategy:
     ids: Sequence[str] | None = None
     draw: Draw = "auto"
     overflow: Overflow = "drop"
+    diversity: float = 0.0
     votes: int = 1
     temperature: float = 0.7
 
@@ -56,6 +59,11 @@ class Strategy:
         if self.pool is not None:
             check_number("strategy.pool", self.pool, 1)
         check_number("strategy.k", self.k, 1)
+        if not 0 <= self.diversity < 1:
+            raise InputError(f"strategy.diversity={self.diversity} is not from 0 to below 1", remedy="Use 0.3 to begin with.")
+        if self.diversity and self.demonstrations != "nearest":
+            problem = "strategy.diversity spreads nearest demonstrations, and this strategy looks up none"
+            raise InputError(problem, remedy="Use it with strategy=knn.")
         check_number("strategy.votes", self.votes, 1)
         if not 0 < self.temperature <= 2:
             remedy = "Sampled answers differ at temperatures above 0; one greedy answer is strategy.votes=1."

@@ -21,7 +21,8 @@ from clinspan.corpora import InputError
 from clinspan.lms.remote.audit import audited
 from clinspan.lms.remote.hosts import check_address, host_outside
 from clinspan.programs.rundir.errors import RunError
-from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.open_run import OpenRun
+from clinspan.programs.rundir.run_record import RunFacts, TrackingRecord
 from clinspan.programs.telemetry.mlflow_fields import figures_of, histories_of, settings_of, tags_of, without_credentials
 
 Guard = Callable[[str, str], None]
@@ -40,7 +41,7 @@ _FORCED = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}  # a redirect would bypass th
 class NoTracking:
     """`tracking=none`."""
 
-    def follow(self, folder: RunFolder, record: dict[str, Any], *, command: str, guard: Guard) -> AbstractContextManager[None]:
+    def follow(self, run: OpenRun, *, command: str, guard: Guard) -> AbstractContextManager[None]:
         """Track nothing."""
         return nullcontext()
 
@@ -76,12 +77,11 @@ class Mlflow:
         return self.uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_store()
 
     @contextmanager
-    def follow(self, folder: RunFolder, record: dict[str, Any], *, command: str, guard: Guard) -> Iterator[None]:
+    def follow(self, run: OpenRun, *, command: str, guard: Guard) -> Iterator[None]:
         """Track the enclosed block as an MLflow run.
 
         Args:
-            folder: The folder of the run.
-            record: The record of the run. The id of the MLflow run is added to it, so a resumed run continues the MLflow run.
+            run: The run. The id of the MLflow run is added to its record, so a resumed run continues the MLflow run.
             command: The command of the run.
             guard: Refuses an address outside this machine if the texts may not go there.
 
@@ -90,10 +90,10 @@ class Mlflow:
         """
         guard("tracking=mlflow", self.place)
         tracked_run: MlflowRun | None = None
-        with _lenient(self.place, strict="tracking" not in record):
-            run = MlflowRun(self.place, folder, record)
-            run.begin(command, self.experiment, guard)
-            tracked_run = run
+        with _lenient(self.place, strict=run.record.tracking is None):
+            begun = MlflowRun(self.place, run)
+            begun.begin(command, self.experiment, guard)
+            tracked_run = begun
         status = "FAILED"
         try:
             yield
@@ -112,15 +112,14 @@ class MlflowRun:
 
     Args:
         place: The address of the store.
-        folder: The folder of the run.
-        record: The record of the run.
+        run: The run.
 
     Raises:
         RunError: MLflow is not installed.
     """
 
-    def __init__(self, place: str, folder: RunFolder, record: dict[str, Any]) -> None:
-        self._place, self._folder, self._record, self._artifacts = place, folder, record, place
+    def __init__(self, place: str, run: OpenRun) -> None:
+        self._place, self._run, self._folder, self._artifacts = place, run, run.folder, place
         for key, value in _QUIET.items():
             os.environ.setdefault(key, value)
         os.environ.update(_FORCED)
@@ -137,32 +136,32 @@ class MlflowRun:
     def begin(self, command: str, experiment: str, guard: Guard) -> None:
         """Create the MLflow run and log its settings, or reopen it."""
         store = without_credentials(self._place)
-        tracking = self._record.get("tracking") or {}
-        if tracking.get("store") == store:
-            self._artifacts = str(self._client.get_run(tracking["run"]).info.artifact_uri)
+        tracking = self._run.record.tracking
+        if tracking is not None and tracking.store == store:
+            self._artifacts = str(self._client.get_run(tracking.run).info.artifact_uri)
             guard(_ARTIFACTS, self._artifacts)
-            self._client.update_run(tracking["run"], status="RUNNING")
+            self._client.update_run(tracking.run, status="RUNNING")
             return
         stored_experiment = self._client.get_experiment_by_name(experiment)
         if stored_experiment is None:
             number = self._client.create_experiment(experiment, artifact_location=_files_of(self._place))
             stored_experiment = self._client.get_experiment(number)
         guard(_ARTIFACTS, str(stored_experiment.artifact_location))
-        tags = {**tags_of(self._record), "clinspan.command": command, "clinspan.folder": str(self._folder.path)}
+        tags = {**tags_of(self._run.record), "clinspan.command": command, "clinspan.folder": str(self._folder.path)}
         created = self._client.create_run(stored_experiment.experiment_id, tags=tags, run_name=self._folder.path.name)
         self._artifacts = str(created.info.artifact_uri)
         guard(_ARTIFACTS, self._artifacts)  # a server may give a run another artifact location than its experiment
-        self._record["tracking"] = {"store": store, "run": created.info.run_id}
-        self._tell(params=settings_of(self._record))
+        self._run.add(RunFacts(tracking=TrackingRecord(store=store, run=created.info.run_id)))
+        self._tell(params=settings_of(self._run.record))
 
     def end(self, status: str) -> None:
         """Log the results: metrics, files and the final status."""
-        run = self._record["tracking"]["run"]
+        run, record = self._number, self._run.record
         scores = self._folder.read("scores.json") if self._has("scores.json") else {}
-        for key, value in tags_of(self._record, scores).items():
+        for key, value in tags_of(record, scores).items():
             self._client.set_tag(run, key, value)
-        self._tell(figures=[(key, value, 0) for key, value in figures_of(self._record, scores).items()])
-        self._tell(figures=histories_of(self._record))
+        self._tell(figures=[(key, value, 0) for key, value in figures_of(record, scores).items()])
+        self._tell(figures=histories_of(record))
         names = list(filter(self._has, _FILES))
         size = sum((self._folder.path / name).stat().st_size for name in names)
         with self._audited(size=size, sentences=int(scores.get("sentences", 0))):
@@ -181,6 +180,12 @@ class MlflowRun:
             return nullcontext()
         return audited(place, model="tracking=mlflow", size=size, documents=(), sentences=sentences)
 
+    @property
+    def _number(self) -> str:
+        """The id of the MLflow run."""
+        assert self._run.record.tracking is not None
+        return self._run.record.tracking.run
+
     def _has(self, name: str) -> bool:
         return (self._folder.path / name).is_file()
 
@@ -192,7 +197,7 @@ class MlflowRun:
         points = [Metric(key, value, now, step) for key, value, step in figures or []]
         for start in range(0, max(len(rows), len(points)), _BATCH):  # the limit of a request
             batch = slice(start, start + _BATCH)
-            self._client.log_batch(self._record["tracking"]["run"], metrics=points[batch], params=rows[batch])
+            self._client.log_batch(self._number, metrics=points[batch], params=rows[batch])
 
 
 def _own_store() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clinspan.metrics.errors import KIND_NAMES, KINDS
@@ -13,7 +13,11 @@ from clinspan.reports.terminal.tables import bounds_of, row_of
 
 SHOWN = 8
 """The most runs that a reader can tell apart in one figure."""
+LEAST_ENTITIES = 10
+"""The fewest entities of a point of the reliability plot: neighbouring bins are joined until they have as many."""
 _LETTERS = 44
+_CHARACTER = 0.09  # inches that a character of a tick label takes, with some air
+_MARGIN = 0.03  # of an axis from 0 to 1, for points on its border
 
 
 def draw_figures(group: Group) -> dict[str, tuple[str, Any]]:
@@ -35,14 +39,15 @@ def plot_f1(runs: Sequence[RunView]) -> Any:
     figure, panel = axes(width=min(11.0, max(7.0, 0.35 * len(names) * len(runs) + 2)), height=3.4)
     for n, run in enumerate(runs):
         values = [_f1(run, name) for name in names]
-        bounds = [_bounds(run, name) for name in names]
-        spread = [[max(0.0, v - b[0]) for v, b in zip(values, bounds, strict=True)]]
-        spread.append([max(0.0, b[1] - v) for v, b in zip(values, bounds, strict=True)])
+        bounds = [bounds_of(run.scores, name) or (float("nan"),) * 2 for name in names]
+        spread = [[v - min(v, b[0]) for v, b in zip(values, bounds, strict=True)]]
+        spread.append([max(v, b[1]) - v for v, b in zip(values, bounds, strict=True)])
         _bars(panel, run, values, n=n, of=len(runs), spread=spread)
-    panel.set_xticks(range(len(names)), [drawn(name) for name in names])
+    _name_ticks(panel, [drawn(name) for name in names], figure.get_figwidth() - 0.8)
     panel.axvline(len(runs[0].labels) - 0.5, color=GRID, linewidth=1)
     panel.set_ylabel("F1")
-    panel.set_ylim(0, 1 if max(_bounds(run, name)[1] for run in runs for name in names) > 0.5 else None)
+    highest = max(_bounds(run, name)[1] for run in runs for name in names)
+    panel.set_ylim(0, 1 + _MARGIN if highest > 0.5 else max(1.08 * highest, 0.1))
     legend_above(figure, panel)
     return figure
 
@@ -85,20 +90,44 @@ def plot_errors_by_type(runs: Sequence[RunView]) -> Any:
 
 
 def plot_calibration(runs: Sequence[RunView]) -> Any:
-    """Reliability plot: the share of correct entities by confidence, one line per run. Larger points are larger bins."""
+    """Reliability plot: share of correct entities by confidence, one line per run, with the number of entities at each point."""
     figure, panel = axes(width=4.4, height=4.0)
     panel.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 4)))
     for n, run in enumerate(runs):
         calibration = run.scores["calibration"]
-        bins = [row for row in calibration["bins"] if row["entities"]]
-        x, y = [row["confidence"] for row in bins], [row["accuracy"] for row in bins]
-        largest = max(row["entities"] for row in bins)
-        colour, marker = COLOURS[n], MARKERS[n]
-        panel.plot(x, y, color=colour, linewidth=1.4, marker=marker, label=f"{_name(run)} (off by {calibration['ece']:.2f})")
-        panel.scatter(x, y, [20 + 100 * row["entities"] / largest for row in bins], color=colour, marker=marker, alpha=0.6)
-    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of predicted entities", ylabel="share that is right", aspect="equal")
+        points = joined_bins(calibration["bins"])
+        x, y = [point[0] for point in points], [point[1] for point in points]
+        few = "" if points else f", {calibration['entities']} entities are too few to draw"
+        look = {"color": COLOURS[n], "marker": MARKERS[n], "linewidth": 1.4, "clip_on": False}
+        panel.plot(x, y, label=f"{_name(run)} (off by {calibration['ece']:.2f}{few})", **look)
+        for confidence, accuracy, number in points:
+            above = 5 if accuracy < 0.9 else -10
+            panel.annotate(f"{number:,}", (confidence, accuracy), xytext=(4, above), textcoords="offset points", fontsize=7)
+    panel.set(xlim=(-_MARGIN, 1 + _MARGIN), ylim=(-_MARGIN, 1 + _MARGIN), aspect="equal")
+    panel.set(xlabel="confidence of predicted entities", ylabel="share that is right")
     legend_above(figure, panel)
     return figure
+
+
+def joined_bins(bins: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, int]]:
+    """Mean confidence, share of correct entities and number of entities of bins, joined until each has `LEAST_ENTITIES`.
+
+    What is left at the end is joined to the last one; there is none if all bins together have fewer.
+
+    >>> joined_bins([{"entities": 12, "confidence": 0.25, "accuracy": 0.5}, {"entities": 4, "confidence": 0.75, "accuracy": 1.0}])
+    [(0.375, 0.625, 16)]
+    """
+    joined: list[list[float]] = []
+    for row in bins:
+        if row["entities"]:
+            if not joined or joined[-1][2] >= LEAST_ENTITIES:
+                joined.append([0.0, 0.0, 0])
+            sums = (row["entities"] * row["confidence"], row["entities"] * row["accuracy"], row["entities"])
+            joined[-1] = [a + b for a, b in zip(joined[-1], sums, strict=True)]
+    if len(joined) > 1 and joined[-1][2] < LEAST_ENTITIES:
+        last = joined.pop()
+        joined[-1] = [a + b for a, b in zip(joined[-1], last, strict=True)]
+    return [(c / number, a / number, int(number)) for c, a, number in joined if number >= LEAST_ENTITIES]
 
 
 def plot_tokens(runs: Sequence[RunView]) -> Any:
@@ -117,14 +146,14 @@ def _plot_spent(runs: Sequence[RunView], spent: Callable[[RunView], float], head
     for n, (run, x) in enumerate(zip(runs, values, strict=True)):
         y, bounds = _f1(run, "micro"), _bounds(run, "micro")
         spread = [[max(0.0, y - bounds[0])], [max(0.0, bounds[1] - y)]]
-        look = {"color": COLOURS[n], "ecolor": INK, "elinewidth": 0.8, "capsize": 3, "markersize": 8}
+        look = {"color": COLOURS[n], "ecolor": INK, "elinewidth": 0.8, "capsize": 3, "markersize": 8, "clip_on": False}
         panel.errorbar([x], [y], spread, fmt=MARKERS[n], label=_name(run), **look)
         panel.annotate(str(run.number), (x, y), xytext=(8, 5), textcoords="offset points", fontsize=10, fontweight="bold")
     if max(values) > 8 * min(values) > 0:
         panel.set_xscale("log")
     else:
         panel.set_xlim(0, 1.35 * max(values))
-    panel.set_ylim(bottom=0)
+    panel.set_ylim(0, min(1 + _MARGIN, max(0.1, 1.15 * max(_bounds(run, "micro")[1] for run in runs))))
     panel.set(xlabel=head, ylabel="micro F1")
     panel.grid(color=GRID, linewidth=0.6)
     legend_above(figure, panel)
@@ -150,6 +179,13 @@ def _bars(
         label=_name(run),
     )
     panel.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def _name_ticks(panel: Any, names: Sequence[str], width: float) -> None:
+    """Name the places of an x axis, turned if the longest name has not enough of the axis' `width` in inches."""
+    turned = max(map(len, names)) * _CHARACTER > width / len(names)
+    look = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+    panel.set_xticks(range(len(names)), names, **look)
 
 
 def _name(run: RunView) -> str:
@@ -179,7 +215,8 @@ _FIGURES: dict[str, tuple[str, Callable[[RunView], Any], Callable[[Sequence[RunV
         plot_errors_by_type,
     ),
     "calibration": (
-        "Reliability of confidences. Points below the diagonal are overconfident. Larger points: more entities.",
+        f"Reliability of confidences. Points below the diagonal are overconfident. Numbers: entities, at least {LEAST_ENTITIES} "
+        "a point; smaller bins are joined.",
         lambda run: run.scores.get("calibration"),
         plot_calibration,
     ),

@@ -16,13 +16,14 @@ from markupsafe import Markup
 from clinspan.reports.page.drawing import COLOURS, save_figure
 from clinspan.reports.page.figures import draw_figures
 from clinspan.reports.page.prompt_differences import prompt_differences
-from clinspan.reports.page.sentences import embed, page_data, raw_answers, sent_data
+from clinspan.reports.page.sentences import answer_data, embed, page_data, sent_data
+from clinspan.reports.page.strip import strip_facts
 from clinspan.reports.page.summary import facts, overview, score_table
 from clinspan.reports.run_views import Cell, Group, group_runs, RunView, Table
 from clinspan.reports.terminal.leaderboard_table import table_of
 
 _FIGURE = re.compile(r"[-+−±–.,\d ]+")
-_SCRIPTS = ("data.js", "filters.js", "cards.js", "asked.js", "main.js")
+_SCRIPTS = ("data.js", "filters.js", "cards.js", "asked.js", "grid.js", "links.js", "keys.js", "main.js")
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'"
 )
@@ -49,14 +50,14 @@ class Report:
     redacted: bool
 
 
-def write_page(report: Report, folder: Path) -> Path:
-    """Write `report.html`, and each of its figures as PNG and SVG, into a folder.
+def write_page(report: Report, folder: Path, *, figures: bool = True) -> Path:
+    """Write `report.html`, and each of its figures as PNG and SVG, into a folder. Without figures, no drawing library is loaded.
 
     Returns:
         The page's path.
     """
     groups = group_runs([view for view in report.views if "per_type" in view.scores])
-    sections = [_section(group, number, folder) for number, group in enumerate(groups, 1)]
+    sections = [_section(group, number, folder if figures else None) for number, group in enumerate(groups, 1)]
     environment = Environment(
         loader=PackageLoader("clinspan.reports", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -84,15 +85,19 @@ def _policy(script: str) -> Markup:
     return Markup(_POLICY.format(digest))
 
 
-def _section(group: Group, number: int, folder: Path) -> dict[str, Any]:
-    """Template data of a group, without its sentences."""
+def _section(group: Group, number: int, folder: Path | None) -> dict[str, Any]:
+    """Template data of a group, without its sentences; without a folder for figures, it has none."""
     ending = "" if number == 1 else f"_{number}"
-    figures = [
-        {"name": name, "caption": caption, "svg": Markup(save_figure(figure, folder, name + ending))}
-        for name, (caption, figure) in draw_figures(group).items()
-    ]
+    figures = (
+        []
+        if folder is None
+        else [
+            {"name": name, "caption": caption, "svg": Markup(save_figure(figure, folder, name + ending))}
+            for name, (caption, figure) in draw_figures(group).items()
+        ]
+    )
     runs = [{"view": view, "facts": facts(view), "scores": score_table(view)} for view in group.runs]
-    return {"title": group.title, "overview": overview(group), "figures": figures, "runs": runs}
+    return {"title": group.title, "strip": strip_facts(group), "overview": overview(group), "figures": figures, "runs": runs}
 
 
 def _blocks(groups: Sequence[Group], *, redacted: bool) -> dict[str, Markup]:
@@ -100,7 +105,7 @@ def _blocks(groups: Sequence[Group], *, redacted: bool) -> dict[str, Markup]:
     blocks: dict[str, Any] = {"data": page_data(groups)}
     if not redacted:
         views = [view for group in groups for view in group.runs if view.rows]
-        blocks |= {f"answers-{view.number}": raw_answers(view) for view in views}
+        blocks |= {f"answers-{view.number}": answer_data(view) for view in views}
         blocks["prompts"] = sent_data(views)
         blocks["differences"] = prompt_differences(groups)
     return {name: Markup(embed(content)) for name, content in blocks.items()}

@@ -10,32 +10,55 @@ from clinspan.metrics import classify, entity_confidence, Mode
 from clinspan.metrics.counts import entities, Span
 from clinspan.metrics.errors import KIND_NAMES, KINDS
 from clinspan.reports.run_views import Group, RunView
+from clinspan.reports.settings import flattened
 from clinspan.reports.wording import count_head
 
 _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 UNKNOWN = -1
+_ASKING = ("model", "strategy", "format")
+_PLACES = ("_target_", "adapter", "api_base", "path")
 
 
 def page_data(groups: Sequence[Group]) -> dict[str, Any]:
     """The data of all sentences for the page's script.
 
     Returns:
-        `kinds`: names of the error kinds. `groups`: each has `title`, `labels` and by sentence `ids`, `documents`, `tokens`,
-        `gold` and `gaps`: the text before token n and, behind the last token, after it, unless it is as usual (null if the
-        texts are not known). `runs`: each has `number`, `name`, `group` and by sentence `pred`, `errors`, `failed` and `repairs`.
+        `kinds`: names of the error kinds. `groups`: each has its `number` from 1, `title`, `labels` and by sentence `ids`,
+        `documents`, `tokens`, `gold` and `gaps`: the text before token n and, behind the last token, after it, unless it is as
+        usual (null if the texts are not known). `runs`: each has `number`, `name`, its micro `f1`, `group` (the place of its
+        group) and by sentence `pred`, `errors`, `failed` and `repairs`.
 
         The spans of a sentence are one flat list, and so are its errors. A gold span is three numbers: label, first token,
         token after the last. A predicted span has a fourth: its confidence in thousandths, -1 if unknown. An error is three
         numbers: its kind, the index of its gold span and the index of its predicted span in the sentence, -1 for none.
     """
-    shown = [group for group in groups if group.sentences]
-    runs = [_run(view, number, group) for number, group in enumerate(shown) for view in group.runs if view.rows]
-    return {"kinds": [KIND_NAMES[kind] for kind in KINDS], "groups": [_group(group) for group in shown], "runs": runs}
+    shown = [(number, group) for number, group in enumerate(groups, 1) if group.sentences]
+    runs = [_run(view, place, group) for place, (_, group) in enumerate(shown) for view in group.runs if view.rows]
+    drawn = [{"number": number, **_group(group)} for number, group in shown]
+    return {"kinds": [KIND_NAMES[kind] for kind in KINDS], "groups": drawn, "runs": runs}
 
 
-def raw_answers(view: RunView) -> list[Any]:
-    """The model's answer for each sentence: a text, texts by question, or None."""
-    return [row.get("raw") for row in view.rows]
+def answer_data(view: RunView) -> dict[str, Any]:
+    """What a run got, by sentence, and how it asked.
+
+    Returns:
+        `answers`: by sentence, the model's answer: a text, texts by question, or None. `usage`: by sentence, tokens and passes by
+        name. `parameters`: pairs of names and values of the settings of model, strategy and format, without paths and addresses.
+    """
+    answers, usage = [row.get("raw") for row in view.rows], [row.get("usage") or {} for row in view.rows]
+    return {"answers": answers, "usage": usage, "parameters": _parameters(view.job.record)}
+
+
+def _parameters(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """
+    >>> _parameters({"model": {"name": "m", "revision": "1"}, "config": {"model": {"path": "/x", "seed": 3}, "split": "test"}})
+    [('model.name', 'm'), ('model.revision', '1'), ('model.seed', '3')]
+    """
+    config = {group: (record.get("config") or {}).get(group) or {} for group in _ASKING}
+    told = flattened({"model": record.get("model") or {}})
+    settings = {**flattened(config), **told}
+    shown = {key: value for key, value in settings.items() if key.split(".")[-1] not in _PLACES and value not in (None, {}, [])}
+    return sorted((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for key, value in shown.items())
 
 
 def sent_data(views: Sequence[RunView]) -> dict[str, Any]:
@@ -106,7 +129,7 @@ def _run(view: RunView, number: int, group: Group) -> dict[str, Any]:
         spans = _spans(row["pred"], group.mode)
         pred.append([n for span in spans for n in (*_numbers(span, places), _thousandths(row.get("confidence"), span))])
         errors.append(_errors(row, spans, group.mode))
-    about = {"number": view.number, "name": view.name, "group": number}
+    about = {"number": view.number, "name": view.name, "f1": float(view.scores["micro"]["f1"]), "group": number}
     return {**about, "pred": pred, "errors": errors, "failed": failed, "repairs": repairs}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from clinspan.corpora.printable import plural
 from clinspan.reports.terminal.console import PlainConsole
+from clinspan.reports.terminal.progress import ProgressBar
 from clinspan.reports.terminal.tables import bounds_of, interval_words
 from clinspan.reports.wording import scored_words
 
@@ -20,7 +20,7 @@ _SHOWN = 10
 @contextmanager
 def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
     """Progress bar on standard error: the current candidate, and the best F1 on all of dev so far."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}"),
@@ -29,7 +29,7 @@ def candidates_bar() -> Iterator[Callable[[str, int, int, float], None]]:
         TextColumn("best F1 {task.fields[best]:.4f}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=PlainConsole(file=sys.stderr)) as bar:
+    with ProgressBar(*columns) as bar:
         task = bar.add_task("loading", total=None, best=0.0)
 
         def show(name: str, done: int, total: int, best: float) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from clinspan.corpora.printable import plural
 from clinspan.reports.terminal.console import PlainConsole
+from clinspan.reports.terminal.progress import ProgressBar
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def training_bar() -> Iterator[Callable[[int, int, float], None]]:
         TextColumn("loss {task.fields[loss]:.4f}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=PlainConsole(stderr=True)) as bar:
+    with ProgressBar(*columns) as bar:
         task = bar.add_task("training", total=None, loss=float("nan"))
 
         def show(step: int, steps: int, loss: float) -> None:

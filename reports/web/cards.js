@@ -21,7 +21,7 @@ function card(state, n) {
   if (errors.length) made.append(make("ul", { class: "findings" }, ...errors));
   made.append(whole);
   if (byId("prompts")) {
-    const more = make("details", { class: "more asks" }, make("summary", {}, "Prompt and answer"));
+    const more = make("details", { class: "more asks" }, make("summary", {}, "Request and reply"));
     more.addEventListener("toggle", () => {
       if (more.open && more.children.length === 1) {
         more.append(make("div", { class: "both" }, ...runs.map((run) => askedOf(group, run, n))));

@@ -49,11 +49,6 @@ const textOf = (group, n) => group.tokens[n].map((token, i) => (i ? gapOf(group,
 
 const words = (group, n, span) => group.tokens[n].slice(span.start, span.end).join(" ");
 
-const shownConfidence = (value) => (value === null ? "" : value >= 0.9995 ? "1.00" : value.toFixed(2).replace(/^0/, ""));
+const shownConfidence = (value) => (value === null ? "" : value >= 0.995 ? ">.99" : value < 0.005 ? "<.01" : value.toFixed(2).replace(/^0/, ""));
 
 const isRight = (run, n) => run.errors[n].length === 0;
-
-const samePrediction = (one, other, n) => {
-  const spans = (run) => rowsOf(run.pred[n], 4).map((span) => span.slice(0, 3).join()).join(";");
-  return spans(one) === spans(other);
-};

@@ -42,18 +42,43 @@ function hasConfidence(run, n, low, high, type) {
   return false;
 }
 
-function hasFlip(flip, first, second, n) {
-  if (!flip || !second) return true;
-  if (flip === "other") return !samePrediction(first, second, n);
-  const right = [isRight(first, n), isRight(second, n)];
-  if (flip === "flipped") return right[0] !== right[1];
+// `first` and `second` compare the first two of the runs; the others compare all.
+function hasFlip(flip, runs, n) {
+  if (flip === "unsolved") return !runs.some((run) => isRight(run, n));
+  if (!flip || runs.length < 2) return true;
+  if (flip === "other") return differing(runs, n) > 0;
+  const right = runs.map((run) => isRight(run, n));
+  if (flip === "flipped") return right.includes(true) && right.includes(false);
   return flip === "first" ? right[0] && !right[1] : right[1] && !right[0];
 }
 
+// The number of pairs of runs that predict otherwise.
+function differing(runs, n) {
+  const sizes = new Map();
+  for (const run of runs) {
+    const key = predictionKey(run, n);
+    sizes.set(key, (sizes.get(key) ?? 0) + 1);
+  }
+  let pairs = runs.length * runs.length;
+  for (const size of sizes.values()) pairs -= size * size;
+  return pairs / 2;
+}
+
+const keysOfRuns = new Map();
+
+function predictionKey(run, n) {
+  if (!keysOfRuns.has(run)) keysOfRuns.set(run, new Array(run.pred.length));
+  const keys = keysOfRuns.get(run);
+  if (keys[n] === undefined) keys[n] = n in run.failed ? FAILED : run.pred[n].filter((_, i) => i % 4 !== 3).join();
+  return keys[n];
+}
+
+// The runs that filters and order are about: the columns of the grid, or the one or two runs whose texts are shown.
+const watched = (state) => (state.view === "texts" ? (state.second ? [state.first, state.second] : [state.first]) : state.shown);
+
 // The places of the sentences that pass all filters.
 function choose(state) {
-  const { group, first, second } = state;
-  const runs = second ? [first, second] : [first];
+  const { group } = state, runs = watched(state);
   const text = state.text.toLowerCase().trim(), wanted = state.document.toLowerCase().trim();
   const ranged = state.low !== null || state.high !== null;
   const low = state.low ?? 0, high = state.high ?? 1;
@@ -65,18 +90,22 @@ function choose(state) {
     if (state.wrong && !runs.some((run) => hasError(group, run, n, ANY, state.type))) continue;
     if (state.type !== null && !hasType(group, runs, n, state.type)) continue;
     if (ranged && !runs.some((run) => hasConfidence(run, n, low, high, state.type))) continue;
-    if (!hasFlip(state.flip, first, second, n)) continue;
+    if (!hasFlip(state.flip, runs, n)) continue;
     if (text && !loweredText(group, n).includes(text)) continue;
     found.push(n);
   }
   return ordered(found, state.order, runs);
 }
 
+// `order` may name a run by its number, as `run 3`: the sentences with most errors in that run come first.
 function ordered(found, order, runs) {
   if (order === "") return found;
-  const key = order === "errors"
-    ? (n) => -runs.reduce((sum, run) => sum + run.errors[n].length, 0)
-    : (n) => Math.min(...runs.map((run) => leastConfidence(run, n)));
+  const errors = (run, n) => (n in run.failed ? 1e6 : 0) + run.errors[n].length;
+  const key = {
+    errors: (n) => -runs.reduce((sum, run) => sum + run.errors[n].length, 0),
+    differing: (n) => -differing(runs, n),
+    confidence: (n) => Math.min(...runs.map((run) => leastConfidence(run, n))),
+  }[order] ?? ((n) => -runs.filter((run) => order === `run ${run.number}`).reduce((sum, run) => sum + errors(run, n), 0));
   const keys = new Map(found.map((n) => [n, key(n)]));
   return found.sort((a, b) => keys.get(a) - keys.get(b) || a - b);
 }

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.division import stratified
 from clinspan.corpora.sources import Brat, Conll
-from clinspan.programs.rundir.run_folder import corpus_entry, RunFolder
+from clinspan.programs.rundir.open_run import corpus_entry
+from clinspan.programs.rundir.run_record import RunFacts
 from conftest import Command
 
 
@@ -70,8 +71,8 @@ def test_folds_cover_every_document_once(folder: Path) -> None:
 
 def test_a_run_lists_the_documents_of_its_splits(folder: Path, tmp_path: Path) -> None:
     corpus = divided(folder, split=[0.6, 0.2, 0.2])
-    assert corpus_entry({}, corpus, "test", RunFolder(tmp_path / "run"))["documents"] == ids(corpus)
-    assert "documents" not in corpus_entry({}, divided(folder), "test", RunFolder(tmp_path / "run"))
+    assert corpus_entry(RunFacts(), corpus, "test", tmp_path).documents == ids(corpus)
+    assert corpus_entry(RunFacts(), divided(folder), "test", tmp_path).documents is None
 
 
 def test_convert_writes_the_division(folder: Path, command: Command, tmp_path: Path) -> None:
@@ -80,8 +81,12 @@ def test_convert_writes_the_division(folder: Path, command: Command, tmp_path: P
     assert ids(Brat(path=str(tmp_path / "made")).load()) == {
         split: sorted(names) for split, names in ids(divided(folder, split=[0.6, 0.2, 0.2])).items()
     }
-    done = command("stats", *words, "json=true")
-    assert {split: part["documents"] for split, part in json.loads(done.stdout).items()} == {"train": 36, "dev": 12, "test": 12}
+    done = command("stats", *words, "--json")
+    assert {split: part["documents"] for split, part in json.loads(done.stdout)["splits"].items()} == {
+        "train": 36,
+        "dev": 12,
+        "test": 12,
+    }
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,6 @@ def test_tags_of_column_files_are_renamed(tmp_path: Path) -> None:
 
 def test_a_map_is_given_on_the_command_line(folder: Path, command: Command) -> None:
     done = command(
-        "stats", "corpus=brat", "corpus.path=notes", "corpus.map={Sign: Finding, Symptom: Finding, Time: null}", "json=true"
+        "stats", "corpus=brat", "corpus.path=notes", "corpus.map={Sign: Finding, Symptom: Finding, Time: null}", "--json"
     )
     assert done.returncode == 0 and '"entities": {"Finding": 1}' in done.stdout

@@ -10,7 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from clinspan.corpora import InputError
-from clinspan.programs.report import find_jobs, load_job
+from clinspan.programs.app.report_content import load_job
+from clinspan.programs.report import find_jobs
 from clinspan.programs.sweeps.failed_jobs import note_failure
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.terminal.leaderboard_table import markdown

@@ -335,7 +335,7 @@ def test_the_command_lists_names_and_deletes(command: Command, home: Path) -> No
     first, second = made(1, status="failed", tags=["x"]), made(2)
     listed = command("runs", "where=[corpus=raremini,tag=x]", "last=3")
     assert listed.returncode == 0 and f"{DAY}1 " in listed.stdout and f"{DAY}2 " not in listed.stdout
-    row = json.loads(command("runs", "json=true", "last=1").stdout)
+    (row,) = json.loads(command("runs", "--json", "last=1").stdout)["runs"]
     assert (row["folder"], row["state"], row["micro_f1"], row["name"]) == (str(second), "finished", 0.5, None)
     assert command("runs", f"rename={second}", "to=base").stdout == f"{second}\n"
     assert load(second / "run.json")["config"]["name"] == "base"
@@ -357,7 +357,7 @@ def test_the_command_lists_names_and_deletes(command: Command, home: Path) -> No
         (["to=x"], "to is given without rename"),
         (["rename=x", "to=y", "delete=z"], "rename and delete are both given"),
         (["delete=x", "last=1"], "where and last select runs of the list"),
-        (["delete=failed", "json=true"], "json=true is for the list"),
+        (["delete=failed", "--json"], "--json is for the list"),
         (["delete=nowhere", "yes=true"], "nowhere: is not a folder"),
         (["last=0"], "last=0 is not a whole number of at least 1"),
         (["where=[modle=x]"], "'modle=x' is not a filter"),

@@ -43,7 +43,9 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def commands_of(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
     """The commands that `start` printed, as words."""
     assert done.returncode == 0, done.stderr
-    return [line.split(" #")[0].partition(" -m programs.")[2].split() for line in done.stdout.splitlines() if " -m programs." in line]
+    return [
+        line.split(" #")[0].partition(" -m programs.")[2].split() for line in done.stdout.splitlines() if " -m programs." in line
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_check_ends_with_1_if_a_test_document_is_learnt(command: Command, tmp_pa
     done = command("check", *words)
     assert done.returncode == 1 and "✘ 1 test document also in train (n0)" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].endswith("1 error")
-    found = json.loads(command("check", *words, "json=true").stdout)["verdicts"]
+    found = json.loads(command("check", *words, "--json").stdout)["verdicts"]
     assert next(one for one in found if one["check"] == "shared_documents")["number"] == 1
     refused(command("check", "corpus=brat", "corpus.path=nowhere"), "nowhere: there is no such folder")
 
@@ -172,7 +174,7 @@ def test_doctor_names_what_a_job_lacks(command: Command, tmp_path: Path) -> None
     keyless = command("doctor", "model=azure", "model.deployment=d", env=env)
     assert keyless.returncode == 1 and "✘ AZURE_OPENAI_API_KEY is not set" in keyless.stdout
     assert command("doctor", "model=azure", "model.deployment=d", env=env | {"AZURE_OPENAI_API_KEY": "k"}).returncode == 0
-    absent = command("doctor", "model=hf", "model.hub_id=no/such", "corpus=brat", "corpus.path=nowhere", "json=true")
+    absent = command("doctor", "model=hf", "model.hub_id=no/such", "corpus=brat", "corpus.path=nowhere", "--json")
     found = {one["check"]: one["level"] for one in json.loads(absent.stdout)["verdicts"]}
     assert absent.returncode == 1 and found["weights"] == found["corpus"] == "error" and found["device"] == "ok"
 

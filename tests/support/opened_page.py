@@ -36,15 +36,16 @@ class Opened:
         page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: self.asked.append(request.url))
 
-    def open(self, path: Path) -> Any:
-        self.page.goto(path.as_uri())
+    def open(self, path: Path, address: str = "") -> Any:
+        """Open a file; `address` is what stands behind its `#`."""
+        self.page.goto(path.as_uri() + (f"#{address}" if address else ""))
         return self.page
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the shown sentences, once the page has settled."""
+        """The ids of the sentences in the grid or in the list of texts, once the page has settled."""
         self.page.wait_for_timeout(200)
-        return list(self.page.locator(".sentence .id").all_inner_texts())
+        return list(self.page.locator("#list > .sentence .id, .row .id").all_inner_texts())
 
 
 @contextmanager

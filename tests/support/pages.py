@@ -70,7 +70,13 @@ def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
 def page_environment(shell: Path, code: Path) -> dict[str, str]:
     """The environment of a page's commands: those in the folder `shell` come first, modules come from `code`."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
-    env |= {"PATH": f"{shell}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(code), "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+    env |= {
+        "PATH": f"{shell}{os.pathsep}{env['PATH']}",
+        "PYTHONPATH": str(code),
+        "COLUMNS": "120",
+        "CLINSPAN_DISPLAY": "rich",
+        "HF_HUB_OFFLINE": "1",
+    }
     env["PYTEST_ADDOPTS"] = "-W ignore::pytest.PytestAssertRewriteWarning"  # for modules that the warm process already imported
     return env
 

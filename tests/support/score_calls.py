@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clinspan.programs.app.results import as_json
 from clinspan.programs.config.command_line import gather
 from clinspan.programs.config.composition import compose
 from clinspan.programs.score import main
@@ -18,6 +19,7 @@ def call(*words: str) -> None:
 
 def scored(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
     """The results that the command prints as JSON."""
-    call(*words, "json=true")
+    with as_json("score"):
+        call(*words)
     results: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["results"]
     return results

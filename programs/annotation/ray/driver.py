@@ -7,10 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
 from clinspan.corpora.readers.notes import Note, Unreadable
@@ -22,8 +21,11 @@ from clinspan.programs.annotation.ray.engine import RayEngine, Scale
 from clinspan.programs.annotation.ray.shards import cut_input
 from clinspan.programs.annotation.ray.worker import Job
 from clinspan.programs.building.build_run import Overrides
+from clinspan.programs.config.composition import plain_settings
 from clinspan.programs.rundir.errors import writing
+from clinspan.programs.rundir.open_run import OpenRun
 from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.run_record import AnnotatorRecord, InputRecord, RunFacts
 
 ENGINES = ("local", "ray")
 _OURS = ("workers", "shard", "ray")
@@ -38,25 +40,27 @@ class Work:
         config: Config of the command, with the settings of its program.
         overrides: Overrides of the user.
         to: Output formats.
-        folder: The output folder.
-        record: Content of its `run.json`.
+        run: The output folder and its record.
         log: Logger of its `run.log`.
     """
 
     config: DictConfig
     overrides: Overrides
     to: list[str]
-    folder: RunFolder
-    record: dict[str, Any]
+    run: OpenRun
     log: logging.Logger
 
-    def started(self, facts: Facts) -> None:
-        """Record the annotator in `run.json`, `program.json` and the log."""
-        self.record.update(facts.record)
-        self.record["annotator"] = {"model": facts.model, "program": facts.program, "by": facts.by}
-        self.folder.write("run.json", self.record)
-        self.folder.write("program.json", facts.content)
-        self.log.info("annotating %d documents with %s", self.record["input"]["documents"], facts.model)
+    def started(self, facts: Facts, documents: int) -> None:
+        """Record the annotator and the number of documents in `run.json`, `program.json` and the log."""
+        annotator = AnnotatorRecord(model=facts.model, program=facts.program, by=facts.by)
+        self.run.write(facts.record.plus(RunFacts(annotator=annotator, input=input_record(self.config, documents))))
+        self.run.folder.write("program.json", facts.content)
+        self.log.info("annotating %d documents with %s", documents, facts.model)
+
+
+def input_record(config: DictConfig, documents: int | None) -> InputRecord:
+    """The entry `input` of the record of an annotation, with the number of documents as far as it is known."""
+    return InputRecord(path=str(config.input), documents=documents, encoding=config.encoding, phi=config.phi)
 
 
 def scale_of(config: DictConfig, given: Collection[str], folder: RunFolder) -> Scale | None:
@@ -83,6 +87,8 @@ def scale_of(config: DictConfig, given: Collection[str], folder: RunFolder) -> S
         raise InputError(
             "model.batch=true is for engine=local", remedy="Batch requests are sent by one process: leave engine= out."
         )
+    if config.get("budget") is not None:
+        raise InputError("budget is for engine=local", remedy="Leave it out: workers do not know what the others spend.")
     if shard != config.shard:
         remedy = f"Use shard={shard}, or another output folder."
         raise InputError(f"holds results of shard={shard}", path=folder.path, remedy=remedy)
@@ -104,13 +110,12 @@ def annotate_on_ray(
         InputError, ModelError, RunError: As with one process, or there is no such cluster.
     """
     remote = check_settings(work.config, work.overrides)
-    home = work.folder.path.resolve()
+    home = work.run.folder.path.resolve()
     with writing(home), SeenIds() as seen:
         shards, total = cut_input(notes(first=seen.first), home, scale.shard)
-    work.record["input"]["documents"] = total
-    work.record["shards"] = shards
+    work.run.add(RunFacts(input=input_record(work.config, total), shards=shards))
     job = Job(
-        config=_plain(work.config),
+        config=plain_settings(work.config),
         choices=dict(work.overrides.choices),
         given=frozenset(work.overrides.keys),
         to=tuple(work.to),
@@ -121,17 +126,11 @@ def annotate_on_ray(
     )
 
     def started(facts: Facts, workers: int) -> None:
-        work.record["workers"] = workers
-        work.started(facts)
+        work.run.add(RunFacts(workers=workers))
+        work.started(facts, total)
 
     engine = RayEngine(job, scale, shards=shards, remote=remote, log=work.log)
     with progress_bar(total) as progress:
         stats = engine.run(started, progress)
     assert engine.facts is not None
     return engine.facts, stats
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    content = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}

@@ -27,6 +27,7 @@ from clinspan.programs.app.hydra_app import prepare_process
 from clinspan.programs.building.build_run import Overrides
 from clinspan.programs.rundir.errors import RunError, writing
 from clinspan.programs.rundir.run_folder import write_whole
+from clinspan.programs.rundir.run_record import RunFacts
 
 COUNTERS = ("documents", "counts", "entities", "repairs", "used")
 
@@ -63,12 +64,13 @@ class Job:
     def write_facts(self, facts: Facts) -> None:
         """Write the facts of a worker's annotator."""
         name = self.facts_pattern.replace("*", uuid4().hex)
-        write_whole(self.home / "shards" / name, json.dumps(asdict(facts)).encode())
+        write_whole(self.home / "shards" / name, json.dumps({**asdict(facts), "record": facts.record.content()}).encode())
 
     def read_facts(self) -> Facts:
         """Read the facts that one of the workers wrote."""
         facts = json.loads(next((self.home / "shards").glob(self.facts_pattern)).read_bytes())
-        return Facts(**{**facts, "labels": tuple(facts["labels"]), "price": facts["price"] and tuple(facts["price"])})
+        price, record = facts["price"], RunFacts.model_validate(facts["record"])
+        return Facts(**{**facts, "labels": tuple(facts["labels"]), "price": price and tuple(price), "record": record})
 
 
 class ShardWorker:

@@ -77,7 +77,7 @@ def test_a_text_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path, cha
 def test_the_command_reads_splits_by_name(command: Command, tmp_path: Path) -> None:
     for name in ("pile_train.json", "pile_test.json"):
         (tmp_path / name).write_text(json.dumps([ROW]), encoding="utf-8")
-    done = command("stats", "corpus=gliner", "corpus.path=.", "corpus.sentences=punctuation", "json=true")
+    done = command("stats", "corpus=gliner", "corpus.path=.", "corpus.sentences=punctuation", "--json")
     assert done.returncode == 0, done.stderr
-    table = json.loads(done.stdout)
+    table = json.loads(done.stdout)["splits"]
     assert list(table) == ["train", "test"] and table["test"]["sentences"] == 2 and table["test"]["entities"] == {"Sign": 2}

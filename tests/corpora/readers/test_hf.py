@@ -412,6 +412,6 @@ def test_a_missing_package_is_one_line_with_the_command(tmp_path: Path, monkeypa
 
 def test_the_command_reads_a_dataset_with_overrides(command: Command, tmp_path: Path) -> None:
     write(tmp_path / "d" / "validation.jsonl", lines(*rows(NUMBERS)))
-    done = command("stats", "corpus=hf", "corpus.path=d", "corpus.tag_names=[O,B-Sign,I-Sign]", "json=true")
+    done = command("stats", "corpus=hf", "corpus.path=d", "corpus.tag_names=[O,B-Sign,I-Sign]", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["dev"]["entities"] == {"Sign": 2}
+    assert json.loads(done.stdout)["splits"]["dev"]["entities"] == {"Sign": 2}

@@ -390,9 +390,9 @@ def test_invalid_labels_are_refused(tmp_path: Path, labels: Any) -> None:
 
 
 def stats(command: Command, *words: str) -> Any:
-    done = command("stats", "json=true", *words)
+    done = command("stats", "--json", *words)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["splits"]
 
 
 def test_overrides_may_be_numbers_and_special_characters_need_quotes(command: Command, tmp_path: Path) -> None:

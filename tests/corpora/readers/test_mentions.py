@@ -138,7 +138,7 @@ def test_missing_and_repeated_texts_are_refused(tmp_path: Path) -> None:
 
 def test_the_command_reads_tables_with_overrides(command: Command, tmp_path: Path) -> None:
     put(tmp_path, {"m/dev.csv": HEADER + "a,3,8,Sign,fever\n", "t/a.txt": "No fever."})
-    done = command("stats", "corpus=csv", "corpus.path=m", "corpus.texts=t", "corpus.tokenizer=whitespace", "json=true")
+    done = command("stats", "corpus=csv", "corpus.path=m", "corpus.texts=t", "corpus.tokenizer=whitespace", "--json")
     assert done.returncode == 0, done.stderr
-    table = json.loads(done.stdout)
+    table = json.loads(done.stdout)["splits"]
     assert table["dev"]["entities"] == {"Sign": 1} and table["dev"]["conversion"] == {"partial_expand": 1}

@@ -114,8 +114,8 @@ def test_a_missing_package_is_one_line_with_the_command(tmp_path: Path, monkeypa
 def test_the_command_reads_splits_by_name(nlp: Any, command: Command, tmp_path: Path) -> None:
     write(nlp, tmp_path / "train.spacy", annotate)
     write(nlp, tmp_path / "dev.spacy", annotate, sentences)
-    done = command("stats", "corpus=spacy", "corpus.path=.", "json=true")
+    done = command("stats", "corpus=spacy", "corpus.path=.", "--json")
     assert done.returncode == 0, done.stderr
-    table = json.loads(done.stdout)
+    table = json.loads(done.stdout)["splits"]
     assert {split: part["documents"] for split, part in table.items()} == {"train": 1, "dev": 2}
     assert table["dev"]["entities"] == {"Sign": 4}

@@ -78,7 +78,7 @@ def test_brat_shows_the_confidence_as_a_note(tmp_path: Path) -> None:
     folder = written(tmp_path / "out", ["brat"], [note("a")])
     lines = (folder / "brat" / "a.ann").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("#")] == [
-        "#1\tAnnotatorNotes T1\tconfidence 0.93",
+        "#1\tAnnotatorNotes T1\tconfidence 0.9312",
         "#3\tAnnotatorNotes T3\tconfidence 0.25",
     ]
     text, annotations, acts = load_pair(folder / "brat" / "a.txt")

@@ -200,7 +200,7 @@ def test_options_may_precede_the_command(folder: Path) -> None:
 
 
 def test_help_shows_the_settings_with_their_comments(command: Command, folder: Path) -> None:
-    words = ["--help", "model=own", "--config-dir", "mine"]
+    words = ["--help-all", "model=own", "--config-dir", "mine"]
     first, *shown = command("run", *words).stdout.splitlines()
     assert first == "python -m programs.run [key=value ...]: tag a split with a model and a strategy, and score it"
     assert "  split: test # train | dev | test" in shown
@@ -210,7 +210,7 @@ def test_help_shows_the_settings_with_their_comments(command: Command, folder: P
     assert clinspan(folder, "run", *words).stdout.splitlines()[1:] == shown
     assert shown[-1].startswith("settings in clinspan.yaml of the current folder")
     for name in ("annotate", "bench", "compare", "convert", "export", "finetune", "optimize", "report", "score", "stats"):
-        assert "\nsettings\n" in command(name, "limit=1", "-h").stdout
+        assert "\nsettings\n" in command(name, "limit=1", "--help-all").stdout
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_job_runs_again_from_the_file_that_hydra_saved(command: Command, folde
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["run", "--help"], ["run", "--cfg", "job"], ["run", "--info"], ["runs"], ["stats", "json=true"], ["run", *REPLAY]],
+    [["--help"], ["run", "--help"], ["run", "--cfg", "job"], ["run", "--info"], ["runs"], ["stats", "--json"], ["run", *REPLAY]],
 )
 def test_a_pipe_that_nobody_reads_ends_a_command_without_a_message(folder: Path, words: list[str]) -> None:
     (folder / "runs" / "old").mkdir(parents=True)

@@ -37,6 +37,7 @@ from clinspan.programs.config.privacy import check_chroma, Permission, Protected
 from clinspan.programs.inference.failures import failure_name
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.run_record import RunRecord
 from clinspan.retrievers.chroma import ChromaIndex
 from conftest import Command, load, ROOT
 from support.scripted_batches import ScriptedBatches
@@ -174,7 +175,7 @@ def test_no_writing_model_elsewhere_is_told_of_phi(tmp_path: Path, server: Scrip
     words = ["corpus=conll", f"corpus.path={tmp_path}/corpus", "strategy=zero_shot", "reflection_model=openai"]
     words += ["reflection_model.id=x", f"reflection_model.api_base={elsewhere(server)}"]
     config, chosen, given = compose("optimize", words)
-    record: dict[str, Any] = {"choices": chosen, "given": sorted(given)}
+    record = RunRecord(status="started", choices=chosen, given=sorted(given))
     with pytest.raises(RunError, match="reflection_model=openai is at"):
         build_optimization(config, RunFolder(tmp_path / "run"), record, Metric(), lambda *_: None, started=lambda facts: None)
     assert (server.requests, server.checks) == ([], [])

@@ -76,7 +76,7 @@ def test_a_run_uses_the_file_says_so_once_and_records_it(command: Command) -> No
 
 
 def test_null_leaves_the_file_out(command: Command) -> None:
-    done = command("stats", "project=null", "json=true")
+    done = command("stats", "project=null", "--json")
     assert done.returncode == 0 and not said(done)
     assert '"documents": 72' in done.stdout
     assert "always clinspan.yaml of the current folder" in refused(command("stats", "project=other.yaml"))
@@ -91,7 +91,7 @@ def test_the_command_line_precedes_an_experiment_which_precedes_the_file(command
 
 def test_settings_of_a_group_belong_to_the_option_that_the_file_chooses(command: Command) -> None:
     assert "path: notes.jsonl" in shown(command, "corpus=jsonl")
-    done = command("stats", "corpus=raremini", "json=true")
+    done = command("stats", "corpus=raremini", "--json")
     assert done.returncode == 0 and not said(done)
     assert "path: one.jsonl" in shown(command, "corpus.path=other.jsonl")
 
@@ -103,7 +103,7 @@ def test_an_own_primary_config_precedes_the_file(command: Command, folder: Path)
 
 
 def test_each_command_takes_the_settings_that_it_has(command: Command, folder: Path) -> None:
-    (line,) = said(command("stats", "json=true"))
+    (line,) = said(command("stats", "--json"))
     assert line.endswith("corpus=jsonl corpus.path=notes.jsonl corpus.phi=false corpus.definitions={Sign:what others see}")
     assert not said(command("runs"))
     done = command("convert", "to=conll", "output=out")

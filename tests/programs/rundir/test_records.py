@@ -13,13 +13,13 @@ from clinspan.programs.rundir.records import (
     Demonstration,
     Prediction,
     RankedScores,
-    Record,
-    RunRecord,
     RunScores,
     schema_text,
     SCHEMAS,
     TaggedSentence,
 )
+from clinspan.programs.rundir.run_record import FinishedRun
+from clinspan.programs.rundir.typed_json import Record
 from conftest import Command, folder_of, load, ROOT
 
 LINE: dict[str, Any] = {
@@ -51,7 +51,8 @@ def test_the_files_of_a_run_fit_the_records_and_their_schemas(command: Command, 
     run, scores = load(folder / "run.json"), load(folder / "scores.json")
     lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(lines) == 2 and {line["error"] is None for line in lines} == {True, False}
-    for record, content in [(RunRecord, run), (RunScores, scores), (RankedScores, scores), *((Prediction, line) for line in lines)]:
+    kinds: list[tuple[type[Record], Any]] = [(FinishedRun, run), (RunScores, scores), (RankedScores, scores)]
+    for record, content in [*kinds, *((Prediction, line) for line in lines)]:
         assert record.problem(content) is None
     for name, contents in {"run": [run], "scores": [scores], "predictions": lines}.items():
         for content in contents:
@@ -82,10 +83,10 @@ def test_the_schemas_in_the_documentation_are_those_of_the_records(name: str) ->
         (RunScores, SCORES, {"per_type": {}}, "per_type: "),
         (RunScores, SCORES, {"micro": {"precision": "PATIENT", "recall": 1.0, "f1": 0.5}}, "micro.precision: "),
         (RankedScores, SCORES, {"sentences": True}, "sentences: "),
-        (RunRecord, RUN, {"config": {"metric": {"mode": "PATIENT"}}}, "config.metric.mode: "),
-        (RunRecord, RUN, {"status": "failed"}, "status: "),
-        (RunRecord, RUN, {"choices": {"model": 5}}, "choices.model: "),
-        (RunRecord, RUN, {"seconds": "PATIENT"}, "seconds: "),
+        (FinishedRun, RUN, {"config": {"metric": {"mode": "PATIENT"}}}, "config.metric.mode: "),
+        (FinishedRun, RUN, {"status": "failed"}, "status: "),
+        (FinishedRun, RUN, {"choices": {"model": 5}}, "choices.model: "),
+        (FinishedRun, RUN, {"seconds": "PATIENT"}, "seconds: "),
         (Demonstration, {"tokens": ["a"], "tags": ["O"]}, {"tags": ["O", "O"]}, "tags has 2 entries for 1 tokens"),
     ],
 )

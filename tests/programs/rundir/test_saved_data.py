@@ -22,6 +22,7 @@ from clinspan.programs.building.load_program import read_program
 from clinspan.programs.config.composition import build, compose
 from clinspan.programs.config.saved_data import inside
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.run_record import RunRecord
 from conftest import Command, folder_of, load, ROOT
 from support.scripted_server import ScriptedServer
 
@@ -141,9 +142,9 @@ def test_a_mutated_record_imports_opens_and_sends_nothing(
     content = saved["run.json"]
     part = data.draw(strategies.sampled_from(["config", "choices"]))
     path = data.draw(strategies.sampled_from(list(places(content[part]))))
-    changed = put(content, (part, *path), data.draw(VALUES))
+    changed, file = put(content, (part, *path), data.draw(VALUES)), tmp_path / "run.json"
     with watch():
-        refused_or(lambda: saved_config(changed, "run", tmp_path / "run.json"))
+        refused_or(lambda: saved_config(RunRecord.checked(changed, file, "Look."), "run", file))
 
 
 def refused_or(act: Callable[[], object]) -> None:

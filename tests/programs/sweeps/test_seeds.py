@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from clinspan.corpora.sources import RareMini
+from clinspan.programs.app.report_content import load_job
 from clinspan.programs.config.composition import compose
-from clinspan.programs.report import load_job
 from clinspan.programs.sweeps.seeds import drawn
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.terminal.leaderboard_table import markdown

@@ -15,7 +15,9 @@ import pytest
 from clinspan.corpora import InputError
 from clinspan.programs.config.privacy import check_destinations, Permission, ProtectedText
 from clinspan.programs.rundir.errors import RunError
+from clinspan.programs.rundir.open_run import OpenRun
 from clinspan.programs.rundir.run_folder import RunFolder
+from clinspan.programs.rundir.run_record import RunRecord
 from clinspan.programs.telemetry.mlflow_fields import settings_of
 from clinspan.programs.telemetry.tracking import Mlflow
 from conftest import load
@@ -215,15 +217,15 @@ def test_texts_that_may_be_patients_do_not_go_to_a_tracker_elsewhere(
 def test_a_local_database_with_a_remote_artifact_store_is_refused(tmp_path: Path, mlflow: Any) -> None:
     store = f"sqlite:///{tmp_path}/m.db"
     mlflow.MlflowClient(store).create_experiment("clinspan", artifact_location="s3://bucket/m")
-    record: dict[str, Any] = {"config": {}, "choices": {}}
+    run = OpenRun(RunFolder(tmp_path / "run"), RunRecord(status="started", config={}, choices={}))
 
     def guard(target: str, address: str) -> None:
         check_destinations([ProtectedText("these", "phi", True)], what=target, addresses=[address], leave=Permission())
 
-    tracking = Mlflow(uri=store).follow(RunFolder(tmp_path / "run"), record, command="run", guard=guard)
+    tracking = Mlflow(uri=store).follow(run, command="run", guard=guard)
     with pytest.raises(RunError, match="artifact store of tracking=mlflow is at bucket"), tracking:
         pytest.fail("it began")
-    assert "tracking" not in record
+    assert run.record.tracking is None
 
 
 def test_without_mlflow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,5 +242,5 @@ def test_invalid_settings_are_refused(build: Callable[[], Any]) -> None:
 
 def test_secrets_are_no_parameters() -> None:
     config = {"a": {"password": "x", "api_key": "y", "max_tokens": 5}, "b": "http://ann:pw@host/v1", "labels": {"é!": "z" * 900}}
-    parameters = settings_of({"config": config, "choices": {"model": "m"}})
+    parameters = settings_of(RunRecord(status="started", config=config, choices={"model": "m"}))
     assert parameters == {"a.max_tokens": "5", "b": "http://host/v1", "labels.é_": "z" * 500, "choice.model": "m"}

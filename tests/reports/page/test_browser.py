@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clinspan.programs.report import build_report, load_job
+from clinspan.programs.app.report_content import build_report, load_job
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.page.page import write_page
 from support.opened_page import Opened
@@ -43,14 +43,15 @@ def numbered(page: Any, text: str) -> str:
 def test_the_page_opens_without_errors_and_requests_nothing_else(opened: Opened, two: Path) -> None:
     page = opened.open(two)
     assert len(opened.ids) == 6
-    assert page.locator("h2").all_inner_texts() == ["Leaderboard", "mini test, 6 sentences, 3 documents", "Sentences"]
+    assert page.locator("nav a").all_inner_texts() == ["Grid", "Texts", "Leaderboard", "Scores and figures"]
     assert page.locator("figure svg").count() == 5
+    assert not page.locator("figure svg").first.is_visible()
     assert opened.said == []
     assert opened.asked == [two.as_uri()]
 
 
 def test_spans_have_their_labels_and_errors_in_words(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     page.select_option("#a", numbered(page, "few_shot"))
     card = page.locator('.sentence[data-n="1"]')
     assert [text for text in card.locator(".chip.gold").all_inner_texts() if text] == ["Sign"]
@@ -79,7 +80,7 @@ def test_spans_have_their_labels_and_errors_in_words(opened: Opened, two: Path) 
     ],
 )
 def test_filters(opened: Opened, two: Path, control: str, value: str | None, wanted: list[int]) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     page.select_option("#a", numbered(page, "few_shot"))
     element = page.locator(f"#{control}")
     if value is None:
@@ -94,7 +95,7 @@ def test_filters(opened: Opened, two: Path, control: str, value: str | None, wan
 
 
 def test_filters_combine_and_may_leave_nothing(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     page.select_option("#a", numbered(page, "few_shot"))
     page.select_option("#type", label="Sign")
     page.check("#wrong")
@@ -105,7 +106,7 @@ def test_filters_combine_and_may_leave_nothing(opened: Opened, two: Path) -> Non
 
 
 def test_two_runs_are_shown_side_by_side(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     few, knn = numbered(page, "few_shot"), numbered(page, "knn")
     page.select_option("#a", few)
     page.select_option("#b", knn)
@@ -125,23 +126,24 @@ def test_two_runs_are_shown_side_by_side(opened: Opened, two: Path) -> None:
     assert "+Find signs." in page.locator("#difference pre").inner_text().splitlines()
 
 
-def test_prompt_and_answer_are_shown_on_demand(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+def test_request_and_reply_are_shown_on_demand(opened: Opened, two: Path) -> None:
+    page = opened.open(two, "view=texts")
     page.select_option("#a", numbered(page, "few_shot"))
     page.locator('.sentence[data-n="1"] .asks summary').click()
     page.wait_for_selector(".asked")
     texts = page.locator(".asked pre").all_inner_texts()
-    assert texts[0] == "answer 1"
-    assert texts[1].startswith("Find signs.")
+    assert texts[0].startswith("Find signs.")
     assert texts[-1] == "He has high fever ."
     assert "demonstrations: t:1" in page.locator(".asked").inner_text()
+    page.click(".asked button:text-is('Reply')")
+    assert page.locator(".asked pre").all_inner_texts() == ["answer 1"]
     page.locator('.sentence[data-n="5"] .asks summary').click()
-    page.locator('.sentence[data-n="5"]').locator(".asked").wait_for()
+    page.locator('.sentence[data-n="5"] .asked button:text-is("Reply")').click()
     assert page.locator('.sentence[data-n="5"]').locator("pre.answer").all_inner_texts() == ["found", "[]"]
 
 
 def test_keys(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     page.select_option("#order", "")
     page.locator("#order").blur()
     page.keyboard.press("j")
@@ -159,7 +161,7 @@ def test_keys(opened: Opened, two: Path) -> None:
 
 
 def test_dark_and_light(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     paper = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(paper)
     page.emulate_media(color_scheme="dark")
@@ -176,7 +178,7 @@ def test_hostile_text_stays_text(opened: Opened, tmp_path: Path) -> None:
     row |= {"document": HOSTILE, "id": HOSTILE, "raw": {HOSTILE: HOSTILE}, "repairs": {HOSTILE: 1}, "error": HOSTILE}
     corpus = {"name": HOSTILE, "split": "test", "sha256": "1"}
     runs = [write_run(tmp_path / n, [row], labels=labels, instructions=HOSTILE + n, corpus=corpus, strategy=HOSTILE) for n in "ab"]
-    page = opened.open(report(tmp_path / "page", *runs))
+    page = opened.open(report(tmp_path / "page", *runs), "view=texts")
     page.select_option("#b", index=1)
     page.click("#difference summary")
     page.click(".asks summary")
@@ -189,7 +191,7 @@ def test_hostile_text_stays_text(opened: Opened, tmp_path: Path) -> None:
 
 
 def test_injected_elements_load_and_run_nothing(opened: Opened, two: Path) -> None:
-    page = opened.open(two)
+    page = opened.open(two, "view=texts")
     page.evaluate("""() => {
         const box = document.createElement("div");
         box.innerHTML = "<img src='https://127.0.0.1:9/x.png' onerror='document.title = 1'>";
@@ -202,18 +204,18 @@ def test_injected_elements_load_and_run_nothing(opened: Opened, two: Path) -> No
 
 def test_a_redacted_page_shows_no_text(opened: Opened, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", some_sentences())
-    page = opened.open(report(tmp_path / "page", run, redact=True))
+    page = opened.open(report(tmp_path / "page", run, redact=True), "view=texts")
     text = page.locator("body").inner_text()
     assert len(opened.ids) == 6
     assert "Redacted" in text
-    assert not any(word in text for word in ("fever", "Gaucher", "doc0", "Prompt and answer"))
+    assert not any(word in text for word in ("fever", "Gaucher", "doc0", "Request and reply"))
     assert "✕ Sign .50" in text
     assert opened.said == []
 
 
 def test_runs_over_different_sentences_are_not_shown_side_by_side(opened: Opened, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", some_sentences()), write_run(tmp_path / "b", some_sentences()[:2], strategy="knn")]
-    page = opened.open(report(tmp_path / "page", *runs))
+    page = opened.open(report(tmp_path / "page", *runs), "view=texts")
     assert page.locator("#b").is_disabled()
     page.select_option("#a", numbered(page, "knn"))
     assert sorted(opened.ids) == ["doc0:0", "doc0:1"]
@@ -248,7 +250,7 @@ def test_twenty_thousand_sentences_open_in_three_seconds(opened: Opened, tmp_pat
     runs = [write_run(tmp_path / f"run{n}", many(20_000, n), strategy=name) for n, name in enumerate(("few_shot", "knn"))]
     path = report(tmp_path / "page", *runs)
     began = time.monotonic()
-    page = opened.open(path)
+    page = opened.open(path, "view=texts")
     page.wait_for_selector(".sentence")
     seconds = time.monotonic() - began
     print(f"{path.stat().st_size / 1e6:.1f} MB open in {seconds:.2f} s")
@@ -264,6 +266,6 @@ def test_twenty_thousand_sentences_open_in_three_seconds(opened: Opened, tmp_pat
     page.locator(".page").blur()
     assert len(opened.ids) == 25
     began = time.monotonic()
-    page.locator(".next").first.click()
+    page.locator(".next:visible").first.click()
     assert time.monotonic() - began < 1
     assert opened.said == []

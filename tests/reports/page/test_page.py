@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clinspan.metrics.errors import KINDS
-from clinspan.programs.report import build_report, load_job
+from clinspan.programs.app.report_content import build_report, load_job
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.page.page import Report, write_page
 from clinspan.reports.page.prompt_differences import prompt_differences

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.sources import Brat
-from clinspan.programs.report import build_report, load_job
+from clinspan.programs.app.report_content import build_report, load_job
 from clinspan.reports.leaderboard import build_leaderboard
 from clinspan.reports.page.page import write_page
 from support.opened_page import Opened
@@ -66,7 +66,7 @@ PLAIN = (
 
 
 def test_the_text_is_shown_as_it_is_written(opened: Opened, note: Path) -> None:
-    page = opened.open(note)
+    page = opened.open(note, "view=texts")
     card = page.locator(".sentence", has_text="wrong ends").first
     shown = card.locator(".line").first.evaluate(PLAIN)
     assert "rather high\nfever with chills." in shown
@@ -82,7 +82,7 @@ def test_the_text_is_shown_as_it_is_written(opened: Opened, note: Path) -> None:
 
 def test_a_phone_folds_the_filters_and_has_no_empty_rows(opened: Opened, note: Path) -> None:
     opened.page.set_viewport_size({"width": 391, "height": 844})
-    page = opened.open(note)
+    page = opened.open(note, "view=texts")
     assert not page.locator("#filters").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 391
     heights = "e => [e.getBoundingClientRect().height, parseFloat(getComputedStyle(e).lineHeight)]"
@@ -103,8 +103,9 @@ def test_a_phone_folds_the_filters_and_has_no_empty_rows(opened: Opened, note: P
 def test_a_changed_corpus_is_shown_as_tokens_with_the_reason(opened: Opened, tmp_path: Path) -> None:
     run = tagged_note(tmp_path)
     note_folder(tmp_path / "notes", NOTE + "More.")
-    page = opened.open(page_of(run, tmp_path / "page"))
+    page = opened.open(page_of(run, tmp_path / "page"), "view=leaderboard")
     assert "has changed since this run" in page.locator("#leaderboard").inner_text()
+    page.click("nav [data-view=texts]")
     assert "rather high fever with" in page.locator(".sentence", has_text="wrong ends").first.locator(".line").first.evaluate(PLAIN)
 
 

@@ -1,0 +1,67 @@
+"""The sentence that is being read: its answers, their probabilities, and the demonstrations that the model saw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from clinspan.programs.formats.matching import MentionFinder
+from clinspan.programs.formats.responses import Piece, probability
+from clinspan.programs.formats.types import Decoded, Place, shown_tokens
+
+COPIED, NOT_FOUND = "copied_from_demonstration", "mention_not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A sentence and what was answered about it.
+
+    Attributes:
+        tokens: The sentence.
+        answers: The answers by question key.
+        pieces: The pieces of these answers that were chosen among several.
+        demonstrations: The demonstrations of the prompt.
+    """
+
+    tokens: Sequence[str]
+    answers: Mapping[str, str]
+    pieces: Mapping[str, Sequence[Piece]]
+    demonstrations: Sequence[Mapping[str, Any]] = field(default=())
+
+    def name_copies(self, decoded: Decoded) -> None:
+        """Count mentions that the sentence lacks, but a demonstration has, as `copied_from_demonstration`."""
+        if not decoded.missing:
+            return
+        finders = [MentionFinder(shown_tokens(demo["tokens"], demo.get("joined") or ())) for demo in self.demonstrations]
+        copied = sum(any(finder.places(mention, Counter()) for finder in finders) for mention in decoded.missing)
+        decoded.repairs[COPIED] += copied
+        decoded.repairs[NOT_FOUND] = max(0, decoded.repairs[NOT_FOUND] - copied)
+
+
+_current: ContextVar[Answered | None] = ContextVar("clinspan_answered", default=None)
+
+
+@contextmanager
+def reading(answered: Answered) -> Iterator[None]:
+    """Make a sentence the one that this thread reads."""
+    before = _current.set(answered)
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def being_read() -> Answered | None:
+    """The sentence that this thread reads; None outside `reading`."""
+    return _current.get()
+
+
+def probability_of(place: Place | None) -> float | None:
+    """The probability of a place in the answers of the sentence that this thread reads; None if it is not known."""
+    current = _current.get()
+    pieces = current.pieces.get(place[0]) if current is not None and place is not None else None
+    return probability(place, pieces) if place is not None and pieces else None
