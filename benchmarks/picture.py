@@ -103,10 +103,10 @@ def _draw_line(panel: Any, text: str, line: tuple[int, int], y: float, example: 
             edge = y - 1.2 if side < 0 else y + 0.35
             look = {"facecolor": COLOURS[example["labels"].index(label)], "edgecolor": INK, "linewidth": 0.4}
             panel.bar((left + right) / 2, 0.3, right - left, edge, hatch="////" if wrong else None, **look)
-            said = f"{label}, {mention['kind']}" if wrong and (side > 0 or mention["predicted"] is None) else label
+            caption = f"{label}, {mention['kind']}" if wrong and (side > 0 or mention["predicted"] is None) else label
             row = 0 if left >= free[0] else 1
-            free[row] = left + (len(said) + 1) * _SMALL / _SIZE
-            _words(panel, left, y + side * (1.15 + 0.75 * row) + (0.4 if side > 0 else -0.25), said, _SMALL)
+            free[row] = left + (len(caption) + 1) * _SMALL / _SIZE
+            _words(panel, left, y + side * (1.15 + 0.75 * row) + (0.4 if side > 0 else -0.25), caption, _SMALL)
 
 
 def _inside(mentions: Sequence[Mention], layer: str, start: int, end: int) -> list[Mention]:

@@ -205,8 +205,8 @@ def _progress_bar(total: int, spending: Spending | None = None) -> Iterator[Call
         task = bar.add_task("annotating", total=total, sentences="", money="")
 
         def show(done: int, sentences: int = 0) -> None:
-            said = f", {sentences:,} {plural(sentences, 'sentence')}" if sentences else ""
-            bar.update(task, completed=done, sentences=said, money="" if spending is None else spending.words(done, total))
+            counted = f", {sentences:,} {plural(sentences, 'sentence')}" if sentences else ""
+            bar.update(task, completed=done, sentences=counted, money="" if spending is None else spending.words(done, total))
 
         yield show
 

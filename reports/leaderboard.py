@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clinspan.corpora.printable import plural
-from clinspan.reports.settings import differing, said, settings_of
+from clinspan.reports.settings import differing, setting_text, settings_of
 from clinspan.reports.wording import reading_words, size_words
 
 _MAIN = ("model", "strategy", "format", "prompt", "optimizer")
@@ -80,7 +80,7 @@ def _ranked(jobs: Sequence[Job], keys: Sequence[str], letter: str) -> list[dict[
     """The rows of one basis, best first, numbered from 1."""
     by_settings: dict[tuple[tuple[str, str], ...], list[Job]] = {}
     for job in jobs:
-        identity = tuple(sorted((key, said(value)) for key, value in job.settings.items() if key in keys))
+        identity = tuple(sorted((key, setting_text(value)) for key, value in job.settings.items() if key in keys))
         by_settings.setdefault(identity, []).append(job)
     rows = sorted((_row(same, keys) for same in by_settings.values()), key=lambda row: -row["micro"]["mean"])
     return [{"rank": rank, "basis": letter, **row} for rank, row in enumerate(rows, 1)]

@@ -11,7 +11,7 @@ from typing import Any, cast
 from clinspan.metrics import Mode
 from clinspan.reports.leaderboard import Job
 from clinspan.reports.sent_prompts import SentPrompts
-from clinspan.reports.settings import differing, said
+from clinspan.reports.settings import differing, setting_text
 from clinspan.reports.wording import size_words
 
 Cell = str | int | float | None
@@ -159,7 +159,7 @@ def _value(key: str, value: Any) -> str:
     >>> _value("strategy", "knn"), _value("limit", 40)
     ('knn', 'limit=40')
     """
-    return value if isinstance(value, str) and "." not in key else f"{key.rpartition('.')[2]}={said(value)}"
+    return value if isinstance(value, str) and "." not in key else f"{key.rpartition('.')[2]}={setting_text(value)}"
 
 
 def _fingerprint(rows: Sequence[Mapping[str, Any]]) -> str:

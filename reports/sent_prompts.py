@@ -112,15 +112,15 @@ def prompts_compared(first: SentPrompts | None, second: SentPrompts | None, ids:
     """
     if first is None or second is None:
         return [UNKNOWN], []
-    said = prompt_differences(first, second, ids) or [SAME]
+    summary = prompt_differences(first, second, ids) or [SAME]
     example = next((id for id in ids if id in first.asked and id in second.asked and first.digests(id) != second.digests(id)), None)
     if example is None:
-        return said, []
+        return summary, []
     one, other = _lines(first, example), _lines(second, example)
     if one == other and example in first.rendered and example in second.rendered:
         one, other = first.rendered[example].splitlines(), second.rendered[example].splitlines()
     diff = list(difflib.unified_diff(one, other, lineterm="", n=1))[2:]  # without the two header lines, which name files
-    return said, [f"Sentence {example}:", *diff]
+    return summary, [f"Sentence {example}:", *diff]
 
 
 def _system(run: SentPrompts, id: str) -> list[str]:

@@ -70,7 +70,7 @@ def differing(settings: Sequence[Mapping[str, Any]], groups: Collection[str]) ->
         values: dict[str, set[str]] = {}
         for job in relevant:
             option = job.get(group) if group in groups and key != group else None
-            values.setdefault(str(option), set()).add(said(job[key]) if key in job else "")
+            values.setdefault(str(option), set()).add(setting_text(job[key]) if key in job else "")
         if any(len(different) > 1 for different in values.values()):
             keys.append(key)
     return keys
@@ -111,14 +111,14 @@ def said_change(change: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = printable(said(value))
+    text = printable(setting_text(value))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def said(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Format a value as it is written on the command line.
 
-    >>> said(None), said(True), said([1, "a"]), said("knn")
+    >>> setting_text(None), setting_text(True), setting_text([1, "a"]), setting_text("knn")
     ('null', 'true', '[1,"a"]', 'knn')
     """
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

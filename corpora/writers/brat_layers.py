@@ -51,8 +51,8 @@ def layer_configuration(labels: Sequence[str]) -> dict[str, str]:
     names = [brat_type(prefix + label) for prefix, label in types]
     overlaps = "<OVERLAP>\tArg1:<ENTITY>, Arg2:<ENTITY>, <OVL-TYPE>:<ANY>"
     annotation = ["[entities]", *names, "", "[relations]", overlaps, "", "[events]", "", "[attributes]", ""]
-    said = {GOLD: "gold", PREDICTED: "predicted"}
-    words = [f"{name} | {said[prefix]} {label} | {label}" for name, (prefix, label) in zip(names, types, strict=True)]
+    layer = {GOLD: "gold", PREDICTED: "predicted"}
+    words = [f"{name} | {layer[prefix]} {label} | {label}" for name, (prefix, label) in zip(names, types, strict=True)]
     drawing = []
     for number, label in enumerate(labels):
         colour = COLOURS[number % len(COLOURS)]

@@ -22,7 +22,7 @@ class Endpoint:
         under_way: Number of requests in progress.
         failures: Number of failures in a row; 0 if it is healthy.
         rests_until: Time of the pool's clock from which it may be tried again.
-        said: The last error.
+        last_error: What was wrong in words; empty: nothing yet.
         dead: Whether it did not answer at all.
         checking: Whether a thread is checking it now.
     """
@@ -33,7 +33,7 @@ class Endpoint:
     under_way: int = 0
     failures: int = 0
     rests_until: float = 0.0
-    said: str = ""
+    last_error: str = ""
     dead: bool = False
     checking: bool = False
 
@@ -100,17 +100,17 @@ class EndpointPool:
         with self._lock:
             endpoint.failures, endpoint.dead = 0, False
 
-    def failed(self, endpoint: Endpoint, said: str, *, dead: bool, pause: float | None = None) -> None:
+    def failed(self, endpoint: Endpoint, error: str, *, dead: bool, pause: float | None = None) -> None:
         """Start an endpoint's pause after a failure; a failure during the pause does not extend it.
 
         Args:
             endpoint: The endpoint.
-            said: What is wrong.
+            error: What is wrong.
             dead: Whether it did not answer at all.
             pause: Seconds that the server itself asks for, if any.
         """
         with self._lock:
-            endpoint.said, endpoint.dead = said, dead
+            endpoint.last_error, endpoint.dead = error, dead
             if endpoint.failures and endpoint.rests_until > self.clock():
                 return
             grown = min(_LONGEST, self.first * 2**endpoint.failures)
@@ -122,6 +122,6 @@ class EndpointPool:
         with self._lock:
             return max(0.0, min(endpoint.rests_until for endpoint in self.endpoints) - self.clock())
 
-    def told(self) -> str:
+    def errors(self) -> str:
         """List each endpoint with its last error, for messages."""
-        return ", ".join(f"{endpoint.address} ({endpoint.said})" for endpoint in self.endpoints)
+        return ", ".join(f"{endpoint.address} ({endpoint.last_error})" for endpoint in self.endpoints)

@@ -102,7 +102,7 @@ class ServedEngine:
 
     def _nobody(self) -> UnavailableError:
         return UnavailableError(
-            f"none of the model's servers answers: {self.ring.told()}. Start one, or fix model.api_base (model=openai) or "
+            f"none of the model's servers answers: {self.ring.errors()}. Start one, or fix model.api_base (model=openai) or "
             "AZURE_OPENAI_ENDPOINT (model=azure)"
         )
 

@@ -206,8 +206,8 @@ def _pool(
         folder.append(row)
     write_prompts(tagged, [str(row["id"]) for row in rows], folder.path)
     metric: Metric = build(config.metric)
-    said = f"{folds.number}@{folds.seed}"
-    scores = score_records(rows, list(runs.labels), metric, alignment=runs.alignment, cut=runs.cut, folds=said)
+    division = f"{folds.number}@{folds.seed}"
+    scores = score_records(rows, list(runs.labels), metric, alignment=runs.alignment, cut=runs.cut, folds=division)
     limits = {key: read_object(tagged[0] / "scores.json").get(key) for key in ("limit", "limit_documents", "sample")}
     scores |= {**limits, "folds": {**folds.content(), **_by_fold(tagged)}}
     folder.write("scores.json", scores)

@@ -73,8 +73,8 @@ def _resume(config: DictConfig, command: str) -> tuple[OpenRun, DictConfig]:
     changed = {key: config[key] for key in RESUME_KEYS & overridden_keys()}
     began = OmegaConf.create({**record.config, **changed, "resume": None, **observers(config, overridden_keys())})
     assert isinstance(began, DictConfig)
-    if promptless := _promptless(began, record.choices, command):
-        refuse_prompt_keys(overridden_keys(), what=promptless)
+    if reason := _promptless(began, record.choices, command):
+        refuse_prompt_keys(overridden_keys(), what=reason)
     _check_overrides(config, began, record.choices, path)
     if command != "optimize" or not record.finished:  # a run retries failed sentences; a compilation has its result
         record = record.begun_again(now())
@@ -99,8 +99,8 @@ def new_record(config: DictConfig, overrides: Overrides, command: str) -> tuple[
     """The config of a new run with the settings of the program that it names, and the run's first record."""
     config, chosen = program_settings(config, overrides)
     chosen = without_observers({**overrides.choices, **chosen})
-    if promptless := _promptless(config, chosen, command):
-        config = without_prompt(config, overrides.keys, what=promptless)
+    if reason := _promptless(config, chosen, command):
+        config = without_prompt(config, overrides.keys, what=reason)
         chosen = {key: option for key, option in chosen.items() if key not in PROMPT_KEYS}
     facts = RunFacts(seed=config.seed, drawn=drawn(config, overrides.keys))
     return config, first_record(config, chosen, overrides.keys).plus(facts)

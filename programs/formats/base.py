@@ -102,7 +102,7 @@ class Format(dspy.Adapter):
         """The `stems` and `options` that a local model compares instead of generating an answer; None: it generates one."""
         return None
 
-    def told(self, response: lm15.Response, tokens: Sequence[str], key: str = "") -> str:
+    def answer_text(self, response: lm15.Response, tokens: Sequence[str], key: str = "") -> str:
         """The answer as it is recorded and read.
 
         Raises:
@@ -215,7 +215,7 @@ class Format(dspy.Adapter):
         requests = self.requests(lm, *texts, name=name, generation=generation, number=number)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests if number else noted(lm, requests), name):
-                answers[key] = without_lone_surrogates(self.told(response, tokens, key))
+                answers[key] = without_lone_surrogates(self.answer_text(response, tokens, key))
                 pieces[key] = chosen_pieces(response.logprobs)
                 used["prompt_tokens"] += response.usage.input_tokens or 0
                 used["answer_tokens"] += max(response.usage.output_tokens or 0, response.usage.reasoning_tokens or 0)

@@ -102,11 +102,11 @@ class Phrases(Format):
         widest = max(self._types, key=len)
         return "\n".join(f"{stem} {widest}" for stem in self._stems(Words.as_given(tokens))) or NONE
 
-    def told(self, response: lm15.Response, tokens: Sequence[str], key: str = "") -> str:
+    def answer_text(self, response: lm15.Response, tokens: Sequence[str], key: str = "") -> str:
         """The answer, with probabilities where the model gives them."""
         data = response.provider_data or {}
         if "choices" not in data:
-            return super().told(response, tokens, key)
+            return super().answer_text(response, tokens, key)
         lines = []
         for stem, row, score in zip(self._stems(Words.as_given(tokens)), data["choices"], data["stems"], strict=True):
             types = ", ".join(f"{name} {value:.3f}" for name, value in zip(self._types, row, strict=True))

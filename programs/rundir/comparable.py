@@ -37,8 +37,8 @@ def common_ids(first: Rows, second: Rows, signatures: tuple[str, str]) -> list[s
     )
     cuts = [[part for part in text.split("|") if part.partition(":")[0] in _CUT] for text in signatures]
     if cuts[0] != cuts[1]:
-        said = " and ".join(" ".join(cut) or "tokens of the corpus" for cut in cuts)
-        raise InputError(f"the texts of the two runs were cut differently ({said})", remedy=remedy)
+        described = " and ".join(" ".join(cut) or "tokens of the corpus" for cut in cuts)
+        raise InputError(f"the texts of the two runs were cut differently ({described})", remedy=remedy)
     ids = [key for key in first if key in second]
     if not ids:
         raise InputError("the two runs have no sentence in common", remedy="Compare runs over the same documents.")
@@ -64,8 +64,8 @@ def about_folds(first: FoldsRecord | None, second: FoldsRecord | None) -> str | 
     both = first, second
     if first is None and second is None:
         return None
-    said = [f"{one.number} folds (seed {one.seed})" if one else "no cross-validation" for one in both]
+    described = [f"{one.number} folds (seed {one.seed})" if one else "no cross-validation" for one in both]
     parts = [[sorted(part) for part in one.documents or []] if one else None for one in both]
     if parts[0] == parts[1]:
-        return f"the same {said[0]}"
-    return f"other folds, and so other train documents: {said[0]} and {said[1]}"
+        return f"the same {described[0]}"
+    return f"other folds, and so other train documents: {described[0]} and {described[1]}"

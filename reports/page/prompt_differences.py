@@ -31,8 +31,8 @@ def prompt_differences(groups: Sequence[Group]) -> dict[str, Any]:
         ordered = sorted(distinct)
         for n, first in enumerate(ordered):
             for second in ordered[n + 1 :]:
-                said, lines = prompts_compared(distinct[first].prompts, distinct[second].prompts, ids)
-                diffs[f"{first}-{second}"] = [*said, *lines]
+                summary, lines = prompts_compared(distinct[first].prompts, distinct[second].prompts, ids)
+                diffs[f"{first}-{second}"] = [*summary, *lines]
     return {"prompts": index_by_run, "diffs": diffs}
 
 

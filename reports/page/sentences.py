@@ -55,8 +55,8 @@ def _parameters(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     [('model.name', 'm'), ('model.revision', '1'), ('model.seed', '3')]
     """
     config = {group: (record.get("config") or {}).get(group) or {} for group in _ASKING}
-    told = flattened({"model": record.get("model") or {}})
-    settings = {**flattened(config), **told}
+    model = flattened({"model": record.get("model") or {}})
+    settings = {**flattened(config), **model}
     shown = {key: value for key, value in settings.items() if key.split(".")[-1] not in _PLACES and value not in (None, {}, [])}
     return sorted((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for key, value in shown.items())
 

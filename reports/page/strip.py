@@ -43,8 +43,8 @@ def _lead(best: RunView, other: RunView) -> Fact:
     named = f"over {other.number} {other.name}"
     if bounds is None:
         return Fact("Lead", value, f"{named}; no interval")
-    said = "not clear: the interval has 0 in it" if bounds[0] <= 0 <= bounds[1] else "the interval is above 0"
-    return Fact("Lead", value, f"{named}; 95 % interval {bounds[0]:+.3f} to {bounds[1]:+.3f}, {said}")
+    verdict = "not clear: the interval has 0 in it" if bounds[0] <= 0 <= bounds[1] else "the interval is above 0"
+    return Fact("Lead", value, f"{named}; 95 % interval {bounds[0]:+.3f} to {bounds[1]:+.3f}, {verdict}")
 
 
 def _difference_bounds(best: RunView, other: RunView) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from clinspan.reports.latex import latex_table
 from clinspan.reports.run_views import Table as Shown
-from clinspan.reports.settings import said
+from clinspan.reports.settings import setting_text
 from clinspan.reports.terminal.console import PlainConsole
 
 _WIDTH = 120
@@ -112,7 +112,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
     >>> _settings({"strategy": "knn", "limit": None})
     'strategy=knn limit=null'
     """
-    return " ".join(f"{key}={said(value)}" for key, value in settings.items())
+    return " ".join(f"{key}={setting_text(value)}" for key, value in settings.items())
 
 
 def _number(value: float | None, digits: int) -> str:
