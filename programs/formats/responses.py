@@ -41,8 +41,8 @@ def chosen_pieces(logprobs: Sequence[lm15.TokenLogprob] | None) -> list[Piece]:
 def confidence_of(
     places: Sequence[tuple[str, int, int] | None], pieces: Mapping[str, Sequence[Piece]]
 ) -> list[float | None] | None:
-    """The probability of each tag: of all choices that touch its place; None where no choice is known."""
-    if not any(pieces.values()):
+    """The probability of each tag: of all choices that touch its place; None where no choice is known, or without places."""
+    if not places or not any(pieces.values()):
         return None
     return [None if place is None else probability(place, pieces.get(place[0], ())) for place in places]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from clinspan.programs.building.library import load_corpus
 from clinspan.programs.formats import Phrases
 from clinspan.programs.formats.candidates import candidates
 from clinspan.programs.formats.decisions import best_set, Decisions, NONE, Phrase, read_decisions
+from conftest import Command, folder_of, load
 
 LABELS = (Label("Disease", "an illness"), Label("RareDisease", "a rare illness"), Label("Sign", "what is observed"))
 SENTENCE = Words(["He", "has", "Wilson", "disease", "with", "fever", ",", "and", "a", "fever", "chart", "."], joined=[6, 11])
@@ -48,7 +51,7 @@ def certain(form: Phrases, names: dict[str, str]) -> str:
     asked = form.choices(SENTENCE)
     assert asked is not None
     rows = [[math.log(0.97) if name == names.get(stem[:-2], NONE) else math.log(0.01) for name in types] for stem in asked["stems"]]
-    return form.told(response(rows, [[-1.0, -0.5, -0.1]] * len(rows)), SENTENCE)
+    return form.answer_text(response(rows, [[-1.0, -0.5, -0.1]] * len(rows)), SENTENCE)
 
 
 def test_candidates_begin_and_end_with_content_and_have_no_marks_inside() -> None:
@@ -224,3 +227,16 @@ def test_the_best_set_is_the_best_of_all_sets_without_overlap(items: list[tuple[
 
     sets = (some for size in range(len(items) + 1) for some in itertools.combinations(spans, size))
     assert sum(values[number] for number in chosen) == max(sum(values[n] for n in some) for some in sets if apart(some))
+
+
+@pytest.mark.weights
+def test_a_run_has_sentences_without_candidates(command: Command, tmp_path: Path, smollm2: object) -> None:
+    """The model then writes `None`, whose probability is that of no tag."""
+    (tmp_path / "notes").mkdir()
+    text = "Fever\tB-Sign\nand\tO\na\tO\nrash\tB-Sign\n.\tO\n\nI\tO\n.\tO\n"
+    (tmp_path / "notes" / "test.conll").write_text(text, encoding="utf-8")
+    words = ["corpus=conll", "corpus.path=notes", "strategy=zero_shot", "format=phrases"]
+    folder = tmp_path / folder_of(command("run", *words))
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["pred"] for row in rows][1] == ["O", "O"] and rows[1]["confidence"] is None and rows[1]["error"] is None
+    assert load(folder / "run.json")["status"] == "finished"
