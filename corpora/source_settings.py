@@ -56,6 +56,7 @@ class Described:
         labels: The labels in order; None: those of the data.
         definitions: Definitions for prompts, by label.
         advice: Further advice for hand-written prompts.
+        guidelines: A file of annotation guidelines, for `prompt=guidelines`.
         map: Other names of labels, or None to leave one out; see `corpora.relabelling`.
         split, folds, fold, split_seed, group: How documents are divided; see `corpora.division`.
     """
@@ -66,6 +67,7 @@ class Described:
     labels: Sequence[str] | str | None = None
     definitions: Mapping[str, str] = field(default_factory=dict)
     advice: str = ""
+    guidelines: str | None = None
     map: Mapping[str, str | None] | None = None
     split: Sequence[float] | None = None
     folds: int | None = None

@@ -50,6 +50,7 @@ class RareMini:
     definitions: Mapping[str, str]
     phi: bool = False
     advice: str = ""
+    guidelines: str | None = None
 
     def load(self) -> Corpus:
         labels = label_list(self.labels, self.definitions)
@@ -69,6 +70,7 @@ class RareDis:
     path: str | None = None
     phi: bool = False
     advice: str = ""
+    guidelines: str | None = None
 
     def load(self) -> Corpus:
         labels = label_list(self.labels, self.definitions)

@@ -16,7 +16,7 @@ from clinspan.corpora.sources import RareMini
 from clinspan.lms.remote.audit import asking
 from clinspan.lms.weights.find import cache_folder
 from clinspan.programs.building.build_demonstrations import build_demonstrations
-from clinspan.programs.building.build_instructions import build_instructions
+from clinspan.programs.building.build_instructions import build_instructions, instruction_files
 from clinspan.programs.building.protected_texts import protected_texts
 from clinspan.programs.config.composition import build, object_of
 from clinspan.programs.config.privacy import check_chroma, Permission
@@ -133,7 +133,7 @@ def make_tagger(
         origin: Where the saved state comes from.
     """
     strategy: Strategy = build(config.strategy)
-    files = {} if instructions is not None else file_fact(config, "prompt.path")
+    files = {} if instructions is not None else instruction_files(config)
     instructions = build_instructions(config, labels, corpus) if instructions is None else instructions
     fixed: list[dict[str, Any]] = []
     facts = RunFacts()

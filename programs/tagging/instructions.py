@@ -10,12 +10,12 @@ from pathlib import Path
 from clinspan.corpora import InputError, Label
 from clinspan.corpora.errors import read_text
 
-_TASK = (
+TASK = (
     "You annotate clinical text. Read one sentence, which is given as tokens, and find every mention of the entity "
     "types below. The first token of a mention gets the tag B- and its type, each further token of it I- and its "
     "type, every other token O."
 )
-_DOUBT = "If in doubt whether a word is part of a mention, tag it O."
+DOUBT = "If in doubt whether a word is part of a mention, tag it O."
 PLACEHOLDERS = ("labels", "definitions")
 """The placeholders of a file of instructions."""
 _BRACED = re.compile(r"(?<!\{)\{([^{}\n]{1,40})\}(?!\})")
@@ -28,7 +28,7 @@ def handwritten(labels: Sequence[Label], advice: str = "") -> str:
         labels: The types.
         advice: What the guideline of the corpus says about mentions, `corpus.advice`.
     """
-    return "\n".join([_TASK, _definitions(labels), f"{advice} {_DOUBT}".strip()])
+    return "\n".join([TASK, definitions_of(labels), f"{advice} {DOUBT}".strip()])
 
 
 def bare(labels: Sequence[Label]) -> str:
@@ -54,7 +54,7 @@ def from_file(labels: Sequence[Label], path: str | None = None) -> str:
     text = read_text(file).removeprefix("\ufeff").replace("\r\n", "\n")
     if not text.strip():
         raise InputError("is empty", path=file, remedy="Write the instructions for the model into it.")
-    values = {"labels": _names(labels), "definitions": _definitions(labels)}
+    values = {"labels": _names(labels), "definitions": definitions_of(labels)}
 
     def filled(match: re.Match[str]) -> str:
         word = match[1]
@@ -74,5 +74,6 @@ def _names(labels: Sequence[Label]) -> str:
     return ", ".join(label.name for label in labels)
 
 
-def _definitions(labels: Sequence[Label]) -> str:
+def definitions_of(labels: Sequence[Label]) -> str:
+    """One line per type, with its definition if it has one."""
     return "\n".join(f"- {label.name}: {label.definition}" if label.definition else f"- {label.name}" for label in labels)

@@ -142,7 +142,7 @@ def test_a_result_is_run_once_and_again_if_its_command_changes(tmp_path: Path, c
     assert "bad.jsonl" in capfd.readouterr().err
     write(results, store, page)
     half = page.read_text(encoding="utf-8")
-    assert "| bad | .3 | |\n| good | 1.0000 | .1 |" in half and "Other figures: commit 0000000." in half
+    assert "| bad | .3 | |\n| good | 1.0000 | .1 |" in half and "Other figures: commit 0000000." in " ".join(half.split())
 
     outputs(tmp_path / "bad.jsonl", right=2)
     make(results, ["tiny"], store)

@@ -30,5 +30,5 @@ def test_the_notebook_runs(shell: Path, tmp_path: Path, smollm2: object, monkeyp
     assert "no document in two splits" in shown["!clinspan check corpus=brat corpus.path=notes"]
     assert "p" in shown["difference.as_dict()"] and "runs/compare/" in shown["!clinspan compare runs/handwritten runs/decided"]
     assert (tmp_path / "runs" / "decided" / "scores.json").is_file()
-    drawn = next(cell.outputs[0]["data"]["text/html"] for cell in notebook.cells if cell.source.endswith("\nannotation"))
+    drawn = next(cell.outputs[-1]["data"]["text/html"] for cell in notebook.cells if cell.source.endswith("\nannotation"))
     assert "Alport" in drawn and "<mark" in drawn

@@ -64,7 +64,7 @@ def test_hostile_sentences_get_one_tag_per_token(form: Format, lm: dspy.LM, smol
             prediction = tagger(tokens=tokens, id=name)
         assert len(prediction.tags) == len(tokens), name
         assert span_tags(len(tokens), tag_spans(prediction.tags)) == prediction.tags
-        expected = ("overlapping_mention", "repeated_mention", "mention_without_letter")
+        expected = ("overlapping_mention", "repeated_mention", "mention_without_letter", "type_by_probability")
         repairs = {key: n for key, n in prediction.repairs.items() if key not in expected}
         assert not repairs, (name, prediction.answers)
 
