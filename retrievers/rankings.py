@@ -123,7 +123,7 @@ class Hybrid:
 def fused(*scores: Scores) -> Scores:
     """The sum of reciprocal ranks of several rankings, each of shape (queries, pool). Equal scores share the better rank.
 
-    >>> fused(np.array([[3.0, 2.0, 1.0]], dtype=np.float32), np.array([[0.0, 5.0, 0.0]], dtype=np.float32)).argmax()
+    >>> int(fused(np.array([[3.0, 2.0, 1.0]], dtype=np.float32), np.array([[0.0, 5.0, 1.0]], dtype=np.float32)).argmax())
     1
     """
     total = np.zeros(scores[0].shape, dtype=np.float32)
