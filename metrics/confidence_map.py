@@ -37,7 +37,7 @@ class ConfidenceMap(BaseModel):
 
     def __call__(self, confidence: float) -> float:
         """The probability that a mention is right in which the model has this confidence."""
-        return 1 / (1 + math.exp(-self.slope * log_odds(confidence) - self.intercept))
+        return scaled(confidence, self.slope, self.intercept)
 
     @classmethod
     def saved(cls, content: object) -> Self | None:
@@ -82,6 +82,11 @@ def platt(judged: Sequence[Judged]) -> tuple[float, float]:
         [[log_odds(value)] for value, _ in judged], [right for _, right in judged]
     )
     return round(float(regression.coef_[0, 0]), 4), round(float(regression.intercept_[0]), 4)
+
+
+def scaled(probability: float, slope: float, intercept: float) -> float:
+    """The probability on the logistic curve with this slope and intercept over the log-odds of another one."""
+    return 1 / (1 + math.exp(-slope * log_odds(probability) - intercept))
 
 
 def log_odds(probability: float) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,8 +21,7 @@ from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
-from clinspan.programs.app.results import give
-from clinspan.programs.app.run_documents import is_pooled, run_document, trained_document
+from clinspan.programs.app.run_documents import give_made, trained_document
 from clinspan.programs.app.start_run import prepared
 from clinspan.programs.building.build_run import build_program, Overrides
 from clinspan.programs.building.chosen_sentences import choose_sentences
@@ -58,11 +56,7 @@ def main(config: DictConfig) -> None:
                     cross_validate(run, own, tag=tag, training=Training(execute, is_trained))
                 else:
                     execute(run, own)
-    folder = run.folder
-    if is_pooled(folder.path):
-        give("run", folder.path, partial(run_document, folder.path))
-    else:
-        give("finetune", folder.path, partial(trained_document, folder.path))
+    give_made("finetune", run.folder.path, trained_document)
 
 
 def is_trained(record: RunRecord) -> bool:

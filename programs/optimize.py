@@ -22,8 +22,7 @@ from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
-from clinspan.programs.app.results import give
-from clinspan.programs.app.run_documents import compiled_document, is_pooled, run_document
+from clinspan.programs.app.run_documents import compiled_document, give_made
 from clinspan.programs.app.start_run import prepared
 from clinspan.programs.building.build_optimizer import build_optimization
 from clinspan.programs.config.all_folds import has_all_folds
@@ -54,11 +53,7 @@ def main(config: DictConfig) -> None:
                     cross_validate(run, own, tag=tag, training=Training(execute, lambda record: record.finished))
                 else:
                     execute(run, own)
-    folder = run.folder
-    if is_pooled(folder.path):
-        give("run", folder.path, partial(run_document, folder.path))
-    else:
-        give("optimize", folder.path, partial(compiled_document, folder.path))
+    give_made("optimize", run.folder.path, compiled_document)
 
 
 def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clinspan.programs.app.results import give
 from clinspan.programs.rundir.run_folder import read_object
 
 
@@ -20,7 +22,7 @@ def run_document(folder: Path) -> dict[str, Any]:
 
 
 def compiled_document(folder: Path) -> dict[str, Any]:
-    """The document of a compilation; that of its pooled scores if it was a cross-validation, see `is_pooled`."""
+    """The document of a compilation; that of its pooled scores if it was a cross-validation, see `give_made`."""
     record, scores = read_object(folder / "run.json"), read_object(folder / "scores.json")
     about = {key: record.get(key) for key in ("optimizer", "start", "best", "candidates")}
     program = str(folder / "program.json")
@@ -45,9 +47,18 @@ def annotated_document(folder: Path) -> dict[str, Any]:
     return {**about, **kept, "failures": str(failures) if failures.is_file() else None, **_spent(record)}
 
 
-def is_pooled(folder: Path) -> bool:
-    """Whether a folder has the scores of all folds of a cross-validation."""
-    return "folds" in read_object(folder / "run.json")
+def give_made(command: str, folder: Path, document: Callable[[Path], Mapping[str, Any]]) -> None:
+    """Print the result of a training or a compilation, or that of a run if the folder has the pooled scores of all folds.
+
+    Args:
+        command: The command.
+        folder: Its folder.
+        document: Makes the command's own document.
+    """
+    if "folds" in read_object(folder / "run.json"):
+        give("run", folder, partial(run_document, folder))
+    else:
+        give(command, folder, partial(document, folder))
 
 
 def _place(record: Mapping[str, Any]) -> dict[str, Any]:

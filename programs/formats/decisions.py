@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clinspan.corpora import InputError
-from clinspan.metrics.confidence_map import log_odds
+from clinspan.metrics.confidence_map import scaled
 
 NONE = "None"
 """What prompts, answers and parameters call a phrase without a type."""
@@ -103,7 +103,7 @@ class Decisions:
         """How likely a chosen mention is right, from the probability of its type: Platt scaling (Platt 1999)."""
         if (self.slope, self.intercept) == (1.0, 0.0):
             return probability
-        return 1 / (1 + math.exp(-self.slope * log_odds(probability) - self.intercept))
+        return scaled(probability, self.slope, self.intercept)
 
     def select(self, phrases: Sequence[Phrase], scored: Sequence[Mapping[str, float]]) -> list[tuple[int, str]]:
         """The numbers of the phrases that are mentions, with their types, from left to right.

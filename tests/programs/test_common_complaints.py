@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinspan.corpora import Label, Sentence
+from clinspan.corpora import Sentence
 from clinspan.corpora.bio import bio_classes, span_tags, tag_spans
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.tokens import whitespace_tokens
@@ -23,25 +23,17 @@ from clinspan.lms import lm15, PromptTooLongError
 from clinspan.lms.classifiers.classifier import Reading
 from clinspan.programs.annotation.annotator import Annotator, Facts
 from clinspan.programs.annotation.segmenter import Segmenter
-from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats import Entities, Format
 from clinspan.programs.formats.answered import Answered, reading
-from clinspan.programs.formats.phrases import Phrases
 from clinspan.programs.formats.types import shown_tokens
 from clinspan.programs.inference.predictor import blank_record, PromptTagger
 from clinspan.programs.inference.token_classifier import tagged
 from clinspan.programs.tagging.instructions import bare
 from clinspan.programs.tagging.tagger import Tagger
 from clinspan.reports.wording import count_words
+from support.formats import FORMATS, LABELS
 from support.scripted_engine import scripted, ScriptedEngine
 
-LABELS = [Label("Disease"), Label("Sign")]
-FORMATS: dict[str, Format] = {
-    "bio_lines": BioLines(labels=LABELS),
-    "inline": Inline(labels=LABELS),
-    "entities": Entities(labels=LABELS),
-    "entities_by_type": Entities(labels=LABELS, per_type=True),
-    "phrases": Phrases(labels=LABELS),
-}
 every_format = pytest.mark.parametrize("form", FORMATS)
 SHOWN = {"tokens": "He has severe measles .".split(), "tags": ["O", "O", "O", "B-Disease", "O"]}
 TOKENS, TAGS = "No fever today .".split(), ["O", "B-Sign", "O", "O"]

@@ -6,19 +6,10 @@ import time
 
 import pytest
 
-from clinspan.corpora import Label
-from clinspan.programs.formats import BioLines, Entities, Format, Inline
+from clinspan.programs.formats import Format
 from clinspan.programs.formats.align import align
 from clinspan.programs.formats.phrases import Phrases
-
-LABELS = [Label("Disease"), Label("Sign")]
-FORMATS: dict[str, Format] = {
-    "bio_lines": BioLines(labels=LABELS),
-    "inline": Inline(labels=LABELS),
-    "entities": Entities(labels=LABELS),
-    "entities_by_type": Entities(labels=LABELS, per_type=True),
-    "phrases": Phrases(labels=LABELS),
-}
+from support.formats import FORMATS
 
 
 def long_sentence(mentions: int) -> tuple[list[str], list[str]]:
