@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from clinspan.lms.errors import (
@@ -103,7 +103,10 @@ def _build_local(spec: LocalModel, workload: Callable[[], Workload] | None) -> d
         executor = ThreadPoolExecutor(1)  # its OpenMP threads end with it: two OpenMP pools on the same cores are slow
         loaded = False
         try:
-            engine = executor.submit(_local_engine(spec), spec, workload).result()
+            loading = executor.submit(_local_engine(spec), spec, workload)
+            while not wait((loading,), timeout=0.1).done:
+                pass  # in steps, since an interruption does not always wake a thread that waits without an end
+            engine = loading.result()
             loaded = True
         finally:
             executor.shutdown(wait=loaded)  # an interruption does not wait for the model

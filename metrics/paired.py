@@ -101,12 +101,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     [0.03, 0.06, 0.06]
     """
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
+    adjusted: dict[int, float] = {}
     highest = 0.0
     for rank, i in enumerate(order):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
         adjusted[i] = highest
-    return adjusted
+    return [adjusted[i] for i in range(len(p_values))]
 
 
 def difference_bounds(a: Array, b: Array) -> tuple[Array, Array]:

@@ -35,6 +35,7 @@ def test_too_few_or_unordered_mentions_have_no_map() -> None:
     assert fit_map(simulated(LEAST - 1, 1)) is None
     assert fit_map([(0.9, True)] * 50) is None
     assert fit_map([(0.9, False), (0.6, True)] * 50) is None
+    assert fit_map([(0.5, False), (0.5, True)] * 50) is None  # slope 0: the confidence says nothing
 
 
 @settings(deadline=None)

@@ -25,6 +25,7 @@ def test_a_perfect_sentence_takes_one_line() -> None:
     assert said("Fever B-Sign B-Sign", "came O O") == ["Every entity is right (1)."]
     assert said("Nobody O O", "came O O") == ["Right: there is no entity, and none was tagged."]
     assert said("Fever B-Sign I-Sign") == ["Every entity is right (1)."]
+    assert said("Skin I-Sign B-Sign", "rash I-Sign I-Sign") == ["Every entity is right (1)."]
     assert feedback([], [], [], definitions={}, mode="strict") == "Right: there is no entity, and none was tagged."
 
 

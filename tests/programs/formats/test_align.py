@@ -94,6 +94,18 @@ def test_where_one_side_is_longer_the_rest_has_no_partner(length: int) -> None:
     assert align([*many, "fever", "y"], ["x", "fever", "z"])[1:] == [length, length + 1]
 
 
+def test_a_long_echo_that_stops_early_leaves_the_rest_of_the_tokens_without_a_partner() -> None:
+    tokens = [f"w{n % 70}" for n in range(1000)]
+    assert align(["other", *tokens[1:300]], [*tokens, "end"]) == [0, *range(1, 300), *[None] * 701]
+
+
+def test_between_words_that_occur_once_long_texts_are_aligned_apart() -> None:
+    tokens = [word for n in range(300) for word in (f"once{n}", "the", "end")]
+    echoed = [word for n in range(300) for word in (f"once{n}", "the", "end", "more")]
+    places = align(["start", *echoed], ["begin", *tokens, "over"])
+    assert places == [0, *(1 + 4 * (n // 3) + n % 3 for n in range(900)), 1200]
+
+
 def test_only_the_first_hundred_characters_are_compared() -> None:
     same, other = "a" * 100, "b" * 100
     near, far = same + other * 3, same + "c" * 300
