@@ -24,6 +24,7 @@ class ConfidenceMap(BaseModel):
         slope: Factor of the log-odds of the confidence; above 0, so that the order of mentions stays.
         intercept: Added to them.
         mentions: Number of mentions that it was fitted to.
+        fingerprint: Of the prompt and the model whose confidences it maps; empty where it is kept beside the weights.
 
     >>> round(ConfidenceMap(slope=1, intercept=0, mentions=20)(0.7), 6)
     0.7
@@ -34,6 +35,7 @@ class ConfidenceMap(BaseModel):
     slope: float
     intercept: float
     mentions: int
+    fingerprint: str = ""
 
     def __call__(self, confidence: float) -> float:
         """The probability that a mention is right in which the model has this confidence."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from clinspan.corpora import InputError
 from clinspan.corpora.printable import printable
 from clinspan.lms import ModelError
+from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
@@ -38,6 +39,7 @@ from clinspan.programs.rundir.prompt_log import write_prompts
 from clinspan.programs.rundir.run_folder import now, RunFolder
 from clinspan.programs.rundir.run_record import BestRecord, RunFacts, StartRecord
 from clinspan.programs.rundir.usage import cost
+from clinspan.programs.tagging.confidence_fit import fit_confidence
 from clinspan.programs.tagging.saved_program import member_states
 from clinspan.reports.terminal.compilation import candidates_bar, print_compiled
 
@@ -82,8 +84,8 @@ def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> Non
                     besides.write()
             context.evaluator.recall(context.recall)
         result = Result.of(context)
-        scores = result.write(folder, metric, config)
-        run.add(result.about(scores).plus(_spent(context, config, besides.tokens())))
+        scores, mapped = result.write(folder, metric, config)
+        run.add(result.about(scores, mapped).plus(_spent(context, config, besides.tokens())))
     run.write(RunFacts(status="finished", ended=now()))
     log.info("done")
     if within is None:
@@ -145,14 +147,15 @@ class Result:
         start = context.evaluator.trial(context.start)
         return cls(context, trials, start, context.evaluator.complete[0])
 
-    def write(self, folder: RunFolder, metric: Metric, config: DictConfig) -> dict[str, Any]:
-        """Write the program, its predictions on dev, its scores and all trials. Return the scores."""
+    def write(self, folder: RunFolder, metric: Metric, config: DictConfig) -> tuple[dict[str, Any], ConfidenceMap | None]:
+        """Write the program, its predictions on dev, its scores and all trials. Return the scores and the map of confidences."""
         rows = self.context.evaluator.records(self.best)
         labels = [label.name for label in self.context.corpus.labels]
         alignment = self.best.candidate.adapter.alignment
         scores = score_records(rows, labels, metric, alignment=alignment, cut=self.context.corpus.chosen_cut)
         scores["limit"] = config.dev_limit
-        folder.write("program.json", self.best.candidate.dump())
+        mapped = self.confidence(rows, metric)
+        folder.write("program.json", self.best.candidate.calibrated(mapped).dump())
         folder.predictions.unlink(missing_ok=True)
         for row in rows:
             folder.append(row)
@@ -161,9 +164,15 @@ class Result:
         folder.write(
             "candidates.json", {"sizes": self.context.evaluator.sizes, "trials": [trial.as_dict() for trial in self.trials]}
         )
-        return scores
+        return scores, mapped
 
-    def about(self, scores: Mapping[str, Any]) -> RunFacts:
+    def confidence(self, rows: Sequence[Mapping[str, Any]], metric: Metric) -> ConfidenceMap | None:
+        """The map of the kept program's confidences, fitted to its predictions on dev."""
+        candidate = self.best.candidate
+        members = [(member, candidate.adapter) for member in candidate.members]
+        return fit_confidence(rows, members, self.context.spec, metric.mode)
+
+    def about(self, scores: Mapping[str, Any], mapped: ConfidenceMap | None) -> RunFacts:
         """The facts about the compilation for `run.json`."""
         best, start = self.best, self.start
         kept = BestRecord(
@@ -173,6 +182,7 @@ class Result:
             tokens=dict(best.tokens),
             micro=scores["micro"]["f1"],
             macro=scores["macro"]["f1"],
+            mapped=None if mapped is None else mapped.mentions,
         )
         return RunFacts(
             candidates=len(self.trials),

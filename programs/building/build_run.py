@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.build import Cutting
 from clinspan.lms.protocols import LocalEngine
+from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.building.build_demonstrations import check_drawn, DRAWN, GIVEN, tell
 from clinspan.programs.building.build_tagger import build_tagger, BuiltTagger
@@ -41,8 +43,9 @@ from clinspan.programs.formats import Format
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.rundir.run_record import ModelRecord, ProgramRecord, RunFacts
+from clinspan.programs.tagging.confidence_fit import confidence_fingerprint
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
-from clinspan.programs.tagging.tagger import Ensemble, Tagger
+from clinspan.programs.tagging.tagger import CONFIDENCE, Ensemble, Tagger
 
 
 @dataclass
@@ -144,11 +147,13 @@ class BuiltProgram:
         members: Its taggers, each with its format. Several taggers vote.
         votes: Whether it is an ensemble, possibly of one member.
         source: Path and fingerprint of the saved program; None if the config describes the program.
+        confidence: The saved program's map of confidences, if it was fitted to this prompt and model.
     """
 
     members: tuple[BuiltTagger, ...]
     votes: bool = False
     source: ProgramRecord | None = None
+    confidence: ConfidenceMap | None = None
 
     @property
     def facts(self) -> RunFacts:
@@ -164,10 +169,10 @@ class BuiltProgram:
         return self.members[0].adapter
 
     def on(self, lm: dspy.LM) -> Tagger | Ensemble:
-        """The program with its model."""
+        """The program with its model, and with its map of confidences."""
         if not self.votes:
-            return self.members[0].tagger
-        return Ensemble([member.tagger.on(lm, member.adapter) for member in self.members])
+            return self.members[0].tagger.calibrated(self.confidence)
+        return Ensemble([member.tagger.on(lm, member.adapter) for member in self.members]).calibrated(self.confidence)
 
 
 def build_program(
@@ -210,7 +215,21 @@ def build_program(
         tell([] if quiet or "demos" in saved else members[-1].tagger.tag.demos, corpus)
         check_demonstrations(members[-1], corpus, sentences, saved="demos" in saved, quiet=quiet)
     source = ProgramRecord(path=str(config.program), id=fingerprint(content), **maker(path))
-    return BuiltProgram(tuple(members), votes="members" in content, source=source)
+    confidence = _confidence(content, members, spec, quiet=quiet)
+    return BuiltProgram(tuple(members), votes="members" in content, source=source, confidence=confidence)
+
+
+def _confidence(
+    content: Mapping[str, Any], members: Sequence[BuiltTagger], spec: lms.ModelSpec, *, quiet: bool
+) -> ConfidenceMap | None:
+    """The program's map of confidences; None if it has none, or, which is said, if it belongs to another prompt or model."""
+    saved = ConfidenceMap.saved(content.get(CONFIDENCE))
+    if saved is None or saved.fingerprint == confidence_fingerprint([(one.tagger, one.adapter) for one in members], spec):
+        return saved
+    if not quiet:
+        problem = "the program's map of confidences was fitted to another prompt or model, and is not used"
+        print(f"clinspan: {problem}. To fit one: programs.optimize optimizer=confidence", file=sys.stderr)
+    return None
 
 
 def saved_parts(state: Mapping[str, Any], overrides: frozenset[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from clinspan.corpora import Corpus, InputError
 from clinspan.corpora.build import Cutting
 from clinspan.corpora.fitted_tokens import Rules
 from clinspan.corpora.json_text import parse_json
+from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.programs.config.composition import folder_path, group_option
 from clinspan.programs.config.saved_data import checked_option, inside, refuse_code
 from clinspan.programs.rundir.origin import read_origin
@@ -36,6 +37,7 @@ from clinspan.programs.tagging.saved_program import (
     RETRIEVER,
     VERSION,
 )
+from clinspan.programs.tagging.tagger import CONFIDENCE
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "smollm2_raremini.json"
 """What `program=bundled` names, for the default corpus and model; docs/phrase-decisions.md has the command that made it."""
@@ -66,6 +68,8 @@ def read_program(path: Path) -> dict[str, Any]:
     labelled = isinstance(content, dict) and _names(content.get("labels"))
     if not states or not labelled or content.get("clinspan") != VERSION or not all(map(_is_tagger, states)):
         raise InputError("is not a program of this version", path=file, remedy=_REMEDY)
+    if content.get(CONFIDENCE) is not None and ConfidenceMap.saved(content[CONFIDENCE]) is None:
+        raise InputError(f"{CONFIDENCE} is not a map of confidences", path=file, remedy=_REMEDY)
     for state in states:
         _check_settings(state["settings"], file)
         if state["tag"].get("demos") and state["settings"]["strategy"].get("demonstrations") == "nearest":

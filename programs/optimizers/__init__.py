@@ -2,6 +2,7 @@
 
 from clinspan.metrics.seqeval_f1 import SeqevalF1
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator, Halving
+from clinspan.programs.optimizers.confidence import FittedConfidence
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.coverage import Coverage
 from clinspan.programs.optimizers.decisions import FittedDecisions
@@ -17,6 +18,7 @@ __all__ = [
     "CandidateEvaluator",
     "Copro",
     "Coverage",
+    "FittedConfidence",
     "FittedDecisions",
     "Gepa",
     "Grid",

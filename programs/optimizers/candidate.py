@@ -9,6 +9,7 @@ from typing import Any
 import dspy
 
 from clinspan.corpora import Corpus
+from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.programs.formats import Format
 from clinspan.programs.tagging.saved_program import dump_program
 from clinspan.programs.tagging.tagger import Ensemble, plain_demos, Tagger
@@ -49,6 +50,15 @@ class Candidate:
     def dump(self) -> dict[str, Any]:
         """Return the content of its `program.json`."""
         return dump_program(self.tagger, self.corpus, learned=True)
+
+    @property
+    def members(self) -> list[Tagger]:
+        """The taggers: one, or those of an ensemble."""
+        return list(self.tagger.members) if isinstance(self.tagger, Ensemble) else [self.tagger]
+
+    def calibrated(self, mapped: ConfidenceMap | None) -> Candidate:
+        """Return the candidate whose confidences are mapped."""
+        return replace(self, tagger=self.tagger.calibrated(mapped))
 
     def with_tagger(self, tagger: Tagger, by: str) -> Candidate:
         """Return a candidate of the same format with another program, whose demonstrations are converted to our own form."""

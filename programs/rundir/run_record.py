@@ -114,6 +114,7 @@ class BestRecord(Record):
     tokens: Used = Field(default={})
     micro: float
     macro: float
+    mapped: int | None = None  # mentions on dev that its map of confidences was fitted to; None: it has none
 
 
 class SizesRecord(Record):

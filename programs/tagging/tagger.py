@@ -8,24 +8,28 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self, TypeVar
 
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError
 
 from clinspan.corpora import InputError
-from clinspan.corpora.bio import span_tags, split_tag, tag_spans
+from clinspan.corpora.bio import split_tag
 from clinspan.corpora.words import Words
 from clinspan.lms import PromptTooLongError
 from clinspan.lms.remote.audit import sentence_id
+from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.rundir.sent import begin_attempt, withdraw_attempt
 from clinspan.programs.tagging.signature import build_signature
 from clinspan.programs.tagging.strategy import Overflow
+from clinspan.programs.tagging.votes import combined
 
 Lookup = Callable[[str], Sequence[Any]]
 DEMONSTRATION_KEYS = ("id", "tokens", "tags", "joined")
 """What programs keep of a demonstration."""
+CONFIDENCE = "confidence"
+"""Key of a saved program's map of confidences."""
 
 
 def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -101,6 +105,11 @@ class Tagger(dspy.Module):
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.votes, self.temperature = votes, temperature
         self.settings, self.origin = dict(settings or {}), origin
+        self.confidence: ConfidenceMap | None = None
+
+    def calibrated(self, mapped: ConfidenceMap | None) -> Self:
+        """The same program, whose confidences in mentions are mapped; None: they are not."""
+        return _calibrated(self, mapped)
 
     def on(self, lm: dspy.LM, adapter: dspy.Adapter, **options: Any) -> Tagger:
         """The same program with a model and a format of its own, whatever DSPy is configured with.
@@ -120,12 +129,14 @@ class Tagger(dspy.Module):
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
         """DSPy's state without a model, and the settings. Of demonstrations only `DEMONSTRATION_KEYS` are kept."""
         state = super().dump_state(json_mode=json_mode)
-        return {**state, "tag": {**state["tag"], "demos": plain_demos(self.tag.demos), "lm": None}, "settings": self.settings}
+        tag = {**state["tag"], "demos": plain_demos(self.tag.demos), "lm": None}
+        return {**state, "tag": tag, "settings": self.settings, **_saved(self.confidence)}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
-        """Take over what `dump_state` gave: DSPy's state, and the settings."""
+        """Take over what `dump_state` gave: DSPy's state, the settings, and the map of confidences."""
         super().load_state(state, allow_unsafe_lm_state=allow_unsafe_lm_state)
         self.settings = dict(state.get("settings", self.settings))
+        self.confidence = ConfidenceMap.saved(state.get(CONFIDENCE))
 
     def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         """The demonstrations and the chunks that go with a sentence.
@@ -177,6 +188,7 @@ class Tagger(dspy.Module):
             if self.votes > 1:
                 found = _voted(found, len(tokens))
             _complete(found, len(tokens))
+            _map_confidence(found, self.confidence)
             if dropped:
                 found.repairs = {**found.repairs, "demonstration_dropped": dropped}
             return found
@@ -214,33 +226,44 @@ class Ensemble(dspy.Module):
     def __init__(self, members: Sequence[Tagger]) -> None:
         super().__init__()
         self.members = list(members)
+        self.confidence: ConfidenceMap | None = None
+
+    def calibrated(self, mapped: ConfidenceMap | None) -> Self:
+        """See `Tagger.calibrated`."""
+        return _calibrated(self, mapped)
 
     def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
         """Tag one sentence; `answers` are the members' by their number, `confidence` is each tag's share of the votes."""
-        return combined([member(tokens=tokens, id=id) for member in self.members])
+        found = combined([member(tokens=tokens, id=id) for member in self.members])
+        _map_confidence(found, self.confidence)
+        return found
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
-        return {"members": [member.dump_state(json_mode=json_mode) for member in self.members]}
+        return {"members": [member.dump_state(json_mode=json_mode) for member in self.members], **_saved(self.confidence)}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         for member, part in zip(self.members, state["members"], strict=True):
             member.load_state(part, allow_unsafe_lm_state=allow_unsafe_lm_state)
+        self.confidence = ConfidenceMap.saved(state.get(CONFIDENCE))
 
 
-def combined(predictions: Sequence[dspy.Prediction]) -> dspy.Prediction:
-    """One prediction from several of the same sentence: tags by vote, counts and usage added up, answers by their number."""
-    tags, confidence = vote([list(prediction.tags) for prediction in predictions])
-    repairs: Counter[str] = Counter()
-    usage: Counter[str] = Counter()
-    answers: dict[str, str] = {}
-    for number, prediction in enumerate(predictions):
-        repairs.update(prediction.repairs)
-        usage.update(prediction.usage)
-        answers |= {f"{number}:{key}" if key else str(number): text for key, text in prediction.answers.items()}
-    served = sorted({name for prediction in predictions for name in prediction.get("served", ())})
-    return dspy.Prediction(
-        tags=tags, confidence=confidence, repairs=dict(repairs), answers=answers, usage=dict(usage), served=served
-    )
+Program = TypeVar("Program", Tagger, Ensemble)
+
+
+def _calibrated(program: Program, mapped: ConfidenceMap | None) -> Program:
+    changed = copy.copy(program)
+    changed.confidence = mapped
+    return changed
+
+
+def _saved(mapped: ConfidenceMap | None) -> dict[str, Any]:
+    return {} if mapped is None else {CONFIDENCE: mapped.model_dump()}
+
+
+def _map_confidence(found: dspy.Prediction, mapped: ConfidenceMap | None) -> None:
+    """Replace the confidences in mentions by the mapped ones."""
+    if mapped is not None:
+        found.confidence = mapped.tags(found.tags, found.confidence, "conlleval")
 
 
 def _voted(sampled: dspy.Prediction, length: int) -> dspy.Prediction:
@@ -252,25 +275,6 @@ def _voted(sampled: dspy.Prediction, length: int) -> dspy.Prediction:
     for prediction in predictions:
         _complete(prediction, length)
     return combined(predictions)
-
-
-def vote(answers: Sequence[Sequence[str]]) -> tuple[list[str], list[float | None]]:
-    """Tags that most answers agree on, and for each token of a found span the share of answers that have the span.
-
-    Of spans that share a token the one with more votes stands, of equal ones the longer, then the first.
-
-    >>> vote([["B-A", "I-A"], ["B-A", "I-A"], ["O", "B-A"]])
-    (['B-A', 'I-A'], [0.6666666666666666, 0.6666666666666666])
-    """
-    votes = Counter(span for tags in answers for span in tag_spans(tags))
-    confidence: list[float | None] = [None] * len(answers[0])
-    kept = []
-    for span, n in sorted(votes.items(), key=lambda item: (-item[1], item[0][0] - item[0][1], item[0])):
-        start, end, _ = span
-        if 2 * n > len(answers) and all(part is None for part in confidence[start:end]):
-            kept.append(span)
-            confidence[start:end] = [n / len(answers)] * (end - start)
-    return span_tags(len(answers[0]), kept), confidence
 
 
 def is_overflow(error: BaseException | None) -> bool:

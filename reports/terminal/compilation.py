@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from clinspan.corpora.printable import plural
+from clinspan.metrics.confidence_map import LEAST
 from clinspan.reports.terminal.console import PlainConsole
 from clinspan.reports.terminal.progress import ProgressBar
 from clinspan.reports.terminal.tables import bounds_of, interval_words
@@ -53,7 +54,8 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
     title += f"; starting program: {chosen['strategy']}, format {chosen['format']}"
     console.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
     console.print(_candidates(record, trials))
-    lines = [*outcome_lines(record, trials, scores), _spent(record)]
+    mapped = (record.get("best") or {}).get("mapped")
+    lines = [*outcome_lines(record, trials, scores), _confidence(mapped, scores), _spent(record)]
     if record.get("pool"):
         lines.append(f"the program keeps a pool of {record['pool']} train sentences; strategy.pool=null uses all of train")
     if record.get("test_sentences") == 0:
@@ -107,6 +109,15 @@ def outcome_lines(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
         f"start: {target} F1 {start:.4f}; kept: micro F1 {micro:.4f}{within}, macro F1 {macro:.4f}",
         f"measured on dev: {scored_words(scores)}",
     ]
+
+
+def _confidence(mapped: int | None, scores: Mapping[str, Any]) -> str:
+    """Whether the kept program maps its confidences to how often such mentions are right."""
+    if mapped is not None:
+        return f"confidences: mapped to how often such mentions are right, by {mapped} mentions on dev"
+    if scores.get("calibration") is None:
+        return "confidences: this model gives none"
+    return f"confidences: as the model gives them; a map needs {LEAST} mentions on dev, of which the more confident ones are right"
 
 
 def _spent(record: Mapping[str, Any]) -> str:

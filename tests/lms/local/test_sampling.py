@@ -22,7 +22,7 @@ from clinspan.lms.local.sampling import Sampling, uniform
 from clinspan.lms.local.sequence import Prompt
 from clinspan.programs.building.build_run import build_run, RunComponents
 from clinspan.programs.config.composition import compose
-from clinspan.programs.tagging.tagger import vote
+from clinspan.programs.tagging.votes import vote
 from support.current_models import random_current
 
 

@@ -18,7 +18,7 @@ from clinspan.programs.optimizers import CandidateEvaluator, Halving, SeqevalF1
 from clinspan.programs.optimizers.coverage import coverage
 from clinspan.programs.optimizers.search import read_space
 from clinspan.programs.tagging.label_names import present_labels
-from clinspan.programs.tagging.tagger import vote
+from clinspan.programs.tagging.votes import vote
 
 
 @pytest.fixture

@@ -1,0 +1,18 @@
+"""Keeps the program and fits the map of its confidences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedConfidence(Optimizer):
+    """Tries no candidates. As with every optimizer, the kept program gets a map of its confidences that is fitted to dev."""
+
+    chooses_demos: ClassVar[bool] = False
+
+    def compile(self, context: OptimizationContext) -> None:
+        """The start program is measured on dev already."""
