@@ -142,6 +142,7 @@ def test_modules_of_the_user_with_our_names_disturb_no_command(command: Command,
     assert len(list((folder / "runs").rglob("scores.json"))) == (2 if "errors.mentions=1,2" in words else 1)
 
 
+@pytest.mark.long
 def test_a_script_and_a_test_import_their_own_modules_and_ours(command: Command, folder: Path) -> None:
     script = "import metrics, clinspan\nassert metrics.OWN and clinspan.load_corpus().name == 'raremini'\n"
     (folder / "script.py").write_text(f"{script}print(clinspan.__version__)\n", encoding="utf-8")
@@ -172,6 +173,7 @@ def test_the_public_api_is_importable_and_typed(command: Command, installed: Pat
     assert {path.name for path in library.iterdir() if path.is_dir()} == {"clinspan", "hydra_plugins", "clinspan-0.1.0.dist-info"}
 
 
+@pytest.mark.long
 def test_a_source_distribution_can_be_tested(tmp_path: Path) -> None:
     """The archive holds the files in git. Unpacked without symbolic links, `programs` and `clinspan` are one package."""
     source = tmp_path / "source"

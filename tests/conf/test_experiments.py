@@ -110,6 +110,7 @@ def azure(server: ScriptedServer, key: str = "right") -> dict[str, str]:
     return {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": key}
 
 
+@pytest.mark.long
 def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
     command: Command, server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ def outputs(cell: Any) -> str:
     return "".join(one.get("text", "") or str(one.get("data", {})) for one in cell.outputs)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_the_notebook_runs(shell: Path, tmp_path: Path, smollm2: object, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in page_environment(shell, ROOT).items():

@@ -19,6 +19,14 @@ from support.scripted_server import ScriptedServer, serving
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name != "README.md")
+LONG = (
+    "local-student-gpt-teacher",
+    "change-something",
+    "phrase-decisions",
+    "evaluate-my-brat-corpus",
+    "own-configs",
+    "annotate-notes",
+)
 _CHECKOUT = "<!-- here: a copy of the checkout -->"
 _AZURE = "<!-- stand-in: a scripted server for Azure OpenAI -->"
 PARTS = ("clinspan", "conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
@@ -48,7 +56,9 @@ def azure() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("path", PAGES, ids=[path.stem for path in PAGES])
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem in LONG else []) for path in PAGES]
+)
 def test_each_command_of_a_page_does_what_the_page_says(
     path: Path, shell: Path, azure: dict[str, str], tmp_path: Path, smollm2: object
 ) -> None:

@@ -75,6 +75,7 @@ def test_an_expired_key_ends_the_run_and_a_new_key_resumes_it(bench: Bench) -> N
     )
 
 
+@pytest.mark.long
 def test_a_server_that_goes_down_and_comes_back(bench: Bench) -> None:
     bench.whole("remote")
     bench.server.heal()

@@ -104,6 +104,7 @@ def test_changed_notes_are_annotated_again_and_unchanged_ones_kept(
     assert "3 documents annotated, 0 kept" in command(*call, "prompt=bare", "longest=3").stdout
 
 
+@pytest.mark.long
 def test_a_killed_command_resumes_and_ends_with_the_output_of_an_undisturbed_one(
     command: Command, tmp_path: Path, server: ScriptedServer, words: list[str]
 ) -> None:

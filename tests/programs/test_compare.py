@@ -187,6 +187,7 @@ def test_settings_are_run_and_then_compared(command: Command, tmp_path: Path) ->
     assert f"clinspan: running {word}" in done.stderr
 
 
+@pytest.mark.long
 def test_settings_that_fail_end_the_comparison(command: Command, tmp_path: Path) -> None:
     done = command("compare", "strategy=zero_shot limit=1 model=replay", "strategy=knn")
     assert done.returncode == 2

@@ -117,6 +117,7 @@ def test_a_stopped_cross_validation_is_resumed(command: Command, tmp_path: Path,
     assert load(folder / "run.json")["status"] == "finished"
 
 
+@pytest.mark.long
 def test_a_killed_cross_validation_is_resumed(command: Command, tmp_path: Path, notes: Path, server: ScriptedServer) -> None:
     stalled, released = threading.Event(), threading.Event()
 

@@ -57,6 +57,7 @@ def test_a_training_leaves_a_record_a_log_a_program_and_an_adapter(tuned: Path) 
     assert {"peft", "accelerate"} <= record["packages"].keys()
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_run_with_the_adapter_gives_other_answers(command: Command, tuned: Path) -> None:
     words = ["limit=2", "split=dev", "strategy=zero_shot", "format=inline", "prompt=bare"]

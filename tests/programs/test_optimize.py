@@ -154,6 +154,7 @@ def test_real_weights_are_compiled_and_their_program_runs(command: Command, smol
     assert load(ran / "scores.json")["micro"]["f1"] == record["best"]["micro"]
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_nearest_demonstrations_are_compiled_and_saved(command: Command, smollm2: Any) -> None:
     small = ["optimizer.ks=[1,3]", "dev_limit=8", "train_limit=40", "halving.rungs=1"]
@@ -166,6 +167,7 @@ def test_nearest_demonstrations_are_compiled_and_saved(command: Command, smollm2
     assert load(ran / "scores.json")["micro"]["f1"] == trial["f1"]["8"]
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_weights_are_trained_and_load_with_their_program(command: Command, smollm2: Any) -> None:
     small = ["optimizer.dev_records=1", "train_limit=6", "dev_limit=3", "halving.rungs=1"]
@@ -181,6 +183,7 @@ def test_weights_are_trained_and_load_with_their_program(command: Command, smoll
     assert {row["id"]: row["pred"] for row in records(ran)} == expected
 
 
+@pytest.mark.long
 def test_a_program_keeps_its_retriever_but_names_no_server_and_no_code(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:
@@ -199,6 +202,7 @@ def test_a_program_keeps_its_retriever_but_names_no_server_and_no_code(
         assert done.returncode == 2 and ("names no server" in done.stderr or "names code" in done.stderr)
 
 
+@pytest.mark.long
 def test_optuna_tries_each_combination_once_and_ends_when_none_is_left(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:

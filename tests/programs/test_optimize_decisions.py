@@ -46,6 +46,7 @@ def test_decisions_are_fitted_kept_in_the_program_and_applied_by_it(command: Com
     assert "| " in rows[0]["raw"] and "Rare disease -" in rows[0]["raw"]
 
 
+@pytest.mark.long
 def test_decisions_of_another_prompt_or_model_are_refused(command: Command, model: list[str], tmp_path: Path) -> None:
     made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, *SMALL, "optimizer.regression=false", *model))
     keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}

@@ -53,6 +53,7 @@ def test_the_id_of_an_annotator_does_not_depend_on_its_servers(server: ScriptedS
     assert annotators[0].facts.model == annotators[1].facts.model
 
 
+@pytest.mark.long
 def test_a_run_resumes_on_another_server(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     server.behaviours = {3: status(500)}
     words = [

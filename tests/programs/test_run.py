@@ -113,6 +113,7 @@ def test_a_wrong_key_ends_the_run_with_one_message(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(
     command: Command, server: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_slow_server_times_out_and_a_dead_one_ends_the_run_resumably(
     assert load(tmp_path / folder / "scores.json")["failed"] == 0
 
 
+@pytest.mark.long
 def test_a_killed_run_resumes_repeats_no_recorded_request_and_scores_the_same(
     tmp_path: Path, command: Command, server: ScriptedServer
 ) -> None:
@@ -264,6 +266,7 @@ SWEEPS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize(("sweep", "cells"), SWEEPS)
 def test_real_weights_with_every_strategy_and_format(command: Command, smollm2: object, sweep: list[str], cells: int) -> None:
@@ -315,6 +318,7 @@ def order(name: object) -> int:
     return [sentence.id for sentence in corpus.sentences("test")].index(str(name))
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_rerun_gives_identical_predictions(command: Command, smollm2: object) -> None:
     first, second = (folder_of(command("run", "limit=6", "strategy=few_shot")) for _ in range(2))

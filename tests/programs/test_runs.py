@@ -368,6 +368,7 @@ def test_wrong_words_are_refused(command: Command, home: Path, words: list[str],
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("answer", "gone"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_a_terminal_is_asked(home: Path, answer: str, gone: bool) -> None:
     path = made(1, status="failed")

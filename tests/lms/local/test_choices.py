@@ -123,6 +123,7 @@ def test_choices_and_answers_share_a_batch_and_what_is_wrong_with_one_harms_no_o
     assert second.message.text == said
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_probabilities_of_real_weights_equal_those_of_the_models_own_code(smollm2: LocalModel) -> None:
     request = asked("Wilson disease with fever and rash.", STEMS)

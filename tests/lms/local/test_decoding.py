@@ -58,6 +58,7 @@ def test_a_batch_says_what_each_prompt_alone_says_with_plain_generate(engine: Tr
         assert len(answer.ids) == len(said)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_what_ran_before_changes_nothing(engine: TransformersEngine) -> None:
     prompts = [engine.prompt(request(text)) for text in PROMPTS]

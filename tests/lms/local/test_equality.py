@@ -52,7 +52,10 @@ def sentences_of(parts: RunComponents, cell: int, few: bool) -> list[Sentence]:
 
 @pytest.mark.weights
 @pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.long)], ids=["few", "many"])
-@pytest.mark.parametrize("cell", range(len(CELLS)), ids=["-".join(cell) for cell in CELLS])
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(n, id="-".join(cell), marks=[pytest.mark.long] if "rag" in cell[0] else []) for n, cell in enumerate(CELLS)],
+)
 def test_answers_equal_plain_constrained_greedy_decoding(cell: int, few: bool, smollm2: LocalModel) -> None:
     strategy, form = CELLS[cell]
     parts = parts_of(f"strategy={strategy}", f"format={form}", "model.batch_size=14", "seed=1", "draft=outside", *SMALLER)

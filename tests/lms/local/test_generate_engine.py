@@ -87,6 +87,7 @@ def assert_same(packed: TransformersEngine, prompts: list[Prompt], ours: list[An
         assert mine.logprobs == pytest.approx(other.logprobs, abs=TIE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", CURRENT)
 def test_answers_of_every_format_equal_those_of_the_packed_engine(folders: dict[str, Path], kind: str) -> None:
     words = [f"model={kind}", f"model.path={folders[kind]}", "model.dtype=float32"]
@@ -101,6 +102,7 @@ def test_answers_of_every_format_equal_those_of_the_packed_engine(folders: dict[
         assert all(any(answer.logprobs) for answer in ours)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize("form", ["bio_lines", "entities"])
 def test_answers_of_real_weights_equal_those_of_the_packed_engine(smollm2: LocalModel, form: str) -> None:

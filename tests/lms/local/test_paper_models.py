@@ -146,6 +146,7 @@ def test_random_weights_answer_as_plain_constrained_greedy_decoding_does(weights
     assert [a.text for a in engine.decoder.decode(bare)] == [a.text for a in engine.decoder.decode(prompts)]  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [

@@ -102,6 +102,7 @@ def test_every_note_is_written_whole_with_right_offsets(command: Command, tmp_pa
     assert not any(word in printed for word in ("fever", "Disregard", "im_start"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("piece", ["no fever and "])
 def test_a_megabyte_in_one_line_is_cut_without_loss(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))

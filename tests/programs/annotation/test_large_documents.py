@@ -9,6 +9,8 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
+
 from clinspan.corpora.annotated import Annotated, brat_files, conll_rows, Mention
 from clinspan.corpora.readers.brat import load_pair
 from clinspan.corpora.sources import Brat, Conll, Jsonl
@@ -18,6 +20,7 @@ from clinspan.programs.annotation.writers import write_jsonl
 from clinspan.reports.page.note_html import note_page
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_entities_are_written_in_every_format_and_read_back(tmp_path: Path) -> None:
     text = "fever, \x0c" * 100_000
     tokens = punctuation_tokens(text)

@@ -97,6 +97,7 @@ def same(first: Path, second: Path, *names: str) -> None:
         assert (tree(a) == tree(b)) if a.is_dir() else (a.read_bytes() == b.read_bytes()), name
 
 
+@pytest.mark.long
 def test_a_killed_worker_loses_and_repeats_no_document(
     command: Command, tmp_path: Path, cluster: str, rows: Callable[..., None]
 ) -> None:

@@ -33,6 +33,7 @@ def patients(folder: Path) -> None:
         (folder / "notes" / f"n{n}.txt").write_text(f"{CANARIES[0]} has Fever, {CANARIES[1]}.", encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_no_command_leaves_names_outside_its_folder(tmp_path: Path, smollm2: object) -> None:
     home, place = tmp_path / "home", tmp_path / "work"

@@ -91,6 +91,7 @@ def test_the_text_is_shown_where_it_is_public_or_asked_for(command: Command, fol
     assert not (folder / "out" / "error.txt").exists()
 
 
+@pytest.mark.long
 def test_a_resumed_run_is_as_private_as_it_began(command: Command) -> None:
     """The corpus of the command line, which is not used, is public."""
     assert command("run", *METRIC).returncode == 1

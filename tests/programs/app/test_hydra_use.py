@@ -193,6 +193,7 @@ def clinspan(folder: Path, *words: str, **env: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.long
 def test_options_may_precede_the_command(folder: Path) -> None:
     done = clinspan(folder, "--config-dir", "conf", "run", "experiment=one", "--cfg", "job", "--package", "model")
     assert "path: outputs.jsonl" in done.stdout, done.stderr
@@ -298,6 +299,7 @@ def test_a_job_runs_again_from_the_file_that_hydra_saved(command: Command, folde
 # --- pipes and the version ---
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [["--help"], ["run", "--help"], ["run", "--cfg", "job"], ["run", "--info"], ["runs"], ["stats", "--json"], ["run", *REPLAY]],

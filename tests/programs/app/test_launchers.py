@@ -26,6 +26,7 @@ def recorded(tmp_path: Path) -> None:
     (tmp_path / "good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [
@@ -69,6 +70,7 @@ run_app("run", job)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 @pytest.mark.parametrize(
     ("limits", "message"), [("1,3", "failed jobs of the sweep: sweep/0 (ValueError)"), ("2,3", "the process of a job ended")]
@@ -112,6 +114,7 @@ main()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("retries", [0, 1])
 def test_ray_retries_a_job_whose_process_died(tmp_path: Path, retries: int) -> None:
     pytest.importorskip("ray")

@@ -49,6 +49,7 @@ def test_a_file_name_is_shown_without_control_characters(command: Command, tmp_p
     assert done.returncode == 2 and "\x1b[31m" not in done.stderr and "\\x1b[31msuch" in done.stderr
 
 
+@pytest.mark.long
 def test_no_command_leaves_a_core_dump(server: ScriptedServer, tmp_path: Path) -> None:
     limits: list[tuple[int, int]] = []
 

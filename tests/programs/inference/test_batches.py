@@ -234,6 +234,7 @@ def test_azure_batches_use_both_routes_and_write_one_audit_line(
     assert row["documents"] == list(dict.fromkeys(s.document for s in sentences))
 
 
+@pytest.mark.long
 def test_a_resumed_command_waits_for_the_batch_of_the_killed_one(
     tmp_path: Path, command: Command, batches: ScriptedBatches
 ) -> None:

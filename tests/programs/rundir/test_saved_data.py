@@ -118,6 +118,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Watch:
     return Watch(tmp_path_factory.mktemp("watched"))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
 def test_a_mutated_program_imports_opens_and_sends_nothing(

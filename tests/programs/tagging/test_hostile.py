@@ -55,6 +55,7 @@ def lm(engine: Any) -> dspy.LM:
     return dspy.LM("local/test", engine=engine, cache=False)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize("form", FORMATS[:3], ids=NAMES[:3])
 def test_hostile_sentences_get_one_tag_per_token(form: Format, lm: dspy.LM, smollm2: LocalModel) -> None:

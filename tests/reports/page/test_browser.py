@@ -246,6 +246,7 @@ def many(n: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.long
 def test_twenty_thousand_sentences_open_in_three_seconds(opened: Opened, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / f"run{n}", many(20_000, n), strategy=name) for n, name in enumerate(("few_shot", "knn"))]
     path = report(tmp_path / "page", *runs)

@@ -212,6 +212,7 @@ def test_a_run_without_recorded_prompts_says_so(opened: Opened, three: Path) -> 
     assert "No tokens are recorded" in page.locator(".asked").inner_text()
 
 
+@pytest.mark.long
 def test_runs_over_other_sentences_have_a_grid_of_their_own(opened: Opened, tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", some_sentences()), write_run(tmp_path / "b", some_sentences()[:2], strategy="knn")]
     page = opened.open(report(tmp_path / "page", *runs))

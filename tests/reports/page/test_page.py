@@ -89,6 +89,7 @@ def test_lines_that_are_no_predictions_are_not_shown(tmp_path: Path, wrong: dict
     page_of(tmp_path / "page", report_of(run))
 
 
+@pytest.mark.long
 def test_the_papers_figures_stand_beside_a_run_that_is_one_of_its_cells(tmp_path: Path) -> None:
     labels = ["Disease", "RareDisease", "SkinRareDisease", "Sign", "Symptom"]
     chosen = {"corpus": "raredis", "model": "gpt4", "strategy": "few_shot", "format": "bio_lines", "prompt": "handwritten"}
@@ -126,6 +127,7 @@ def test_otherwise_equal_runs_are_named_by_seed_or_folder(tmp_path: Path) -> Non
     assert [run.name for run in group.runs] == ["few_shot, seed 1", "few_shot, seed 2, b", "few_shot, seed 2, c"]
 
 
+@pytest.mark.long
 def test_a_run_with_damaged_files_is_shown_as_far_as_possible(tmp_path: Path) -> None:
     for name in "abcd":
         write_run(tmp_path / name, some_sentences())
@@ -155,6 +157,7 @@ def test_what_was_sent_is_shown_by_sentence_and_each_text_is_embedded_once(tmp_p
     assert sent["rendered"]["3"] == {}
 
 
+@pytest.mark.long
 def test_a_run_whose_prompts_are_missing_or_damaged_is_shown_without_them(tmp_path: Path) -> None:
     for name in ("missing", "damaged"):
         write_run(tmp_path / name, some_sentences())

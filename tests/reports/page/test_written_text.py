@@ -65,6 +65,7 @@ PLAIN = (
 )
 
 
+@pytest.mark.long
 def test_the_text_is_shown_as_it_is_written(opened: Opened, note: Path) -> None:
     page = opened.open(note, "view=texts")
     card = page.locator(".sentence", has_text="wrong ends").first
