@@ -94,6 +94,7 @@ _COUNTS = {
     "orphan_i": "I- tag[s] after no tag of the same mention: read as [a beginning|beginnings]",
     "missing_tag": "token[s] without a tag: read as O",
     "surplus_tag": "tag[s] without a token",
+    "asked_by_type": "sentence[s] asked again for one type at a time: the answer to all types reached the token limit",
     "cut_by_budget": "answer[s] cut at the limit of answer tokens",
     "read_in_windows": "sentence[s] longer than the model reads at once: read in overlapping windows",
     "demonstration_dropped": "demonstration[s] left out because the prompt was too long",

@@ -110,6 +110,10 @@ class Format(dspy.Adapter):
         """
         return answer_text(response)
 
+    def split(self) -> Format | None:
+        """The format that asks for less at a time where an answer reached the limit of answer tokens; None: there is none."""
+        return None
+
     def longest(self, tokens: Sequence[str], key: str = "") -> str:
         """A text that no honest answer exceeds, from which the answer's token budget is counted."""
         widest = max((label.name for label in self.labels), key=len, default="")
@@ -225,6 +229,9 @@ class Format(dspy.Adapter):
                 used["cached_tokens"] += response.usage.cache_read_tokens or 0
                 used["passes"] += (response.provider_data or {}).get("passes", 0)
                 used[f"ended_by_{response.finish_reason}"] += 1
+        smaller = self.split() if used["ended_by_length"] else None
+        if smaller is not None:
+            return _again(smaller._sample(lm, signature, demos, inputs, number, generation=generation, name=name), used)
         completion = answers.get("", "") if answers.keys() <= {""} else json.dumps(answers, ensure_ascii=False)
         with reading(Answered(tokens, answers, pieces, demos)):
             fields = self.parse(signature, completion)
@@ -293,6 +300,13 @@ class Format(dspy.Adapter):
         elif self.lines is not None:
             extensions["lines"] = len(tokens) + self.lines
         return lm15.Config(extensions=extensions)
+
+
+def _again(fields: dict[str, Any], used: Counter[str]) -> dict[str, Any]:
+    """The fields of a prediction that was asked for again, one type at a time, since the answer to all of them was cut."""
+    used = Counter({key: n for key, n in used.items() if not key.startswith("ended_by_")})
+    repairs = {**fields["repairs"], "asked_by_type": 1}
+    return {**fields, "repairs": repairs, "usage": dict(+(used + Counter(fields["usage"])))}
 
 
 def _message(role: str, content: str) -> lm15.Message:

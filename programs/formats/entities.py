@@ -14,6 +14,7 @@ The requested form is `{"Sign": ["fever"], "Disease": []}`. The module also read
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections import Counter
@@ -75,6 +76,13 @@ class Entities(Format):
             Question(label.name, (("user", text), ("assistant", _READ), ("user", ask.format(label.spoken))))
             for label in self.labels
         ]
+
+    def split(self) -> Entities | None:
+        if self.per_type or len(self.labels) < 2:
+            return None
+        smaller = copy.copy(self)
+        smaller.per_type = True
+        return smaller
 
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
         lists: dict[str, list[str]] = {label.name: [] for label in self.labels}
