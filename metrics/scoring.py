@@ -134,8 +134,9 @@ def score(
     Raises:
         ValueError: Gold and predicted sentences differ in number or length.
 
-    >>> score([["B-Sign", "O"]], [["B-Sign", "O"]])["micro"]["f1"]
-    1.0
+    Examples:
+        >>> score([["B-Sign", "O"]], [["B-Sign", "O"]])["micro"]["f1"]
+        1.0
     """
     names = list(map(str, range(len(gold)))) if documents is None else documents
     rows: list[dict[str, Any]] = [

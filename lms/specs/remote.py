@@ -196,9 +196,8 @@ class OpenAIModel(_Remote):
         api_base: The server's base address up to `/v1`, or a list of the addresses of several servers that have the model;
             `OPENAI_BASE_URL` (several separated by commas) if null.
         key_variable: The environment variable that holds the key; it may be unset if the server needs no key.
-        concurrency, retries, timeout, connect_timeout, check_timeout, longest_pause, max_answer_mib, temperature, reasoning_effort,
-            reasoning_tokens, seed, parameters, route, token_limit, price_input, price_output, batch, poll_seconds: As in
-            `AzureModel`.
+
+    The other settings are those of `AzureModel`.
     """
 
     id: str | None = None

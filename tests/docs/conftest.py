@@ -1,4 +1,4 @@
-"""A shell whose commands a warm process serves."""
+"""A shell whose commands a warm process serves, and the built site."""
 
 from __future__ import annotations
 
@@ -26,3 +26,14 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home / "bin"
     running.kill()
     running.wait()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the site as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder
