@@ -51,6 +51,7 @@ class Sentence:
 
     `mentions` are the annotations that begin in the sentence, as they were read; None if the corpus has tags alone. `spaced`
     says whether prompts show blanks between all tokens; False: only where the text has white space, for tokens within words.
+    `before` and `after` are words of the document around the sentence, as `corpora.neighbours` adds them.
     """
 
     id: str
@@ -59,6 +60,8 @@ class Sentence:
     tags: tuple[str, ...]
     mentions: tuple[Entity, ...] | None = None
     spaced: bool = True
+    before: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    after: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
+from clinspan.corpora.neighbours import in_documents
 from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
@@ -23,6 +24,7 @@ from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.run_documents import give_made, trained_document
 from clinspan.programs.app.start_run import prepared
+from clinspan.programs.building.build_classifier import with_context
 from clinspan.programs.building.build_run import build_program, Overrides
 from clinspan.programs.building.chosen_sentences import choose_sentences
 from clinspan.programs.config.all_folds import has_all_folds
@@ -105,6 +107,9 @@ def classifier(config: DictConfig, options: Options, run: OpenRun, log: logging.
         raise InputError(f"tuning={options.name} has no prompt and does not use program=", remedy="Leave it out.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, run)
+    if options.context is not None:
+        train = with_context(train, corpus, "train", options.context)
+        dev = in_documents(dev, corpus, "dev", options.context)
     labels = [label.name for label in corpus.labels]
     log.info("training %s on %d sentences, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
@@ -196,6 +201,7 @@ def about(result: Result) -> RunFacts:
         records=SizesRecord(train=result.records, dev=result.dev_records, left_out=dict(Counter(result.left_out))),
         epochs=[EpochRecord.model_validate(dataclasses.asdict(epoch)) for epoch in result.epochs],
         best_epoch=result.best,
+        members_f1=result.members_f1,
         steps=result.steps,
         parameters=result.parameters,
         use=setting_of(result),
@@ -205,7 +211,15 @@ def about(result: Result) -> RunFacts:
 def log_result(log: logging.Logger, result: Result) -> None:
     """Log the scores of each epoch and the number of records left out."""
     for epoch in result.epochs:
-        log.info("epoch %d: train loss %s, dev loss %s, dev F1 %s", epoch.number, epoch.train_loss, epoch.dev_loss, epoch.dev_f1)
+        member = "" if epoch.member is None else f"member {epoch.member}, "
+        log.info(
+            "%sepoch %d: train loss %s, dev loss %s, dev F1 %s",
+            member,
+            epoch.number,
+            epoch.train_loss,
+            epoch.dev_loss,
+            epoch.dev_f1,
+        )
     if result.left_out:
         number = len(result.left_out)
         log.warning("%d %s longer than tuning.max_length and left out", number, plural(number, "record was", "records were"))

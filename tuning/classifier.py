@@ -13,6 +13,7 @@ from typing import Any, TYPE_CHECKING
 from clinspan.corpora import InputError, Sentence
 from clinspan.corpora.bio import bio_classes
 from clinspan.lms import ClassifierModel, LocalModel, ModelError
+from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
 from clinspan.lms.weights.find import find_weights
@@ -20,6 +21,7 @@ from clinspan.lms.weights.lora import calm
 from clinspan.lms.weights.placement import device_of
 from clinspan.metrics.confidence_map import fit_map
 from clinspan.tuning.causal import check_trainable
+from clinspan.tuning.members import tune_members
 from clinspan.tuning.options import Encoder, LabelSupervised
 from clinspan.tuning.results import result_of, TuningResult
 from clinspan.tuning.saving import CHECKPOINTS, MODEL, save_model
@@ -51,7 +53,7 @@ def tune_classifier(
 
     Args:
         spec: The model to start from.
-        train: Training sentences. Each is read by itself, and none is cut.
+        train: Training sentences. Each is read by itself or, with `context`, with the words around it; none is cut.
         dev: Sentences for the evaluation after each epoch. If there are none, the last epoch's weights are kept.
         options: `Encoder` or, for a decoder, `LabelSupervised`.
         labels: Entity types, in the order of the tags.
@@ -64,6 +66,13 @@ def tune_classifier(
         InputError: No sentence has a word, or `max_length` is too small.
         ModelError: The model is not available or cannot be trained this way here.
     """
+    if options.members > 1:
+
+        def one(place: Path, member_seed: int, shown: Progress | None) -> TuningResult[ClassifierModel]:
+            how: Any = {"labels": labels, "seed": member_seed, "progress": shown, "origin": origin}
+            return tune_classifier(spec, train, dev, replace(options, members=1), folder=place, **how)
+
+        return tune_members(one, dev, members=options.members, folder=folder, seed=seed, progress=progress)
     from transformers import set_seed
 
     from clinspan.tuning.classifier_trainer import ClassifierTrainer
@@ -77,7 +86,8 @@ def tune_classifier(
     set_seed(seed)
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
-    encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
+    window = min(options.max_length, longest_window(model))
+    encoder = SubwordEncoder(tokenizer, window=window, context=options.context or 0)
     checkpoints = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
@@ -86,6 +96,8 @@ def tune_classifier(
     mapped = fit_map(trainer.judged_mentions())
     confidence = None if mapped is None else mapped.model_dump()
     note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin, "confidence": confidence}
+    if options.context is not None:
+        note["context"] = options.context
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=note)
     shutil.rmtree(checkpoints, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}
@@ -106,6 +118,8 @@ def _base(spec: ClassifierModel | LocalModel, options: Encoder) -> ClassifierMod
     check_trainable(spec)
     if spec.adapter:
         raise ModelError("a model that already has an adapter cannot be tuned further here: remove model.adapter")
+    if spec.path and read_note(Path(spec.path).expanduser()).get("members", 1) > 1:
+        raise ModelError("the averaged models of tuning.members cannot be tuned further: start from a model that is one")
     if options.max_length < LEAST_WINDOW:
         raise InputError(f"tuning.max_length={options.max_length} is too small", remedy=f"Use at least {LEAST_WINDOW}.")
     keys = {field.name for field in dataclasses.fields(ClassifierModel)} - {"batch_size"}

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,10 +13,11 @@ from clinspan.corpora import Sentence
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, read_windows, score_pieces
-from clinspan.metrics import count_sentence, Counts
-from clinspan.metrics.calibration import judge_entities, Judged
+from clinspan.metrics.calibration import Judged
 from clinspan.tuning.examples import build_examples, collate, LengthSampler
-from clinspan.tuning.options import Options
+from clinspan.tuning.judging import judge_mentions, judge_tables
+from clinspan.tuning.layer_rates import rate_groups
+from clinspan.tuning.options import Encoder
 from clinspan.tuning.trainer import EpochTrainer, Where
 
 
@@ -46,7 +46,7 @@ class ClassifierTrainer(EpochTrainer):
     def __init__(
         self,
         model: Any,
-        options: Options,
+        options: Encoder,
         train: Sequence[Sentence],
         dev: Sequence[Sentence],
         *,
@@ -58,8 +58,20 @@ class ClassifierTrainer(EpochTrainer):
         join = partial(collate, filler=encoder.filler)
         super().__init__(model, options, examples, judged=bool(dev), collate=join, best="f1", **where)
         self.order = LengthSampler([len(example.window.ids) for example in examples], options.batch_size, where["seed"])
+        self.layer_decay = options.layer_decay
         self.dev, self.lattice = dev, Lattice.of(classes)
-        self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev]), encoder.filler
+        around = [(sentence.before, sentence.after) for sentence in dev]
+        self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev], around), encoder.filler
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """The optimizer, with layer-wise learning rates if the options have a `layer_decay`."""
+        if self.layer_decay is not None and self.optimizer is None:
+            made, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            decayed = set(self.get_decay_parameter_names(self.model))
+            rate, weight_decay = self.args.learning_rate, self.args.weight_decay
+            groups = rate_groups(self.model, rate, self.layer_decay, weight_decay=weight_decay, decayed=decayed)
+            self.optimizer = made(groups, **settings)
+        return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
         return self.order
@@ -69,26 +81,12 @@ class ClassifierTrainer(EpochTrainer):
 
     def judge(self) -> dict[str, float]:
         """Mean loss per word, and micro F1 of the entities in the most probable legal tags, from counts over all of dev."""
-        tables = self._tables()
-        column = {tag: n for n, tag in enumerate(self.lattice.tags)}
-        labels = [tag[2:] for tag in self.lattice.tags if tag.startswith("B-")]
-        total, words, counts = 0.0, 0, Counts()
-        for sentence, table in zip(self.dev, tables, strict=True):
-            total -= float(table[np.arange(len(table)), [column[tag] for tag in sentence.tags]].sum())
-            words += len(table)
-            predicted = self.lattice.decode(table)
-            counts = sum(count_sentence(sentence.tags, predicted, labels, "conlleval").values(), counts)
-        return {"loss": total / max(1, words), "f1": counts.f1}
+        return judge_tables(self.dev, self._tables(), self.lattice)
 
     def judged_mentions(self) -> list[Judged]:
         """The confidence in each mention that the model finds in dev, and whether it is right."""
         self.model.eval()
-        judged: list[Judged] = []
-        for sentence, table in zip(self.dev, self._tables(), strict=True):
-            scores = table.astype(np.float64)
-            predicted = self.lattice.decode(scores)
-            judged += judge_entities(sentence.tags, predicted, self.lattice.confidence(scores, predicted), "conlleval")
-        return judged
+        return judge_mentions(self.dev, self._tables(), self.lattice)
 
     def _tables(self) -> list[Any]:
         """Log-probabilities of the words of each dev sentence."""

@@ -25,12 +25,14 @@ class Epoch:
         train_loss: Mean loss during the epoch, in nats per answer token, or per word for token classifiers.
         dev_loss: The same on the dev records after the epoch.
         dev_f1: For token classifiers, micro F1 of the dev sentences' entities after the epoch.
+        member: For several trainings, the number of the one that the epoch belongs to, from 1.
     """
 
     number: int
     train_loss: float | None
     dev_loss: float | None
     dev_f1: float | None = None
+    member: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,14 @@ class TuningResult(Generic[Model]):
         folder: Folder of the adapter or the whole model.
         model: The spec that uses it, for `lms.build` or `lms.build_classifier`.
         epochs: Losses of the epochs, in order.
-        best: Number of the kept epoch; the last one if there are no dev records.
+        best: Number of the kept epoch; the last one if there are no dev records. For several trainings, that of the first.
         steps: Number of optimizer steps.
         records: Number of training records or sentences.
         dev_records: Number of dev records or sentences.
         left_out: Ids of training and dev records that were longer than `max_length`.
         parameters: Number of trained parameters.
         seconds: Duration of this call; a call that resumes from a checkpoint does not include earlier ones.
+        members_f1: For several trainings, micro F1 of the dev sentences' entities by the averaged probabilities.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class TuningResult(Generic[Model]):
     left_out: tuple[str, ...]
     parameters: int
     seconds: float
+    members_f1: float | None = None
 
 
 def result_of(

@@ -36,8 +36,12 @@ def save_model(model: Any, tokenizer: Any, folder: Path, *, name: str, weights: 
     else:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-    digest = hashlib.sha256("".join(file_digest(path) for path in sorted(scratch.glob("*.safetensors"))).encode()).hexdigest()
-    note = {"name": name, "id": weights.id, "revision": weights.revision, **more, "sha256": digest}
-    (scratch / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    write_note(scratch, {"name": name, "id": weights.id, "revision": weights.revision, **more})
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
+
+
+def write_note(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write the note beside the weights of a folder, with a digest of these weights."""
+    digest = hashlib.sha256("".join(file_digest(path) for path in sorted(folder.glob("*.safetensors"))).encode()).hexdigest()
+    (folder / NOTE).write_text(json.dumps({**content, "sha256": digest}, indent=2) + "\n", encoding="utf-8")

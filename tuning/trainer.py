@@ -58,6 +58,7 @@ class EpochTrainer(Trainer):
     """
 
     control: Any
+    optimizer: Any
 
     def __init__(
         self,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from clinspan.lms.classifiers.subwords import SubwordEncoder
+from clinspan.lms.classifiers.members import load_members, mean_log_probs
+from clinspan.lms.classifiers.subwords import Around, SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, load_head, LogProbs, longest_window, read_windows
 from clinspan.lms.errors import ModelError
 from clinspan.lms.specs import ClassifierModel
@@ -42,6 +43,8 @@ class TokenClassifier:
 
     Attributes:
         confidence: What the note beside the weights says about confidences; None: nothing.
+        members: The models whose probabilities are averaged.
+        context: Maximum number of sub-words of the text around a sentence that the model reads with it, from the same note.
 
     Raises:
         ModelError: The model is not available, or has no fine-tuned head.
@@ -62,15 +65,25 @@ class TokenClassifier:
                 f"model={spec.name} is a base model without a head that was tuned: finetune it with tuning=encoder "
                 f"model={spec.name}, and run with program=FOLDER of that training"
             )
+        self.members = [self.model, *load_members(self.weights.folder, self.model, int(note.get("members", 1)))]
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
         self.confidence = note.get("confidence")  # a map fitted on dev, which `metrics.confidence_map` reads
-        self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
+        self.context = int(note.get("context") or 0)
+        window = min(int(note.get("window", WINDOW)), longest_window(self.model))
+        self.encoder = SubwordEncoder(tokenizer, window=window, context=self.context)
 
-    def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
-        """Classify sentences, given as words. Each is read independently; those of similar length share a batch."""
-        windows = encode_all(self.encoder, sentences)
-        log_probs = read_windows(self.model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler)
+    def classify(self, sentences: Sequence[Sequence[str]], around: Sequence[Around] | None = None) -> list[Reading]:
+        """Classify sentences, given as words. Each is read independently; those of similar length share a batch.
+
+        Args:
+            sentences: The words of each sentence.
+            around: The words before and after each in its document, for a model with `context`; None: there are none.
+        """
+        windows = encode_all(self.encoder, sentences, around or [((), ())] * len(sentences))
+        log_probs = mean_log_probs(
+            [read_windows(model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler) for model in self.members]
+        )
         pieces = [sum(len(window.ids) for window in parts) for parts in windows]
         return [Reading(table, size, len(parts)) for table, size, parts in zip(log_probs, pieces, windows, strict=True)]
 

@@ -29,6 +29,7 @@ from clinspan.corpora import Sentence
 from clinspan.corpora.annotated import Annotated
 from clinspan.corpora.clinical import cut_long
 from clinspan.corpora.errors import check_number
+from clinspan.corpora.neighbours import with_neighbours
 from clinspan.corpora.printable import plural
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.types import Token
@@ -205,14 +206,16 @@ class Annotator:
             notes: The notes.
             tag_all: Tags sentences; None: the annotator's own tagger.
         """
-        tag_all = tag_all or self.tagger.tag_all
+        tag_all, context = tag_all or self.tagger.tag_all, int(getattr(self.tagger, "context", 0))
         cuts = [self.segmenter(note) for note in notes]
         tagged: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
         todo = {
-            f"{n}:{i}": (n, Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens)))
+            sentence.id: (n, sentence)
             for n, (note, (cut, *_)) in enumerate(zip(notes, cuts, strict=True))
-            for i, tokens in enumerate(cut)
+            for sentence in with_neighbours(
+                [Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens)) for i, tokens in enumerate(cut)], context
+            )
         }
         while todo:
             remaining: dict[str, tuple[int, Sentence]] = {}

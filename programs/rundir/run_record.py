@@ -132,6 +132,7 @@ class EpochRecord(Record):
     train_loss: float | None = None
     dev_loss: float | None = None
     dev_f1: float | None = None
+    member: int | None = None
 
 
 class CountsRecord(Record):
@@ -206,6 +207,7 @@ class RunFacts(Record):
     records: SizesRecord | None = None
     epochs: list[EpochRecord] | None = None
     best_epoch: int | None = None
+    members_f1: float | None = Field(default=None, description="micro F1 on dev by the averaged probabilities of several trainings")
     steps: int | None = None
     parameters: int | None = None
     use: str | None = Field(default=None, description="the setting that takes the trained weights")

@@ -49,13 +49,17 @@ def print_training(record: Mapping[str, Any], scoring: str) -> None:
     )
     table = Table()
     scored = any(epoch.get("dev_f1") is not None for epoch in record["epochs"])
-    for column in ("epoch", "train loss", "dev loss", *(["dev F1"] if scored else []), ""):
+    members = any(epoch.get("member") is not None for epoch in record["epochs"])
+    for column in (*(["member"] if members else []), "epoch", "train loss", "dev loss", *(["dev F1"] if scored else []), ""):
         table.add_column(column, justify="right")
     for epoch in record["epochs"]:
-        kept = "kept" if epoch["number"] == record["best_epoch"] else ""
+        kept = "kept" if _is_kept(epoch, record) else ""
         figures = [epoch["train_loss"], epoch["dev_loss"], *([epoch["dev_f1"]] if scored else [])]
-        table.add_row(str(epoch["number"]), *map(_figure, figures), kept)
+        member = [str(epoch["member"])] if members else []
+        table.add_row(*member, str(epoch["number"]), *map(_figure, figures), kept)
     console.print(table)
+    if record.get("members_f1") is not None:
+        console.print(f"dev F1 of the averaged probabilities: {record['members_f1']:.4f}")
     if left_out := sum(records["left_out"].values()):
         console.print(f"{left_out} {plural(left_out, 'record was', 'records were')} longer than tuning.max_length and left out")
     if record.get("test_sentences") == 0:
@@ -63,6 +67,21 @@ def print_training(record: Mapping[str, Any], scoring: str) -> None:
         return
     console.print(f"{record['seconds']:.0f} s; to score it on test:")
     console.print(scoring, soft_wrap=True, markup=False, highlight=False)
+
+
+def _is_kept(epoch: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether the weights of an epoch are kept: of several trainings, each keeps its epoch with the highest F1, or its last one.
+
+    >>> epochs = [{"member": 1, "number": 1, "dev_f1": 0.2}, {"member": 1, "number": 2, "dev_f1": 0.1}, {"member": 2, "number": 1}]
+    >>> [_is_kept(epoch, {"epochs": epochs}) for epoch in epochs]
+    [True, False, True]
+    """
+    if epoch.get("member") is None:
+        return bool(epoch["number"] == record["best_epoch"])
+    same = [one for one in record["epochs"] if one.get("member") == epoch["member"]]
+    if epoch.get("dev_f1") is None:
+        return epoch is same[-1]
+    return epoch is max(same, key=lambda one: (one["dev_f1"], -one["number"]))
 
 
 def _figure(value: float | None) -> str:
