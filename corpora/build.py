@@ -12,7 +12,9 @@ from clinspan.corpora.bio import Policies, split_tag, tag_sentences, tag_spans
 from clinspan.corpora.clinical import parted_at_stops
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.fitted_tokens import Rules
+from clinspan.corpora.headings import Heading
 from clinspan.corpora.labels import flat_definitions
+from clinspan.corpora.outline import Outline, Position
 from clinspan.corpora.tokens import clinical_pieces, punctuation_tokens, SPLITTERS, TOKENIZERS
 from clinspan.corpora.types import Corpus, Document, Entity, Label, Sentence, Token
 
@@ -81,12 +83,18 @@ class Cutting:
 
 
 def build_document(
-    name: str, text: str, entities: Sequence[Entity], *, cutting: Cutting, policies: Policies
+    name: str,
+    text: str,
+    entities: Sequence[Entity],
+    *,
+    cutting: Cutting,
+    policies: Policies,
+    headings: Sequence[Heading] = (),
 ) -> tuple[Document, Counter[str]]:
     """Tokenize, split and tag one text; also return how often each policy was applied."""
     cut = cutting(text)
     tags, acts = tag_sentences(cut, entities, policies)
-    return assemble(name, text, entities, cut, tags, spaced=not cutting.within_words), acts
+    return assemble(name, text, entities, cut, tags, spaced=not cutting.within_words, headings=headings), acts
 
 
 def assemble(
@@ -98,6 +106,7 @@ def assemble(
     *,
     annotated: bool = True,
     spaced: bool = True,
+    headings: Sequence[Heading] = (),
 ) -> Document:
     """Build a document. The id of a sentence is the document's id, a colon and the sentence's number, counted from 0.
 
@@ -109,10 +118,12 @@ def assemble(
         tags: The tags of these tokens.
         annotated: Whether the annotations have character offsets of their own; False: they are those of the tags.
         spaced: Whether prompts show blanks between all tokens; False: only where the text has white space.
+        headings: Its headings, if the file gives them; empty: they are found in the text.
     """
+    outline = Outline(text, cut, headings)
     mentions = _by_sentence(entities, cut) if annotated else [None] * len(cut)
     sentences = tuple(
-        Sentence(f"{name}:{n}", name, tuple(tokens), tuple(row), begun, spaced)
+        Sentence(f"{name}:{n}", name, tuple(tokens), tuple(row), begun, spaced, Position(outline, n))
         for n, (tokens, row, begun) in enumerate(zip(cut, tags, mentions, strict=True))
     )
     return Document(name, text, tuple(entities), sentences)

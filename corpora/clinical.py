@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import regex
 
+from clinspan.corpora.headings import is_heading
 from clinspan.corpora.types import Token
 
 _TITLES = ("dr", "drs", "mr", "mrs", "ms", "prof", "st")
@@ -177,7 +178,7 @@ def _line_parts(lines: str, left: Token, right: Token) -> bool:
     begin = lines.rfind("\n", 0, right.start) + 1
     end = lines.find("\n", right.start)
     following = lines[begin : len(lines) if end < 0 else end].rstrip()
-    if _ITEM.match(following) or _HEADING.match(following) or _is_heading(line) or _is_heading(following.strip()):
+    if _ITEM.match(following) or _HEADING.match(following) or is_heading(line) or is_heading(following.strip()):
         return True
     if _COLUMNS.search(line) or _COLUMNS.search(following):
         return True
@@ -187,7 +188,3 @@ def _line_parts(lines: str, left: Token, right: Token) -> bool:
         return True
     first = following.split(None, 1)[0]
     return len(line) + 1 + len(first) <= max(_LEAST_WIDTH, len(line), len(following))
-
-
-def _is_heading(line: str) -> bool:
-    return line.endswith(":") or (len(line) <= 60 and line.isupper() and sum(map(str.isalpha, line)) > 3)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinspan.corpora.outline import Position
+
 SPLITS = ("train", "dev", "test")
 
 
@@ -52,6 +54,7 @@ class Sentence:
     `mentions` are the annotations that begin in the sentence, as they were read; None if the corpus has tags alone. `spaced`
     says whether prompts show blanks between all tokens; False: only where the text has white space, for tokens within words.
     `before` and `after` are words of the document around the sentence, as `corpora.neighbours` adds them.
+    `position` is its place in the document; None: not known.
     """
 
     id: str
@@ -62,6 +65,7 @@ class Sentence:
     spaced: bool = True
     before: tuple[str, ...] = field(default=(), compare=False, repr=False)
     after: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    position: Position | None = field(default=None, compare=False, repr=False)
 
     @property
     def words(self) -> tuple[str, ...]:

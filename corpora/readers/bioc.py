@@ -1,7 +1,8 @@
 """Reader of BioC collections (Comeau et al. 2013), XML or JSON: many documents, each with several passages.
 
 Each passage is placed at its own offset in the document's text. So the offsets of annotations stay those of the file if the file
-counts characters. The type of an annotation is its infon `type`. Relations are counted and skipped.
+counts characters. The type of an annotation is its infon `type`. The infon `section` or `section_type` of a passage
+is the heading of its sentences. Relations are counted and skipped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 from clinspan.corpora.bio import check_tag, Policies
 from clinspan.corpora.build import build_document, Cutting
 from clinspan.corpora.errors import InputError, read_text
+from clinspan.corpora.headings import Heading
 from clinspan.corpora.json_text import parse_json
 from clinspan.corpora.listing import kind
 from clinspan.corpora.offsets import fit, Placed
@@ -25,6 +27,7 @@ from clinspan.corpora.types import Corpus, Document, Entity
 
 SUFFIXES = (".xml", ".json")
 _TYPES = ("type", "class", "label")
+_SECTIONS = ("section", "section_type")
 
 
 def load_bioc(path: Path, *, cutting: Cutting, policies: Policies, **about: Unpack[About]) -> Corpus:
@@ -84,7 +87,7 @@ def _from_xml(document: ElementTree.Element) -> dict[str, Any]:
     def annotations(element: ElementTree.Element) -> list[dict[str, Any]]:
         return [
             {
-                "infons": {infon.get("key"): infon.text for infon in annotation.findall("infon")},
+                "infons": infons(annotation),
                 "text": annotation.findtext("text"),
                 "locations": [
                     {key: int(place.get(key, "")) for key in ("offset", "length")} for place in annotation.findall("location")
@@ -96,8 +99,11 @@ def _from_xml(document: ElementTree.Element) -> dict[str, Any]:
     def part(element: ElementTree.Element) -> dict[str, Any]:
         return {"offset": element.findtext("offset"), "text": element.findtext("text"), "annotations": annotations(element)}
 
+    def infons(element: ElementTree.Element) -> dict[str | None, str | None]:
+        return {infon.get("key"): infon.text for infon in element.findall("infon")}
+
     passages = [
-        {**part(passage), "sentences": [part(sentence) for sentence in passage.findall("sentence")]}
+        {**part(passage), "infons": infons(passage), "sentences": [part(sentence) for sentence in passage.findall("sentence")]}
         for passage in document.findall("passage")
     ]
     relations = list(document.iter("relation"))
@@ -105,7 +111,7 @@ def _from_xml(document: ElementTree.Element) -> dict[str, Any]:
 
 
 def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -> tuple[Document, Counter[str]]:
-    text, annotations = "", list(_placed(record, 0))
+    text, annotations, headings = "", list(_placed(record, 0)), list[Heading]()
     acts = Counter(relations=len(record.get("relations") or ()))
     for passage in record["passages"]:
         acts["relations"] += len(passage.get("relations") or ())
@@ -116,6 +122,7 @@ def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -
             if offset > len(text):
                 text += "\n" + " " * (offset - len(text) - 1)
             shift = len(text) - offset  # not 0 if passages overlap or their offsets count another unit
+            headings.append(_heading(passage, len(text)))
             text += words
             annotations += _placed(part, shift)
         if passage.get("text"):
@@ -125,8 +132,17 @@ def _document(record: Mapping[str, Any], cutting: Cutting, policies: Policies) -
     for entity in reading.entities:
         if entity.end > len(reading.text):
             raise ValueError(f"an annotation ends at {entity.end}, past the end of the text")
-    document, tagging_acts = build_document(str(record["id"]), reading.text, reading.entities, cutting=cutting, policies=policies)
+    named = reading.text == text and any(heading.text for heading in headings)
+    how: dict[str, Any] = {"cutting": cutting, "policies": policies, "headings": headings if named else ()}
+    document, tagging_acts = build_document(str(record["id"]), reading.text, reading.entities, **how)
     return document, +(acts + reading.acts + tagging_acts)
+
+
+def _heading(passage: Mapping[str, Any], at: int) -> Heading:
+    """The section of a passage that begins at `at`, empty if its infons name none."""
+    infons = passage.get("infons") or {}
+    name = next((str(infons[key]) for key in _SECTIONS if infons.get(key)), "")
+    return Heading(" ".join(name.split()), at, at)
 
 
 def _placed(part: Mapping[str, Any], shift: int) -> Iterator[Placed]:

@@ -114,7 +114,7 @@ def _document(record: dict[str, Any], usual: str, cutting: Cutting, policies: Po
         document, tagging_acts = build_document(name, reading.text, entities, cutting=cutting, policies=policies)
         return document, acts + tagging_acts
     cut, rows = _sentences(record["sentences"], text)
-    about = {"annotated": record.get("from_tags") is not True, "spaced": record.get("spaced") is not False}
+    about: dict[str, Any] = {"annotated": record.get("from_tags") is not True, "spaced": record.get("spaced") is not False}
     return assemble(name, text, reading.entities, cut, rows, **about), acts
 
 
