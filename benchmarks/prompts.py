@@ -17,6 +17,7 @@ def collect_prompts(parts: RunComponents, sentences: Sequence[Sentence]) -> list
     for sentence in sentences:
         demos, context = parts.tagger.surroundings(sentence.words)
         tokens = shown_tokens(sentence.words)
-        requests = parts.adapter.requests(parts.lm, instructions, demos, tokens, context, name=sentence.id)
+        note = parts.tagger.note.text(sentence.position)
+        requests = parts.adapter.requests(parts.lm, instructions, demos, tokens, context, name=sentence.id, note=note)
         prompts += [parts.lm.engine.prompt(request) for _, request in requests]
     return prompts

@@ -77,6 +77,10 @@ def sentence_score(counts: Counts) -> float:
     return (2 * counts.matched + 2) / (counts.pred + counts.gold + 2)
 
 
-def examples(sentences: Sequence[Any]) -> list[dspy.Example]:
-    """Sentences as DSPy examples: `id` and `tokens` are the inputs, `tags` the expected output."""
-    return [dspy.Example(id=s.id, tokens=Words.of(s), tags=list(s.tags)).with_inputs("id", "tokens") for s in sentences]
+def examples(sentences: Sequence[Any], *, positions: bool = False) -> list[dspy.Example]:
+    """Sentences as DSPy examples: `id`, `tokens` and, if asked for, `position` are the inputs, `tags` the expected output."""
+    made = []
+    for s in sentences:
+        inputs = {"id": s.id, "tokens": Words.of(s)} | ({"position": s.position} if positions else {})
+        made.append(dspy.Example(**inputs, tags=list(s.tags)).with_inputs(*inputs))
+    return made

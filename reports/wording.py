@@ -69,6 +69,7 @@ _COUNTS = {
     "overlapping_mention": "mention[s] ignored because [it overlaps|they overlap] another in the answer",
     "repeated_mention": "mention[s] given twice: read once",
     "mention_not_found": "mention[s] ignored because the sentence does not have [it|them]",
+    "copied_from_context": "mention[s] ignored because the sentence does not have [it|them]: copied from its context",
     "copied_from_demonstration": "mention[s] ignored because the sentence does not have [it|them]: copied from a demonstration",
     "type_by_probability": "type[s] of [a mention|mentions] ignored because another type of [it|them] is more probable",
     "respelt_mention": "mention[s] found in other characters",
@@ -97,6 +98,7 @@ _COUNTS = {
     "asked_by_type": "sentence[s] asked again for one type at a time: the answer to all types reached the token limit",
     "cut_by_budget": "answer[s] cut at the limit of answer tokens",
     "read_in_windows": "sentence[s] longer than the model reads at once: read in overlapping windows",
+    "context_dropped": "prompt[s] without the context in the document because it was too long",
     "demonstration_dropped": "demonstration[s] left out because the prompt was too long",
 }
 """By the name in files: words after the number. `[s]` is for several, `[one|several]` for one or several."""

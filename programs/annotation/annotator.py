@@ -30,6 +30,7 @@ from clinspan.corpora.annotated import Annotated
 from clinspan.corpora.clinical import cut_long
 from clinspan.corpora.errors import check_number
 from clinspan.corpora.neighbours import with_neighbours
+from clinspan.corpora.outline import Outline, Position
 from clinspan.corpora.printable import plural
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.types import Token
@@ -210,11 +211,16 @@ class Annotator:
         cuts = [self.segmenter(note) for note in notes]
         tagged: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
+        outlines = [Outline(note.text, cut) for note, (cut, *_) in zip(notes, cuts, strict=True)]
         todo = {
             sentence.id: (n, sentence)
             for n, (note, (cut, *_)) in enumerate(zip(notes, cuts, strict=True))
             for sentence in with_neighbours(
-                [Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens)) for i, tokens in enumerate(cut)], context
+                [
+                    Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens), position=Position(outlines[n], i))
+                    for i, tokens in enumerate(cut)
+                ],
+                context,
             )
         }
         while todo:
@@ -260,4 +266,8 @@ SERVED = "served_by:"
 
 def _halves(text: str, sentence: Sentence) -> list[Sentence]:
     parts = cut_long(text, sentence.tokens, (len(sentence.tokens) + 1) // 2)
-    return [Sentence(f"{sentence.id}.{n}", sentence.document, part, ("O",) * len(part)) for n, part in enumerate(parts)]
+    positions = sentence.position.parted(parts) if sentence.position is not None else [None] * len(parts)
+    return [
+        Sentence(f"{sentence.id}.{n}", sentence.document, part, ("O",) * len(part), position=position)
+        for n, (part, position) in enumerate(zip(parts, positions, strict=True))
+    ]

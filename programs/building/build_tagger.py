@@ -88,10 +88,18 @@ def build_tagger(
         config, labels, corpus, sentences, instructions=instructions, saved=saved, settings=settings, origin=origin
     )
     if state is not None:
-        tagger.load_state({"tag": {**tagger.tag.dump_state(), **state}})
+        tagger.load_state({"tag": {**tagger.tag.dump_state(), **_with_own_fields(state, tagger)}})
         facts = facts.plus(RunFacts(demonstrations=[demo.get("id") for demo in tagger.tag.demos]))
     check_decisions(tagger, adapter, spec)
     return BuiltTagger(tagger, adapter, facts)
+
+
+def _with_own_fields(state: Mapping[str, Any], tagger: Tagger) -> dict[str, Any]:
+    """The saved state, with the tagger's own fields of the signature where the saved program had others."""
+    own, saved = tagger.tag.signature.dump_state()["fields"], state.get("signature")
+    if saved is None or len(saved["fields"]) == len(own):
+        return dict(state)
+    return {**state, "signature": {**saved, "fields": own}}
 
 
 def with_knowledge(config: DictConfig, corpus: Corpus) -> DictConfig:
@@ -174,6 +182,7 @@ def make_tagger(
         demonstrations=fixed,
         nearest=nearest,
         retrieve=retrieve,
+        note=strategy.note,
         overflow=strategy.overflow,
         votes=strategy.votes,
         temperature=strategy.temperature,

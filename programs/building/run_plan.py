@@ -104,7 +104,7 @@ def conversations(members: Sequence[BuiltTagger], sentence: Sentence) -> list[tu
     tokens = shown_tokens(sentence.words)
     for member in members:
         demos, context = member.tagger.surroundings(sentence.words)
-        for question in member.adapter.questions(tokens, context):
+        for question in member.adapter.questions(tokens, context, member.tagger.note.text(sentence.position)):
             system, turns = member.adapter.messages(member.tagger.tag.signature.instructions, demos, question)
             found.append(([("system", system), *turns], member.adapter.answer(tokens, sentence.tags, question.key)))
     return found

@@ -29,7 +29,7 @@ def workload_of(members: Sequence[BuiltTagger], sentences: Sequence[Sentence]) -
         for sentence in sample:
             demos, context = member.tagger.surroundings(sentence.words)
             tokens = shown_tokens(sentence.words)
-            for question in member.adapter.questions(tokens, context):
+            for question in member.adapter.questions(tokens, context, member.tagger.note.text(sentence.position)):
                 system, turns = member.adapter.messages(instructions, demos, question)
                 before = len(system) + sum(len(text) for _, text in turns[:-1])
                 requests += 1

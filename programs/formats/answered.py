@@ -9,11 +9,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinspan.corpora.tokens import clinical_tokens
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.responses import Piece, probability
 from clinspan.programs.formats.types import Decoded, Place, shown_tokens
 
-COPIED, NOT_FOUND = "copied_from_demonstration", "mention_not_found"
+COPIED, COPIED_NOTE, NOT_FOUND = "copied_from_demonstration", "copied_from_context", "mention_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +26,30 @@ class Answered:
         answers: The answers by question key.
         pieces: The pieces of these answers that were chosen among several.
         demonstrations: The demonstrations of the prompt.
+        note: What the prompt says around the sentence.
     """
 
     tokens: Sequence[str]
     answers: Mapping[str, str]
     pieces: Mapping[str, Sequence[Piece]]
     demonstrations: Sequence[Mapping[str, Any]] = field(default=())
+    note: str = ""
 
     def name_copies(self, decoded: Decoded) -> None:
-        """Count mentions that the sentence lacks, but a demonstration has, as `copied_from_demonstration`."""
+        """Count mentions that the sentence lacks, but its context or a demonstration has, under names of their own."""
         if not decoded.missing:
             return
+        around = MentionFinder([token.text for token in clinical_tokens(self.note)])
         finders = [MentionFinder(shown_tokens(demo["tokens"], demo.get("joined") or ())) for demo in self.demonstrations]
-        copied = sum(any(finder.places(mention, Counter()) for finder in finders) for mention in decoded.missing)
-        decoded.repairs[COPIED] += copied
-        decoded.repairs[NOT_FOUND] = max(0, decoded.repairs[NOT_FOUND] - copied)
+        for mention in decoded.missing:
+            if self.note and around.places(mention, Counter()):
+                name = COPIED_NOTE
+            elif any(finder.places(mention, Counter()) for finder in finders):
+                name = COPIED
+            else:
+                continue
+            decoded.repairs[name] += 1
+            decoded.repairs[NOT_FOUND] = max(0, decoded.repairs[NOT_FOUND] - 1)
 
 
 _current: ContextVar[Answered | None] = ContextVar("clinspan_answered", default=None)

@@ -24,7 +24,7 @@ from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
 from clinspan.programs.formats.answered import Answered, being_read, reading
 from clinspan.programs.formats.generation import Generation, is_served, sampled_together, wire_config
 from clinspan.programs.formats.responses import answer_text, chosen_pieces, confidence_of, Piece
-from clinspan.programs.formats.types import Decoded, Question, shown_tokens, tags_tokens
+from clinspan.programs.formats.types import around, Decoded, in_context, Question, shown_tokens, tags_tokens
 from clinspan.programs.rundir.origin import documents_of
 from clinspan.programs.rundir.sent import noted
 
@@ -119,17 +119,13 @@ class Format(dspy.Adapter):
         widest = max((label.name for label in self.labels), key=len, default="")
         return self.answer(tokens, [f"B-{widest}"] * len(tokens), key)
 
-    def questions(self, tokens: Sequence[str], context: Sequence[str]) -> list[Question]:
+    def questions(self, tokens: Sequence[str], context: Sequence[str], note: str = "") -> list[Question]:
         """The requests that a sentence needs; one, unless a format says otherwise."""
-        return [Question("", (("user", self.shown(tokens, context)),))]
+        return [Question("", (("user", self.shown(tokens, context, note)),))]
 
-    def shown(self, tokens: Sequence[str], context: Sequence[str]) -> str:
-        """The sentence as the model sees it, behind its retrieved context if there is any."""
-        sentence = self.sentence(tokens)
-        if not context:
-            return sentence
-        chunks = "\n\n".join(context)
-        return f"Context that may help; do not tag it:\n{chunks}\n\nSentence to tag:\n{sentence}"
+    def shown(self, tokens: Sequence[str], context: Sequence[str], note: str = "") -> str:
+        """The sentence as the model sees it, behind retrieved chunks and its own context in the document if there are any."""
+        return in_context(self.sentence(tokens), context, note)
 
     def sentence(self, tokens: Sequence[str]) -> str:
         return Words.as_given(tokens).text()
@@ -147,7 +143,7 @@ class Format(dspy.Adapter):
 
     def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
         """The first question's messages as role/content dictionaries, as DSPy's callbacks see the prompt."""
-        question = self.questions(shown_tokens(inputs["tokens"]), inputs.get("context") or ())[0]
+        question = self.questions(shown_tokens(inputs["tokens"]), *around(inputs))[0]
         system, turns = self.messages(signature.instructions, demos, question)
         return [{"role": role, "content": content} for role, content in [("system", system), *turns]]
 
@@ -215,8 +211,9 @@ class Format(dspy.Adapter):
         pieces: dict[str, list[Piece]] = {}
         used: Counter[str] = Counter()
         served: list[str] = []
-        texts = (signature.instructions, demos, tokens, inputs.get("context") or ())
-        requests = self.requests(lm, *texts, name=name, generation=generation, number=number)
+        context, note = around(inputs)
+        texts = (signature.instructions, demos, tokens, context)
+        requests = self.requests(lm, *texts, note=note, name=name, generation=generation, number=number)
         with demonstrating(*documents_of(demos)):
             for key, response in self._answers(lm, requests if number else noted(lm, requests), name):
                 answers[key] = without_lone_surrogates(self.answer_text(response, tokens, key))
@@ -233,7 +230,7 @@ class Format(dspy.Adapter):
         if smaller is not None:
             return _again(smaller._sample(lm, signature, demos, inputs, number, generation=generation, name=name), used)
         completion = answers.get("", "") if answers.keys() <= {""} else json.dumps(answers, ensure_ascii=False)
-        with reading(Answered(tokens, answers, pieces, demos)):
+        with reading(Answered(tokens, answers, pieces, demos, note)):
             fields = self.parse(signature, completion)
         return {**fields, "answers": answers, "usage": dict(+used), "served": served}
 
@@ -261,6 +258,7 @@ class Format(dspy.Adapter):
         context: Sequence[str],
         *,
         name: str,
+        note: str = "",
         generation: Generation | None = None,
         number: int = 0,
     ) -> Iterator[tuple[str, lm15.Request]]:
@@ -273,11 +271,12 @@ class Format(dspy.Adapter):
             tokens: The sentence.
             context: Retrieved chunks.
             name: The sentence's id.
+            note: What the document says around it.
             generation: How answers are generated; None: greedily, or as a server is configured.
             number: The number of the sample.
         """
         generation = generation or Generation()
-        for question in self.questions(tokens, context) if tokens else ():
+        for question in self.questions(tokens, context, note) if tokens else ():
             system, turns = self.messages(instructions, demos, question)
             messages = tuple(_message(role, content) for role, content in turns)
             config = self._config(lm, tokens, question, name)

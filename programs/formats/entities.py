@@ -67,10 +67,10 @@ class Entities(Format):
             f"{names}; each value is the list of the mentions of that type, written as in the sentence."
         )
 
-    def questions(self, tokens: Sequence[str], context: Sequence[str]) -> list[Question]:
+    def questions(self, tokens: Sequence[str], context: Sequence[str], note: str = "") -> list[Question]:
         if not self.per_type:
-            return super().questions(tokens, context)
-        text = f"Text: {self.shown(tokens, context)}"
+            return super().questions(tokens, context, note)
+        text = f"Text: {self.shown(tokens, context, note)}"
         ask = "What describes {} in the text?"
         return [
             Question(label.name, (("user", text), ("assistant", _READ), ("user", ask.format(label.spoken))))

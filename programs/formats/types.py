@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clinspan.corpora import InputError
 from clinspan.corpora.words import Words
 
+_AROUND = "Context of the sentence in its document, which is not to be tagged (answer about the sentence alone):"
 Place = tuple[str, int, int]
 """A question's key, and characters of its answer, half-open."""
 
@@ -51,10 +52,30 @@ def tags_tokens(signature: Any) -> bool:
     given, asked = set(signature.input_fields), set(signature.output_fields)
     if "tokens" not in given or "tags" not in asked:
         return False
-    if beyond := sorted((given - {"context", "tokens"}) | (asked - {"tags"})):
+    if beyond := sorted((given - {"context", "tokens", "note"}) | (asked - {"tags"})):
         problem = f"a format writes prompts from context and tokens and reads tags, and has no place for {', '.join(beyond)}"
         raise InputError(problem, remedy="Use TagTokens as it is, or dspy.ChatAdapter() for a signature with further fields.")
     return True
+
+
+def in_context(sentence: str, chunks: Sequence[str], note: str) -> str:
+    """A sentence behind retrieved chunks and behind what the note says around it, if there is any of them.
+
+    >>> print(in_context("It itches .", (), "Before: A rash."))
+    Context of the sentence in its document, which is not to be tagged (answer about the sentence alone):
+    Before: A rash.
+    <BLANKLINE>
+    Sentence to tag:
+    It itches .
+    """
+    parts = ["Context that may help; do not tag it:\n" + "\n\n".join(chunks)] if chunks else []
+    parts += [f"{_AROUND}\n{note}"] if note else []
+    return "\n\n".join([*parts, f"Sentence to tag:\n{sentence}"]) if parts else sentence
+
+
+def around(inputs: Mapping[str, Any]) -> tuple[Sequence[str], str]:
+    """The retrieved chunks among the inputs of a signature, and what the document says around the sentence."""
+    return inputs.get("context") or (), inputs.get("note") or ""
 
 
 def shown_tokens(tokens: Sequence[str], joined: Iterable[int] = ()) -> Words:

@@ -167,7 +167,7 @@ class PromptTagger:
         record = blank_record(sentence)
         try:
             with dspy.context(lm=self.lm, adapter=self.adapter, disable_history=True, trace=None), asking(sentence.document):
-                prediction = self.tagger(tokens=Words.of(sentence), id=sentence.id)
+                prediction = self.tagger(tokens=Words.of(sentence), id=sentence.id, position=sentence.position)
         except Exception as error:  # named, recorded and counted, or raised again by failure_name
             if is_deferred(error):
                 return None

@@ -111,7 +111,7 @@ class OptimizationContext:
 
     def train_examples(self, limit: int | None = None) -> list[dspy.Example]:
         """Return train sentences in random order, as DSPy examples."""
-        shuffled = examples(self.spoken)
+        shuffled = examples(self.spoken, positions=bool(self.start.single.note))
         random.Random(self.seed).shuffle(shuffled)
         return shuffled[:limit]
 
@@ -125,7 +125,7 @@ class OptimizationContext:
         return self.teacher.student() if self.teacher is not None else None
 
     def dev_examples(self) -> list[dspy.Example]:
-        return examples(self.evaluator.sentences)
+        return examples(self.evaluator.sentences, positions=bool(self.start.single.note))
 
     def tokens(self, text: str) -> int:
         """Return the number of tokens of a text for a local model; for a remote one, a quarter of its characters."""

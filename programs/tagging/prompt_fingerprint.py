@@ -17,7 +17,7 @@ _RANKED = (("strategy", "diversity", 0.0), ("retriever", "by", "dense"))
 
 
 def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> str:
-    """A hash of the instructions, the demonstrations or how they are looked up, the shown types, and the model's weights."""
+    """A hash of the instructions, the demonstrations or how they are looked up, what is shown, and the model's weights."""
     strategy = tagger.settings.get("strategy", {})
     looked_up = [strategy.get(key) for key in (_LOOKED_UP if tagger.nearest or tagger.retrieve else ())]
     if looked_up:
@@ -25,7 +25,8 @@ def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> 
         looked_up += [[key, ranked[key]] for _, key, usual in _RANKED if ranked[key] != usual]
     demonstrations = [[list(demo["tokens"]), list(demo["tags"])] for demo in tagger.tag.demos]
     shown = [(label.name, adapter.called.get(label.name, label.name)) for label in adapter.labels]
-    how = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []
+    how: list[Any] = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []
+    how += tagger.note.identity
     return fingerprint([tagger.tag.signature.instructions, adapter.rules(), demonstrations, looked_up, shown, how, _weights(spec)])
 
 

@@ -13,7 +13,10 @@ class TagTokens(dspy.Signature):
     tags: list[str] = dspy.OutputField(desc="one BIO tag a token")
 
 
-def build_signature(instructions: str) -> type[dspy.Signature]:
-    """`TagTokens` with other instructions."""
+def build_signature(instructions: str, *, note: bool = False) -> type[dspy.Signature]:
+    """`TagTokens` with other instructions and, if the prompt shows it, with the input `note`."""
     signature: type[dspy.Signature] = TagTokens.with_instructions(instructions)
+    if note:
+        described = dspy.InputField(desc="what the document says around the sentence, not to be tagged, or empty")
+        signature = signature.append("note", described, str)
     return signature

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args, Literal
 
 from clinspan.corpora import check_number, Corpus, InputError, Sentence
+from clinspan.programs.tagging.note_context import NoteContext, Title
 
 Demonstrations = Literal["none", "fixed", "nearest"]
 Context = Literal["none", "retrieved"]
@@ -22,14 +23,17 @@ class Strategy:
     Attributes:
         demonstrations: `none`, the same `fixed` ones for every sentence, or the `nearest` training sentences.
         context: `none`, or the `retrieved` chunks of the knowledge base.
+        neighbours: Number of sentences before and of sentences after the sentence, of the same document, that the prompt shows.
+        heading: Whether the prompt shows the heading that the sentence stands under, see `corpora.headings`.
+        document: `title`: the prompt shows the title of the document, its first line; `none`.
         k: Number of demonstrations.
         pool: Number of train sentences, from the first on, that demonstrations come from; None: all.
         examples: A file whose sentences are the fixed demonstrations, all of them and in its order; None: no file.
         ids: Ids of the train sentences that are the fixed demonstrations, in this order; None: `k` sentences are drawn.
         draw: How fixed demonstrations are drawn: `random`, `covering` or `balanced` (see `programs.tagging.demonstrations`), or
             `auto`: random for the corpora of the paper, else covering.
-        overflow: Handling of a prompt that does not fit the model's context: an `error`, or `drop` demonstrations until it
-            fits. The first, and so the farthest, is dropped first. Each dropped demonstration is counted.
+        overflow: Handling of a prompt that does not fit the model's context: an `error`, or `drop` parts until it fits: what it
+            shows of the document, then demonstrations from the first, the farthest, on. Each dropped part is counted.
         diversity: For `nearest` ones, weight of being unlike those already chosen (maximal marginal relevance), below 1; 0: the
             nearest ones, however alike they are.
         votes: Number of sampled answers to each sentence, which vote (self-consistency): a span stands if more than half of
@@ -39,6 +43,9 @@ class Strategy:
 
     demonstrations: Demonstrations = "none"
     context: Context = "none"
+    neighbours: int = 0
+    heading: bool = False
+    document: Title = "none"
     k: int = 5
     pool: int | None = None
     examples: str | None = None
@@ -50,7 +57,8 @@ class Strategy:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        kinds = (("demonstrations", Demonstrations), ("context", Context), ("overflow", Overflow), ("draw", Draw))
+        kinds: tuple[tuple[str, Any], ...] = (("demonstrations", Demonstrations), ("context", Context), ("document", Title))
+        kinds += (("overflow", Overflow), ("draw", Draw))
         for name, kind in kinds:
             if getattr(self, name) not in get_args(kind):
                 remedy = f"Use one of {', '.join(get_args(kind))}."
@@ -59,6 +67,7 @@ class Strategy:
         if self.pool is not None:
             check_number("strategy.pool", self.pool, 1)
         check_number("strategy.k", self.k, 1)
+        check_number("strategy.neighbours", self.neighbours, 0)
         if not 0 <= self.diversity < 1:
             raise InputError(f"strategy.diversity={self.diversity} is not from 0 to below 1", remedy="Use 0.3 to begin with.")
         if self.diversity and self.demonstrations != "nearest":
@@ -89,6 +98,11 @@ class Strategy:
         return self.examples is not None or self.ids is not None
 
     @property
+    def note(self) -> NoteContext:
+        """What the prompt shows of the document around the sentence."""
+        return NoteContext(self.neighbours, self.heading, self.document)
+
+    @property
     def name(self) -> str:
         """
         >>> Strategy(demonstrations="nearest", k=3).name
@@ -96,7 +110,8 @@ class Strategy:
         """
         shown = "given" if self.given else f"{self.k} {self.demonstrations}"
         parts = [shown] if self.demonstrations != "none" else []
-        name = " + ".join(parts + ["context"] * (self.context == "retrieved")) or "zero-shot"
+        parts += ["context"] * (self.context == "retrieved")
+        name = " + ".join([*(parts or ["zero-shot"]), *filter(None, [self.note.name])])
         return f"{name}, {self.votes} votes" if self.votes > 1 else name
 
 

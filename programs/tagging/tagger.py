@@ -15,12 +15,14 @@ from dspy.utils.exceptions import ContextWindowExceededError
 
 from clinspan.corpora import InputError
 from clinspan.corpora.bio import split_tag
+from clinspan.corpora.outline import Position
 from clinspan.corpora.words import Words
 from clinspan.lms import PromptTooLongError
 from clinspan.lms.remote.audit import sentence_id
 from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.rundir.sent import begin_attempt, withdraw_attempt
+from clinspan.programs.tagging.note_context import NoteContext
 from clinspan.programs.tagging.signature import build_signature
 from clinspan.programs.tagging.strategy import Overflow
 from clinspan.programs.tagging.votes import combined
@@ -73,6 +75,7 @@ class Tagger(dspy.Module):
         demonstrations: Fixed demonstrations (`tokens` and `tags`); optimizers may replace them.
         nearest: Gives the demonstrations of a sentence's text, nearest last. Such a tagger has no fixed ones.
         retrieve: Gives the chunks of a sentence's text, best first.
+        note: What the prompt shows of the document around a sentence, where the sentence's `position` is given.
         overflow: What to do with a prompt that does not fit: `error` or `drop`.
         votes: How many answers are sampled and vote; 1: one greedy answer.
         temperature: Of sampled answers.
@@ -92,6 +95,7 @@ class Tagger(dspy.Module):
         demonstrations: Sequence[dict[str, Any]] = (),
         nearest: Lookup | None = None,
         retrieve: Lookup | None = None,
+        note: NoteContext | None = None,
         overflow: Overflow = "error",
         votes: int = 1,
         temperature: float = 0.7,
@@ -100,7 +104,8 @@ class Tagger(dspy.Module):
         origin: Origin | None = None,
     ) -> None:
         super().__init__()
-        self.tag = (NearestPredict if nearest else dspy.Predict)(build_signature(instructions))
+        self.note = note or NoteContext()
+        self.tag = (NearestPredict if nearest else dspy.Predict)(build_signature(instructions, note=bool(self.note)))
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.votes, self.temperature = votes, temperature
@@ -150,8 +155,13 @@ class Tagger(dspy.Module):
         demos = list(self.nearest(text)) if self.nearest else list(self.tag.demos)
         return demos, list(self.retrieve(text)) if self.retrieve else []
 
-    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+    def forward(self, tokens: Sequence[str], id: str = "", position: Position | None = None) -> dspy.Prediction:
         """Tag one sentence.
+
+        Args:
+            tokens: Its tokens.
+            id: Its id.
+            position: Its place in its document, `Sentence.position`; None: the prompt shows nothing around it.
 
         Returns:
             `tags`, `confidence` (the probability of each tag as far as it is known, or None), `repairs` (counts by
@@ -162,35 +172,38 @@ class Tagger(dspy.Module):
             InputError: The tagger looks up demonstrations, and fixed ones were added to it.
         """
         with self.setting():
-            return self._tagged(tokens, id)
+            return self._tagged(tokens, id, self.note.text(position))
 
-    async def aforward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+    async def aforward(self, tokens: Sequence[str], id: str = "", position: Position | None = None) -> dspy.Prediction:
         """As `forward`, in a thread of its own."""
-        return await asyncio.to_thread(self.forward, tokens, id)
+        return await asyncio.to_thread(self.forward, tokens, id, position)
 
-    def _tagged(self, tokens: Sequence[str], id: str) -> dspy.Prediction:
+    def _tagged(self, tokens: Sequence[str], id: str, note: str) -> dspy.Prediction:
         demos, context = self.surroundings(tokens)
-        config = {"n": self.votes, "temperature": self.temperature} if self.votes > 1 else {}
-        dropped = 0
+        inputs: dict[str, Any] = {"tokens": Words.as_given(tokens), "context": context} | ({"note": note} if self.note else {})
+        inputs["config"] = {"n": self.votes, "temperature": self.temperature} if self.votes > 1 else {}
+        dropped: Counter[str] = Counter()
         while True:
-            begin_attempt(demos[dropped:], context)
+            left = demos[dropped["demonstration_dropped"] :]
+            begin_attempt(left, context)
             try:
                 with sentence_id(id):
-                    found = self.tag(tokens=Words.as_given(tokens), context=context, demos=demos[dropped:], config=config)
+                    found = self.tag(**inputs, demos=left)
             except Exception as error:
                 if not is_overflow(error):
                     raise
                 withdraw_attempt()
-                if self.overflow == "error" or dropped == len(demos):
+                if self.overflow == "error" or not (inputs.get("note") or left):
                     raise
-                dropped += 1
+                dropped["context_dropped" if inputs.get("note") else "demonstration_dropped"] += 1
+                inputs |= {"note": ""} if self.note else {}
                 continue
             if self.votes > 1:
                 found = _voted(found, len(tokens))
             _complete(found, len(tokens))
             _map_confidence(found, self.confidence)
             if dropped:
-                found.repairs = {**found.repairs, "demonstration_dropped": dropped}
+                found.repairs = {**found.repairs, **+dropped}
             return found
 
 
@@ -232,9 +245,9 @@ class Ensemble(dspy.Module):
         """See `Tagger.calibrated`."""
         return _calibrated(self, mapped)
 
-    def forward(self, tokens: Sequence[str], id: str = "") -> dspy.Prediction:
+    def forward(self, tokens: Sequence[str], id: str = "", position: Position | None = None) -> dspy.Prediction:
         """Tag one sentence; `answers` are the members' by their number, `confidence` is each tag's share of the votes."""
-        found = combined([member(tokens=tokens, id=id) for member in self.members])
+        found = combined([member(tokens=tokens, id=id, position=position) for member in self.members])
         _map_confidence(found, self.confidence)
         return found
 

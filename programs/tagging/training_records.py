@@ -31,7 +31,7 @@ def training_records(tagger: Tagger, adapter: Format, sentences: Iterable[Senten
         demos = [demo for demo in tagger.surroundings(tokens)[0] if not _same(demo, sentence)]
         demos = demos[len(demos) - most :] if most is not None and len(demos) > most else demos
         tags = renamed(sentence.tags, adapter.called)
-        for question in adapter.questions(tokens, ()) if tokens else ():
+        for question in adapter.questions(tokens, (), tagger.note.text(sentence.position)) if tokens else ():
             system, turns = adapter.messages(instructions, demos, question)
             records.append(Record(sentence.id, (("system", system), *turns), adapter.answer(tokens, tags, question.key)))
     return records

@@ -204,3 +204,27 @@ def test_a_note_with_a_failed_sentence_is_not_partly_annotated() -> None:
 def test_empty_texts_have_no_entities() -> None:
     for text in ("", " \r\n\xa0", "\ufeff"):
         assert len(annotator()(text)) == 0
+
+
+class Positioned(Scripted):
+    """Records the sentences before and after each sentence that it tags."""
+
+    def __init__(self, holds: int = 1000) -> None:
+        super().__init__(holds)
+        self.around: dict[str, tuple[list[str], list[str]]] = {}
+
+    def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
+        for sentence in sentences:
+            assert sentence.position is not None
+            self.around[" ".join(sentence.words)] = sentence.position.before(1), sentence.position.after(1)
+        yield from super().tag_all(sentences)
+
+
+def test_sentences_know_their_neighbours_in_the_note() -> None:
+    tagger = Positioned(holds=4)
+    made = Annotator(tagger, Facts(LABELS, "model@1", "program1", "by1"), Segmenter())
+    made.annotate([Note("a", "No fever. He has a rash today. Rest."), Note("b", "Other note.")])
+    assert tagger.around["No fever ."] == ([], ["He has a rash today."])
+    assert tagger.around["Other note ."] == ([], []), "notes are apart"
+    assert tagger.around["He has a"] == (["No fever."], ["rash today."]), "so are halves of a sentence that was too long"
+    assert tagger.around["rash today ."] == (["He has a"], ["Rest."])
