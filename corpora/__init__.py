@@ -1,6 +1,6 @@
 """Corpora: documents, sentences, tokens and tags, and the files that they come from."""
 
 from clinspan.corpora.errors import check_number, InputError
-from clinspan.corpora.types import Corpus, Document, Entity, Label, Sentence, SPLITS, Token
+from clinspan.corpora.types import Corpus, Document, Entity, FullMention, Label, Sentence, SPLITS, Token
 
-__all__ = ["SPLITS", "Corpus", "Document", "Entity", "InputError", "Label", "Sentence", "Token", "check_number"]
+__all__ = ["SPLITS", "Corpus", "Document", "Entity", "FullMention", "InputError", "Label", "Sentence", "Token", "check_number"]

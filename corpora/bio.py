@@ -57,7 +57,7 @@ def tag_sentences(
         One tuple of tags per sentence, and how often each policy was applied.
     """
     acts: Counter[str] = Counter()
-    places = _Places.of(sentences)
+    places = Places.of(sentences)
     spans: list[tuple[int, int, str]] = []
     for entity in entities:
         spans += [(a, b, entity.label) for a, b in _token_spans(entity, places, policies, acts)]
@@ -70,7 +70,7 @@ def tag_sentences(
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class Places:
     """Start and end of each token of a document, and the number of its sentence."""
 
     starts: list[int]
@@ -78,13 +78,22 @@ class _Places:
     sentence: list[int]
 
     @classmethod
-    def of(cls, sentences: Sequence[Sequence[Token]]) -> _Places:
+    def of(cls, sentences: Sequence[Sequence[Token]]) -> Places:
         tokens = [token for sentence in sentences for token in sentence]
         numbers = [n for n, sentence in enumerate(sentences) for _ in sentence]
         return cls([token.start for token in tokens], [token.end for token in tokens], numbers)
 
+    def covering(self, start: int, end: int) -> tuple[int, int]:
+        """The tokens that share a character with a span, half-open; an empty range if there is none."""
+        return bisect_right(self.ends, start), bisect_left(self.starts, end)
 
-def _token_spans(entity: Entity, places: _Places, policies: Policies, acts: Counter[str]) -> list[tuple[int, int]]:
+    def cut(self, start: int, end: int) -> bool:
+        """Whether a span covers only a part of its first or last token."""
+        first, last = self.covering(start, end)
+        return self.starts[first] < start or self.ends[last - 1] > end
+
+
+def _token_spans(entity: Entity, places: Places, policies: Policies, acts: Counter[str]) -> list[tuple[int, int]]:
     start, end = entity.start, entity.end
     if not entity.continuous:
         acts[f"discontinuous_{policies.discontinuous}"] += 1
@@ -92,11 +101,12 @@ def _token_spans(entity: Entity, places: _Places, policies: Policies, acts: Coun
             return []
         if policies.discontinuous == "first":
             start, end = entity.fragments[0]
-    first, last = bisect_right(places.ends, start), bisect_left(places.starts, end) - 1
+    first, after = places.covering(start, end)
+    last = after - 1
     if first > last:
         acts["empty_dropped"] += 1
         return []
-    if places.starts[first] < start or places.ends[last] > end:
+    if places.cut(start, end):
         acts[f"partial_{policies.partial}"] += 1
         if policies.partial == "drop":
             return []

@@ -37,7 +37,7 @@ def lost(parts: Parts) -> Iterator[Verdict]:
 def in_pieces(parts: Parts) -> Iterator[Verdict]:
     """Mentions in pieces, which flat tags cannot express."""
     number = parts.counts["discontinuous_first"] + parts.counts["discontinuous_envelope"]
-    remedy = "corpus.discontinuous=first|envelope|drop says what is tagged"
+    remedy = "corpus.discontinuous=first|envelope|drop says what is tagged, corpus.mentions=full keeps all pieces beside the tags"
     yield _conversion(
         parts, "discontinuous", number, "in pieces, made flat", remedy=remedy, fine="no mention is in pieces", most=1.0
     )

@@ -13,6 +13,7 @@ from clinspan.corpora.collector import collector_paused
 from clinspan.corpora.division import Division
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.fitted_tokens import fit_rules, Rules
+from clinspan.corpora.full_mentions import check_mentions, Mentions, with_full_mentions
 from clinspan.corpora.labels import check_labels, flat_definitions, label_list
 from clinspan.corpora.relabelling import relabelled
 from clinspan.corpora.types import Corpus, Label
@@ -96,38 +97,48 @@ class Described:
             policies=policies,
         )
 
-    def _ready(self, corpus: Corpus, policies: Policies | None = None) -> Corpus:
-        """The corpus with its labels mapped and its documents divided, as far as the settings say so.
+    def _ready(self, corpus: Corpus, policies: Policies | None = None, *, mentions: Mentions = "flat") -> Corpus:
+        """The corpus with its labels mapped, its full mentions and its documents divided, as far as the settings say so.
 
         Raises:
-            InputError: Two of the labels differ only in case or separators.
+            InputError: Two of the labels differ only in case or separators, or `mentions` is not known.
         """
+        check_mentions("corpus.mentions", mentions)
         division = Division(self.split, self.folds, self.fold, self.split_seed, self.group)
         if self.map:
             labels = label_list(self.labels, self.definitions)
             corpus = relabelled(corpus, self.map, policies or Policies(), labels=labels, definitions=self.definitions)
+        if mentions == "full":
+            corpus = with_full_mentions(corpus, policies or Policies(), closed=bool(self.labels))
         check_labels([label.name for label in corpus.labels], corpus.name)
         return division(corpus)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenized(Described):
-    """Settings of formats with tokens of their own, which are split into sentences and tagged by mentions of whole tokens."""
+    """Settings of formats with tokens of their own, which are split into sentences and tagged by mentions of whole tokens.
+
+    `mentions=full` keeps nested and overlapping ones beside the tags, see `corpora.full_mentions`.
+    """
 
     sentences: str = "punctuation"
     overlap: Overlap = "longest"
     crossing: Crossing = "split"
+    mentions: Mentions = "flat"
 
     @collector_paused()
     def _load(self, loader: Loader, choice: str) -> Corpus:
         policies = Policies(overlap=self.overlap, crossing=self.crossing)
         corpus = self._read(loader, data_folder(self.path, choice), Cutting(sentences=self.sentences), policies)
-        return self._ready(corpus, policies)
+        return self._ready(corpus, policies, mentions=self.mentions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Texts(Described):
-    """Settings of formats with character offsets: how texts are cut, see `corpora.build.Cutting`, and tagged, see `Policies`."""
+    """Settings of formats with character offsets: how texts are cut, see `corpora.build.Cutting`, and tagged, see `Policies`.
+
+    `mentions=full` keeps nested and overlapping mentions and those in pieces beside the tags, see `corpora.full_mentions`.
+    """
 
     tokenizer: str = "clinical"
     rules: Mapping[str, Any] | None = None
@@ -136,6 +147,7 @@ class Texts(Described):
     discontinuous: Discontinuous = "first"
     crossing: Crossing = "split"
     partial: Partial = "expand"
+    mentions: Mentions = "flat"
 
     def _policies(self) -> Policies:
         return Policies(self.overlap, self.discontinuous, self.crossing, self.partial)
@@ -156,4 +168,4 @@ class Texts(Described):
 
     def _cut(self, loader: Loader, path: Path, cutting: Cutting) -> Corpus:
         corpus = self._read(loader, path, cutting, self._policies())
-        return self._ready(cutting.of(corpus), self._policies())
+        return self._ready(cutting.of(corpus), self._policies(), mentions=self.mentions)

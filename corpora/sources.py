@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from clinspan.corpora.bio import Policies
 from clinspan.corpora.build import Cutting, PROTOCOL
 from clinspan.corpora.collector import collector_paused
+from clinspan.corpora.full_mentions import check_mentions, Mentions, with_full_mentions
 from clinspan.corpora.labels import check_labels, label_list
 from clinspan.corpora.readers.bioc import load_bioc
 from clinspan.corpora.readers.brat import load_brat, Triggers
@@ -25,7 +26,7 @@ from clinspan.corpora.readers.i2b2 import load_i2b2
 from clinspan.corpora.readers.jsonl import load_jsonl
 from clinspan.corpora.readers.mentions import load_mentions
 from clinspan.corpora.readers.pubtator import load_pubtator
-from clinspan.corpora.readers.raredis import load_raredis
+from clinspan.corpora.readers.raredis import load_raredis, TYPES
 from clinspan.corpora.readers.spacy import load_spacy
 from clinspan.corpora.source_settings import data_folder, Described, Texts, Tokenized
 from clinspan.corpora.types import Corpus
@@ -71,11 +72,14 @@ class RareDis:
     phi: bool = False
     advice: str = ""
     guidelines: str | None = None
+    mentions: Mentions = "flat"
 
     def load(self) -> Corpus:
+        check_mentions("corpus.mentions", self.mentions)
         labels = label_list(self.labels, self.definitions)
         check_labels([label.name for label in labels], "raredis")
-        return replace(load_raredis(data_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
+        corpus = replace(load_raredis(data_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
+        return with_full_mentions(corpus, Policies(), names=TYPES, closed=True) if self.mentions == "full" else corpus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from clinspan.corpora.outline import Position
@@ -47,6 +47,30 @@ class Entity:
         return len(self.fragments) == 1
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FullMention:
+    """A mention of a sentence with all its pieces: half-open ranges of tokens, in text order, with tokens between them.
+
+    >>> FullMention("Sign", ((0, 1), (3, 4))).continuous
+    False
+    """
+
+    label: str
+    fragments: tuple[tuple[int, int], ...]
+
+    @property
+    def start(self) -> int:
+        return self.fragments[0][0]
+
+    @property
+    def end(self) -> int:
+        return self.fragments[-1][1]
+
+    @property
+    def continuous(self) -> bool:
+        return len(self.fragments) == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """Tokens of one sentence and their gold tags (`O`, `B-label`, `I-label`), one tag per token.
@@ -55,6 +79,8 @@ class Sentence:
     says whether prompts show blanks between all tokens; False: only where the text has white space, for tokens within words.
     `before` and `after` are words of the document around the sentence, as `corpora.neighbours` adds them.
     `position` is its place in the document; None: not known.
+    `full` are its mentions with all their pieces, by their last and their first token, nested and overlapping ones too; None
+    unless the corpus was read with `corpus.mentions=full`.
     """
 
     id: str
@@ -66,6 +92,7 @@ class Sentence:
     before: tuple[str, ...] = field(default=(), compare=False, repr=False)
     after: tuple[str, ...] = field(default=(), compare=False, repr=False)
     position: Position | None = field(default=None, compare=False, repr=False)
+    full: tuple[FullMention, ...] | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -126,7 +153,7 @@ class Corpus:
     `{"test": {"overlap_longest": 3}}`. `passed_over` counts files and folders beside the corpus that were not read, by suffix
     or folder name. `phi` says whether the texts hold protected health information. `cut` names the `tokenizer` and the rule of
     `sentences` that cut the texts; None if the files have tokens and sentences of their own. `divided` says whether the splits
-    were made here, by `corpora.division`.
+    were made here, by `corpora.division`. `full` says whether sentences have their mentions with all pieces (`Sentence.full`).
     """
 
     name: str
@@ -137,6 +164,7 @@ class Corpus:
     passed_over: Mapping[str, int] = field(default_factory=dict)
     cut: Mapping[str, Any] | None = None
     divided: bool = False
+    full: bool = False
 
     def sentences(self, split: str) -> Iterator[Sentence]:
         """The sentences of a split in corpus order."""
@@ -150,10 +178,12 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """A digest of texts, tokens, tags and labels; it does not depend on where the corpus was read."""
+        """A digest of texts, tokens, tags, labels and any full mentions; it does not depend on where the corpus was read."""
         digest = hashlib.sha256(json.dumps([label.name for label in self.labels]).encode())
         for split in SPLITS:
             for document in self.splits.get(split, ()):
-                rows = [[s.id, [[t.start, t.end] for t in s.tokens], s.tags] for s in document.sentences]
+                rows: list[list[Any]] = [[s.id, [[t.start, t.end] for t in s.tokens], s.tags] for s in document.sentences]
+                if self.full:
+                    rows = [[*row, [astuple(m) for m in s.full or ()]] for row, s in zip(rows, document.sentences, strict=True)]
                 digest.update(json.dumps([split, document.id, document.text, rows]).encode())
         return digest.hexdigest()

@@ -24,6 +24,7 @@ _COUNTS = {
     "crossing_split": "mention[s] across a sentence boundary: divided there",
     "crossing_first": "mention[s] across a sentence boundary: only the part before it is tagged",
     "crossing_drop": "mention[s] lost: [it crosses|they cross] a sentence boundary",
+    "pieces_in_two_sentences": "mention[s] in pieces with pieces in different sentences",
     "line_broken_joined": "mention[s] whose line-broken pieces were joined",
     "mention_differs_from_text": "mention[s] whose text in the file differs from the text at [its|their] offsets",
     "entities_without_offsets": "mention[s] lost: the file gives no offsets",
