@@ -70,6 +70,19 @@ class FullMention:
     def continuous(self) -> bool:
         return len(self.fragments) == 1
 
+    def record(self) -> dict[str, Any]:
+        """The mention as predictions and demonstrations have it.
+
+        >>> FullMention("Sign", ((0, 1), (3, 4))).record()
+        {'label': 'Sign', 'fragments': [[0, 1], [3, 4]]}
+        """
+        return {"label": self.label, "fragments": [list(piece) for piece in self.fragments]}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> FullMention:
+        """The inverse of `record`; further keys are ignored."""
+        return cls(str(record["label"]), tuple(sorted((start, end) for start, end in record["fragments"])))
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:

@@ -6,6 +6,7 @@
 - `token`: tokens inside an entity of the same type; whether the entity begins at the token does not matter.
 - `document`: sets of (document, type, text of the mention).
 - `offsets`: entities against the annotations as they were made, by type and character offsets (`metrics.offset_scores`).
+- `full`: mentions with all their pieces, nested and overlapping ones too (`metrics.full_scores`).
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from typing import Any, get_args, Literal
 
 from clinspan.corpora import InputError
 from clinspan.metrics.counts import add_counts, Counts, Mode
+from clinspan.metrics.full_scores import count_full_documents, flat_limits, has_full
 from clinspan.metrics.intervals import document_intervals
 from clinspan.metrics.offset_scores import annotated_mentions, count_mentions, offset_scores, tagged_mentions
 from clinspan.metrics.relaxed import count_pairs, document_counts, Row, sentence_spans
 from clinspan.metrics.scores import averaged, Scores, signature
 from clinspan.metrics.scoring import Metric, score_records
 
-Match = Literal["exact", "relaxed", "type_free", "token", "document", "offsets"]
+Match = Literal["exact", "relaxed", "type_free", "token", "document", "offsets", "full"]
 MATCHES: tuple[Match, ...] = get_args(Match)
 ANY_TYPE = "any type"
 """The only row of a reading that ignores types."""
-_UNITS = {"token": "token", "document": "mention"}
+_UNITS = {"token": "token", "document": "mention", "full": "mention"}
 
 
 def check_match(match: str, known: Sequence[str] = MATCHES) -> None:
@@ -69,7 +71,7 @@ def score_reading(
         `match`, `mode` and the keys of `scores.json`; for `exact` all of them. `macro` is None where types are ignored.
 
     Raises:
-        InputError: The reading is not known, or is `offsets` and the predictions have no character offsets.
+        InputError: The reading is not known, or is `offsets` or `full` and the predictions have not what it needs.
     """
     check_match(match)
     about = {"match": match, "mode": metric.mode}
@@ -78,6 +80,9 @@ def score_reading(
     if match == "offsets" and not has_offsets(records):
         remedy = "Its corpus has tags alone: use another reading."
         raise InputError("match=offsets needs the annotators' character offsets, which the predictions do not have", remedy=remedy)
+    if match == "full" and not has_full(records):
+        remedy = "Run it again with corpus.mentions=full, or use another reading."
+        raise InputError("match=full needs the gold mentions in full, which the predictions do not have", remedy=remedy)
     tables = count_reading(records, labels, metric.mode, match)
     scores = summed(tables, labels, types=match != "type_free")
     failures = Counter(row["error"] for row in records if row["error"] is not None)
@@ -104,6 +109,7 @@ def score_reading(
         "failed": failures.total(),
         "failures": dict(failures.most_common()),
         **({} if by_offsets is None else {"ceiling": by_offsets["ceiling"]}),
+        **({"flat": flat_limits(records, labels, metric.mode)} if match == "full" else {}),
     }
 
 
@@ -126,6 +132,8 @@ def count_reading(records: Sequence[Row], labels: Sequence[str], mode: Mode, mat
     Raises:
         ValueError: A line has unequal numbers of gold and predicted tags.
     """
+    if match == "full":
+        return count_full_documents(records, labels, mode)
     documents: dict[str, list[Row]] = defaultdict(list)
     for row in records:
         documents[row["document"]].append(row)

@@ -19,6 +19,7 @@ from clinspan.metrics import (
     Scores,
     signature,
 )
+from clinspan.metrics.full_scores import full_scores
 from clinspan.metrics.offset_scores import offset_scores
 from clinspan.metrics.scores import averaged
 
@@ -78,6 +79,7 @@ def score_records(
     failed = sum(failures.values())
     scores = Scores(add_counts(tables, labels))
     by_offsets = offset_scores(records, labels, metric.mode)
+    in_full = full_scores(records, labels, metric.mode)
     more = metric.more(records, labels)
     return {
         "signature": signature(
@@ -99,6 +101,7 @@ def score_records(
         "failures": dict(failures.most_common()),
         "repairs": dict(repairs.most_common()),
         **({} if by_offsets is None else {"offsets": by_offsets}),
+        **({} if in_full is None else {"full": in_full}),
         **({"more": more} if more else {}),
     }
 

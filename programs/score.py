@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from clinspan.corpora import InputError
 from clinspan.corpora.printable import plural
 from clinspan.metrics import Mode
+from clinspan.metrics.full_scores import has_full
 from clinspan.metrics.readings import check_match, has_offsets, MATCHES, score_reading
 from clinspan.metrics.scoring import Metric, score_records
 from clinspan.programs.app.corpus_scores import load_two, score_two, TwoCorpora
@@ -133,7 +134,8 @@ def score_run(run: ScoredRun, config: DictConfig) -> Scored:
     """The scores of a run in the asked reading, or in every reading that its predictions allow."""
     rows, offsets = list(run.rows), has_offsets(run.rows)
     modes = MODES if config.all and config.metric.mode is None else [config.metric.mode or run.mode]
-    matches = [match for match in MATCHES if offsets or match != "offsets"] if config.all else [config.match]
+    lacks = {"offsets": not offsets, "full": not has_full(rows)}
+    matches = [match for match in MATCHES if not lacks.get(match)] if config.all else [config.match]
     readings = [
         score_reading(
             rows,

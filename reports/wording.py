@@ -113,6 +113,7 @@ _MATCHES = {
     "token": "tokens",
     "document": "distinct mentions by document",
     "offsets": "exact characters",
+    "full": "mentions with all their pieces",
 }
 _MODES = {"conlleval": "seqeval default", "strict": "strict IOB2"}
 _BAD_CALIBRATION = 0.1

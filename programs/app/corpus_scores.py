@@ -20,7 +20,7 @@ from clinspan.programs.config.composition import group_option, load_corpus
 
 AUTO = "auto"
 COLUMNS = "conll"
-_TOKEN_MATCHES = tuple(match for match in MATCHES if match != "offsets")
+_TOKEN_MATCHES = tuple(match for match in MATCHES if match not in ("offsets", "full"))
 _WITHOUT_FILE = "documents_without_ann"
 
 

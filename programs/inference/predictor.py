@@ -255,6 +255,8 @@ def blank_record(sentence: Sentence) -> dict[str, Any]:
     """The part of a sentence's record for `predictions.jsonl` that is known before it is tagged."""
     about: dict[str, Any] = {"id": sentence.id, "document": sentence.document}
     about |= {"tokens": list(sentence.words), "gold": list(sentence.tags)}
+    if sentence.full is not None:
+        about["gold_mentions"] = [one.record() for one in sentence.full]
     if sentence.mentions is None:
         return about
     mentions = [{"label": one.label, "fragments": [list(piece) for piece in one.fragments]} for one in sentence.mentions]

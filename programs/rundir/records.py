@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -41,6 +42,26 @@ class DraftTags(Record):
     pred: list[Tag]
 
 
+class GoldMention(Record):
+    """A mention of a sentence with all its pieces."""
+
+    label: str
+    fragments: list[Range] = Field(min_length=1, description="its pieces as half-open ranges of tokens, in text order")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        ends = [at for piece in self.fragments for at in piece]
+        if ends[0] < 0 or any(b <= a if n % 2 == 0 else b < a for n, (a, b) in enumerate(pairwise(ends))):
+            raise ValueError("the pieces are not ranges in text order")
+        return self
+
+
+class PredictedMention(GoldMention):
+    """A mention that a model lists."""
+
+    confidence: Probability | None = Field(None, description="the probability of its place in the answer; null if not known")
+
+
 class TaggedSentence(DraftTags):
     """What a report shows of a line of `predictions.jsonl`. Gold and predicted tags, and confidences if any, are one a token."""
 
@@ -48,6 +69,12 @@ class TaggedSentence(DraftTags):
     tokens: list[str]
     gold: list[Tag]
     confidence: list[Probability | None] | None = Field(None, description="a probability a tag; null where no choice decides it")
+    gold_mentions: list[GoldMention] | None = Field(
+        None, description="with corpus.mentions=full: all gold mentions, nested and overlapping ones and those in pieces too"
+    )
+    pred_mentions: list[PredictedMention] | None = Field(
+        None, description="the predicted ones, where the format lists them in full; null: those of the tags"
+    )
     repairs: dict[str, int] = Field({}, description="what was repaired in the answer, by kind")
     usage: dict[str, int | float] = Field({}, description="tokens and passes of the model")
     error: str | None = Field(None, description="why the sentence failed; null if it did not")
@@ -57,6 +84,9 @@ class TaggedSentence(DraftTags):
         for name, row in (("gold", self.gold), ("pred", self.pred), ("confidence", self.confidence)):
             if row is not None and len(row) != len(self.tokens):
                 raise ValueError(f"{name} has {len(row)} entries for {len(self.tokens)} tokens")
+        for mention in [*(self.gold_mentions or ()), *(self.pred_mentions or ())]:
+            if mention.fragments[-1][1] > len(self.tokens):
+                raise ValueError(f"a mention ends behind the {len(self.tokens)} tokens")
         return self
 
 

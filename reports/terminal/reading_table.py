@@ -11,8 +11,10 @@ from clinspan.reports.terminal.console import PlainConsole
 from clinspan.reports.terminal.tables import (
     bounds_of,
     failure_notes,
+    full_notes,
     interval_notes,
     interval_words,
+    limit_words,
     macro_name,
     offset_notes,
     score_table,
@@ -34,7 +36,8 @@ def print_reading(scores: Mapping[str, Any], title: str, remarks: Sequence[str] 
     console.print(title, highlight=False, markup=False, soft_wrap=True)
     console.print(score_table(scores, ""))
     by_offsets = scores if "ceiling" in scores else scores.get("offsets")
-    for line in (scored_words(scores), *_notes(scores), *offset_notes(by_offsets), *remarks):
+    full = [limit_words(scores["flat"])] if "flat" in scores else full_notes(scores)
+    for line in (scored_words(scores), *_notes(scores), *offset_notes(by_offsets), *full, *remarks):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

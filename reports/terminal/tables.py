@@ -119,6 +119,7 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     if scores.get("calibration"):
         lines.append(calibration_words(scores["calibration"]))
     lines += offset_notes(scores.get("offsets"))
+    lines += full_notes(scores)
     lines += [f"{name}: {value:.4f}" for name, value in scores.get("more", {}).items()]
     retrieval = record.get("retrieval")
     if retrieval and "leaked_sentences" in retrieval:
@@ -168,6 +169,30 @@ def offset_notes(offsets: Mapping[str, Any] | None) -> list[str]:
         f"on the annotators' own character offsets: F1 {offsets['micro']['f1']:.4f}; a perfect tagger reaches "
         f"{ceiling['f1']:.4f}, as of {ceiling['mentions']} annotations {lost}"
     ]
+
+
+def full_notes(scores: Mapping[str, Any]) -> list[str]:
+    """The flat and the full score beside each other, and what tags reach at most; empty if mentions were not read in full.
+
+    >>> full_notes({"micro": {"f1": 0.5}, "full": {"micro": {"f1": 0.25}, "flat": {"mentions": 9, "lost": 0}}})
+    ['flat F1 0.5000, full F1 0.2500; tags can have all 9 mentions']
+    """
+    if not scores.get("full"):
+        return []
+    full, flat = scores["full"], scores["full"]["flat"]
+    return [f"flat F1 {scores['micro']['f1']:.4f}, full F1 {full['micro']['f1']:.4f}; {limit_words(flat)}"]
+
+
+def limit_words(flat: Mapping[str, Any]) -> str:
+    """What tags reach on full mentions, from `metrics.full_scores.flat_limits`."""
+    if not flat["lost"]:
+        return f"tags can have all {flat['mentions']} mentions"
+    causes = (("discontinuous", "in pieces"), ("overlapping", "sharing tokens"))
+    why = ", ".join(f"{flat[key]} {words}" for key, words in causes if flat[key])
+    return (
+        f"tags reach a full F1 of at most {flat['best']['f1']:.4f} (gold tags {flat['gold_tags']['f1']:.4f}), "
+        f"as they cannot have {flat['lost']} of {flat['mentions']} mentions ({why})"
+    )
 
 
 def _title(scores: Mapping[str, Any], record: Mapping[str, Any], of: int) -> str:

@@ -74,7 +74,7 @@ def test_all_readings_in_one_table(tmp_path: Path, capsys: pytest.CaptureFixture
     folder = a_run(tmp_path / "one", some_sentences())
     (result,) = scored(capsys, str(folder), "all=true")
     pairs = [(scores["match"], scores["mode"]) for scores in result["readings"]]
-    assert pairs == [(match, mode) for match in MATCHES if match != "offsets" for mode in ("conlleval", "strict")]
+    assert pairs == [(match, mode) for match in MATCHES[:5] for mode in ("conlleval", "strict")]
     assert "offsets: not scored" in result["remarks"][0]
     call(str(folder), "all=true", "metric.mode=strict")
     out = capsys.readouterr().out
@@ -83,6 +83,7 @@ def test_all_readings_in_one_table(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_offsets_are_those_of_the_annotators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     about = {"offsets": [[0, 4], [5, 10]], "mentions": [{"label": "Sign", "fragments": [[0, 9]]}]}
+    about["gold_mentions"] = [{"label": "Sign", "fragments": [[0, 2]]}]
     folder = a_run(tmp_path / "one", [sentence(0, "high fever", "Ss", "Ss", **about)])
     (result,) = scored(capsys, str(folder), "all=true")
     figures = {scores["match"]: scores["micro"]["f1"] for scores in result["readings"]}
@@ -177,3 +178,14 @@ def test_the_command(command: Command, tmp_path: Path) -> None:
         and refused.stderr == "clinspan: all=perhaps is not true or false. Write all=VALUE with such a value.\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+def test_full_mentions_are_scored_with_what_tags_can_reach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = [{"label": "Sign", "fragments": [[0, 2]]}, {"label": "Sign", "fragments": [[1, 2]]}]
+    folder = a_run(tmp_path / "one", [sentence(0, "high fever", "Ss", "Ss", gold_mentions=gold, pred_mentions=gold)])
+    (result,) = scored(capsys, str(folder), "match=full")
+    assert result["readings"][0]["micro"]["f1"] == 1.0 and result["readings"][0]["flat"]["lost"] == 1
+    call(str(folder), "match=full")
+    assert "tags reach a full F1 of at most 0.6667 (gold tags 0.6667)" in capsys.readouterr().out
+    call(str(folder))
+    assert "flat F1 1.0000, full F1 1.0000; tags reach" in capsys.readouterr().out

@@ -106,3 +106,20 @@ def test_a_prediction_needs_every_key(key: str) -> None:
 @pytest.mark.parametrize("content", [None, [], "x", 5])
 def test_only_an_object_is_a_record(content: object) -> None:
     assert Prediction.problem(content) is not None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "problem"),
+    [
+        ([[0, 1], [1, 2]], None),
+        ([[0, 1]], None),
+        ([], "fragments"),
+        ([[1, 1]], "not ranges in text order"),
+        ([[1, 2], [0, 1]], "not ranges in text order"),
+        ([[0, 3]], "behind the 2 tokens"),
+    ],
+)
+def test_full_mentions_are_token_ranges_of_the_sentence(pieces: list[list[int]], problem: str | None) -> None:
+    for key in ("gold_mentions", "pred_mentions"):
+        found = Prediction.problem({**LINE, key: [{"label": "Sign", "fragments": pieces}]})
+        assert (found is None) if problem is None else problem in str(found)
