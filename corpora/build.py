@@ -123,7 +123,7 @@ def assemble(
     outline = Outline(text, cut, headings)
     mentions = _by_sentence(entities, cut) if annotated else [None] * len(cut)
     sentences = tuple(
-        Sentence(f"{name}:{n}", name, tuple(tokens), tuple(row), begun, spaced, Position(outline, n))
+        Sentence(f"{name}:{n}", name, tuple(tokens), tuple(row), begun, spaced, position=Position(outline, n))
         for n, (tokens, row, begun) in enumerate(zip(cut, tags, mentions, strict=True))
     )
     return Document(name, text, tuple(entities), sentences)

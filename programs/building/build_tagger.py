@@ -69,7 +69,7 @@ def build_tagger(
         origin: Where the demonstrations and instructions of `state` come from.
         trained: The saved settings of weights that were trained for the tagger.
     """
-    config = with_knowledge(config, corpus)
+    config = with_mentions(with_knowledge(config, corpus), corpus)
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
     adapter: Format = build(
         config.format,
@@ -117,6 +117,15 @@ def with_knowledge(config: DictConfig, corpus: Corpus) -> DictConfig:
         raise InputError(problem, remedy=f"Set {ways}.")
     own = config.copy()
     own.retriever.knowledge = "bundled"
+    return own
+
+
+def with_mentions(config: DictConfig, corpus: Corpus) -> DictConfig:
+    """The config with a format that lists full mentions, if it can, does not say otherwise, and the corpus has them."""
+    if not corpus.full or config.format.get("mentions", "flat") is not None:
+        return config
+    own = config.copy()
+    own.format.mentions = "full"
     return own
 
 

@@ -9,9 +9,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinspan.corpora import FullMention
 from clinspan.corpora.tokens import clinical_tokens
 from clinspan.programs.formats.matching import MentionFinder
-from clinspan.programs.formats.responses import Piece, probability
+from clinspan.programs.formats.responses import confidence_of, Piece, probability
 from clinspan.programs.formats.types import Decoded, Place, shown_tokens
 
 COPIED, COPIED_NOTE, NOT_FOUND = "copied_from_demonstration", "copied_from_context", "mention_not_found"
@@ -75,3 +76,24 @@ def probability_of(place: Place | None) -> float | None:
     current = _current.get()
     pieces = current.pieces.get(place[0]) if current is not None and place is not None else None
     return probability(place, pieces) if place is not None and pieces else None
+
+
+def mention_fields(
+    mentions: Sequence[tuple[FullMention, Place | None]], answered: Answered, names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The mentions of an answer as predictions have them, each with its probability; those of marks alone are left out.
+
+    Args:
+        mentions: The mentions with their places in the answer.
+        answered: The sentence.
+        names: The corpus' names of labels that are called otherwise in answers.
+    """
+    kept = [(mention, place) for mention, place in mentions if _has_letter(mention, answered.tokens)]
+    confidence = confidence_of([place for _, place in kept], answered.pieces) or [None] * len(kept)
+    renamed = [FullMention(names.get(mention.label, mention.label), mention.fragments) for mention, _ in kept]
+    return [{**mention.record(), "confidence": value} for mention, value in zip(renamed, confidence, strict=True)]
+
+
+def _has_letter(mention: FullMention, tokens: Sequence[str]) -> bool:
+    words = [word for start, end in mention.fragments for word in tokens[start:end]]
+    return any(mark.isalnum() for word in words for mark in word)

@@ -21,7 +21,7 @@ from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, lm15, Wire
 from clinspan.lms.protocols import CollectingEngine, LocalEngine
 from clinspan.lms.remote.audit import asking, current_sentence_id, demonstrating
-from clinspan.programs.formats.answered import Answered, being_read, reading
+from clinspan.programs.formats.answered import Answered, being_read, mention_fields, reading
 from clinspan.programs.formats.generation import Generation, is_served, sampled_together, wire_config
 from clinspan.programs.formats.responses import answer_text, chosen_pieces, confidence_of, Piece
 from clinspan.programs.formats.types import around, Decoded, in_context, Question, shown_tokens, tags_tokens
@@ -86,6 +86,10 @@ class Format(dspy.Adapter):
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
         """What the right answer looks like: a demonstration's."""
 
+    def shown_answer(self, tokens: Sequence[str], example: Mapping[str, Any], key: str = "") -> str:
+        """The right answer of a demonstration or a training sentence: `tags` in the corpus' own labels, and maybe `mentions`."""
+        return self.answer(tokens, renamed(example["tags"], self.called), key)
+
     @abstractmethod
     def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
         """What an answer may be; the right answer is always among it."""
@@ -138,7 +142,7 @@ class Format(dspy.Adapter):
         for demo in demos:
             tokens = shown_tokens(demo["tokens"], demo.get("joined") or ())
             asked = next(q for q in self.questions(tokens, ()) if q.key == question.key)
-            turns += [*asked.turns, ("assistant", self.answer(tokens, renamed(demo["tags"], self.called), question.key))]
+            turns += [*asked.turns, ("assistant", self.shown_answer(tokens, demo, question.key))]
         return f"{instructions}\n\n{self.rules()}", turns + list(question.turns)
 
     def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -148,7 +152,7 @@ class Format(dspy.Adapter):
         return [{"role": role, "content": content} for role, content in [("system", system), *turns]]
 
     def parse(self, signature: Any, completion: str) -> dict[str, Any]:
-        """Read the answers about the sentence that this thread is tagging: `tags`, `confidence` and `repairs`.
+        """Read the answers about the sentence that this thread is tagging: `tags`, `confidence`, `repairs`, and any `mentions`.
 
         Args:
             signature: Not used.
@@ -165,10 +169,12 @@ class Format(dspy.Adapter):
         tags = decoded.tags
         if self.alignment == "tokens":  # the paper's scorer kept them
             tags, decoded.repairs["mention_without_letter"] = without_marks(tags, current.tokens)
+        full = {} if decoded.mentions is None else {"mentions": mention_fields(decoded.mentions, current, self._names)}
         return {
             "tags": renamed(tags, self._names),
             "confidence": confidence_of(decoded.places, current.pieces) if decoded.confidence is None else decoded.confidence,
             "repairs": dict(+decoded.repairs),
+            **full,
         }
 
     def __call__(

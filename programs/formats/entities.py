@@ -18,16 +18,18 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from clinspan.corpora import Label
-from clinspan.corpora.bio import span_tags, tag_spans
+from clinspan.corpora import FullMention, Label
+from clinspan.corpora.bio import tag_spans
+from clinspan.corpora.full_mentions import check_mentions, in_order, Mentions, of_tags
 from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.answered import probability_of
 from clinspan.programs.formats.base import Format
+from clinspan.programs.formats.listed import find_places, flat_tags, full_lists, FullLists
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
 from clinspan.programs.formats.tags import TagReader
@@ -35,6 +37,7 @@ from clinspan.programs.formats.types import Decoded, Place, Question
 
 _LISTED = 600
 _NEAR = 10_000
+_SHAPES = 'List mentions inside other mentions too. Where words of a mention stand apart, write " ... " between its pieces.'
 _READ = "I've read this text."
 _TEXT_KEYS = ("text", "mention", "entity", "span", "word", "phrase", "term", "name", "value")
 _LABEL_KEYS = ("label", "type", "category", "entity_type", "entity_group", "class", "tag")
@@ -45,26 +48,32 @@ class Entities(Format):
 
     A mention marks every occurrence of its tokens in the sentence. If two spans share a token, the longer one is kept. Of the same
     span with several labels, the label that the model gives the higher probability is kept, if probabilities are known. Of other
-    equally long spans, the one with the earlier label is kept.
+    equally long spans, the one with the earlier label is kept. With `mentions=full` all listed mentions are in `Decoded.mentions`
+    too, also those that lose a token to others, and those in pieces (see `formats.listed`); tags then follow `flat_tags`.
 
     Args:
         labels: The corpus' labels.
         per_type: Ask for one type at a time, in the conversation that UniversalNER was tuned on.
+        mentions: `full`: ask for nested mentions and for mentions in pieces too; None is `flat`.
         options: See `Format`; `alignment` has no meaning here, since mentions carry no positions.
     """
 
-    def __init__(self, *, labels: Sequence[Label], per_type: bool = False, **options: Any) -> None:
+    def __init__(
+        self, *, labels: Sequence[Label], per_type: bool = False, mentions: Mentions | None = None, **options: Any
+    ) -> None:
         super().__init__(labels=labels, **options)
-        self.per_type = per_type
+        check_mentions("format.mentions", mentions or "flat")
+        self.per_type, self.full = per_type, mentions == "full"
         self._reader = TagReader(self.labels)
 
     def rules(self) -> str:
+        shape = f" {_SHAPES}" if self.full else ""
         if self.per_type:
-            return "You are asked about one type at a time. Answer with a JSON list of the mentions, as they are written."
+            return f"You are asked about one type at a time. Answer with a JSON list of the mentions, as they are written.{shape}"
         names = ", ".join(f'"{label.name}"' for label in self.labels)
         return (
             "Answer with one JSON object and nothing else. Its keys are "
-            f"{names}; each value is the list of the mentions of that type, written as in the sentence."
+            f"{names}; each value is the list of the mentions of that type, written as in the sentence.{shape}"
         )
 
     def questions(self, tokens: Sequence[str], context: Sequence[str], note: str = "") -> list[Question]:
@@ -85,16 +94,23 @@ class Entities(Format):
         return smaller
 
     def answer(self, tokens: Sequence[str], tags: Sequence[str], key: str = "") -> str:
-        lists: dict[str, list[str]] = {label.name: [] for label in self.labels}
-        words = Words.as_given(tokens)
-        for start, end, label in tag_spans(tags):
-            mention = words.text(start, end)
-            if mention not in lists[label]:
-                lists[label].append(mention)
+        return self._lists(of_tags(tags), tokens, key)
+
+    def shown_answer(self, tokens: Sequence[str], example: Mapping[str, Any], key: str = "") -> str:
+        mentions = example.get("mentions") if self.full else None
+        if mentions is None:
+            return super().shown_answer(tokens, example, key)
+        read = [FullMention.of(one) for one in mentions]
+        return self._lists([FullMention(self.called.get(one.label, one.label), one.fragments) for one in read], tokens, key)
+
+    def _lists(self, mentions: Iterable[FullMention], tokens: Sequence[str], key: str) -> str:
+        lists = full_lists(mentions, Words.as_given(tokens), [label.name for label in self.labels])
         return json.dumps(lists[key] if key else lists, ensure_ascii=False)
 
     def grammar(self, tokens: Sequence[str], key: str = "") -> Grammar:
         """A grammar of lists with mentions in the order of the sentence, without overlap, so that every list ends.
+
+        With `mentions=full` they may overlap and may be in pieces as far as `FullLists` says: there are right answers beyond it.
 
         Rule `list` is the text after an opening bracket, `m3` a mention that begins at token 3 or later, `w3` the text after
         token 3 inside a mention, `c4` the text after a mention that ends before token 4.
@@ -108,6 +124,8 @@ class Entities(Format):
             for n, label in enumerate(self.labels):
                 parts += [f"{', ' if n else '{'}{json.dumps(label.name, ensure_ascii=False)}: [", Rule("list")]
             rules = {"start": [[*parts, "}"]]}
+        if self.full:
+            return Grammar(rules | FullLists(words, Words.as_given(tokens)).rules())
         rules["list"] = [["]"], ['"', Rule("m0")]]
         for i, word in enumerate(words):
             after = i + 1
@@ -132,36 +150,35 @@ class Entities(Format):
 
     def longest(self, tokens: Sequence[str], key: str = "") -> str:
         """An answer with every token as a mention under every type; for long sentences under fewer types, but at least two."""
-        listed = self.labels[: max(2, _LISTED // max(1, len(tokens)))]
-        return json.dumps(list(tokens) if key else {label.name: list(tokens) for label in listed}, ensure_ascii=False)
+        labels = self.labels[: max(2, _LISTED // max(1, len(tokens)))]
+        every = [*tokens] * (2 if self.full else 1)
+        return json.dumps(every if key else {label.name: every for label in labels}, ensure_ascii=False)
 
     def read(self, answers: Mapping[str, str], tokens: Sequence[str]) -> Decoded:
         repairs: Counter[str] = Counter()
-        spans: dict[tuple[int, int, str], Place | None] = {}
+        found: dict[FullMention, Place | None] = {}
         finder, missing = MentionFinder(tokens), list[str]()
         for key, text in answers.items():
             at = 0
             for label, mention in self._mentions(key, text, repairs, finder):
                 place, at = _place_of(mention, key, text, at)
-                ranges = finder.places(mention, repairs)
+                ranges = find_places(finder, mention, repairs, full=self.full)
                 missing += [] if ranges else [mention]
-                for start, end in ranges:
-                    spans.setdefault((start, end, label), place)
-        for span in _less_probable(spans):
-            del spans[span]
-            repairs["type_by_probability"] += 1
-        order = {label.name: n for n, label in enumerate(self.labels)}
-        taken: set[int] = set()
-        chosen = []
+                for fragments in ranges:
+                    found.setdefault(FullMention(label, fragments), place)
+        less = _less_probable(found)
+        repairs["type_by_probability"] += 0 if self.full else len(less)
+        flat = [one for one in found if one not in less]
+        tags = flat_tags(flat, len(tokens), [label.name for label in self.labels])
+        spans = {(start, end, label) for start, end, label in tag_spans(tags)}
+        repairs["overlapping_mention"] += 0 if self.full else len(flat) - len(spans)
         places: list[Place | None] = [None] * len(tokens)
-        for span in sorted(spans, key=lambda s: (s[0] - s[1], order[s[2]], s[0])):
-            if taken.isdisjoint(range(span[0], span[1])):
-                taken.update(range(span[0], span[1]))
-                chosen.append(span)
-                places[span[0] : span[1]] = [spans[span]] * (span[1] - span[0])
-            else:
-                repairs["overlapping_mention"] += 1
-        return Decoded(span_tags(len(tokens), chosen), repairs, places, missing=missing)
+        for one in flat:
+            start, end = one.fragments[0]
+            if (start, end, one.label) in spans and places[start] is None:
+                places[start:end] = [found[one]] * (end - start)
+        mentions = [(one, found[one]) for one in in_order(found)] if self.full else None
+        return Decoded(tags, repairs, places, missing=missing, mentions=mentions)
 
     def _mentions(self, key: str, text: str, repairs: Counter[str], finder: MentionFinder) -> Iterator[tuple[str, str]]:
         """Yield each (label, mention) of an answer once. The docstring of the module lists the forms that are read."""
@@ -254,17 +271,17 @@ class Entities(Format):
         return self._reader.label(name)
 
 
-def _less_probable(spans: Mapping[tuple[int, int, str], Place | None]) -> list[tuple[int, int, str]]:
-    """The spans that have another label too, which the model gives a higher probability; none where one is not known."""
-    labels: dict[tuple[int, int], list[str]] = {}
-    for start, end, label in spans:
-        labels.setdefault((start, end), []).append(label)
-    less: list[tuple[int, int, str]] = []
-    for (start, end), names in labels.items():
-        known = {} if len(names) == 1 else {name: probability_of(spans[start, end, name]) for name in names}
+def _less_probable(found: Mapping[FullMention, Place | None]) -> set[FullMention]:
+    """The mentions that have another label too, which the model gives a higher probability; none where one is not known."""
+    same: dict[tuple[tuple[int, int], ...], list[FullMention]] = {}
+    for mention in found:
+        same.setdefault(mention.fragments, []).append(mention)
+    less: set[FullMention] = set()
+    for several in same.values():
+        known = {} if len(several) == 1 else {mention: probability_of(found[mention]) for mention in several}
         values = [value for value in known.values() if value is not None]
-        if len(values) == len(names) > 1:
-            less += [(start, end, name) for name in names if (known[name] or 0.0) < max(values)]
+        if len(values) == len(several) > 1:
+            less |= {mention for mention in several if (known[mention] or 0.0) < max(values)}
     return less
 
 

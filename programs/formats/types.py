@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clinspan.corpora import InputError
+from clinspan.corpora import FullMention, InputError
 from clinspan.corpora.words import Words
 
 _AROUND = "Context of the sentence in its document, which is not to be tagged (answer about the sentence alone):"
@@ -26,6 +26,7 @@ class Decoded:
             tag that no particular piece of an answer decides.
         confidence: The probability of each tag, where the answer itself says it; None: it follows from `places`.
         missing: Mentions of the answer that the sentence does not have, as the model wrote them.
+        mentions: All mentions of the answer with all their pieces, each with its place in the answer; None: only tags are read.
     """
 
     tags: list[str]
@@ -33,6 +34,7 @@ class Decoded:
     places: list[Place | None] = field(default_factory=list)
     confidence: list[float | None] | None = None
     missing: list[str] = field(default_factory=list)
+    mentions: list[tuple[FullMention, Place | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,8 @@ class PromptTagger:
         pred = ["O"] * len(sentence.tokens) if refused else list(prediction.tags)
         usage = {key: n for key, n in prediction.usage.items() if key.endswith("_tokens") or key == "passes"}
         outcome = {"pred": pred, "confidence": None if refused else prediction.confidence, "raw": raw}
+        if (mentions := prediction.get("mentions")) is not None:
+            outcome["pred_mentions"] = [] if refused else list(mentions)
         served = {"served": list(prediction.served)} if prediction.get("served") else {}
         return {**record, **outcome, "repairs": dict(+repairs), "usage": usage, **served, "error": refused}
 

@@ -213,6 +213,7 @@ class Demonstration(Record):
     tokens: list[str]
     tags: list[Tag]
     joined: list[int] = Field([], description="numbers of the tokens that prompts show without a blank before them")
+    mentions: list[GoldMention] | None = Field(None, description="its mentions in full, where the corpus has them")
 
     @model_validator(mode="after")
     def _one_a_token(self) -> Self:

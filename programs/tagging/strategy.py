@@ -137,4 +137,5 @@ def fixed_demonstrations(pool: Sequence[Sentence], k: int, seed: int) -> list[di
 def as_demonstration(sentence: Sentence) -> dict[str, Any]:
     """Convert a training sentence to a DSPy demonstration."""
     joined = {"joined": list(sentence.joined)} if sentence.joined else {}
-    return {"id": sentence.id, "tokens": list(sentence.words), "tags": list(sentence.tags), **joined}
+    mentions = {} if sentence.full is None else {"mentions": [one.record() for one in sentence.full]}
+    return {"id": sentence.id, "tokens": list(sentence.words), "tags": list(sentence.tags), **joined, **mentions}

@@ -28,7 +28,7 @@ from clinspan.programs.tagging.strategy import Overflow
 from clinspan.programs.tagging.votes import combined
 
 Lookup = Callable[[str], Sequence[Any]]
-DEMONSTRATION_KEYS = ("id", "tokens", "tags", "joined")
+DEMONSTRATION_KEYS = ("id", "tokens", "tags", "joined", "mentions")
 """What programs keep of a demonstration."""
 CONFIDENCE = "confidence"
 """Key of a saved program's map of confidences."""
@@ -165,7 +165,8 @@ class Tagger(dspy.Module):
 
         Returns:
             `tags`, `confidence` (the probability of each tag as far as it is known, or None), `repairs` (counts by
-            name), `answers` (raw texts by question) and `usage`.
+            name), `answers` (raw texts by question) and `usage`; `mentions` too (label, token ranges, confidence), if the format
+            lists them in full.
 
         Raises:
             PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
@@ -275,8 +276,12 @@ def _saved(mapped: ConfidenceMap | None) -> dict[str, Any]:
 
 def _map_confidence(found: dspy.Prediction, mapped: ConfidenceMap | None) -> None:
     """Replace the confidences in mentions by the mapped ones."""
-    if mapped is not None:
-        found.confidence = mapped.tags(found.tags, found.confidence, "conlleval")
+    if mapped is None:
+        return
+    found.confidence = mapped.tags(found.tags, found.confidence, "conlleval")
+    if "mentions" in found:
+        known = [(mention, mention["confidence"]) for mention in found.mentions]
+        found.mentions = [{**mention, "confidence": None if value is None else mapped(value)} for mention, value in known]
 
 
 def _voted(sampled: dspy.Prediction, length: int) -> dspy.Prediction:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clinspan.corpora import Sentence
-from clinspan.corpora.bio import renamed
 from clinspan.corpora.words import Words
 from clinspan.programs.formats import Format
 from clinspan.programs.formats.types import shown_tokens
+from clinspan.programs.tagging.strategy import as_demonstration
 from clinspan.programs.tagging.tagger import Tagger
 from clinspan.tuning import Record
 
@@ -30,10 +30,10 @@ def training_records(tagger: Tagger, adapter: Format, sentences: Iterable[Senten
         tokens = shown_tokens(Words.of(sentence))
         demos = [demo for demo in tagger.surroundings(tokens)[0] if not _same(demo, sentence)]
         demos = demos[len(demos) - most :] if most is not None and len(demos) > most else demos
-        tags = renamed(sentence.tags, adapter.called)
+        example = as_demonstration(sentence)
         for question in adapter.questions(tokens, (), tagger.note.text(sentence.position)) if tokens else ():
             system, turns = adapter.messages(instructions, demos, question)
-            records.append(Record(sentence.id, (("system", system), *turns), adapter.answer(tokens, tags, question.key)))
+            records.append(Record(sentence.id, (("system", system), *turns), adapter.shown_answer(tokens, example, question.key)))
     return records
 
 
