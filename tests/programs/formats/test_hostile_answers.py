@@ -70,13 +70,13 @@ def test_a_long_sentence_that_is_echoed_with_a_change_is_aligned_by_words() -> N
 
 
 class Halves:
-    """Engine whose answer ends with half of a surrogate pair, like an answer that a server cuts inside a character."""
+    """Engine whose answer ends with half of a surrogate pair, like text that a relay cuts inside a character."""
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         text = '{"Sign": ["fever"], "Disease": ["\ud83e'
         usage = lm15.Usage(input_tokens=1, output_tokens=1, total_tokens=2)
         message = lm15.Message.assistant(text)
-        return lm15.Response(id=None, model=request.model, message=message, finish_reason="length", usage=usage)
+        return lm15.Response(id=None, model=request.model, message=message, finish_reason="stop", usage=usage)
 
 
 def test_half_a_surrogate_pair_in_an_answer_can_be_written(tmp_path: Path) -> None:
