@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -31,8 +32,8 @@ class FittedDecisions(Optimizer):
     fitted to other documents, and the program gets those fitted to all of them.
 
     Attributes:
-        examples: Train sentences to fit to, besides dev. None are used where the nearest demonstrations are looked up: a train
-            sentence would be its own demonstration.
+        examples: Train sentences to fit to, besides dev. Where the nearest demonstrations are looked up, none of a sentence's own
+            document is shown with it. None are used where a saved program looks them up.
         regression: Whether the regression is tried too.
         strength: Inverse of the regression's regularization.
         folds: Number of folds of documents.
@@ -76,12 +77,34 @@ class FittedDecisions(Optimizer):
         """Train sentences with the model's probabilities."""
         start, adapter = context.start, context.start.adapter
         assert isinstance(adapter, Phrases)
-        if start.single.nearest is not None:
-            return []
         shown = {demo.get("id") for demo in start.single.tag.demos}
         pool = [sentence for sentence in context.spoken if sentence.id not in shown]
         chosen = random.Random(context.seed).sample(pool, min(self.examples, len(pool)))
-        return _scored(adapter, chosen, context.evaluator.answers(start, chosen))
+        asked = start if start.single.nearest is None else _without_own(context)
+        return [] if asked is None else _scored(adapter, chosen, context.evaluator.answers(asked, chosen))
+
+
+def _without_own(context: OptimizationContext) -> Candidate | None:
+    """The start program, which shows a train sentence the nearest ones of other documents; None if it is a saved program."""
+    start = context.start
+    k = int(start.single.settings["strategy"]["k"])
+    longest = max(Counter(sentence.document for sentence in context.train).values())
+    more = {"strategy.k": k + longest}
+    try:
+        context.allow(more)
+    except InputError:
+        return None
+    find = context.variant(more, start.by).single.nearest
+    assert find is not None
+    documents = {sentence.id: sentence.document for sentence in context.train}
+    asked = {Words.of(sentence).text(): sentence.document for sentence in context.spoken}
+
+    def others(text: str) -> list[Any]:
+        return [demo for demo in find(text) if documents[demo["id"]] != asked[text]][-k:]
+
+    tagger = copy.copy(start.single)
+    tagger.nearest = others
+    return replace(start, tagger=tagger)
 
 
 def _with_decisions(context: OptimizationContext, decisions: Decisions, by: str) -> Candidate:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.bio import tag_spans
+from clinspan.programs.rundir.prompt_log import read_prompts
 from conftest import Command, folder_of, load, records
 from support.current_models import random_current
 
@@ -37,6 +38,7 @@ def test_decisions_are_fitted_kept_in_the_program_and_applied_by_it(command: Com
         row["id"]: row["raw"] for row in records(made / "candidates" / candidates[by])
     }.items(), "the model was asked once"
     assert record["status"] == "finished"
+    compiled.pop("confidence", None)
     assert compiled in [load(made / "candidates" / key / "program.json") for key in candidates.values()]
     ran = folder_of(command("run", f"program={made / 'candidates' / candidates[by]}", "split=dev", "limit=24", *model))
     assert load(ran / "run.json")["config"]["format"]["decisions"] == decisions
@@ -44,6 +46,20 @@ def test_decisions_are_fitted_kept_in_the_program_and_applied_by_it(command: Com
     assert sum(len(list(tag_spans(row["pred"]))) for row in rows) > 0
     assert all(len(row["pred"]) == len(row["tokens"]) for row in rows)
     assert "| " in rows[0]["raw"] and "Rare disease -" in rows[0]["raw"]
+
+
+def test_train_sentences_are_fitted_to_without_their_own_document_among_the_nearest(command: Command, model: list[str]) -> None:
+    nearest = ["format=phrases", "strategy=knn", "strategy.k=2", "retriever.by=tfidf"]
+    made = folder_of(command("optimize", "optimizer=decisions", *nearest, *SMALL, *model))
+    start = made / "candidates" / load(made / "run.json")["start"]["key"]
+    rows, sent = records(start), read_prompts(start)
+    assert sent is not None and len(rows) == 24 + 16 and all(row["error"] is None for row in rows)
+    trained = set(load(made / "run.json")["trainset"])
+    fitted = [row["id"] for row in rows if row["id"] in trained]
+    assert len(fitted) == 16
+    for name in fitted:
+        shown = sent.asked[name][0]["demonstrations"]
+        assert len(shown) == 2 and not {one.rpartition(":")[0] for one in shown} & {name.rpartition(":")[0]}
 
 
 @pytest.mark.long
