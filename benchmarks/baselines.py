@@ -119,7 +119,9 @@ def served(address: str, name: str, *, grammar: bool) -> Callable[[Task], None]:
             for sentence, answer in zip(task.sentences, task.answers, strict=True):
                 demos, context = tagger.surroundings(sentence.words)
                 words = shown_tokens(sentence.words)
-                for _, request in form.requests(lm, tagger.tag.signature.instructions, demos, words, context, name=sentence.id):
+                how = (lm, tagger.tag.signature.instructions, demos, words, context)
+                note = tagger.note.text(sentence.position)
+                for _, request in form.requests(*how, name=sentence.id, note=note):
                     length = len(answer.ids)
                     extensions = {**(request.config.extensions or {}), **({} if grammar else {"min_tokens": length})}
                     lm(replace(request, config=replace(request.config, max_tokens=length, extensions=extensions)))
