@@ -64,6 +64,19 @@ def test_a_writing_model_sees_the_label_names_of_prompts(
     assert not any(name in read for name in NAMES if name not in SNAKE)
 
 
+@pytest.mark.parametrize("name", ["labeled", "bootstrap", "mipro", "gepa", "simba", "infer_rules"])
+def test_sentences_are_asked_with_their_neighbours(command: Command, server: ScriptedServer, script: Script, name: str) -> None:
+    words = [f"optimizer={name}", *SMALL[name], *local(server), *writer(server), "train_limit=30", "strategy.k=2"]
+    folder = folder_of(command("optimize", *words, "strategy.neighbours=1"))
+    compiled = program(folder)
+    assert compiled["settings"]["strategy"]["neighbours"] == 1
+    assert all(demo.keys() <= {"id", "tokens", "tags", "joined"} for demo in compiled["tag"]["demos"])
+    asked = [body["messages"] for _, _, body in server.requests if body["model"] == "student"]
+    tagging = [messages for messages in asked if "[[ ##" not in str(messages)]
+    assert tagging and all("Sentence to tag:" in messages[-1]["content"] for messages in tagging)
+    assert not any("Sentence to tag:" in turn["content"] for messages in tagging for turn in messages[1:-1])
+
+
 @pytest.mark.parametrize("name", ["bootstrap", "mipro"])
 def test_every_token_is_counted_once(command: Command, server: ScriptedServer, script: Script, name: str) -> None:
     """The count covers the evaluator's requests and those that an optimizer makes itself."""
