@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from clinspan.lms.classifiers.classifier import TokenClassifier
 
 
+_told: set[str] = set()
+
+
 @dataclass
 class ClassifierComponents:
     """The components of a run with a token classifier.
@@ -91,9 +94,10 @@ def build_classifier_run(
 
 
 def with_context(sentences: Sequence[Sentence], corpus: Corpus, split: str, most: int) -> list[Sentence]:
-    """The sentences of a split with the words around them in their documents. If there are none, one line says so."""
+    """The sentences of a split with the words around them in their documents. If there are none, one line says so, once."""
     surrounded = in_documents(sentences, corpus, split, most)
-    if surrounded and lack_neighbours(surrounded):
+    if surrounded and lack_neighbours(surrounded) and corpus.name not in _told:
+        _told.add(corpus.name)
         print(
             f"clinspan: in {corpus.name} {split} no document has several sentences, so none is read with the text around it",
             file=sys.stderr,
