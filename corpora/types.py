@@ -90,7 +90,6 @@ class Sentence:
 
     `mentions` are the annotations that begin in the sentence, as they were read; None if the corpus has tags alone. `spaced`
     says whether prompts show blanks between all tokens; False: only where the text has white space, for tokens within words.
-    `before` and `after` are words of the document around the sentence, as `corpora.neighbours` adds them.
     `position` is its place in the document; None: not known.
     `full` are its mentions with all their pieces, by their last and their first token, nested and overlapping ones too; None
     unless the corpus was read with `corpus.mentions=full`.
@@ -102,8 +101,6 @@ class Sentence:
     tags: tuple[str, ...]
     mentions: tuple[Entity, ...] | None = None
     spaced: bool = True
-    before: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    after: tuple[str, ...] = field(default=(), compare=False, repr=False)
     position: Position | None = field(default=None, compare=False, repr=False)
     full: tuple[FullMention, ...] | None = None
 

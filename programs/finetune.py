@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
-from clinspan.corpora.neighbours import in_documents
 from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
@@ -24,7 +23,6 @@ from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.run_documents import give_made, trained_document
 from clinspan.programs.app.start_run import prepared
-from clinspan.programs.building.build_classifier import with_context
 from clinspan.programs.building.build_run import build_program, Overrides
 from clinspan.programs.building.chosen_sentences import choose_sentences
 from clinspan.programs.config.all_folds import has_all_folds
@@ -107,9 +105,6 @@ def classifier(config: DictConfig, options: Options, run: OpenRun, log: logging.
         raise InputError(f"tuning={options.name} has no prompt and does not use program=", remedy="Leave it out.")
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, run)
-    if options.context is not None:
-        train = with_context(train, corpus, "train", options.context)
-        dev = in_documents(dev, corpus, "dev", options.context)
     labels = [label.name for label in corpus.labels]
     log.info("training %s on %d sentences, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:

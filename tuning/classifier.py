@@ -53,7 +53,7 @@ def tune_classifier(
 
     Args:
         spec: The model to start from.
-        train: Training sentences. Each is read by itself or, with `context`, with the words around it; none is cut.
+        train: Training sentences. Each is read by itself, and none is cut.
         dev: Sentences for the evaluation after each epoch. If there are none, the last epoch's weights are kept.
         options: `Encoder` or, for a decoder, `LabelSupervised`.
         labels: Entity types, in the order of the tags.
@@ -86,8 +86,7 @@ def tune_classifier(
     set_seed(seed)
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
-    window = min(options.max_length, longest_window(model))
-    encoder = SubwordEncoder(tokenizer, window=window, context=options.context or 0)
+    encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     checkpoints = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
@@ -96,8 +95,6 @@ def tune_classifier(
     mapped = fit_map(trainer.judged_mentions())
     confidence = None if mapped is None else mapped.model_dump()
     note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin, "confidence": confidence}
-    if options.context is not None:
-        note["context"] = options.context
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=note)
     shutil.rmtree(checkpoints, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}

@@ -60,8 +60,7 @@ class ClassifierTrainer(EpochTrainer):
         self.order = LengthSampler([len(example.window.ids) for example in examples], options.batch_size, where["seed"])
         self.layer_decay = options.layer_decay
         self.dev, self.lattice = dev, Lattice.of(classes)
-        around = [(sentence.before, sentence.after) for sentence in dev]
-        self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev], around), encoder.filler
+        self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev]), encoder.filler
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The optimizer, with layer-wise learning rates if the options have a `layer_decay`."""

@@ -31,7 +31,7 @@ def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, class
     return [
         Example(window, tuple(number[sentence.tags[word]] for word in window.words))
         for sentence in sentences
-        for window in encoder.windows(sentence.words, (sentence.before, sentence.after))
+        for window in encoder.windows(sentence.words)
     ]
 
 

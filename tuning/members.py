@@ -106,7 +106,7 @@ def _judged(spec: ClassifierModel, dev: Sequence[Sentence], folder: Path) -> flo
     if not dev:
         return None
     classifier = build_classifier(spec)
-    readings = classifier.classify([s.words for s in dev], [(s.before, s.after) for s in dev])
+    readings = classifier.classify([sentence.words for sentence in dev])
     tables: list[Any] = [reading.log_probs for reading in readings]
     lattice = Lattice.of(classifier.classes)
     mapped = fit_map(judge_mentions(dev, tables, lattice))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import get_args, Literal
 
 from clinspan.corpora import InputError
-from clinspan.lms.classifiers.subwords import LEAST_WINDOW
 
 Schedule = Literal["constant", "linear", "cosine"]
 
@@ -95,8 +94,6 @@ class Encoder(Options):
     Sentences of more than `max_length` sub-words are read in overlapping windows.
 
     Attributes:
-        context: Maximum number of sub-words of the document's text around a sentence that are read with it (FLERT, Schweter and
-            Akbik 2020). They are not classified. None: a sentence is read alone.
         members: Number of trainings, with seeds from `seed` on, whose probabilities are averaged.
         layer_decay: The learning rate of each layer is that of the layer above it times this number; that of the head and the
             highest layer is `learning_rate`. None: all have the same.
@@ -110,15 +107,12 @@ class Encoder(Options):
     patience: int = 3
     batch_size: int = 16
     max_length: int = 256
-    context: int | None = None
     members: int = 1
     layer_decay: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("members", self.members, 1)
-        if self.context is not None:
-            _check_context(self.context, self.max_length)
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
             raise InputError(f"tuning.layer_decay={self.layer_decay} is not above 0 and at most 1", remedy="Use 0.9 or null.")
 
@@ -143,18 +137,6 @@ class LabelSupervised(Encoder):
         _check_matrices(1 if self.rank is None else self.rank, self.alpha, self.dropout)
         if self.members > 1 and self.rank is not None:
             raise InputError(f"tuning.members={self.members} needs whole models", remedy="Set tuning.rank=null too.")
-
-
-def _check_context(context: int, max_length: int) -> None:
-    """Refuse a context that is negative or leaves a sentence less than the smallest window."""
-    most = max_length - LEAST_WINDOW
-    if context < 1:
-        raise InputError(f"tuning.context={context} is too small", remedy="Use at least 1, or null for no context.")
-    if context > most:
-        raise InputError(
-            f"tuning.context={context} leaves no room for a sentence in tuning.max_length={max_length}",
-            remedy=f"Use at most {most}, or a larger tuning.max_length.",
-        )
 
 
 def _check_matrices(rank: int, alpha: int, dropout: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clinspan.lms.classifiers.members import load_members, mean_log_probs
-from clinspan.lms.classifiers.subwords import Around, SubwordEncoder
+from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, load_head, LogProbs, longest_window, read_windows
 from clinspan.lms.errors import ModelError
 from clinspan.lms.specs import ClassifierModel
@@ -44,7 +44,6 @@ class TokenClassifier:
     Attributes:
         confidence: What the note beside the weights says about confidences; None: nothing.
         members: The models whose probabilities are averaged.
-        context: Maximum number of sub-words of the text around a sentence that the model reads with it, from the same note.
 
     Raises:
         ModelError: The model is not available, or has no fine-tuned head.
@@ -69,18 +68,11 @@ class TokenClassifier:
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
         self.confidence = note.get("confidence")  # a map fitted on dev, which `metrics.confidence_map` reads
-        self.context = int(note.get("context") or 0)
-        window = min(int(note.get("window", WINDOW)), longest_window(self.model))
-        self.encoder = SubwordEncoder(tokenizer, window=window, context=self.context)
+        self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
 
-    def classify(self, sentences: Sequence[Sequence[str]], around: Sequence[Around] | None = None) -> list[Reading]:
-        """Classify sentences, given as words. Each is read independently; those of similar length share a batch.
-
-        Args:
-            sentences: The words of each sentence.
-            around: The words before and after each in its document, for a model with `context`; None: there are none.
-        """
-        windows = encode_all(self.encoder, sentences, around or [((), ())] * len(sentences))
+    def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
+        """Classify sentences, given as words. Each is read independently; those of similar length share a batch."""
+        windows = encode_all(self.encoder, sentences)
         log_probs = mean_log_probs(
             [read_windows(model, windows, batch_size=self.spec.batch_size, filler=self.encoder.filler) for model in self.members]
         )

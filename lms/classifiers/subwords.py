@@ -11,13 +11,11 @@ from clinspan.lms.errors import ModelError
 
 _OVERLAP = 4
 LEAST_WINDOW = 16
-Around = tuple[Sequence[str], Sequence[str]]
-"""The words before and after a sentence in its document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Pieces that are read at once: a sentence and text around it, or a part of a sentence that is too long.
+    """Pieces that are read at once: a sentence, or a part of a sentence that is too long.
 
     Attributes:
         ids: Ids of the pieces, special ones included.
@@ -36,13 +34,12 @@ class SubwordEncoder:
     Args:
         tokenizer: The model's fast tokenizer.
         window: Maximum number of pieces in a window, special ones included.
-        context: Maximum number of pieces of the text around a sentence that are in its window, as far as the window has room.
 
     Raises:
         ModelError: The tokenizer gives no character offsets, or the window is too small.
     """
 
-    def __init__(self, tokenizer: Any, *, window: int, context: int = 0) -> None:
+    def __init__(self, tokenizer: Any, *, window: int) -> None:
         if not tokenizer.is_fast:
             raise ModelError("the tokenizer does not report the positions of its pieces: a fast one (tokenizer.json) is needed")
         if window < LEAST_WINDOW:
@@ -54,10 +51,10 @@ class SubwordEncoder:
         self.before, self.after = tuple(whole[:offset]), tuple(whole[offset + len(bare) :])
         candidates = (tokenizer.unk_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, *bare)
         self.filler = next(int(token) for token in candidates if token is not None)
-        self.room, self.context = window - len(self.before) - len(self.after), context
+        self.room = window - len(self.before) - len(self.after)
 
-    def windows(self, words: Sequence[str], around: Around = ((), ())) -> list[Window]:
-        """The windows of a sentence, in order; empty for a sentence without words. Words around it are read, not classified.
+    def windows(self, words: Sequence[str]) -> list[Window]:
+        """The windows of a sentence, in order; empty for a sentence without words.
 
         A sentence that does not fit is read in windows that overlap by at least a quarter. A word belongs to the window in which it
         is farthest from a cut.
@@ -68,24 +65,13 @@ class SubwordEncoder:
         starts = [0]
         while starts[-1] + self.room < len(ids):
             starts.append(min(starts[-1] + self.room - self.room // _OVERLAP, len(ids) - self.room))
-        left, right = self._context(around, self.room - len(ids))
         owners = [max(range(len(starts)), key=lambda n: (self._margin(place, starts[n], len(ids)), -n)) for place in firsts]
         windows = []
         for n, start in enumerate(starts):
             own_words = tuple(word for word, owner in enumerate(owners) if owner == n)
-            window_ids = (*self.before, *left, *ids[start : start + self.room], *right, *self.after)
-            first = len(self.before) + len(left) - start
-            windows.append(Window(window_ids, own_words, tuple(first + firsts[word] for word in own_words)))
+            window_ids = (*self.before, *ids[start : start + self.room], *self.after)
+            windows.append(Window(window_ids, own_words, tuple(len(self.before) + firsts[word] - start for word in own_words)))
         return [window for window in windows if window.words]
-
-    def _context(self, around: Around, room: int) -> tuple[list[int], list[int]]:
-        """The pieces before and after a sentence: the same number on both sides, and more on one if the other lacks them."""
-        most = min(self.context, room)
-        if most <= 0:
-            return [], []
-        before, after = (self.pieces(words)[0] if words else [] for words in around)
-        left = min(len(before), max(most // 2, most - len(after)))
-        return before[len(before) - left :], after[: most - left]
 
     def pieces(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
         """The pieces of a sentence, its words joined by blanks, and for each word the index of its first piece.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from clinspan.lms.classifiers.subwords import Around, SubwordEncoder, Window
+from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
 from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMemoryError
 from clinspan.lms.weights.load import unloadable
 
@@ -131,6 +131,6 @@ def _read(model: Any, windows: Sequence[Window], filler: int) -> LogProbs | None
     return log_probs
 
 
-def encode_all(encoder: SubwordEncoder, sentences: Sequence[Sequence[str]], around: Sequence[Around]) -> list[list[Window]]:
-    """The windows of each sentence, with the words around it."""
-    return [encoder.windows(words, neighbours) for words, neighbours in zip(sentences, around, strict=True)]
+def encode_all(encoder: SubwordEncoder, sentences: Sequence[Sequence[str]]) -> list[list[Window]]:
+    """The windows of each sentence."""
+    return [encoder.windows(words) for words in sentences]

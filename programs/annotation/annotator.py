@@ -29,7 +29,6 @@ from clinspan.corpora import Sentence
 from clinspan.corpora.annotated import Annotated
 from clinspan.corpora.clinical import cut_long
 from clinspan.corpora.errors import check_number
-from clinspan.corpora.neighbours import with_neighbours
 from clinspan.corpora.outline import Outline, Position
 from clinspan.corpora.printable import plural
 from clinspan.corpora.readers.notes import Note
@@ -207,21 +206,15 @@ class Annotator:
             notes: The notes.
             tag_all: Tags sentences; None: the annotator's own tagger.
         """
-        tag_all, context = tag_all or self.tagger.tag_all, int(getattr(self.tagger, "context", 0))
+        tag_all = tag_all or self.tagger.tag_all
         cuts = [self.segmenter(note) for note in notes]
         tagged: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
         outlines = [Outline(note.text, cut) for note, (cut, *_) in zip(notes, cuts, strict=True)]
         todo = {
-            sentence.id: (n, sentence)
+            f"{n}:{i}": (n, Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens), position=Position(outlines[n], i)))
             for n, (note, (cut, *_)) in enumerate(zip(notes, cuts, strict=True))
-            for sentence in with_neighbours(
-                [
-                    Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens), position=Position(outlines[n], i))
-                    for i, tokens in enumerate(cut)
-                ],
-                context,
-            )
+            for i, tokens in enumerate(cut)
         }
         while todo:
             remaining: dict[str, tuple[int, Sentence]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from omegaconf import DictConfig
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.bio import bio_classes
-from clinspan.corpora.neighbours import in_documents, lack_neighbours
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.building.chosen_sentences import sentences_of
 from clinspan.programs.building.load_program import check_labels, read_program
@@ -25,9 +23,6 @@ from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_classifier
 
 if TYPE_CHECKING:
     from clinspan.lms.classifiers.classifier import TokenClassifier
-
-
-_told: set[str] = set()
 
 
 @dataclass
@@ -85,24 +80,10 @@ def build_classifier_run(
         note_other_cut(content, corpus)
     classifier = lms.build_classifier(spec)
     check_classes(classifier.classes, corpus)
-    if classifier.context:
-        sentences = with_context(sentences, corpus, config.split, classifier.context)
     facts = RunFacts(model=ModelRecord(name=spec.name, id=classifier.weights.id, revision=classifier.weights.revision))
     if config.program is not None:
         facts = facts.plus(RunFacts(program=ProgramRecord(path=str(config.program))))
     return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
-
-
-def with_context(sentences: Sequence[Sentence], corpus: Corpus, split: str, most: int) -> list[Sentence]:
-    """The sentences of a split with the words around them in their documents. If there are none, one line says so, once."""
-    surrounded = in_documents(sentences, corpus, split, most)
-    if surrounded and lack_neighbours(surrounded) and corpus.name not in _told:
-        _told.add(corpus.name)
-        print(
-            f"clinspan: in {corpus.name} {split} no document has several sentences, so none is read with the text around it",
-            file=sys.stderr,
-        )
-    return surrounded
 
 
 def classifier_program(program: str, spec: lms.ClassifierModel) -> dict[str, Any]:

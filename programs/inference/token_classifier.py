@@ -36,11 +36,6 @@ class ClassifierTagger:
         self._map = ConfidenceMap.saved(classifier.confidence)
         self._turn = threading.Lock()
 
-    @property
-    def context(self) -> int:
-        """Maximum number of words before and after a sentence that the model can read with it."""
-        return self.classifier.context
-
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
         """Yield each sentence with its record for `predictions.jsonl`. Sentences are grouped by length."""
         todo = sorted(sentences, key=lambda s: len(s.tokens))
@@ -57,8 +52,7 @@ class ClassifierTagger:
     def _readings(self, group: Sequence[Sentence]) -> list[Reading | None]:
         """The model's reading of each sentence; None for a sentence that runs out of memory even alone."""
         try:
-            around = [(sentence.before, sentence.after) for sentence in group]
-            return [*self.classifier.classify([sentence.words for sentence in group], around)]
+            return [*self.classifier.classify([sentence.words for sentence in group])]
         except OutOfMemoryError:
             middle = len(group) // 2
             return [None] if len(group) == 1 else [*self._readings(group[:middle]), *self._readings(group[middle:])]

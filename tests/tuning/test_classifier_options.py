@@ -1,4 +1,4 @@
-"""Context, members and layer-wise learning rates of token classifiers, on tiny models with random weights."""
+"""Members and layer-wise learning rates of token classifiers, on tiny models with random weights."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import torch
 
 from clinspan.corpora import InputError, Sentence, Token
 from clinspan.corpora.bio import bio_classes
-from clinspan.corpora.neighbours import lack_neighbours, with_neighbours
 from clinspan.lms import build_classifier, ClassifierModel, ModelError
-from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import load_head
 from clinspan.tuning import Encoder, LabelSupervised, tune_classifier
 from clinspan.tuning.layer_rates import rate_groups
@@ -34,7 +32,6 @@ def sentence(number: int, text: str) -> Sentence:
 
 
 ALONE = [sentence(n, text) for n, text in enumerate(TEXTS)]
-TOGETHER = with_neighbours(ALONE, 40)
 
 
 @pytest.fixture(scope="module")
@@ -48,81 +45,19 @@ def tune(spec: ClassifierModel, options: Encoder, folder: Path, **more: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def in_context(bert: ClassifierModel, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return tune(bert, replace(OPTIONS, context=8), tmp_path_factory.mktemp("context"), train=TOGETHER, dev=TOGETHER[:3])
-
-
-@pytest.fixture(scope="module")
 def two(bert: ClassifierModel, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tune(bert, replace(OPTIONS, members=2), tmp_path_factory.mktemp("two"))
 
 
 def readings(spec: ClassifierModel, sentences: list[Sentence], *, batch_size: int = 32) -> list[Any]:
     classifier = build_classifier(replace(spec, batch_size=batch_size))
-    around = [(s.before, s.after) for s in sentences]
-    return [reading.log_probs for reading in classifier.classify([s.words for s in sentences], around)]
-
-
-def encoder_with(spec: ClassifierModel, context: int, window: int = 64) -> SubwordEncoder:
-    _, tokenizer = load_head(Path(str(spec.path)), "cpu", bio_classes(LABELS))
-    return SubwordEncoder(tokenizer, window=window, context=context)
-
-
-def test_context_is_split_evenly_and_one_side_gets_what_the_other_lacks(bert: ClassifierModel) -> None:
-    encoder = encoder_with(bert, 6)
-    (own,) = encoder.pieces(["the"])[:1]
-    before, after = ["rash"] * 9, ["fever"] * 9
-    piece = [encoder.pieces([word])[0] for word in ("rash", "fever")]
-    assert [len(ids) for ids in piece] == [1, 1]
-    for sides, expected in [
-        ((before, after), piece[0] * 3 + own + piece[1] * 3),
-        ((before[:1], after), piece[0] + own + piece[1] * 5),
-        ((before, []), piece[0] * 6 + own),
-        (([], []), own),
-    ]:
-        (window,) = encoder.windows(["the"], sides)
-        assert list(window.ids) == [*encoder.before, *expected, *encoder.after]
-        assert window.words == (0,)
-        assert window.ids[window.places[0]] == own[0]
-
-
-def test_a_long_sentence_takes_the_room_of_its_context(bert: ClassifierModel) -> None:
-    encoder = encoder_with(bert, 12, window=16)
-    for size, pieces in [(1, 15), (10, 16), (14, 16)]:
-        (window,) = encoder.windows(["the"] * size, (["rash"] * 30, ["fever"] * 30))
-        assert (len(window.ids), len(window.words)) == (pieces, size)
-    words = ["the"] * 40
-    assert encoder.windows(words, (["rash"], ["fever"])) == encoder.windows(words)
-
-
-def test_neighbours_are_words_of_the_same_document() -> None:
-    middle = with_neighbours(ALONE, 3)[2]
-    assert (middle.before, middle.after) == (("of", "the", "liver"), ("fever", "and", "rash"))
-    assert (TOGETHER[0].before, TOGETHER[-1].after) == ((), ())
-    assert not lack_neighbours(TOGETHER)
-    assert lack_neighbours(with_neighbours(ALONE[:1], 9))
-    assert with_neighbours(ALONE, 0) == ALONE
-
-
-def test_context_is_saved_with_the_weights_and_changes_what_is_read(in_context: Any) -> None:
-    assert json.loads((in_context.folder / "tuning.json").read_text())["context"] == 8
-    assert build_classifier(in_context.model).context == 8
-    alone, together = (readings(in_context.model, sentences) for sentences in (ALONE, TOGETHER))
-    assert [table.shape for table in together] == [table.shape for table in alone]
-    assert all(np.abs(a - b).max() > 1e-6 for a, b in zip(alone, together, strict=True))
+    return [reading.log_probs for reading in classifier.classify([s.words for s in sentences])]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_the_batch_size_changes_nothing(in_context: Any, two: Any, size: int) -> None:
-    for spec in (in_context.model, two.model):
-        mixed = [*TOGETHER, *ALONE]
-        for one, other in zip(readings(spec, mixed), readings(spec, mixed, batch_size=size), strict=True):
-            assert np.allclose(one, other, atol=1e-5)
-
-
-def test_neighbours_change_nothing_without_the_option(two: Any) -> None:
-    for one, other in zip(readings(two.model, ALONE), readings(two.model, TOGETHER), strict=True):
-        assert np.array_equal(one, other)
+def test_the_batch_size_changes_nothing(two: Any, size: int) -> None:
+    for one, other in zip(readings(two.model, ALONE), readings(two.model, ALONE, batch_size=size), strict=True):
+        assert np.allclose(one, other, atol=1e-5)
 
 
 def test_members_are_trainings_with_consecutive_seeds_whose_probabilities_are_averaged(
@@ -186,8 +121,6 @@ def test_lower_layers_have_lower_learning_rates(bert: ClassifierModel, tmp_path:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"context": 0}, "tuning.context=0 is too small. Use at least 1, or null"),
-        ({"context": 250}, "tuning.context=250 leaves no room .* tuning.max_length=256. Use at most 240"),
         ({"members": 0}, "tuning.members=0 is too small"),
         ({"layer_decay": 0.0}, "tuning.layer_decay=0.0 is not above 0"),
         ({"layer_decay": 1.5}, "tuning.layer_decay=1.5 is not above 0 and at most 1"),
