@@ -16,8 +16,7 @@ from clinspan.lms.classifiers.token_classification import encode_all, read_windo
 from clinspan.metrics.calibration import Judged
 from clinspan.tuning.examples import build_examples, collate, LengthSampler
 from clinspan.tuning.judging import judge_mentions, judge_tables
-from clinspan.tuning.layer_rates import rate_groups
-from clinspan.tuning.options import Encoder
+from clinspan.tuning.options import Options
 from clinspan.tuning.trainer import EpochTrainer, Where
 
 
@@ -46,7 +45,7 @@ class ClassifierTrainer(EpochTrainer):
     def __init__(
         self,
         model: Any,
-        options: Encoder,
+        options: Options,
         train: Sequence[Sentence],
         dev: Sequence[Sentence],
         *,
@@ -58,19 +57,8 @@ class ClassifierTrainer(EpochTrainer):
         join = partial(collate, filler=encoder.filler)
         super().__init__(model, options, examples, judged=bool(dev), collate=join, best="f1", **where)
         self.order = LengthSampler([len(example.window.ids) for example in examples], options.batch_size, where["seed"])
-        self.layer_decay = options.layer_decay
         self.dev, self.lattice = dev, Lattice.of(classes)
         self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev]), encoder.filler
-
-    def create_optimizer(self, model: Any = None) -> Any:
-        """The optimizer, with layer-wise learning rates if the options have a `layer_decay`."""
-        if self.layer_decay is not None and self.optimizer is None:
-            made, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
-            decayed = set(self.get_decay_parameter_names(self.model))
-            rate, weight_decay = self.args.learning_rate, self.args.weight_decay
-            groups = rate_groups(self.model, rate, self.layer_decay, weight_decay=weight_decay, decayed=decayed)
-            self.optimizer = made(groups, **settings)
-        return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
         return self.order

@@ -95,8 +95,6 @@ class Encoder(Options):
 
     Attributes:
         members: Number of trainings, with seeds from `seed` on, whose probabilities are averaged.
-        layer_decay: The learning rate of each layer is that of the layer above it times this number; that of the head and the
-            highest layer is `learning_rate`. None: all have the same.
     """
 
     name: str = "encoder"
@@ -108,13 +106,10 @@ class Encoder(Options):
     batch_size: int = 16
     max_length: int = 256
     members: int = 1
-    layer_decay: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("members", self.members, 1)
-        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
-            raise InputError(f"tuning.layer_decay={self.layer_decay} is not above 0 and at most 1", remedy="Use 0.9 or null.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,6 @@ class EpochTrainer(Trainer):
     """
 
     control: Any
-    optimizer: Any
 
     def __init__(
         self,

@@ -44,7 +44,6 @@ def test_runs_and_annotation_use_all_members(tuned: tuple[Path, str], command: C
     [
         ("tuning.members=x", "tuning.members=x is not a whole number"),
         ("tuning.members=0", "tuning.members=0 is too small"),
-        ("tuning.layer_decay=2", "tuning.layer_decay=2 is not above 0 and at most 1"),
     ],
 )
 def test_bad_values_end_the_command(command: Command, setting: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Members and layer-wise learning rates of token classifiers, on tiny models with random weights."""
+"""Token classifiers that average several trainings, on tiny models with random weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from clinspan.corpora import InputError, Sentence, Token
-from clinspan.corpora.bio import bio_classes
 from clinspan.lms import build_classifier, ClassifierModel, ModelError
-from clinspan.lms.classifiers.token_classification import load_head
 from clinspan.tuning import Encoder, LabelSupervised, tune_classifier
-from clinspan.tuning.layer_rates import rate_groups
 from support.recording_progress import Steps
 from support.tiny_models import random_bert
 
@@ -98,36 +94,8 @@ def test_members_without_weights_or_for_further_training_are_refused(two: Any, t
         (tmp_path / "kept").rename(two.folder / "member_2.safetensors")
 
 
-def test_lower_layers_have_lower_learning_rates(bert: ClassifierModel, tmp_path: Path) -> None:
-    model, _ = load_head(Path(str(bert.path)), "cpu", bio_classes(LABELS))
-    depth = model.config.num_hidden_layers
-    groups = rate_groups(model, 0.1, 0.5, weight_decay=0.01, decayed={"classifier.weight"})
-    rates = {id(tensor): (group["lr"], group["weight_decay"]) for group in groups for tensor in group["params"]}
-    assert len(rates) == len(list(model.parameters()))
-    for name, tensor in model.named_parameters():
-        level = 0 if "embeddings" in name else int(name.split(".layer.")[1].split(".")[0]) + 1 if ".layer." in name else depth
-        assert rates[id(tensor)] == (pytest.approx(0.1 * 0.5 ** (depth - level)), 0.01 if name == "classifier.weight" else 0.0)
-    plain, same, lower = (tune(bert, replace(OPTIONS, layer_decay=d), tmp_path / str(d)) for d in (None, 1.0, 0.1))
-    weights = [load_head(result.folder, "cpu")[0].state_dict() for result in (plain, same, lower)]
-    name = "bert.embeddings.word_embeddings.weight"
-    start = load_head(Path(str(bert.path)), "cpu", bio_classes(LABELS))[0].state_dict()[name]
-    moved = [float((found[name] - start).abs().mean()) for found in weights]
-    assert moved[0] == pytest.approx(moved[1], rel=1e-3)
-    assert moved[2] < moved[0] / 2
-    with pytest.raises(ModelError, match="name no layers"):
-        rate_groups(torch.nn.Linear(2, 2), 0.1, 0.5, weight_decay=0.0, decayed=())
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"members": 0}, "tuning.members=0 is too small"),
-        ({"layer_decay": 0.0}, "tuning.layer_decay=0.0 is not above 0"),
-        ({"layer_decay": 1.5}, "tuning.layer_decay=1.5 is not above 0 and at most 1"),
-    ],
-)
-def test_bad_values_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Encoder(**settings)
+def test_bad_values_are_refused() -> None:
+    with pytest.raises(InputError, match="tuning.members=0 is too small"):
+        Encoder(members=0)
     with pytest.raises(InputError, match="tuning.members=2 needs whole models. Set tuning.rank=null"):
         LabelSupervised(members=2)
