@@ -32,6 +32,19 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class FullAnnotation:
+    """A mention that a model listed in full.
+
+    Attributes:
+        entity: Its label and its pieces, as characters of the note's text.
+        confidence: As of a `Mention`.
+    """
+
+    entity: Entity
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Annotated:
     """A note with its tagged mentions.
 
@@ -42,6 +55,7 @@ class Annotated:
         mentions: In text order, without overlaps.
         model: Id of the model that tagged the note.
         program: Id of the program that tagged the note.
+        full: All mentions that the model listed, nested and overlapping ones and those in pieces too; None: it gave tags alone.
     """
 
     id: str
@@ -50,18 +64,34 @@ class Annotated:
     mentions: tuple[Mention, ...]
     model: str
     program: str
+    full: tuple[FullAnnotation, ...] | None = None
 
     def record(self) -> dict[str, Any]:
-        """The note as an object for one line of a JSON lines file that `corpus=jsonl` reads."""
-        entities = [{"start": m.start, "end": m.end, "type": m.label, "text": m.text} for m in self.mentions]
-        with_confidence = [{**entity, "confidence": m.confidence} for entity, m in zip(entities, self.mentions, strict=True)]
-        return {"id": self.id, "text": self.text, "entities": with_confidence, "model": self.model, "program": self.program}
+        """The note as an object for one line of a JSON lines file that `corpus=jsonl` reads, with any full mentions."""
+        flat = [
+            {"start": m.start, "end": m.end, "type": m.label, "text": m.text, "confidence": m.confidence} for m in self.mentions
+        ]
+        entities = flat if self.full is None else [self._full_record(one) for one in self.full]
+        return {"id": self.id, "text": self.text, "entities": entities, "model": self.model, "program": self.program}
+
+    def _full_record(self, one: FullAnnotation) -> dict[str, Any]:
+        entity = one.entity
+        pieces = {} if entity.continuous else {"fragments": [list(piece) for piece in entity.fragments]}
+        text = " ".join(self.text[start:end] for start, end in entity.fragments)
+        about = {"start": entity.start, "end": entity.end, "type": entity.label, "text": text, "confidence": one.confidence}
+        return {**about, **pieces}
+
+    @property
+    def annotations(self) -> tuple[FullAnnotation, ...]:
+        """The full mentions, or those of the tags where there are no others."""
+        flat = (FullAnnotation(Entity(m.label, ((m.start, m.end),)), m.confidence) for m in self.mentions)
+        return tuple(flat) if self.full is None else self.full
 
 
 def brat_files(note: Annotated) -> dict[str, bytes]:
     """The unchanged text in UTF-8 and its annotations, by file suffix; confidences are notes of the annotations."""
-    entities = [Entity(mention.label, ((mention.start, mention.end),)) for mention in note.mentions]
-    notes = ["" if mention.confidence is None else f"confidence {mention.confidence}" for mention in note.mentions]
+    entities = [one.entity for one in note.annotations]
+    notes = ["" if one.confidence is None else f"confidence {one.confidence}" for one in note.annotations]
     return {".txt": note.text.encode(), ".ann": annotation_lines(note.text, entities, notes).encode()}
 
 

@@ -7,6 +7,7 @@ text, confidence), model and program.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def write_parquet(notes: Iterable[Annotated], path: Path) -> None:
     schema = pyarrow.schema([("id", text), ("text", text), ("entities", pyarrow.list_(entity)), ("model", text), ("program", text)])
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         remaining = iter(notes)
-        while batch := [note.record() for note in islice(remaining, _TOGETHER)]:
+        while batch := [replace(note, full=None).record() for note in islice(remaining, _TOGETHER)]:
             writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
 
 

@@ -36,7 +36,7 @@ from clinspan.corpora.types import Token
 from clinspan.programs.annotation.annotation import Annotation
 from clinspan.programs.annotation.min_confidence import MinConfidence, removed
 from clinspan.programs.annotation.segmenter import Segmenter
-from clinspan.programs.annotation.segments import merge_cut_sentences, merge_segments, sentence_mentions, Tagged
+from clinspan.programs.annotation.segments import full_annotations, merge_cut_sentences, merge_segments, sentence_mentions, Tagged
 from clinspan.programs.annotation.texts import batches, checked, texts_of
 from clinspan.programs.rundir.run_record import RunFacts
 
@@ -248,8 +248,13 @@ class Annotator:
         merged = merge_segments(tagged, boundaries)
         mentions = [mention for sentence, record in merged for mention in sentence_mentions(note.text, sentence, record)]
         mentions = self.min_confidence.kept(mentions, counts)
+        full = full_annotations(merged)
+        if full is not None:
+            full = [one for one in full if self.min_confidence.certain(one.entity.label, one.confidence)]
         sentences = merge_cut_sentences(cut, [(mention.start, mention.end) for mention in mentions])
-        annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), self.facts.model, self.facts.program)
+        who = self.facts.model, self.facts.program
+        in_full = None if full is None else tuple(full)
+        annotated = Annotated(note.id, note.text, tuple(sentences), tuple(mentions), *who, full=in_full)
         return Outcome(note.id, annotated, None, counts, repairs)
 
 

@@ -74,11 +74,15 @@ class MinConfidence:
             refuse_unknown()
         certain: list[Mention] = []
         for mention in mentions:
-            if (mention.confidence or 0.0) < self.by_label.get(mention.label, 0.0):
-                counts[f"{REMOVED}{mention.label}"] += 1
-            else:
+            if self.certain(mention.label, mention.confidence):
                 certain.append(mention)
+            else:
+                counts[f"{REMOVED}{mention.label}"] += 1
         return certain
+
+    def certain(self, label: str, confidence: float | None) -> bool:
+        """Whether a mention is certain enough; one without a confidence is, if its label has no bound."""
+        return (confidence or 0.0) >= self.by_label.get(label, 0.0)
 
 
 def refuse_unknown() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
-from clinspan.corpora import Sentence
-from clinspan.corpora.annotated import Mention
+from clinspan.corpora import Entity, Sentence
+from clinspan.corpora.annotated import FullAnnotation, Mention
 from clinspan.corpora.bio import tag_spans
 from clinspan.corpora.types import Token
 from clinspan.metrics.calibration import entity_confidence
@@ -43,9 +44,16 @@ def _joined(parts: Sequence[Tagged]) -> Tagged:
         first, last = record["pred"][0], pred[-1] if pred else "O"
         pred += [f"I{last[1:]}" if last != "O" and first == f"B{last[1:]}" else first, *record["pred"][1:]]
     confidence = [value for _, record in parts for value in record["confidence"] or [None] * len(record["pred"])]
+    sizes = accumulate((len(sentence.tokens) for sentence, _ in parts), initial=0)
+    listed = [_shifted(one, by) for by, (_, record) in zip(sizes, parts, strict=False) for one in record.get("pred_mentions") or ()]
+    full = {} if any(record.get("pred_mentions") is None for _, record in parts) else {"pred_mentions": listed}
     tokens = tuple(token for sentence, _ in parts for token in sentence.tokens)
     sentence = replace(parts[0][0], tokens=tokens, tags=("O",) * len(tokens))
-    return sentence, {**parts[0][1], "pred": pred, "confidence": confidence}
+    return sentence, {**parts[0][1], "pred": pred, "confidence": confidence, **full}
+
+
+def _shifted(mention: Mapping[str, Any], by: int) -> dict[str, Any]:
+    return {**mention, "fragments": [[start + by, end + by] for start, end in mention["fragments"]]}
 
 
 def merge_cut_sentences(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[int, int]]) -> list[tuple[Token, ...]]:
@@ -69,15 +77,27 @@ def merge_cut_sentences(cut: Sequence[tuple[Token, ...]], spans: Iterable[tuple[
 
 
 def sentence_mentions(text: str, sentence: Sentence, record: dict[str, Any]) -> list[Mention]:
-    """Return the mentions in a sentence's tags, with character offsets in the note's text.
-
-    Confidences are rounded, because their last digits depend on which sentences were in the same batch; but never up to 1.
-    """
+    """Return the mentions in a sentence's tags, with character offsets in the note's text."""
     mentions = []
     for first, last, label in tag_spans(record["pred"]):
         start, end = sentence.tokens[first].start, sentence.tokens[last - 1].end
-        confidence = entity_confidence(record["confidence"], first, last)
-        if confidence is not None and confidence < 1:
-            confidence = min(round(confidence, _DIGITS), _ALMOST)
+        confidence = _rounded(entity_confidence(record["confidence"], first, last))
         mentions.append(Mention(start, end, label, text[start:end], confidence))
     return mentions
+
+
+def full_annotations(tagged: Sequence[Tagged]) -> list[FullAnnotation] | None:
+    """Return the mentions that a model listed in full for the sentences of a note; None if it gave tags alone."""
+    if not tagged or any(record.get("pred_mentions") is None for _, record in tagged):
+        return None
+    found = []
+    for sentence, record in tagged:
+        for one in record["pred_mentions"]:
+            pieces = tuple((sentence.tokens[a].start, sentence.tokens[b - 1].end) for a, b in one["fragments"])
+            found.append(FullAnnotation(Entity(one["label"], pieces), _rounded(one["confidence"])))
+    return found
+
+
+def _rounded(confidence: float | None) -> float | None:
+    """A confidence without its last digits, which depend on the sentences of the same batch; never rounded up to 1."""
+    return confidence if confidence is None or confidence >= 1 else min(round(confidence, _DIGITS), _ALMOST)

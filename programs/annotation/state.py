@@ -12,11 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clinspan.corpora.annotated import Annotated, Mention
+from clinspan.corpora.annotated import Annotated, FullAnnotation, Mention
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.json_text import parse_json
 from clinspan.corpora.readers.notes import Note
-from clinspan.corpora.types import Token
+from clinspan.corpora.types import Entity, Token
+
+Pieces = tuple[tuple[int, int], ...]
+Full = tuple[Pieces, str, float | None]
+"""The pieces of a full mention as characters of the text, its label and its confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Entry:
         entities: Start, end, label and confidence of each entity.
         counts: Sentences, cuts and tokens used.
         repairs: Number of faults in answers, by name of the fault.
+        full: Pieces, label and confidence of each full mention; None: the model gave tags alone.
     """
 
     id: str
@@ -40,17 +45,20 @@ class Entry:
     entities: tuple[tuple[int, int, str, float | None], ...]
     counts: Mapping[str, int]
     repairs: Mapping[str, int]
+    full: tuple[Full, ...] | None = None
 
     @classmethod
     def of(cls, note: Annotated, *, sha256: str, by: str, to: Iterable[str], counts: Counter[str], repairs: Counter[str]) -> Entry:
         """Return the entry of a document that was just annotated."""
         entities = tuple((m.start, m.end, m.label, m.confidence) for m in note.mentions)
-        return cls(note.id, sha256, by, tuple(to), entities, dict(+counts), dict(+repairs))
+        listed = None if note.full is None else tuple((one.entity.fragments, one.entity.label, one.confidence) for one in note.full)
+        return cls(note.id, sha256, by, tuple(to), entities, dict(+counts), dict(+repairs), listed)
 
     def annotated(self, text: str, cut: Iterable[tuple[Token, ...]], model: str, program: str) -> Annotated:
         """Rebuild the annotated document from its text and tokens."""
         mentions = tuple(Mention(start, end, label, text[start:end], confidence) for start, end, label, confidence in self.entities)
-        return Annotated(self.id, text, tuple(cut), mentions, model, program)
+        listed = None if self.full is None else tuple(FullAnnotation(Entity(label, at), value) for at, label, value in self.full)
+        return Annotated(self.id, text, tuple(cut), mentions, model, program, listed)
 
 
 class ResumeState:
@@ -122,7 +130,13 @@ def _entry(line: bytes) -> Entry:
     entities = tuple((int(start), int(end), str(label), confidence) for start, end, label, confidence in row["entities"])
     name, sha256, by = (str(row[key]) for key in ("id", "sha256", "by"))
     counts, repairs = ({str(kind): int(n) for kind, n in dict(row[key]).items()} for key in ("counts", "repairs"))
-    return Entry(name, sha256, by, tuple(map(str, row["to"])), entities, counts, repairs)
+    full = row.get("full")
+    listed = None if full is None else tuple((_pieces(pieces), str(label), confidence) for pieces, label, confidence in full)
+    return Entry(name, sha256, by, tuple(map(str, row["to"])), entities, counts, repairs, listed)
+
+
+def _pieces(pieces: Iterable[tuple[int, int]]) -> Pieces:
+    return tuple((int(start), int(end)) for start, end in pieces)
 
 
 def digest_of(note: Note) -> str:

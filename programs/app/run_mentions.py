@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from clinspan.corpora import Document, Entity, Sentence
+from clinspan.corpora import Document, Entity, FullMention, Sentence
 from clinspan.corpora.fidelity import has_offsets, tagged_entities
 from clinspan.corpora.writers.brat_layers import TwoLayers
 from clinspan.corpora.writers.csv_table import Cell
@@ -44,11 +44,13 @@ class TaggedMentions:
         document: Its document.
         sentence: The sentence.
         pairs: Its gold and predicted mentions.
+        full: The predicted full mentions with the note of each; None: the model gave tags alone.
     """
 
     document: Document
     sentence: Sentence
     pairs: list[MentionPair]
+    full: list[tuple[FullMention, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def load_mentions(path: Path) -> RunMentions:
     for document, sentence in pairs:
         row = rows[sentence.id]
         mentions = mention_pairs(row["gold"], row["pred"], row["confidence"], run.mode)
-        sentences.append(TaggedMentions(document, sentence, mentions))
+        sentences.append(TaggedMentions(document, sentence, mentions, _full(row)))
     return RunMentions(run, record, scores, sentences)
 
 
@@ -137,11 +139,30 @@ def two_layers(mentions: RunMentions) -> Iterator[TwoLayers]:
         document = sentences[0].document
         predicted, notes = [], []
         for one in sentences:
-            for pair in one.pairs:
-                if pair.pred is not None:
-                    predicted.append(Entity(pair.pred[0], (_ends(one.sentence, pair.pred),)))
-                    notes.append(note_of(pair))
+            flat = [(_of_span(pair.pred), note_of(pair)) for pair in one.pairs if pair.pred is not None]
+            for mention, note in flat if one.full is None else one.full:
+                pieces = tuple(_ends(one.sentence, (mention.label, start, end - 1)) for start, end in mention.fragments)
+                predicted.append(Entity(mention.label, pieces))
+                notes.append(note)
         yield TwoLayers(document.id, document.text, _gold(document, [one.sentence for one in sentences]), predicted, notes)
+
+
+def _of_span(span: Span) -> FullMention:
+    return FullMention(span[0], ((span[1], span[2] + 1),))
+
+
+def _full(row: dict[str, Any]) -> list[tuple[FullMention, str]] | None:
+    """The predicted full mentions of a line of `predictions.jsonl`; one that is not among its gold ones is noted as `wrong`."""
+    if row.get("pred_mentions") is None:
+        return None
+    gold = None if row.get("gold_mentions") is None else {FullMention.of(one) for one in row["gold_mentions"]}
+    found = []
+    for one in row["pred_mentions"]:
+        mention = FullMention.of(one)
+        parts = [] if gold is None or mention in gold else ["wrong"]
+        parts += [] if one.get("confidence") is None else [f"confidence {one['confidence']:.2f}"]
+        found.append((mention, ", ".join(parts)))
+    return found
 
 
 def _gold(document: Document, tagged: list[Sentence]) -> list[Entity]:
