@@ -11,12 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dspy
-from dspy.utils.usage_tracker import UsageTracker
 from omegaconf import DictConfig
 
 from clinspan.corpora import InputError
-from clinspan.corpora.printable import printable
 from clinspan.lms import ModelError
 from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.metrics.scoring import Metric, score_records
@@ -24,13 +21,16 @@ from clinspan.programs.app.cross_validation import cross_validate, Training
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.observability import observed
 from clinspan.programs.app.run_documents import compiled_document, give_made
+from clinspan.programs.app.show_plan import show_optimization_plan
 from clinspan.programs.app.start_run import prepared
 from clinspan.programs.building.build_optimizer import build_optimization
 from clinspan.programs.config.all_folds import has_all_folds
 from clinspan.programs.config.composition import build, output_folder
 from clinspan.programs.config.setting_files import check_files
 from clinspan.programs.optimizers import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.besides import Besides
 from clinspan.programs.optimizers.candidate_evaluator import Trial
+from clinspan.programs.optimizers.effort import effort_words
 from clinspan.programs.run import execute as tag
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.open_run import OpenRun
@@ -43,11 +43,13 @@ from clinspan.programs.tagging.confidence_fit import fit_confidence
 from clinspan.programs.tagging.saved_program import member_states
 from clinspan.reports.terminal.compilation import candidates_bar, print_compiled
 
-_BESIDES = "besides.json"
-
 
 def main(config: DictConfig) -> None:
-    """Run one compilation: write every candidate, the best one as `program.json`, and print the folder's path last."""
+    """Run one compilation: write every candidate, the best one as `program.json`, and print the folder's path last. Or plan it."""
+    if config.plan:
+        refuse_batches(config)
+        show_optimization_plan(config)
+        return
     with prepared(config, output_folder(), command="optimize") as (run, own):
         if not run.record.finished:
             with observed(own, run, command="optimize"):
@@ -71,12 +73,14 @@ def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> Non
             run.write(facts)
             log.info("compiling with %s", run.record.choices["optimizer"])
             optimizer.check(context)
-            expected = optimizer.expected(context) if isinstance(optimizer, Optimizer) else ""  # a class of one's own may lack it
-            if expected:
-                print(printable(f"clinspan: {expected}"), file=sys.stderr)
+            effort = (
+                optimizer.effort(context.extent) if isinstance(optimizer, Optimizer) else None
+            )  # a class of one's own may lack it
+            if effort is not None:
+                print(f"clinspan: {effort_words(effort, context.extent.dev)}", file=sys.stderr)
             context.evaluator.score(context.start, whole=True)
-            with dspy.track_usage() as usage:
-                besides = Besides(folder, usage)
+            besides = Besides(folder)
+            with besides.counting():
                 context.evaluator.measured = partial(_measured, besides, context)
                 try:
                     _compile(optimizer, context, config)
@@ -210,39 +214,13 @@ def kept_pool(content: Mapping[str, Any]) -> int | None:
     return max((pool for pool in pools if pool is not None), default=None)
 
 
-class Besides:
-    """Token counts by model of an optimizer's requests outside its candidates, saved to disk during the compilation.
-
-    The tokens of a candidate are in the candidate's own folder.
-
-    Args:
-        folder: The run's folder. Tokens that an earlier process spent there are included.
-        usage: DSPy's token count of this process.
-    """
-
-    def __init__(self, folder: RunFolder, usage: UsageTracker) -> None:
-        self._folder, self._usage = folder, usage
-        self._before: dict[str, dict[str, int]] = folder.read(_BESIDES) if (folder.path / _BESIDES).is_file() else {}
-
-    def tokens(self) -> dict[str, Counter[str]]:
-        """`prompt_tokens` and `answer_tokens` of each model."""
-        usage = {model: Counter(counts) for model, counts in self._before.items()}
-        for model, counts in self._usage.get_total_tokens().items():
-            spent = {"prompt_tokens": counts.get("prompt_tokens"), "answer_tokens": counts.get("completion_tokens")}
-            usage.setdefault(model, Counter()).update({key: int(n or 0) for key, n in spent.items()})
-        return usage
-
-    def write(self) -> None:
-        """Write the counts to disk."""
-        self._folder.write(_BESIDES, self.tokens())
-
-
 def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[str, Counter[str]]) -> RunFacts:
     """Tokens of the model and of a separate writing model, and the cost of both in US dollars; None if neither has a price.
 
     If both have the same name, their requests outside candidates cannot be told apart and count for the first model.
     """
-    trials = list(context.evaluator.trials.values())
+    trials = [trial for trial in context.evaluator.trials.values() if not trial.derived]
+    requests = sum(trial.requests for trial in trials) + sum(counts["requests"] for counts in besides.values())
     nothing: Counter[str] = Counter()
     used = sum(
         (trial.tokens for trial in trials if not _taught(context, trial)),
@@ -255,7 +233,12 @@ def _spent(context: OptimizationContext, config: DictConfig, besides: Mapping[st
             written += besides.get(context.writer.model, nothing)
         costs.append(cost(written, build(config.reflection_model).price))
     known = [dollars for dollars in costs if dollars is not None]
-    return RunFacts(tokens=dict(used), writer_tokens=dict(written), cost=sum(known) if known else None)
+    tokens, written_tokens = (_without_requests(one) for one in (used, written))
+    return RunFacts(tokens=tokens, writer_tokens=written_tokens, requests=requests, cost=sum(known) if known else None)
+
+
+def _without_requests(used: Mapping[str, int]) -> dict[str, int | float]:
+    return {key: n for key, n in used.items() if key != "requests"}
 
 
 def _taught(context: OptimizationContext, trial: Trial) -> bool:

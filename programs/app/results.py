@@ -34,6 +34,10 @@ DOCUMENT_KEYS: dict[str, tuple[str, ...]] = {
         *("folder", "program", "corpus", "model", "optimizer", "split", "start", "best", "candidates"),
         *("micro", "macro", "per_type", "intervals", "tokens", "cost", "seconds"),
     ),
+    "optimize_plan": (
+        *("sentence", "prompt", "candidates", "sentences", "requests", "taught", "prompt_tokens", "answer_tokens"),
+        *("counted", "unknown", "seconds", "cost"),
+    ),
     "plan": (
         *("sentence", "prompt", "sentences", "requests", "prompt_tokens", "answer_tokens", "counted"),
         *("seconds", "cost"),

@@ -75,6 +75,45 @@ def plan_run(config: DictConfig, overrides: Overrides) -> RunPlan:
     sentences, _ = sentences_of(config, corpus)
     overrides = Overrides({**overrides.choices, **chosen}, overrides.keys)
     members = build_program(config, corpus, sentences, spec, overrides=overrides).members
+    asked = what_is_asked(spec, members, sentences)
+    seconds = seconds_of(spec, members, sentences)
+    return RunPlan(
+        asked.sentence,
+        asked.prompt,
+        len(sentences),
+        round(asked.requests * len(sentences)),
+        asked.prompt_tokens,
+        asked.answer_tokens,
+        counted=asked.counted,
+        seconds=seconds,
+        price=spec.price,
+        local=is_local(spec),
+    )
+
+
+@dataclass(frozen=True)
+class AskedOfSentence:
+    """What is asked about a sentence, on average over some sentences.
+
+    Attributes:
+        sentence: Id of the first sentence.
+        prompt: Its prompt.
+        requests: Number of requests.
+        prompt_tokens: Number of prompt tokens.
+        answer_tokens: Number of tokens of the right answers.
+        counted: Whether tokens are counted by the model's tokenizer; else they are estimated from characters.
+    """
+
+    sentence: str
+    prompt: str
+    requests: float
+    prompt_tokens: float
+    answer_tokens: float
+    counted: bool
+
+
+def what_is_asked(spec: Any, members: Sequence[BuiltTagger], sentences: Sequence[Sentence]) -> AskedOfSentence:
+    """What a program asks about a sentence, from the first one and a sample."""
     encoder = _encoder(spec)
     sample = [sentences[0], *sentences[1 :: max(1, len(sentences) // _SAMPLE)]]
     asked = [conversations(members, sentence) for sentence in sample]
@@ -82,20 +121,13 @@ def plan_run(config: DictConfig, overrides: Overrides) -> RunPlan:
     count = _counter(encoder)
     prompts = sum(count(prompt) for each in written for prompt, _ in each) / len(sample)
     answers = sum(count(answer) for each in written for _, answer in each) / len(sample)
-    requests = round(sum(map(len, asked)) / len(sample) * len(sentences))
-    seconds = _seconds(spec, members, sentences)
-    return RunPlan(
-        sentences[0].id,
-        written[0][0][0],
-        len(sentences),
-        requests,
-        prompts,
-        answers,
-        counted=encoder is not None,
-        seconds=seconds,
-        price=spec.price,
-        local=isinstance(spec, lms.LocalModel | lms.ReplayModel),
-    )
+    requests = sum(map(len, asked)) / len(sample)
+    return AskedOfSentence(sentences[0].id, written[0][0][0], requests, prompts, answers, encoder is not None)
+
+
+def is_local(spec: Any) -> bool:
+    """Whether a model is on this machine, so that it costs nothing."""
+    return isinstance(spec, lms.LocalModel | lms.ReplayModel)
 
 
 def conversations(members: Sequence[BuiltTagger], sentence: Sentence) -> list[tuple[Turns, str]]:
@@ -137,7 +169,7 @@ def _counter(encoder: Any) -> Callable[[str], float]:
     return lambda text: len(encoder.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _seconds(spec: Any, members: Sequence[BuiltTagger], sentences: Sequence[Sentence]) -> float | None:
+def seconds_of(spec: Any, members: Sequence[BuiltTagger], sentences: Sequence[Sentence]) -> float | None:
     """How long a local model takes on a CPU, by its number of parameters and the measured speed of matrix products."""
     folder = weights_here(spec) if isinstance(spec, lms.LocalModel) else None
     if folder is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,25 @@ class Halving:
 
 @dataclass
 class Trial:
-    """Measurements of a candidate: its F1 on each sample, by number of sentences."""
+    """Measurements of a candidate.
+
+    Attributes:
+        candidate: The candidate.
+        key: Its fingerprint.
+        number: Its number, in the order of their making.
+        f1: Its F1 on each sample, by number of sentences.
+        tokens: Tokens of its answers.
+        requests: Number of its answers.
+        derived: Whether its predictions follow from the answers of another candidate, so that they cost nothing.
+    """
 
     candidate: Candidate
     key: str
     number: int
     f1: dict[int, float] = field(default_factory=dict)
     tokens: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    derived: bool = False
 
     @property
     def reached(self) -> int:
@@ -211,7 +223,7 @@ class CandidateEvaluator:
         name = f"candidate {trial.number}, {candidate.by}"
         predictor.run(sentences, lambda done, f1: self.watch(self._with_money(name), done, len(sentences), self.best_f1))
         records = folder.load_predictions()
-        trial.tokens = _tokens(list(records.values()))
+        _count(trial, records.values())
         self.measured()
         return {sentence.id: records[sentence.id]["pred"] for sentence in sentences}
 
@@ -238,6 +250,7 @@ class CandidateEvaluator:
             records: Its prediction records for all dev sentences.
         """
         trial = self.trial(candidate)
+        trial.derived = True
         folder = RunFolder(self.folder / trial.key)
         folder.write(ABOUT, {"by": candidate.by, "model": (candidate.lm or self.lm).model})
         folder.write("program.json", candidate.dump())
@@ -272,7 +285,7 @@ class CandidateEvaluator:
             for size in self.sizes:
                 if all(sentence.id in records for sentence in self.sentences[:size]):
                     self.measure(trial, size)
-            trial.tokens = _tokens(list(records.values()))
+            _count(trial, records.values())
 
     def trial(self, candidate: Candidate) -> Trial:
         """Return the trial of a candidate; equal programs share one."""
@@ -295,8 +308,11 @@ def _by_document(sentences: Sequence[Sentence], seed: int) -> list[Sentence]:
     return [sentence for name in order for sentence in documents[name]]
 
 
-def _tokens(records: Sequence[dict[str, Any]]) -> Counter[str]:
+def _count(trial: Trial, records: Iterable[Mapping[str, Any]]) -> None:
+    """Set the tokens and the number of answers of a trial by its records; a sentence that failed counts as one answer."""
     used: Counter[str] = Counter()
+    trial.requests = 0
     for record in records:
         used.update({key: n for key, n in record["usage"].items() if key.endswith("_tokens")})
-    return used
+        trial.requests += max(1, len(record["raw"])) if isinstance(record["raw"], dict) else 1
+    trial.tokens = used

@@ -19,6 +19,7 @@ from clinspan.lms.protocols import LocalEngine
 from clinspan.metrics.seqeval_f1 import examples, SeqevalF1
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import CandidateEvaluator
+from clinspan.programs.optimizers.effort import Effort, Extent
 from clinspan.programs.optimizers.renaming_lm import worded
 from clinspan.programs.tagging.tagger import Tagger
 
@@ -56,9 +57,9 @@ class Optimizer:
             problem = "this optimizer chooses demonstrations, and this program looks up the nearest ones"
             raise InputError(problem, remedy="Use strategy=few_shot, zero_shot, rag or rag_few_shot.")
 
-    def expected(self, context: OptimizationContext) -> str:
-        """What the compilation will cost, for optimizers whose cost follows from the data; else empty."""
-        return ""
+    def effort(self, extent: Extent) -> Effort | None:
+        """What it will ask for, as far as that is known before it begins; None: nothing is known."""
+        return None
 
     def compile(self, context: OptimizationContext) -> None:
         """Try candidates. Each one that `context.evaluator` measured on all of dev can be the result."""
@@ -123,6 +124,13 @@ class OptimizationContext:
     def teaching(self) -> Tagger | None:
         """Return a copy of the teacher for DSPy; None if there is no teacher."""
         return self.teacher.student() if self.teacher is not None else None
+
+    @property
+    def extent(self) -> Extent:
+        """What there is to work with, in numbers."""
+        start, evaluator = self.start.single, self.evaluator
+        how = {"teacher": self.teacher is not None, "nearest": start.nearest is not None}
+        return Extent(len(self.spoken), evaluator.sizes, evaluator.halving.keep, shown=len(start.tag.demos), **how)
 
     def dev_examples(self) -> list[dspy.Example]:
         return examples(self.evaluator.sentences, positions=bool(self.start.single.note))

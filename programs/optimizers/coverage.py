@@ -15,6 +15,7 @@ from clinspan.metrics.errors import INVENTED
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.candidate_evaluator import Trial
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, Effort, Extent, SAME
 from clinspan.programs.tagging.strategy import as_demonstration
 
 Errors = Mapping[tuple[ErrorKind, str], int]
@@ -45,6 +46,13 @@ class Coverage(Optimizer):
     patience: int = 2
     least: ClassVar[Mapping[str, float]] = {"starts": 1, "k": 1, "rounds": 0, "proposals": 1, "budget": 1, "patience": 1}
     chooses_demos: ClassVar[bool] = True
+
+    def effort(self, extent: Extent) -> Effort:
+        first = extent.ranked(self.starts, known=1)
+        one = extent.ranked(self.proposals)
+        rounds = Asked(min(self.rounds, self.patience) * one.least, self.rounds * one.most)
+        unknown = (f"the search ends after {self.patience} rounds without a better set", SAME)
+        return Effort(self.starts + self.rounds * self.proposals, first + rounds, unknown=unknown)
 
     def compile(self, context: OptimizationContext) -> None:
         search = _Search(self, context, random.Random(context.seed))

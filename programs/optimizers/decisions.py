@@ -18,6 +18,7 @@ from clinspan.programs.formats.decisions import Decisions
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
 from clinspan.programs.optimizers.decision_fit import fit_decisions, FitSettings, Mention, ScoredSentence
+from clinspan.programs.optimizers.effort import Asked, Effort, Extent
 from clinspan.programs.tagging.prompt_fingerprint import prompt_fingerprint
 
 
@@ -58,6 +59,10 @@ class FittedDecisions(Optimizer):
         if len({sentence.document for sentence in context.evaluator.sentences}) < self.folds:
             problem = f"the dev split has fewer documents than optimizer.folds={self.folds}"
             raise InputError(problem, remedy="Set optimizer.folds lower, or give more dev documents.")
+
+    def effort(self, extent: Extent) -> Effort:
+        examples = 0 if extent.nearest else min(self.examples, extent.train)
+        return Effort(2 if self.regression else 1, Asked(max(0, examples - extent.shown), examples))
 
     def compile(self, context: OptimizationContext) -> None:
         start, adapter = context.start, context.start.adapter

@@ -10,6 +10,7 @@ import dspy
 
 from clinspan.corpora import check_number, InputError
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, bootstrapping, Effort, Extent, SAME
 from clinspan.programs.optimizers.evaluate import ranked_by
 
 
@@ -24,6 +25,9 @@ class Labeled(Optimizer):
     k: int = 5
     least: ClassVar[Mapping[str, float]] = {"k": 1}
     chooses_demos: ClassVar[bool] = True
+
+    def effort(self, extent: Extent) -> Effort:
+        return Effort(1, Asked.exactly(extent.dev))
 
     def compile(self, context: OptimizationContext) -> None:
         with context.quiet():
@@ -48,6 +52,12 @@ class Bootstrap(Optimizer):
     threshold: float = 0.8
     least: ClassVar[Mapping[str, float]] = {"candidates": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
     chooses_demos: ClassVar[bool] = True
+
+    def effort(self, extent: Extent) -> Effort:
+        own, taught = bootstrapping(extent, self.candidates + 1)
+        candidates = extent.scored(self.candidates + 2) + Asked.up_to(extent.dev)  # without demonstrations it may be the start
+        unknown = ("how many train sentences are tried until enough are answered well",)
+        return Effort(self.candidates + 3, candidates + own, taught, unknown)
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "bootstrap"):
@@ -90,6 +100,10 @@ class Nearest(Optimizer):
     def check(self, context: OptimizationContext) -> None:
         for k in self.ks:
             context.allow({"strategy": "knn", "strategy.k": k})
+
+    def effort(self, extent: Extent) -> Effort:
+        most = extent.ranked(len(self.ks)).most
+        return Effort(len(self.ks), Asked(extent.ranked(len(self.ks) - 1, known=1).least, most), unknown=(SAME,))
 
     def compile(self, context: OptimizationContext) -> None:
         passages = context.start.single.settings["strategy"]["context"]

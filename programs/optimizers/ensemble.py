@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from clinspan.corpora import InputError
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, Effort, Extent
 from clinspan.programs.tagging.strategy import fixed_demonstrations
 from clinspan.programs.tagging.tagger import Ensemble
 
@@ -42,6 +43,10 @@ class Voting(Optimizer):
         if len(context.spoken) < self.k:
             problem = f"optimizer.k={self.k} is more than the {len(context.spoken)} train sentences that can be demonstrations"
             raise InputError(problem, remedy="Set optimizer.k lower or train_limit higher.")
+
+    def effort(self, extent: Extent) -> Effort:
+        voting = Asked.exactly(self.size * extent.dev)  # each of them answers again
+        return Effort(self.pool + 1, extent.ranked(self.pool, known=1, finalists=self.size) + voting)
 
     def compile(self, context: OptimizationContext) -> None:
         rng = random.Random(context.seed)

@@ -10,6 +10,7 @@ from clinspan import lms
 from clinspan.corpora import InputError, Sentence
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, Effort, Extent
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.tagging.saved_program import trained_weights
 from clinspan.programs.tagging.training_records import training_records
@@ -43,6 +44,10 @@ class BootstrapFinetune(Optimizer):
             raise InputError("optimizer=bootstrap_finetune trains weights, but this model has no local weights", remedy=remedy)
         if context.start.single.retrieve is not None:
             raise InputError("fine-tuning does not support retrieved context", remedy="Use strategy=zero_shot, few_shot or knn.")
+
+    def effort(self, extent: Extent) -> Effort:
+        taught = Asked.exactly(extent.train if extent.teacher else 0)
+        return Effort(1, Asked.exactly(extent.dev), taught, ("the time of the training",))
 
     def compile(self, context: OptimizationContext) -> None:
         assert isinstance(context.spec, lms.LocalModel)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import dspy
 
 from clinspan.corpora import check_number, InputError
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, bootstrapping, Effort, Extent, SAME, WRITES
 from clinspan.programs.optimizers.evaluate import ranked_by
 
 
@@ -29,6 +30,10 @@ class Copro(Optimizer):
     least: ClassVar[Mapping[str, float]] = {"breadth": 2, "depth": 1, "temperature": 0.0}
     chooses_demos: ClassVar[bool] = False
     writes_instructions: ClassVar[bool] = True
+
+    def effort(self, extent: Extent) -> Effort:
+        number = self.breadth * self.depth
+        return Effort(number, Asked(0, extent.scored(number).most), unknown=(WRITES, SAME))
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "copro"):
@@ -62,6 +67,10 @@ class Mipro(Optimizer):
     least: ClassVar[Mapping[str, float]] = {"candidates": 1, "trials": 1, "bootstrapped": 0, "labeled": 0, "threshold": 0.0}
     chooses_demos: ClassVar[bool] = True
     writes_instructions: ClassVar[bool] = True
+
+    def effort(self, extent: Extent) -> Effort:
+        own, taught = bootstrapping(extent, max(0, self.candidates - 2))
+        return Effort(self.trials + 1, Asked(0, extent.scored(self.trials + 1).most) + own, taught, (WRITES, SAME))
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "mipro"):
@@ -121,9 +130,11 @@ class Gepa(Optimizer):
         """
         return self.calls or dev + self.rounds * (dev + 2 * self.minibatch)
 
-    def expected(self, context: OptimizationContext) -> str:
-        dev = len(context.evaluator.sentences)
-        return f"about {self.budget(dev):,} sentences are tagged, as dev has {dev:,}; optimizer.calls or dev_limit limits them"
+    def effort(self, extent: Extent) -> Effort:
+        budget = self.budget(extent.dev)
+        most = budget + 2 * extent.dev + 2 * self.minibatch  # it ends with whole rounds, and dev is measured for the start too
+        rounds = max(1, budget // (extent.dev + 2 * self.minibatch))
+        return Effort(rounds, Asked(budget - extent.dev, most), unknown=(f"{WRITES}, about one a round",))
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "gepa", whole=True):
@@ -172,6 +183,13 @@ class Simba(Optimizer):
             problem = f"optimizer.batch={self.batch} takes more sentences than there are to train on"
             raise InputError(problem, remedy="Set optimizer.batch lower, or optimizer.train_limit and train_limit higher.")
 
+    def effort(self, extent: Extent) -> Effort:
+        batches, train = self.steps * self.batch, min(self.train_limit, extent.train)
+        least = batches * self.candidates + train
+        most = batches * (2 * self.candidates + 1) + (self.steps + 1) * train
+        final = Asked.up_to(extent.ranked(self.steps + 1).most)
+        return Effort(self.steps + 1, Asked(least, most) + final, unknown=(f"{WRITES}, at most {self.candidates + 1} a step",))
+
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "simba"), dspy.context(lm=context.lm):  # it tries programs on the current model
             search = dspy.SIMBA(
@@ -219,6 +237,11 @@ class InferRules(Optimizer):
     }
     chooses_demos: ClassVar[bool] = True
     writes_instructions: ClassVar[bool] = True
+
+    def effort(self, extent: Extent) -> Effort:
+        tried = replace(extent, train=min(self.train_limit, extent.train))
+        own, taught = bootstrapping(tried, 1)
+        return Effort(self.candidates, extent.scored(self.candidates) + own, taught, (WRITES,))
 
     def compile(self, context: OptimizationContext) -> None:
         with ranked_by(context, "infer_rules"):

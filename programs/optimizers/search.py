@@ -13,6 +13,7 @@ import yaml
 
 from clinspan.corpora import InputError
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, Effort, Extent, SAME
 
 _PATIENCE = 5
 """Maximum number of Optuna proposals per wanted combination, because Optuna repeats combinations."""
@@ -60,6 +61,11 @@ class Grid(Optimizer):
     def check(self, context: OptimizationContext) -> None:
         _check_space(self.space, context)
 
+    def effort(self, extent: Extent) -> Effort:
+        number = min(self.most, _points(self.space))
+        least = extent.ranked(number - 1, known=1).least  # one of them may be the start
+        return Effort(number, Asked(least, extent.ranked(number).most), unknown=(SAME,))
+
     def compile(self, context: OptimizationContext) -> None:
         space = read_space(self.space)
         points = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
@@ -89,6 +95,10 @@ class Optuna(Optimizer):
     def check(self, context: OptimizationContext) -> None:
         _check_space(self.space, context)
 
+    def effort(self, extent: Extent) -> Effort:
+        number = min(self.trials, _points(self.space))
+        return Effort(number, Asked(extent.scored(number - 1).least, extent.scored(number).most), unknown=(SAME,))
+
     def compile(self, context: OptimizationContext) -> None:
         import optuna
 
@@ -101,8 +111,13 @@ class Optuna(Optimizer):
             point = {key: trial.suggest_categorical(key, values) for key, values in space.items()}
             study.tell(trial, context.evaluator.score(context.variant(point, _name(point))))
             tried.add(_name(point))
-            if len(tried) == min(self.trials, math.prod(map(len, space.values()))):
+            if len(tried) == min(self.trials, _points(self.space)):
                 return
+
+
+def _points(lines: Sequence[str]) -> int:
+    """Number of combinations."""
+    return math.prod(map(len, read_space(lines).values()))
 
 
 def _check_space(lines: Sequence[str], context: OptimizationContext) -> None:

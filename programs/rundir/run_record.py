@@ -214,6 +214,7 @@ class RunFacts(Record):
     counts: CountsRecord | None = None
     tokens: Used = Field(default={}, description="tokens and passes of the model, of all sentences")
     writer_tokens: Used = Field(default={})
+    requests: int | None = Field(default=None, description="answers that a compilation asked its models for")
     served: dict[str, int] = Field(default={}, description="sentences by the model name that the server reported")
     cost: float | None = Field(default=None, description="by the model's prices; null where they are not known")
     training: FoldTrainings | None = None

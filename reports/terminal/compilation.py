@@ -62,6 +62,7 @@ def print_compiled(record: Mapping[str, Any], trials: Sequence[Mapping[str, Any]
         lines.append("dev chose the program, so these scores are optimistic, and the corpus has no test split")
     else:
         lines += ["dev chose the program, so these scores are optimistic; to score it on test:", scoring]
+    lines += ["to read its prompt as the model gets it:", f"{scoring} split=dev plan=true"]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -121,6 +122,12 @@ def _confidence(mapped: int | None, scores: Mapping[str, Any]) -> str:
 
 
 def _spent(record: Mapping[str, Any]) -> str:
-    used = record["tokens"]
-    words = f"{record['seconds']:.0f} s, {used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"
-    return words + (f", {record['cost']:.2f} USD" if record["cost"] is not None else "")
+    asked = [] if record.get("requests") is None else [f"{record['requests']:,} requests"]
+    words = [f"{record['seconds']:.0f} s", *asked, _tokens(record["tokens"])]
+    if any((record.get("writer_tokens") or {}).values()):
+        words.append(f"reflection_model {_tokens(record['writer_tokens'])}")
+    return ", ".join([*words, *([f"{record['cost']:.2f} USD"] if record["cost"] is not None else [])])
+
+
+def _tokens(used: Mapping[str, Any]) -> str:
+    return f"{used.get('prompt_tokens', 0):,} prompt and {used.get('answer_tokens', 0):,} answer tokens"

@@ -32,7 +32,7 @@ def test_an_optimizer_improves_the_program_and_sees_no_test_sentence(
     assert not script.seen & script.test
     assert len(record["trainset"]) == 60
     if name == "gepa":
-        assert "clinspan: about 60 sentences are tagged, as dev has 18; optimizer.calls or dev_limit limits them" in done.stderr
+        assert "clinspan: 60 to 104 sentences are tagged for at most 2 candidates, as dev has 18; dev_limit" in done.stderr
     states = compiled.get("members", [compiled])
     start = load(folder / "candidates" / record["start"]["key"] / "program.json")
     assert any(state != start for state in states)
@@ -77,13 +77,14 @@ def test_sentences_are_asked_with_their_neighbours(command: Command, server: Scr
     assert not any("Sentence to tag:" in turn["content"] for messages in tagging for turn in messages[1:-1])
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "mipro"])
+@pytest.mark.parametrize("name", ["bootstrap", "mipro", "gepa", "simba"])
 def test_every_token_is_counted_once(command: Command, server: ScriptedServer, script: Script, name: str) -> None:
     """The count covers the evaluator's requests and those that an optimizer makes itself."""
     words = [f"optimizer={name}", *SMALL[name], *local(server), "train_limit=20", "strategy.k=2"]
     record = load(folder_of(command("optimize", *words)) / "run.json")
     sent_tokens = sum(len(m["content"].split()) for _, _, body in server.requests for m in body["messages"])
     assert record["tokens"]["prompt_tokens"] == sent_tokens
+    assert record["requests"] == len(server.requests)
 
 
 def test_a_compiled_program_runs_in_another_process_with_another_model(

@@ -50,11 +50,12 @@ def test_the_start_is_kept_if_nothing_is_better(capsys: pytest.CaptureFixture[st
     assert "starting program: few_shot, format entities" in said
     assert "kept: the start, as no other candidate is better (1 more was measured on all of dev)" in said
     assert "to score it on test:\nclinspan run program=x corpus=jsonl\n" in said
+    assert "to read its prompt as the model gets it:\nclinspan run program=x corpus=jsonl split=dev plan=true\n" in said
     assert "hand-written start" in said
     print_compiled({**RECORD, "config": {"program": "x"}, "test_sentences": 0}, trials, SCORES, "clinspan run program=x")
     said = capsys.readouterr().out
     assert "start, a saved program" in said
-    assert "and the corpus has no test split" in said and "clinspan run" not in said
+    assert "and the corpus has no test split" in said and "to score it" not in said
 
 
 def test_a_pool_of_demonstrations_that_is_cut_is_said(capsys: pytest.CaptureFixture[str]) -> None:
