@@ -67,6 +67,14 @@ def _commands(lines: Sequence[str], first: int) -> Iterator[Step]:
             shown.append(line)
 
 
+def commands_of(page: str, *, only_unrun: bool = False) -> Iterator[tuple[int, str]]:
+    """The commands of `console` blocks with their lines; with `only_unrun`, those of blocks that are marked as not run."""
+    for match in _FENCE.finditer(page):
+        if match["kind"] == "console" and (match["why"] or not only_unrun):
+            first = page.count("\n", 0, match.start("body")) + 1
+            yield from ((step.line, step.command) for step in _commands(match["body"].split("\n"), first))
+
+
 def page_environment(shell: Path, code: Path) -> dict[str, str]:
     """The environment of a page's commands: those in the folder `shell` come first, modules come from `code`."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "OPENAI_", "PYTEST_"))}
