@@ -10,11 +10,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from clinspan import lms
-from clinspan.corpora import Corpus
+from clinspan.corpora import Corpus, Sentence
 from clinspan.corpora.printable import printable
 from clinspan.metrics.scoring import score_records
 from clinspan.programs.app.corpus_verdicts import warn
 from clinspan.programs.app.cross_validation import cross_validate
+from clinspan.programs.app.flips import check_flips, flip_rows, flip_scores, repetitions
 from clinspan.programs.app.hydra_app import log_to, run_app
 from clinspan.programs.app.next_step import interpretation
 from clinspan.programs.app.observability import observed
@@ -37,7 +38,7 @@ from clinspan.programs.inference.predictor import (
     SentenceTagger,
 )
 from clinspan.programs.inference.progress import progress_bar
-from clinspan.programs.inference.spending import check_budget, Spending, spending_of
+from clinspan.programs.inference.spending import check_budget, spending_of
 from clinspan.programs.rundir.errors import RunError
 from clinspan.programs.rundir.open_run import corpus_entry, OpenRun
 from clinspan.programs.rundir.prompt_log import PromptLog, write_prompts
@@ -53,6 +54,7 @@ def main(config: DictConfig) -> None:
     if config.plan:
         show_plan(config)
         return
+    check_flips(config)
     with prepared(config, output_folder()) as (run, own):
         if not run.record.finished:
             with observed(own, run, command="run"):
@@ -114,24 +116,28 @@ def build_parts(run: OpenRun, config: DictConfig) -> Parts:
 
 
 def predict(parts: Parts, folder: RunFolder, config: DictConfig, within: Path | None) -> None:
-    """Tag the sentences that the folder does not hold yet."""
-    asker: SentenceTagger = parts.asker
-    spending: Spending | None = None
-    if isinstance(asker, PromptTagger):
-        spending = spending_of(config.get("budget"), parts.spec.price, folder.load_predictions().values())
-        asker = replace(asker, prompts=PromptLog(folder.path, first=first_asked(parts.sentences)), spending=spending)
-    predictor = Predictor(
-        asker=asker,
-        folder=folder,
-        labels=[label.name for label in parts.corpus.labels],
-        mode=parts.metric.mode,
-        stop_after=config.stop_after,
-        home=within,
-    )
-    with progress_bar(len(parts.sentences), spending) as progress:
-        predictor.run(parts.sentences, progress)
-    folder.sort_predictions([sentence.id for sentence in parts.sentences])
-    write_prompts([folder.path], [sentence.id for sentence in parts.sentences], folder.path)
+    """Tag the sentences that the folder does not hold yet; with `flips=true` also with changes that should not matter."""
+    spent = [*folder.load_predictions().values(), *flip_rows(folder)]
+    spending = None if isinstance(parts, ClassifierComponents) else spending_of(config.get("budget"), parts.spec.price, spent)
+    jobs: list[tuple[SentenceTagger, list[Sentence], RunFolder]] = [(parts.asker, parts.sentences, folder)]
+    if config.get("flips"):
+        jobs += [(one.asker, [*one.sentences], one.folder) for one in repetitions(parts, folder)]
+    for tagger, sentences, own in jobs:
+        prompts = PromptLog(own.path, first=first_asked(sentences))
+        asker = replace(tagger, prompts=prompts, spending=spending) if isinstance(tagger, PromptTagger) else tagger
+        predictor = Predictor(
+            asker=asker,
+            folder=own,
+            labels=[label.name for label in parts.corpus.labels],
+            mode=parts.metric.mode,
+            stop_after=config.stop_after,
+            home=within or folder.path,
+        )
+        with progress_bar(len(sentences), spending) as progress:
+            predictor.run(sentences, progress)
+        order = [sentence.id for sentence in sentences]
+        own.sort_predictions(order)
+        write_prompts([own.path], order, own.path)
 
 
 def finish(run: OpenRun, parts: Parts, config: DictConfig, analysis: ErrorAnalysis, *, within: Path | None) -> None:
@@ -140,9 +146,11 @@ def finish(run: OpenRun, parts: Parts, config: DictConfig, analysis: ErrorAnalys
     labels = [label.name for label in parts.corpus.labels]
     scores = score_records(rows, labels, parts.metric, alignment=parts.alignment, cut=parts.corpus.chosen_cut)
     scores |= {"limit": config.limit, "limit_documents": config.get("limit_documents"), "sample": config.get("sample", "first")}
+    flips = flip_scores(parts, folder) if config.get("flips") else {}
+    scores |= {"flips": flips} if flips else {}
     folder.write("scores.json", scores)
     errors = write_analysis(folder, parts.corpus, analysis, mode=parts.metric.mode, seed=config.seed, split=config.split)
-    facts = outcome(rows, scores)
+    facts = outcome(rows, scores, besides=flip_rows(folder))
     run.write(facts.plus(RunFacts(cost=cost(Counter(facts.tokens), parts.spec.price))))
     if within is None:
         print_result(run, scores, errors, of=len(parts.split_ids))

@@ -213,6 +213,24 @@ def size_words(scores: Mapping[str, Any]) -> str:
     return ", ".join(f"{number:,} {plural(number, word)}" for number, word in known)
 
 
+_FLIPS = {"label_order": "types in reverse order", "full_stop": "the full stop changed"}
+
+
+def flip_words(flips: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many sentences' mentions change with changes that should not matter.
+
+    >>> one = {"sentences": 200, "changed": 9, "share": 0.045, "failed": 0, "f1": 0.5}
+    >>> flip_words({"label_order": one, "full_stop": {**one, "changed": 30, "share": 0.15}})
+    'mentions change in 4.5 % of 200 sentences with types in reverse order, in 15.0 % of 200 with the full stop changed'
+    """
+    parts: list[str] = []
+    for name, rates in flips.items():
+        sentences = "" if parts else f" {plural(rates['sentences'], 'sentence')}"
+        share = "none" if rates["share"] is None else f"{100 * rates['share']:.1f} %"
+        parts.append(f"in {share} of {rates['sentences']:,}{sentences} with {_FLIPS[name]}")
+    return f"mentions change {', '.join(parts)}"
+
+
 def too_few(documents: int, wanted: str = "an interval", remedy: str = "use limit_documents=N or all") -> str:
     """Why there is no interval, and what to do; empty if there are enough documents.
 

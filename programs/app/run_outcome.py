@@ -20,15 +20,16 @@ from clinspan.programs.rundir.usage import changed_model
 from clinspan.reports.terminal.tables import print_scores
 
 
-def outcome(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> RunFacts:
+def outcome(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Any], besides: Sequence[Mapping[str, Any]] = ()) -> RunFacts:
     """The entries of `run.json` of a run that has finished: counts, tokens and the models that a server named.
 
     Args:
         rows: The lines of `predictions.jsonl`.
         scores: The content of `scores.json`.
+        besides: Further lines whose tokens count too.
     """
     used: Counter[str] = Counter()
-    for row in rows:
+    for row in (*rows, *besides):
         used.update(row["usage"])
     served = Counter(name for row in rows for name in row.get("served", ()))
     counts = CountsRecord(sentences=len(rows), failed=scores["failed"], repairs=scores["repairs"])

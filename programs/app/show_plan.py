@@ -27,7 +27,7 @@ def show_plan(config: DictConfig) -> None:
     print(printable(f"prompt of {plan.sentence}:\n\n{plan.prompt}\n"))
     for line in plan_lines(plan):
         print(line)
-    facts = {key: value for key, value in asdict(plan).items() if key not in ("price", "local")}
+    facts = {key: value for key, value in asdict(plan).items() if key not in ("price", "local", "passes")}
     give("plan", None, lambda: {**facts, "cost": plan.cost})
 
 

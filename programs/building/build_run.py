@@ -61,6 +61,7 @@ class RunComponents:
     tagger: Tagger | Ensemble
     lm: dspy.LM
     facts: RunFacts
+    built: BuiltProgram
 
     @property
     def program(self) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def build_run(
     lm = lms.build(spec, outputs=outputs, workload=functools.partial(workload_of, program.members, sentences))
     check_system_text(config, overrides.keys, spec, lm.engine)
     facts = program.facts.plus(RunFacts(model=model_record(spec, lm)))
-    return RunComponents(corpus, sentences, split_ids, spec, program.adapter, metric, program.on(lm), lm, facts)
+    return RunComponents(corpus, sentences, split_ids, spec, program.adapter, metric, program.on(lm), lm, facts, program)
 
 
 def model_record(spec: lms.ModelSpec, lm: dspy.LM) -> ModelRecord:

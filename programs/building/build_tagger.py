@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,6 +25,7 @@ from clinspan.programs.formats import Format
 from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.rundir.run_record import RunFacts
 from clinspan.programs.tagging.drafts import build_drafter
+from clinspan.programs.tagging.instructions import with_types_reversed
 from clinspan.programs.tagging.knowledge_search import open_knowledge_base
 from clinspan.programs.tagging.label_names import present_labels
 from clinspan.programs.tagging.prompt_fingerprint import check_decisions
@@ -45,11 +46,21 @@ class BuiltTagger:
         tagger: The tagger.
         adapter: Its format.
         facts: What the record says about its demonstrations, its retrieval and the files that the prompt comes from.
+        format_of: Makes the same format for labels as prompts show them.
     """
 
     tagger: Tagger
     adapter: Format
     facts: RunFacts
+    format_of: Callable[[Sequence[Label]], Format]
+
+    def with_types_reversed(self) -> BuiltTagger:
+        """The same tagger with the types in reverse order in its prompt."""
+        labels = self.adapter.labels
+        tagger: Tagger = self.tagger.deepcopy()
+        signature = tagger.tag.signature
+        tagger.tag.signature = signature.with_instructions(with_types_reversed(signature.instructions, labels))
+        return replace(self, tagger=tagger, adapter=self.format_of(labels[::-1]))
 
 
 def build_tagger(
@@ -71,15 +82,15 @@ def build_tagger(
     """
     config = with_mentions(with_knowledge(config, corpus), corpus)
     labels, called = present_labels(corpus, config.label_order, config.label_wording)
-    adapter: Format = build(
-        config.format,
-        labels=labels,
-        alignment=config.alignment,
-        constrained=config.get("constrained", True),
-        drafter=build_drafter(config.get("draft", "none"), corpus, pays=object_of(config.format._target_).drafts_pay),
-        wire=getattr(spec, "wire", None),
-        called=called,
-    )
+    drafter = build_drafter(config.get("draft", "none"), corpus, pays=object_of(config.format._target_).drafts_pay)
+    options = {"alignment": config.alignment, "constrained": config.get("constrained", True), "drafter": drafter}
+    options |= {"wire": getattr(spec, "wire", None), "called": called}
+
+    def format_of(shown: Sequence[Label]) -> Format:
+        form: Format = build(config.format, labels=shown, **options)
+        return form
+
+    adapter = format_of(labels)
     settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     settings |= {} if trained is None else {"adapter": dict(trained)}
     saved = state is not None and "demos" in state
@@ -91,7 +102,7 @@ def build_tagger(
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **_with_own_fields(state, tagger)}})
         facts = facts.plus(RunFacts(demonstrations=[demo.get("id") for demo in tagger.tag.demos]))
     check_decisions(tagger, adapter, spec)
-    return BuiltTagger(tagger, adapter, facts)
+    return BuiltTagger(tagger, adapter, facts, format_of)
 
 
 def _with_own_fields(state: Mapping[str, Any], tagger: Tagger) -> dict[str, Any]:

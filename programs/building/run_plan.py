@@ -40,6 +40,7 @@ class RunPlan:
         seconds: How long a local model needs on this machine's CPU; None: not known.
         price: US dollars for a million prompt tokens and for a million answer tokens; None: not known.
         local: Whether the model is on this machine, so that it costs nothing.
+        passes: How often each sentence is tagged: three times with `flips=true`.
     """
 
     sentence: str
@@ -52,13 +53,14 @@ class RunPlan:
     seconds: float | None
     price: tuple[float, float] | None
     local: bool
+    passes: int = 1
 
     @property
     def cost(self) -> float | None:
         """US dollars for all sentences; None if the price is not known."""
         if self.price is None:
             return 0.0 if self.local else None
-        return self.sentences * (self.prompt_tokens * self.price[0] + self.answer_tokens * self.price[1]) / 1e6
+        return self.passes * self.sentences * (self.prompt_tokens * self.price[0] + self.answer_tokens * self.price[1]) / 1e6
 
 
 def plan_run(config: DictConfig, overrides: Overrides) -> RunPlan:
@@ -76,18 +78,20 @@ def plan_run(config: DictConfig, overrides: Overrides) -> RunPlan:
     overrides = Overrides({**overrides.choices, **chosen}, overrides.keys)
     members = build_program(config, corpus, sentences, spec, overrides=overrides).members
     asked = what_is_asked(spec, members, sentences)
+    passes = 3 if config.get("flips") else 1
     seconds = seconds_of(spec, members, sentences)
     return RunPlan(
         asked.sentence,
         asked.prompt,
         len(sentences),
-        round(asked.requests * len(sentences)),
+        round(passes * asked.requests * len(sentences)),
         asked.prompt_tokens,
         asked.answer_tokens,
         counted=asked.counted,
-        seconds=seconds,
+        seconds=None if seconds is None else passes * seconds,
         price=spec.price,
         local=is_local(spec),
+        passes=passes,
     )
 
 

@@ -31,6 +31,7 @@ COMMAND_SETTINGS: dict[str, Any] = {
     "draft": str,
     "encoding": str,
     "engine": str,
+    "flips": bool,
     "folder": str,
     "folders": list[str],
     "force": bool,

@@ -70,6 +70,16 @@ def from_file(labels: Sequence[Label], path: str | None = None) -> str:
     return _BRACED.sub(filled, text).strip()
 
 
+def with_types_reversed(instructions: str, labels: Sequence[Label]) -> str:
+    """Instructions that name the types in reverse order, as far as they were written from the labels.
+
+    >>> with_types_reversed("Tag Sign, Age:\\n- Sign\\n- Age", [Label("Sign"), Label("Age")])
+    'Tag Age, Sign:\\n- Age\\n- Sign'
+    """
+    other = labels[::-1]
+    return instructions.replace(definitions_of(labels), definitions_of(other)).replace(_names(labels), _names(other))
+
+
 def _names(labels: Sequence[Label]) -> str:
     return ", ".join(label.name for label in labels)
 

@@ -12,6 +12,7 @@ from clinspan.metrics.paired import difference_bounds
 from clinspan.metrics.scoring import count_documents
 from clinspan.reports.run_views import Group, RunView
 from clinspan.reports.terminal.tables import bounds_of, shown_f1
+from clinspan.reports.wording import flip_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Fact:
 
 
 def strip_facts(group: Group) -> list[Fact]:
-    """Best run, its lead over the next run, weakest type of the best run, documents, and failures."""
+    """Best run, its lead over the next run, weakest type and flips of the best run, documents, and failures."""
     ranked = sorted(group.runs, key=_micro, reverse=True)
     best = ranked[0]
     bounds = bounds_of(best.scores, "micro")
@@ -33,7 +34,7 @@ def strip_facts(group: Group) -> list[Fact]:
     facts = [Fact("Best run" if len(ranked) > 1 else "Run", f"{best.number} {best.name}", f"micro F1 {_micro(best):.3f}{interval}")]
     if len(ranked) > 1:
         facts.append(_lead(best, ranked[1]))
-    return [*facts, *_weakest(best), _documents(best), _failures(group.runs)]
+    return [*facts, *_weakest(best), *_flips(best), _documents(best), _failures(group.runs)]
 
 
 def _lead(best: RunView, other: RunView) -> Fact:
@@ -71,6 +72,16 @@ def _weakest(best: RunView) -> list[Fact]:
     f1, label = min(known)
     support = best.scores["per_type"][label].get("support", 0)
     return [Fact("Weakest type", label, f"F1 {f1:.3f} in run {best.number}, {support:,} gold {plural(support, 'mention')}")]
+
+
+def _flips(best: RunView) -> list[Fact]:
+    """How often mentions change with changes that should not matter, where the run was asked for it."""
+    flips = best.scores.get("flips")
+    if not flips:
+        return []
+    shares = ["-" if rates["share"] is None else f"{100 * rates['share']:.1f} %" for rates in flips.values()]
+    f1 = ", ".join(f"{rates['f1']:.3f}" for rates in flips.values())
+    return [Fact("Flips", " / ".join(shares), f"{flip_words(flips)}; micro F1 then {f1}")]
 
 
 def _documents(best: RunView) -> Fact:

@@ -12,7 +12,7 @@ from clinspan.metrics.intervals import LEAST_DOCUMENTS
 from clinspan.reports.paper.published import published
 from clinspan.reports.terminal.console import PlainConsole
 from clinspan.reports.terminal.outcome_table import outcome_table
-from clinspan.reports.wording import calibration_words, count_head, count_words, scored_words, size_words, too_few
+from clinspan.reports.wording import calibration_words, count_head, count_words, flip_words, scored_words, size_words, too_few
 
 _WIDTH = 110
 _ANNOTATIONS = (
@@ -118,6 +118,7 @@ def notes(scores: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     lines += [f"in answers: {count_words(name, number)}" for name, number in scores["repairs"].items()]
     if scores.get("calibration"):
         lines.append(calibration_words(scores["calibration"]))
+    lines += [flip_words(scores["flips"])] if scores.get("flips") else []
     lines += offset_notes(scores.get("offsets"))
     lines += full_notes(scores)
     lines += [f"{name}: {value:.4f}" for name, value in scores.get("more", {}).items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -62,3 +63,16 @@ def test_equal_runs_have_no_clear_lead(tmp_path: Path) -> None:
 def test_few_documents_have_no_interval(tmp_path: Path, few: int) -> None:
     runs = [write_run(tmp_path / name, some_sentences()[:few], strategy=name) for name in ("knn", "rag")]
     assert "no interval" in facts_of(*runs)["Lead"].more
+
+
+def test_flips_stand_beside_f1(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", some_sentences())
+    assert "Flips" not in facts_of(folder)
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    rates = {"sentences": 6, "changed": 1, "share": 1 / 6, "failed": 0, "f1": 0.25}
+    scores["flips"] = {"label_order": rates, "full_stop": {**rates, "sentences": 0, "share": None}}
+    (folder / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    fact = facts_of(folder)["Flips"]
+    assert fact.value == "16.7 % / -"
+    assert fact.more.startswith("mentions change in 16.7 % of 6 sentences with types in reverse order, in none of 0")
+    assert fact.more.endswith("micro F1 then 0.250, 0.250")
