@@ -79,7 +79,8 @@ def flip_scores(parts: Parts, folder: RunFolder) -> dict[str, Any]:
 
 def flip_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """All prediction records of repetitions, for what they cost."""
-    return [row for name in (LABEL_ORDER, FULL_STOP) for row in _folder(folder, name).load_predictions().values()]
+    names = [name for name in (LABEL_ORDER, FULL_STOP) if (folder.path / FOLDER / name).is_dir()]
+    return [row for name in names for row in _folder(folder, name).load_predictions().values()]
 
 
 def _folder(folder: RunFolder, name: str) -> RunFolder:

@@ -107,7 +107,7 @@ def test_flips_of_real_weights(command: Command, smollm2: object, tmp_path: Path
     assert reversed_rows != lines(folder / "prompts.jsonl")
     plain = folder_of(command("run", *words, "limit=8"))
     assert [one["pred"] for one in records(plain)] == [one["pred"] for one in records(folder)]
-    assert "flips" not in load(plain / "scores.json")
+    assert "flips" not in load(plain / "scores.json") and not (plain / "flips").exists()
 
 
 @pytest.mark.weights
