@@ -132,7 +132,7 @@ class Gepa(Optimizer):
 
     def effort(self, extent: Extent) -> Effort:
         budget = self.budget(extent.dev)
-        most = budget + 2 * extent.dev + 2 * self.minibatch  # it ends with whole rounds, and dev is measured for the start too
+        most = budget + extent.dev + 2 * self.minibatch  # it ends with whole rounds
         rounds = max(1, budget // (extent.dev + 2 * self.minibatch))
         return Effort(rounds, Asked(budget - extent.dev, most), unknown=(f"{WRITES}, about one a round",))
 
