@@ -73,9 +73,8 @@ def execute(run: OpenRun, config: DictConfig, within: Path | None = None) -> Non
             run.write(facts)
             log.info("compiling with %s", run.record.choices["optimizer"])
             optimizer.check(context)
-            effort = (
-                optimizer.effort(context.extent) if isinstance(optimizer, Optimizer) else None
-            )  # a class of one's own may lack it
+            known = isinstance(optimizer, Optimizer)  # a class of one's own may lack it
+            effort = optimizer.effort(context.extent) if known else None
             if effort is not None:
                 print(f"clinspan: {effort_words(effort, context.extent.dev)}", file=sys.stderr)
             context.evaluator.score(context.start, whole=True)

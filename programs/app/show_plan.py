@@ -91,9 +91,10 @@ def optimization_lines(plan: OptimizationPlan) -> list[str]:
     effort = plan.effort
     priced = _PRICE if plan.cost is None else f"about {_between(*plan.cost, form='.2f')} US$"
     free = plan.local and (plan.local_writer or not effort.taught.most)
+    number = f"at most {effort.candidates} {plural(effort.candidates, 'candidate')}" if effort.candidates else "no candidate"
+    unknown = [*effort.unknown, *(["how long the prompts of other candidates are"] if effort.candidates else [])]
     lines = [
-        f"at most {effort.candidates} {plural(effort.candidates, 'candidate')} besides the start; dev has {plan.extent.dev:,} "
-        f"sentences, train {plan.extent.train:,}",
+        f"{number} besides the start; dev has {plan.extent.dev:,} sentences, train {plan.extent.train:,}",
         f"{_between(plan.sentences.least, plan.sentences.most)} sentences are tagged, "
         f"{_between(plan.requests.least, plan.requests.most)} requests",
         *(
@@ -104,7 +105,7 @@ def optimization_lines(plan: OptimizationPlan) -> list[str]:
         tokens,
         _time(plan.time),
         f"cost: {'none' if free else priced}",
-        f"not known before: {'; '.join([*effort.unknown, 'how long the prompts of other candidates are'])}",
+        *([f"not known before: {'; '.join(unknown)}"] if unknown else []),
     ]
     return [*lines, _NOTHING]
 

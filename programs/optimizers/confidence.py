@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
+from clinspan.programs.optimizers.effort import Asked, Effort, Extent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,5 +15,8 @@ class FittedConfidence(Optimizer):
 
     chooses_demos: ClassVar[bool] = False
 
+    def effort(self, extent: Extent) -> Effort:
+        return Effort(0, Asked.exactly(0))
+
     def compile(self, context: OptimizationContext) -> None:
-        """The start program is measured on dev already."""
+        """Do nothing: the start program is measured on dev already."""

@@ -61,8 +61,9 @@ class FittedDecisions(Optimizer):
             raise InputError(problem, remedy="Set optimizer.folds lower, or give more dev documents.")
 
     def effort(self, extent: Extent) -> Effort:
-        examples = 0 if extent.nearest else min(self.examples, extent.train)
-        return Effort(2 if self.regression else 1, Asked(max(0, examples - extent.shown), examples))
+        examples = min(self.examples, extent.train)
+        least = 0 if extent.nearest else max(0, examples - extent.shown)  # none are asked where a saved program looks them up
+        return Effort(2 if self.regression else 1, Asked(least, examples))
 
     def compile(self, context: OptimizationContext) -> None:
         start, adapter = context.start, context.start.adapter

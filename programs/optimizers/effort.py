@@ -99,7 +99,8 @@ def effort_words(effort: Effort, dev: int) -> str:
     """
     asked = Asked.exactly(dev) + effort.asked
     number = f"{asked.least:,}" if asked.least == asked.most else f"{asked.least:,} to {asked.most:,}"
-    candidates = f"at most {effort.candidates} candidates" if effort.candidates > 1 else "one candidate"
+    some = f"at most {effort.candidates} candidates" if effort.candidates > 1 else "one candidate"
+    candidates = some if effort.candidates else "the start alone"
     return f"{number} sentences are tagged for {candidates}, as dev has {dev:,}; dev_limit and optimizer.* limit them"
 
 
