@@ -20,8 +20,8 @@ A program always uses its own instructions and demonstrations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload, TYPE_CHECKING
 
@@ -210,12 +210,8 @@ class Annotator:
         cuts = [self.segmenter(note) for note in notes]
         tagged: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
-        outlines = [Outline(note.text, cut) for note, (cut, *_) in zip(notes, cuts, strict=True)]
-        todo = {
-            f"{n}:{i}": (n, Sentence(f"{n}:{i}", note.id, tokens, ("O",) * len(tokens), position=Position(outlines[n], i)))
-            for n, (note, (cut, *_)) in enumerate(zip(notes, cuts, strict=True))
-            for i, tokens in enumerate(cut)
-        }
+        sentences = [(n, one) for n, note in enumerate(notes) for one in self._sentences(n, note, cuts[n][0])]
+        todo = {sentence.id: (n, sentence) for n, sentence in sentences}
         while todo:
             remaining: dict[str, tuple[int, Sentence]] = {}
             for sentence, record in tag_all([sentence for _, sentence in todo.values()]):
@@ -230,6 +226,14 @@ class Annotator:
             todo = remaining
         cutting = [(cut, cut_count + halved[n], boundaries) for n, (cut, cut_count, boundaries) in enumerate(cuts)]
         return [self._outcome(note, *cutting[n], tagged[n]) for n, note in enumerate(notes)]
+
+    def _sentences(self, number: int, note: Note, cut: Sequence[tuple[Token, ...]]) -> Iterator[Sentence]:
+        """The sentences of a note, which prompts show with the same spacing as those of a corpus that was cut this way."""
+        outline = Outline(note.text, cut)
+        spaced = note.cut is not None or not self.segmenter.cutting().within_words
+        for n, tokens in enumerate(cut):
+            position = Position(outline, n)
+            yield Sentence(f"{number}:{n}", note.id, tokens, ("O",) * len(tokens), spaced=spaced, position=position)
 
     def _outcome(
         self, note: Note, cut: list[tuple[Token, ...]], cuts: int, boundaries: set[int], tagged: Sequence[Tagged]
@@ -266,6 +270,6 @@ def _halves(text: str, sentence: Sentence) -> list[Sentence]:
     parts = cut_long(text, sentence.tokens, (len(sentence.tokens) + 1) // 2)
     positions = sentence.position.parted(parts) if sentence.position is not None else [None] * len(parts)
     return [
-        Sentence(f"{sentence.id}.{n}", sentence.document, part, ("O",) * len(part), position=position)
+        replace(sentence, id=f"{sentence.id}.{n}", tokens=part, tags=("O",) * len(part), position=position)
         for n, (part, position) in enumerate(zip(parts, positions, strict=True))
     ]

@@ -21,6 +21,7 @@ from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.corpora.readers.brat import load_pair
 from clinspan.corpora.readers.notes import Note
 from clinspan.corpora.sources import Conll, Jsonl
+from clinspan.corpora.words import Words
 from clinspan.corpora.writers.bioc import bioc_json, bioc_xml
 from clinspan.programs.annotation.annotator import Annotator, Facts
 from clinspan.programs.annotation.segmenter import Segmenter
@@ -53,6 +54,25 @@ class Scripted:
 
 def annotator(holds: int = 1000, **keys: Any) -> Annotator:
     return Annotator(Scripted(holds), Facts(LABELS, "model@1", "program1", "by1"), Segmenter(**keys))
+
+
+def test_sentences_are_shown_with_the_spacing_of_a_corpus_that_was_cut_the_same_way(tmp_path: Path) -> None:
+    text = "E-cadherin was 3.5mg/dl. No fever, no rash."
+    (tmp_path / "test.jsonl").write_text(json.dumps({"id": "d", "text": text, "entities": []}), encoding="utf-8")
+    for tokenizer in ("clinical", "punctuation"):
+        asked: list[Sentence] = []
+        corpus = Jsonl(path=str(tmp_path), phi=False, labels=LABELS, definitions={}, tokenizer=tokenizer).load()
+
+        def tag_all(sentences: Sequence[Sentence], seen: list[Sentence] = asked) -> Generator[tuple[Sentence, dict[str, Any]]]:
+            seen += sentences
+            return Scripted(4).tag_all(sentences)
+
+        annotator(tokenizer=tokenizer).annotate([Note("d", text)], tag_all=tag_all)
+        shown = [Words.of(sentence).text() for sentence in corpus.sentences("test")]
+        whole = [sentence for sentence in asked if "." not in sentence.id]
+        assert [Words.of(sentence).text() for sentence in whole] == shown
+        halves = [Words.of(sentence).text() for sentence in asked if "." in sentence.id]
+        assert halves and not any("E - cadherin" in part for part in (*shown, *halves))
 
 
 def annotated(text: str, holds: int = 1000, **keys: Any) -> Annotated:
