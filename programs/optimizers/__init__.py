@@ -9,6 +9,7 @@ from clinspan.programs.optimizers.decisions import FittedDecisions
 from clinspan.programs.optimizers.demonstrations import Bootstrap, Labeled, Nearest
 from clinspan.programs.optimizers.ensemble import Voting
 from clinspan.programs.optimizers.finetuned import BootstrapFinetune
+from clinspan.programs.optimizers.guidelines import Guidelines
 from clinspan.programs.optimizers.instructions import Copro, Gepa, InferRules, Mipro, Simba
 from clinspan.programs.optimizers.search import Grid, Optuna
 
@@ -22,6 +23,7 @@ __all__ = [
     "FittedDecisions",
     "Gepa",
     "Grid",
+    "Guidelines",
     "Halving",
     "InferRules",
     "Labeled",

@@ -11,6 +11,7 @@ from clinspan.corpora import check_number, InputError, Label
 from clinspan.corpora.errors import read_text
 from clinspan.programs.tagging.instructions import definitions_of, DOUBT, TASK
 
+TITLE = "Annotation guidelines:"
 _HEADING = re.compile(r"#{1,6}\s+\S")
 _ITEM = re.compile(r"\s*(?:[-*+]|[0-9]{1,3}[.)])\s+\S")
 _RULE = re.compile(r"\s*\|?[\s:|-]*-{3}[\s:|-]*$")
@@ -55,7 +56,7 @@ def with_guidelines(
     if not text:
         raise InputError("is empty", path=file, remedy="Write the annotation guidelines into it.")
     quoted = text if words is None else excerpt(text, [label.name for label in labels], words)
-    return "\n".join([TASK, definitions_of(labels), "Annotation guidelines:", quoted, DOUBT])
+    return "\n".join([TASK, definitions_of(labels), TITLE, quoted, DOUBT])
 
 
 def excerpt(text: str, labels: Sequence[str], words: int) -> str:

@@ -17,12 +17,13 @@ SMALL = {
     "gepa": ["optimizer.calls=60", "optimizer.train_limit=12"],
     "simba": ["optimizer.steps=2", "optimizer.batch=6", "optimizer.train_limit=12"],
     "infer_rules": ["optimizer.candidates=2", "optimizer.train_limit=6"],
+    "guidelines": ["optimizer.breadth=2", "optimizer.rounds=2", "optimizer.examples=6"],
     "ensemble": ["optimizer.pool=4"],
     "coverage": ["optimizer.starts=2", "optimizer.rounds=2", "optimizer.proposals=2"],
     "grid": ["optimizer.space=['label_wording=corpus,snake','strategy.k=2,8']"],
     "optuna": ["optimizer.space=['format=bio_lines','strategy.k=2,8','seed=0,1']", "optimizer.trials=4"],
 }
-WRITES = ("copro", "mipro", "gepa", "infer_rules")
+WRITES = ("copro", "mipro", "gepa", "infer_rules", "guidelines")
 
 
 def local(server: ScriptedServer) -> list[str]:
