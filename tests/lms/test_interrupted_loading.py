@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ def test_an_interruption_does_not_wait_for_a_model(monkeypatch: pytest.MonkeyPat
         return load
 
     monkeypatch.setattr(lms, "_local_engine", slow)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests in the background ignores it
     threading.Thread(target=lambda: (loads.wait(), _thread.interrupt_main())).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

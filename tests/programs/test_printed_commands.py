@@ -40,10 +40,11 @@ def printed(text: str) -> list[list[str]]:
 def follow(done: Done, command: Command, *more: str) -> Path:
     """Run the only command that a command printed, with further words, and return the folder that it printed last.
 
-    What a run prints for the next step does not count.
+    What a run prints for the next step, and the command that shows a prompt, do not count.
     """
     said = (done.out + done.err) if isinstance(done, Ended) else done.stdout + done.stderr
-    commands = printed("".join(line for line in said.splitlines(keepends=True) if "likely to be better" not in line))
+    besides = ("likely to be better", "plan=true")
+    commands = printed("".join(line for line in said.splitlines(keepends=True) if not any(part in line for part in besides)))
     assert len(commands) == 1, said
     again = command(*commands[0], *more)
     assert again.returncode == 0, (commands[0], again.stderr)

@@ -85,7 +85,11 @@ def test_medtuned_demonstrations_are_further_inputs_and_outputs() -> None:
 
 
 def test_universalner_gets_exactly_its_conversation_with_one_question_per_type() -> None:
-    assert config_of("model=universalner").format == {"_target_": "clinspan.programs.formats.Entities", "per_type": True}
+    assert config_of("model=universalner").format == {
+        "_target_": "clinspan.programs.formats.Entities",
+        "per_type": True,
+        "mentions": None,
+    }
     assert written("universalner", Entities(labels=LABELS, per_type=True)) == [
         "A virtual assistant answers questions from a user based on the provided text. "
         f"USER: Text: No fever . ASSISTANT: I've read this text.</s>USER: What describes {spoken} in the text? ASSISTANT:"

@@ -21,7 +21,7 @@ class Noting(dspy.Module):
         super().__init__()
         self.traces: list[Any] = []
 
-    def forward(self, tokens: list[str], id: str = "") -> dspy.Prediction:
+    def forward(self, tokens: list[str], id: str = "", position: object = None) -> dspy.Prediction:
         self.traces.append((dspy.settings.trace, dspy.settings.disable_history))
         return dspy.Prediction(tags=["O"] * len(tokens), confidence=None, repairs={}, answers={"": ""}, usage={})
 
