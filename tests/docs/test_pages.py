@@ -26,6 +26,9 @@ LONG = (
     "evaluate-my-brat-corpus",
     "own-configs",
     "annotate-notes",
+    "scoring",
+    "add-a-format",
+    "reports",
 )
 _CHECKOUT = "<!-- here: a copy of the checkout -->"
 _AZURE = "<!-- stand-in: a scripted server for Azure OpenAI -->"

@@ -92,6 +92,7 @@ def test_flips_that_cannot_be_made_are_refused(command: Command, tmp_path: Path)
     assert folds.returncode == 2 and "this is a cross-validation" in folds.stderr
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize("words", [["strategy=few_shot"], ["program=bundled"]])
 def test_flips_of_real_weights(command: Command, smollm2: object, tmp_path: Path, words: list[str]) -> None:

@@ -135,6 +135,7 @@ def test_a_mutated_program_imports_opens_and_sends_nothing(
         refused_or(lambda: build(program_settings(config, Overrides(chosen, keys))[0].strategy))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
 def test_a_mutated_record_imports_opens_and_sends_nothing(
