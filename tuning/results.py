@@ -99,7 +99,7 @@ def epochs_of(history: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
     """The epochs' losses and F1, from the Trainer's log.
 
     >>> epochs_of([{"epoch": 1.0, "loss": 0.5}, {"epoch": 1.0, "eval_loss": 0.4}, {"epoch": 1.0, "train_loss": 0.5}])
-    (Epoch(number=1, train_loss=0.5, dev_loss=0.4, dev_f1=None),)
+    (Epoch(number=1, train_loss=0.5, dev_loss=0.4, dev_f1=None, member=None),)
     """
     entries: dict[int, dict[str, float]] = {}
     for entry in history:

@@ -10,7 +10,7 @@ from clinspan import lms
 from clinspan.metrics.calibration import judge_entities
 from clinspan.metrics.confidence_map import ConfidenceMap, fit_map
 from clinspan.metrics.counts import Mode
-from clinspan.programs.formats import Format
+from clinspan.programs.formats import Format, Phrases
 from clinspan.programs.tagging.prompt_fingerprint import prompt_fingerprint
 from clinspan.programs.tagging.saved_program import fingerprint
 from clinspan.programs.tagging.tagger import Tagger
@@ -21,12 +21,16 @@ def fit_confidence(
 ) -> ConfidenceMap | None:
     """The map fitted to a program's predictions on dev; None if they do not allow one, see `metrics.confidence_map.fit_map`.
 
+    Fitted decisions of `format=phrases` have a map of their own, which is fitted to other documents than it is used on.
+
     Args:
         records: The prediction records, with confidences as the model gives them.
         members: The taggers of the program, each with its format.
         spec: The model.
         mode: How tags are read.
     """
+    if any(isinstance(adapter, Phrases) and adapter.decisions.fingerprint for _, adapter in members):
+        return None
     answered = (record for record in records if record["error"] is None)
     judged = [one for row in answered for one in judge_entities(row["gold"], row["pred"], row["confidence"], mode)]
     mapped = fit_map(judged)

@@ -118,7 +118,8 @@ def _confidence(mapped: int | None, scores: Mapping[str, Any]) -> str:
         return f"confidences: mapped to how often such mentions are right, by {mapped} mentions on dev"
     if scores.get("calibration") is None:
         return "confidences: this model gives none"
-    return f"confidences: as the model gives them; a map needs {LEAST} mentions on dev, of which the more confident ones are right"
+    needs = f"a map needs {LEAST} mentions on dev, of which the more confident ones are right"
+    return f"confidences: not mapped; {needs}, and fitted decisions have their own"
 
 
 def _spent(record: Mapping[str, Any]) -> str:
