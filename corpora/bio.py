@@ -61,7 +61,7 @@ def tag_sentences(
     spans: list[tuple[int, int, str]] = []
     for entity in entities:
         spans += [(a, b, entity.label) for a, b in _token_spans(entity, places, policies, acts)]
-    tags = span_tags(len(places.starts), _without_overlaps(spans, policies.overlap, acts))
+    tags = span_tags(len(places.starts), without_overlaps(spans, policies.overlap, acts))
     result, at = [], 0
     for sentence in sentences:
         result.append(tuple(tags[at : at + len(sentence)]))
@@ -120,7 +120,14 @@ def _token_spans(entity: Entity, places: Places, policies: Policies, acts: Count
     return parts if policies.crossing == "split" else parts[:1]
 
 
-def _without_overlaps(spans: Sequence[tuple[int, int, str]], overlap: Overlap, acts: Counter[str]) -> list[tuple[int, int, str]]:
+def without_overlaps(spans: Sequence[tuple[int, int, str]], overlap: Overlap, acts: Counter[str]) -> list[tuple[int, int, str]]:
+    """The spans that stay by a policy for overlaps, in text order; of equally long ones the earlier one of the sequence.
+
+    Args:
+        spans: Start, end and label.
+        overlap: The policy.
+        acts: Counts duplicates and each span that is dropped.
+    """
     order = list(range(len(spans)))
     if overlap == "longest":
         order.sort(key=lambda i: (spans[i][0] - spans[i][1], i))

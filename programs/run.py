@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -117,14 +119,15 @@ def build_parts(run: OpenRun, config: DictConfig) -> Parts:
 
 def predict(parts: Parts, folder: RunFolder, config: DictConfig, within: Path | None) -> None:
     """Tag the sentences that the folder does not hold yet; with `flips=true` also with changes that should not matter."""
-    spent = [*folder.load_predictions().values(), *flip_rows(folder)]
-    spending = None if isinstance(parts, ClassifierComponents) else spending_of(config.get("budget"), parts.spec.price, spent)
+    price = None if isinstance(parts, ClassifierComponents) else parts.spec.price
+    spending = spending_of(config.get("budget"), price, _paid(folder))
     jobs: list[tuple[SentenceTagger, list[Sentence], RunFolder]] = [(parts.asker, parts.sentences, folder)]
     if config.get("flips"):
         jobs += [(one.asker, [*one.sentences], one.folder) for one in repetitions(parts, folder)]
     for tagger, sentences, own in jobs:
-        prompts = PromptLog(own.path, first=first_asked(sentences))
-        asker = replace(tagger, prompts=prompts, spending=spending) if isinstance(tagger, PromptTagger) else tagger
+        asker = tagger
+        if isinstance(tagger, PromptTagger):
+            asker = replace(tagger, prompts=PromptLog(own.path, first=first_asked(sentences)), spending=spending)
         predictor = Predictor(
             asker=asker,
             folder=own,
@@ -138,6 +141,12 @@ def predict(parts: Parts, folder: RunFolder, config: DictConfig, within: Path | 
         order = [sentence.id for sentence in sentences]
         own.sort_predictions(order)
         write_prompts([own.path], order, own.path)
+
+
+def _paid(folder: RunFolder) -> Iterator[Mapping[str, Any]]:
+    """All prediction records of a run; they are read when the first is asked for."""
+    yield from folder.load_predictions().values()
+    yield from flip_rows(folder)
 
 
 def finish(run: OpenRun, parts: Parts, config: DictConfig, analysis: ErrorAnalysis, *, within: Path | None) -> None:

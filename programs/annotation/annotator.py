@@ -210,7 +210,8 @@ class Annotator:
         cuts = [self.segmenter(note) for note in notes]
         tagged: list[list[tuple[Sentence, dict[str, Any]]]] = [[] for _ in notes]
         halved: Counter[int] = Counter()
-        sentences = [(n, one) for n, note in enumerate(notes) for one in self._sentences(n, note, cuts[n][0])]
+        within_words = self.segmenter.cutting().within_words
+        sentences = [(n, one) for n, note in enumerate(notes) for one in _sentences(n, note, cuts[n][0], within_words)]
         todo = {sentence.id: (n, sentence) for n, sentence in sentences}
         while todo:
             remaining: dict[str, tuple[int, Sentence]] = {}
@@ -226,14 +227,6 @@ class Annotator:
             todo = remaining
         cutting = [(cut, cut_count + halved[n], boundaries) for n, (cut, cut_count, boundaries) in enumerate(cuts)]
         return [self._outcome(note, *cutting[n], tagged[n]) for n, note in enumerate(notes)]
-
-    def _sentences(self, number: int, note: Note, cut: Sequence[tuple[Token, ...]]) -> Iterator[Sentence]:
-        """The sentences of a note, which prompts show with the same spacing as those of a corpus that was cut this way."""
-        outline = Outline(note.text, cut)
-        spaced = note.cut is not None or not self.segmenter.cutting().within_words
-        for n, tokens in enumerate(cut):
-            position = Position(outline, n)
-            yield Sentence(f"{number}:{n}", note.id, tokens, ("O",) * len(tokens), spaced=spaced, position=position)
 
     def _outcome(
         self, note: Note, cut: list[tuple[Token, ...]], cuts: int, boundaries: set[int], tagged: Sequence[Tagged]
@@ -264,6 +257,14 @@ class Annotator:
 
 SERVED = "served_by:"
 """Prefix of counts of sentences by the model name that the server reported."""
+
+
+def _sentences(number: int, note: Note, cut: Sequence[tuple[Token, ...]], within_words: bool) -> Iterator[Sentence]:
+    """The sentences of a note, which prompts show with the same spacing as those of a corpus that was cut this way."""
+    outline = Outline(note.text, cut)
+    spaced = note.cut is not None or not within_words
+    for n, tokens in enumerate(cut):
+        yield Sentence(f"{number}:{n}", note.id, tokens, ("O",) * len(tokens), spaced=spaced, position=Position(outline, n))
 
 
 def _halves(text: str, sentence: Sentence) -> list[Sentence]:

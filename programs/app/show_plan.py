@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, astuple
 
 from omegaconf import DictConfig
@@ -24,9 +25,7 @@ def show_plan(config: DictConfig) -> None:
         InputError: As `plan_run`.
     """
     plan = plan_run(config, Overrides.now())
-    print(printable(f"prompt of {plan.sentence}:\n\n{plan.prompt}\n"))
-    for line in plan_lines(plan):
-        print(line)
+    _show(f"prompt of {plan.sentence}", plan.prompt, plan_lines(plan))
     facts = {key: value for key, value in asdict(plan).items() if key not in ("price", "local", "passes")}
     give("plan", None, lambda: {**facts, "cost": plan.cost})
 
@@ -59,10 +58,14 @@ def show_optimization_plan(config: DictConfig) -> None:
         InputError: As `plan_optimization`.
     """
     plan = plan_optimization(config, Overrides.now())
-    print(printable(f"prompt of {plan.asked.sentence}, by the start program:\n\n{plan.asked.prompt}\n"))
-    for line in optimization_lines(plan):
-        print(line)
+    _show(f"prompt of {plan.asked.sentence}, by the start program", plan.asked.prompt, optimization_lines(plan))
     give("optimize_plan", None, lambda: _document(plan))
+
+
+def _show(title: str, prompt: str, lines: Sequence[str]) -> None:
+    print(printable(f"{title}:\n\n{prompt}\n"))
+    for line in lines:
+        print(line)
 
 
 def _document(plan: OptimizationPlan) -> dict[str, object]:

@@ -43,9 +43,10 @@ from clinspan.programs.formats import Format
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.rundir.run_record import ModelRecord, ProgramRecord, RunFacts
+from clinspan.programs.tagging.calibrated import CONFIDENCE
 from clinspan.programs.tagging.confidence_fit import confidence_fingerprint
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_program, fingerprint, GROUPS, member_states, PLAIN, RETRIEVER
-from clinspan.programs.tagging.tagger import CONFIDENCE, Ensemble, Tagger
+from clinspan.programs.tagging.tagger import Ensemble, Tagger
 
 
 @dataclass

@@ -26,6 +26,7 @@ from clinspan.programs.rundir.origin import read_origin
 from clinspan.programs.rundir.printed_commands import corpus_words
 from clinspan.programs.rundir.records import TagState
 from clinspan.programs.rundir.run_folder import read_object
+from clinspan.programs.tagging.calibrated import CONFIDENCE
 from clinspan.programs.tagging.saved_program import (
     CLASSIFIER,
     compiled_by,
@@ -37,7 +38,6 @@ from clinspan.programs.tagging.saved_program import (
     RETRIEVER,
     VERSION,
 )
-from clinspan.programs.tagging.tagger import CONFIDENCE
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "smollm2_raremini.json"
 """What `program=bundled` names, for the default corpus and model; docs/phrase-decisions.md has the command that made it."""

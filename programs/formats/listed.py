@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clinspan.corpora import FullMention
-from clinspan.corpora.bio import span_tags
+from clinspan.corpora.bio import span_tags, without_overlaps
 from clinspan.corpora.full_mentions import in_order, merged
 from clinspan.corpora.words import Words
 from clinspan.lms import Rule
@@ -92,13 +92,8 @@ def flat_tags(mentions: Iterable[FullMention], length: int, labels: Sequence[str
     """
     order = {label: number for number, label in enumerate(labels)}
     spans = {(*mention.fragments[0], mention.label) for mention in mentions}
-    taken: set[int] = set()
-    chosen = []
-    for start, end, label in sorted(spans, key=lambda span: (span[0] - span[1], order[span[2]], span[0])):
-        if taken.isdisjoint(range(start, end)):
-            taken.update(range(start, end))
-            chosen.append((start, end, label))
-    return span_tags(length, chosen)
+    by_label = sorted(spans, key=lambda span: (order[span[2]], span[0]))
+    return span_tags(length, without_overlaps(by_label, "longest", Counter()))
 
 
 @dataclass(frozen=True, slots=True)

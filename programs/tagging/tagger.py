@@ -8,7 +8,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn
 
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError
@@ -19,9 +19,9 @@ from clinspan.corpora.outline import Position
 from clinspan.corpora.words import Words
 from clinspan.lms import PromptTooLongError
 from clinspan.lms.remote.audit import sentence_id
-from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.programs.rundir.origin import Origin
 from clinspan.programs.rundir.sent import begin_attempt, withdraw_attempt
+from clinspan.programs.tagging.calibrated import Calibrated
 from clinspan.programs.tagging.note_context import NoteContext
 from clinspan.programs.tagging.signature import build_signature
 from clinspan.programs.tagging.strategy import Overflow
@@ -30,8 +30,6 @@ from clinspan.programs.tagging.votes import combined
 Lookup = Callable[[str], Sequence[Any]]
 DEMONSTRATION_KEYS = ("id", "tokens", "tags", "joined", "mentions")
 """What programs keep of a demonstration."""
-CONFIDENCE = "confidence"
-"""Key of a saved program's map of confidences."""
 
 
 def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -67,7 +65,7 @@ def refuse_fixed() -> NoReturn:
     raise InputError(problem, remedy="Set or compile them on a Tagger without nearest=, for example with strategy=few_shot.")
 
 
-class Tagger(dspy.Module):
+class Tagger(Calibrated):
     """Tags a sentence. The format is the adapter that DSPy is configured with.
 
     Args:
@@ -110,11 +108,6 @@ class Tagger(dspy.Module):
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.votes, self.temperature = votes, temperature
         self.settings, self.origin = dict(settings or {}), origin
-        self.confidence: ConfidenceMap | None = None
-
-    def calibrated(self, mapped: ConfidenceMap | None) -> Self:
-        """The same program, whose confidences in mentions are mapped; None: they are not."""
-        return _calibrated(self, mapped)
 
     def on(self, lm: dspy.LM, adapter: dspy.Adapter, **options: Any) -> Tagger:
         """The same program with a model and a format of its own, whatever DSPy is configured with.
@@ -135,13 +128,13 @@ class Tagger(dspy.Module):
         """DSPy's state without a model, and the settings. Of demonstrations only `DEMONSTRATION_KEYS` are kept."""
         state = super().dump_state(json_mode=json_mode)
         tag = {**state["tag"], "demos": plain_demos(self.tag.demos), "lm": None}
-        return {**state, "tag": tag, "settings": self.settings, **_saved(self.confidence)}
+        return {**state, "tag": tag, "settings": self.settings, **self.saved_map}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         """Take over what `dump_state` gave: DSPy's state, the settings, and the map of confidences."""
         super().load_state(state, allow_unsafe_lm_state=allow_unsafe_lm_state)
         self.settings = dict(state.get("settings", self.settings))
-        self.confidence = ConfidenceMap.saved(state.get(CONFIDENCE))
+        self.load_map(state)
 
     def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         """The demonstrations and the chunks that go with a sentence.
@@ -202,7 +195,7 @@ class Tagger(dspy.Module):
             if self.votes > 1:
                 found = _voted(found, len(tokens))
             _complete(found, len(tokens))
-            _map_confidence(found, self.confidence)
+            self.map_confidence(found)
             if dropped:
                 found.repairs = {**found.repairs, **+dropped}
             return found
@@ -230,7 +223,7 @@ def _bound(lm: dspy.LM, adapter: dspy.Adapter, options: Mapping[str, Any]) -> Ab
     return context
 
 
-class Ensemble(dspy.Module):
+class Ensemble(Calibrated):
     """Several taggers that vote: a span stands if more than half of them found it.
 
     Args:
@@ -240,48 +233,20 @@ class Ensemble(dspy.Module):
     def __init__(self, members: Sequence[Tagger]) -> None:
         super().__init__()
         self.members = list(members)
-        self.confidence: ConfidenceMap | None = None
-
-    def calibrated(self, mapped: ConfidenceMap | None) -> Self:
-        """See `Tagger.calibrated`."""
-        return _calibrated(self, mapped)
 
     def forward(self, tokens: Sequence[str], id: str = "", position: Position | None = None) -> dspy.Prediction:
         """Tag one sentence; `answers` are the members' by their number, `confidence` is each tag's share of the votes."""
         found = combined([member(tokens=tokens, id=id, position=position) for member in self.members])
-        _map_confidence(found, self.confidence)
+        self.map_confidence(found)
         return found
 
     def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
-        return {"members": [member.dump_state(json_mode=json_mode) for member in self.members], **_saved(self.confidence)}
+        return {"members": [member.dump_state(json_mode=json_mode) for member in self.members], **self.saved_map}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         for member, part in zip(self.members, state["members"], strict=True):
             member.load_state(part, allow_unsafe_lm_state=allow_unsafe_lm_state)
-        self.confidence = ConfidenceMap.saved(state.get(CONFIDENCE))
-
-
-Program = TypeVar("Program", Tagger, Ensemble)
-
-
-def _calibrated(program: Program, mapped: ConfidenceMap | None) -> Program:
-    changed = copy.copy(program)
-    changed.confidence = mapped
-    return changed
-
-
-def _saved(mapped: ConfidenceMap | None) -> dict[str, Any]:
-    return {} if mapped is None else {CONFIDENCE: mapped.model_dump()}
-
-
-def _map_confidence(found: dspy.Prediction, mapped: ConfidenceMap | None) -> None:
-    """Replace the confidences in mentions by the mapped ones."""
-    if mapped is None:
-        return
-    found.confidence = mapped.tags(found.tags, found.confidence, "conlleval")
-    if "mentions" in found:
-        known = [(mention, mention["confidence"]) for mention in found.mentions]
-        found.mentions = [{**mention, "confidence": None if value is None else mapped(value)} for mention, value in known]
+        self.load_map(state)
 
 
 def _voted(sampled: dspy.Prediction, length: int) -> dspy.Prediction:
