@@ -17,7 +17,8 @@ setup-test: ## the same with what the tests need
 	@$(PYTHON) install.py test
 	@$(BIN)/python -m clinspan.lms.weights
 
-run: setup ## the main job; make run ARGS="model=... strategy=..." passes overrides
+run: ## the main job; make run ARGS="model=... strategy=..." passes overrides
+	@$(PYTHON) install.py run
 	$(BIN)/python -m programs.run $(or $(ARGS),program=bundled)
 
 test: setup-test ## all tests but the long ones, in one process a core

@@ -32,6 +32,8 @@ from clinspan.corpora.source_settings import data_folder, Described, Texts, Toke
 from clinspan.corpora.types import Corpus
 
 RAREMINI = Path(__file__).parent / "raremini"
+GUIDELINES = {"raremini": RAREMINI / "GUIDELINES.md", "raredis": Path(__file__).parent / "raredis_guidelines.md"}
+"""Annotation guidelines by corpus: raremini's own, and a summary of how RareDis is annotated."""
 ARTICLES = RAREMINI / "articles"
 
 

@@ -34,8 +34,6 @@ class Metric:
     mode: Mode = "conlleval"
 
     def __post_init__(self) -> None:
-        import seqeval.metrics  # noqa: F401  if the import fails, it fails before a model is called
-
         if self.mode not in get_args(Mode):
             raise InputError(f"metric.mode={self.mode} is not known", remedy="Use conlleval or strict.")
 

@@ -171,7 +171,7 @@ def collect_records(config: DictConfig, spec: lms.LocalModel, run: OpenRun) -> t
     content = dump_program(tagger, corpus, learned=True)
     run.folder.write("program.json", content)
     origin = merged(filter(None, [read_origin(content), trained_on(spec)]))
-    most = strategy.k if strategy.demonstrations == "nearest" else None
+    most = strategy.k + strategy.shared if strategy.demonstrations == "nearest" else None
     return training_records(tagger, adapter, train, most=most), training_records(tagger, adapter, dev, most=most), origin
 
 

@@ -24,7 +24,7 @@ from clinspan.lms.local.starting import started
 from clinspan.lms.specs import LocalModel
 from clinspan.lms.templates import Message, STOPS, template_of
 from clinspan.lms.weights.find import find_weights, Weights
-from clinspan.lms.weights.load import load_model
+from clinspan.lms.weights.load import import_ahead, load_model
 from clinspan.lms.weights.outlook import tell_outlook, Workload
 from clinspan.lms.weights.placement import devices_of, dtype_of, is_spread
 
@@ -60,6 +60,7 @@ class TransformersEngine:
 
     def __init__(self, spec: LocalModel, workload: Callable[[], Workload] | None = None) -> None:
         self.spec: LocalModel = spec
+        import_ahead()
         self.weights: Weights = find_weights(spec)
         tell_outlook(spec, self.weights.folder, workload)
         self.dtype = dtype_of(spec, self.weights.folder)

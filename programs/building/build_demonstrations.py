@@ -21,7 +21,7 @@ from clinspan.programs.config.composition import folder_path, object_of
 from clinspan.programs.tagging.demonstrations import demonstrations_by_id, draw_balanced, draw_covering, what_they_show
 from clinspan.programs.tagging.strategy import as_demonstration, demonstration_pool, fixed_demonstrations, Strategy
 
-DRAWN = frozenset({"strategy.k", "strategy.pool", "strategy.draw"})
+DRAWN = frozenset({"strategy.k", "strategy.shared", "strategy.pool", "strategy.draw"})
 """Settings of drawn demonstrations."""
 GIVEN = frozenset({"strategy.examples", "strategy.ids"})
 """Settings of demonstrations that the user gives."""
@@ -49,7 +49,7 @@ def check_drawn(config: DictConfig, given: Collection[str]) -> None:
 
 
 def build_demonstrations(config: DictConfig, strategy: Strategy, corpus: Corpus) -> list[dict[str, Any]]:
-    """The fixed demonstrations that the strategy describes.
+    """The fixed demonstrations that the strategy describes, or those that all its prompts show before the nearest ones.
 
     Raises:
         InputError: The train split is too small, an id is unknown, or the file cannot be used.
@@ -59,10 +59,11 @@ def build_demonstrations(config: DictConfig, strategy: Strategy, corpus: Corpus)
     if strategy.ids is not None:
         return demonstrations_by_id(corpus, list(strategy.ids))
     pool = demonstration_pool(corpus, strategy)
+    number = strategy.shared if strategy.demonstrations == "nearest" else strategy.k
     if strategy.draw == "random" or (strategy.draw == "auto" and of_the_paper(config)):
-        return fixed_demonstrations(pool, strategy.k, config.seed)
+        return fixed_demonstrations(pool, number, config.seed)
     draw = draw_balanced if strategy.draw == "balanced" else draw_covering
-    return draw(pool, [label.name for label in corpus.labels], strategy.k, config.seed)
+    return draw(pool, [label.name for label in corpus.labels], number, config.seed)
 
 
 def tell(demonstrations: Sequence[Mapping[str, Any]], corpus: Corpus) -> None:

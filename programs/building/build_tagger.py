@@ -93,7 +93,7 @@ def build_tagger(
     adapter = format_of(labels)
     settings = settings_of(OmegaConf.to_container(config, resolve=True), chosen)  # type: ignore[arg-type]
     settings |= {} if trained is None else {"adapter": dict(trained)}
-    saved = state is not None and "demos" in state
+    saved = None if state is None else state.get("demos")
     instructions = None if state is None or "signature" not in state else str(state["signature"]["instructions"])
     tagger, facts = make_tagger(
         config, labels, corpus, sentences, instructions=instructions, saved=saved, settings=settings, origin=origin
@@ -147,7 +147,7 @@ def make_tagger(
     sentences: Sequence[Sentence],
     *,
     instructions: str | None,
-    saved: bool,
+    saved: Sequence[dict[str, Any]] | None,
     settings: Mapping[str, Any],
     origin: Origin | None = None,
 ) -> tuple[Tagger, RunFacts]:
@@ -156,21 +156,22 @@ def make_tagger(
     Args:
         labels: The labels as prompts show them.
         instructions: Saved instructions; None: those of the config.
-        saved: Whether the fixed demonstrations come from a saved state.
+        saved: The fixed demonstrations of a saved state; None: those of the config.
         settings: The settings that are saved with the tagger.
         origin: Where the saved state comes from.
     """
     strategy: Strategy = build(config.strategy)
     files = {} if instructions is not None else instruction_files(config)
     instructions = build_instructions(config, labels, corpus) if instructions is None else instructions
-    fixed: list[dict[str, Any]] = []
+    fixed = list(saved or ())
     facts = RunFacts()
     nearest = retrieve = None
     texts = [sentence.text for sentence in sentences]
-    if strategy.demonstrations == "fixed" and not saved:
+    if (strategy.demonstrations == "fixed" or strategy.shared) and saved is None:
         fixed = build_demonstrations(config, strategy, corpus)
         files |= file_fact(config, "strategy.examples")
-        settings = {**settings, "strategy": {**settings["strategy"], "k": len(fixed)}}
+        if strategy.demonstrations == "fixed":
+            settings = {**settings, "strategy": {**settings["strategy"], "k": len(fixed)}}
         facts = facts.plus(RunFacts(demonstrations=[demo["id"] for demo in fixed]))
     facts = facts.plus(RunFacts(files=files)) if files else facts
     if strategy.demonstrations == "nearest" or strategy.context == "retrieved":
@@ -185,11 +186,14 @@ def make_tagger(
                 problem = f"{type(retriever).__name__} has no embedder to find the nearest demonstrations with"
                 raise InputError(problem, remedy="Use retriever=minilm or bge_large.")
             cache = None if corpus.phi else cache_folder() / "vectors"  # vectors of patient text stay in memory
-            pool = demonstration_pool(corpus, strategy)
-            index = NearestSentences(pool, embedder, k=strategy.k, cache=cache, by=by, diversity=strategy.diversity)
-            nearest = _lookup(
-                texts, lambda batch: [[as_demonstration(s) for s in row] for row in index.find(batch)], kind="nearest"
-            )
+            pool, shown = demonstration_pool(corpus, strategy), {demo.get("id") for demo in fixed}
+            index = NearestSentences(pool, embedder, k=strategy.k + len(shown), cache=cache, by=by, diversity=strategy.diversity)
+
+            def others(batch: list[str]) -> list[list[dict[str, Any]]]:
+                found = ([as_demonstration(s) for s in row if s.id not in shown] for row in index.find(batch))
+                return [row[-strategy.k :] for row in found]
+
+            nearest = _lookup(texts, others, kind="nearest")
             facts = facts.plus(RunFacts(embedder=by if embedder is None else embedder.id))
         if strategy.context == "retrieved":
             check_chroma(protected_texts(config, corpus), url=getattr(retriever, "url", None), leave=Permission.of(config))

@@ -72,8 +72,9 @@ def read_program(path: Path) -> dict[str, Any]:
         raise InputError(f"{CONFIDENCE} is not a map of confidences", path=file, remedy=_REMEDY)
     for state in states:
         _check_settings(state["settings"], file)
-        if state["tag"].get("demos") and state["settings"]["strategy"].get("demonstrations") == "nearest":
-            problem = "has fixed demonstrations, and its strategy looks up the nearest ones"
+        strategy, shown = state["settings"]["strategy"], len(state["tag"].get("demos") or ())
+        if strategy.get("demonstrations") == "nearest" and shown != (shared := strategy.get("shared", 0)):
+            problem = f"has {shown} fixed demonstrations, and strategy.shared={shared}"
             raise InputError(problem, path=file, remedy=_REMEDY)
     return dict(content)
 

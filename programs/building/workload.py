@@ -31,10 +31,11 @@ def workload_of(members: Sequence[BuiltTagger], sentences: Sequence[Sentence]) -
             tokens = shown_tokens(sentence.words)
             for question in member.adapter.questions(tokens, context, member.tagger.note.text(sentence.position)):
                 system, turns = member.adapter.messages(instructions, demos, question)
-                before = len(system) + sum(len(text) for _, text in turns[:-1])
+                _, alike = member.adapter.messages(instructions, member.tagger.tag.demos, question)
+                before = sum(len(text) for _, text in alike[:-1])
                 requests += 1
-                own += len(turns[-1][1]) + (before if member.tagger.nearest else 0)
+                own += sum(len(text) for _, text in turns) - before
                 answers += len(member.adapter.answer(tokens, sentence.tags, question.key))
-                shared = max(shared, 0 if member.tagger.nearest else before)
+                shared = max(shared, len(system) + before)
     scale = len(sentences) / max(1, len(sample))
     return Workload(round(requests * scale), shared, round(own * scale), round(answers * scale))

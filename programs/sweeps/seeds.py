@@ -37,7 +37,8 @@ def drawn(config: DictConfig, given: Collection[str] = ()) -> list[str]:
     strategy = config.get("strategy") or {}
     named = strategy.get("examples") is not None or strategy.get("ids") is not None
     saved = config.get("program") is not None and not _REDRAWN & set(given)
-    if strategy.get("demonstrations") == "fixed" and not named and not saved:
+    draws = strategy.get("demonstrations") == "fixed" or strategy.get("shared")
+    if draws and not named and not saved:
         found.append("demonstrations")
     if strategy.get("votes", 1) > 1 or _samples(config.model):
         found.append("answers")

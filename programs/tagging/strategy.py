@@ -27,6 +27,8 @@ class Strategy:
         heading: Whether the prompt shows the heading that the sentence stands under, see `corpora.headings`.
         document: `title`: the prompt shows the title of the document, its first line; `none`.
         k: Number of demonstrations.
+        shared: Number of further demonstrations that every prompt shows before the `nearest` ones. They are drawn like fixed ones,
+            and a local model reads them once.
         pool: Number of train sentences, from the first on, that demonstrations come from; None: all.
         examples: A file whose sentences are the fixed demonstrations, all of them and in its order; None: no file.
         ids: Ids of the train sentences that are the fixed demonstrations, in this order; None: `k` sentences are drawn.
@@ -47,6 +49,7 @@ class Strategy:
     heading: bool = False
     document: Title = "none"
     k: int = 5
+    shared: int = 0
     pool: int | None = None
     examples: str | None = None
     ids: Sequence[str] | None = None
@@ -67,6 +70,10 @@ class Strategy:
         if self.pool is not None:
             check_number("strategy.pool", self.pool, 1)
         check_number("strategy.k", self.k, 1)
+        check_number("strategy.shared", self.shared, 0)
+        if self.shared and self.demonstrations != "nearest":
+            problem = "strategy.shared adds to nearest demonstrations, and this strategy looks up none"
+            raise InputError(problem, remedy="Use it with strategy=knn.")
         check_number("strategy.neighbours", self.neighbours, 0)
         if not 0 <= self.diversity < 1:
             raise InputError(f"strategy.diversity={self.diversity} is not from 0 to below 1", remedy="Use 0.3 to begin with.")
@@ -107,8 +114,11 @@ class Strategy:
         """
         >>> Strategy(demonstrations="nearest", k=3).name
         '3 nearest'
+        >>> Strategy(demonstrations="nearest", k=3, shared=4).name
+        '4 shared + 3 nearest'
         """
         shown = "given" if self.given else f"{self.k} {self.demonstrations}"
+        shown = f"{self.shared} shared + {shown}" if self.shared else shown
         parts = [shown] if self.demonstrations != "none" else []
         parts += ["context"] * (self.context == "retrieved")
         name = " + ".join([*(parts or ["zero-shot"]), *filter(None, [self.note.name])])
@@ -122,9 +132,9 @@ def demonstration_pool(corpus: Corpus, strategy: Strategy) -> list[Sentence]:
         InputError: The corpus has fewer sentences than the strategy needs.
     """
     pool = list(corpus.sentences("train"))[: strategy.pool]
-    if len(pool) < strategy.k:
+    if len(pool) < (needed := strategy.k + strategy.shared):
         remedy = "Give a train split, set strategy.k lower or strategy.pool higher, or use strategy=zero_shot."
-        problem = f"the strategy needs {strategy.k} demonstrations, the train split of {corpus.name} gives {len(pool)} sentences"
+        problem = f"the strategy needs {needed} demonstrations, the train split of {corpus.name} gives {len(pool)} sentences"
         raise InputError(problem, remedy=remedy)
     return pool
 

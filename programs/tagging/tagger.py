@@ -8,12 +8,11 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError
 
-from clinspan.corpora import InputError
 from clinspan.corpora.bio import split_tag
 from clinspan.corpora.outline import Position
 from clinspan.corpora.words import Words
@@ -46,32 +45,13 @@ def plain_demos(demos: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 Setting = Callable[[], AbstractContextManager[Any]]
 
 
-class NearestPredict(dspy.Predict):
-    """The predictor of a tagger that looks up demonstrations: fixed ones would never be sent, so it refuses them.
-
-    Raises:
-        InputError: Demonstrations are set, by hand, by an optimizer or by a saved state.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "demos" and value:
-            refuse_fixed()
-        super().__setattr__(name, value)
-
-
-def refuse_fixed() -> NoReturn:
-    """Refuse fixed demonstrations of a tagger that looks up the nearest ones."""
-    problem = "this tagger looks up the nearest demonstrations of each sentence, so fixed ones would never be sent"
-    raise InputError(problem, remedy="Set or compile them on a Tagger without nearest=, for example with strategy=few_shot.")
-
-
 class Tagger(Calibrated):
     """Tags a sentence. The format is the adapter that DSPy is configured with.
 
     Args:
         instructions: What the model is told; optimizers may rewrite it.
         demonstrations: Fixed demonstrations (`tokens` and `tags`); optimizers may replace them.
-        nearest: Gives the demonstrations of a sentence's text, nearest last. Such a tagger has no fixed ones.
+        nearest: Gives further demonstrations for a sentence's text, nearest last. Prompts show them after the fixed ones.
         retrieve: Gives the chunks of a sentence's text, best first.
         note: What the prompt shows of the document around a sentence, where the sentence's `position` is given.
         overflow: What to do with a prompt that does not fit: `error` or `drop`.
@@ -81,9 +61,6 @@ class Tagger(Calibrated):
             model and another adapter to write prompts with.
         settings: What is saved with it, see `programs.building.load_program`.
         origin: Where its instructions and demonstrations come from, if they were loaded; None: from the corpus at hand.
-
-    Raises:
-        InputError: There are both `demonstrations` and `nearest`, now or when demonstrations are set later.
     """
 
     def __init__(
@@ -103,7 +80,7 @@ class Tagger(Calibrated):
     ) -> None:
         super().__init__()
         self.note = note or NoteContext()
-        self.tag = (NearestPredict if nearest else dspy.Predict)(build_signature(instructions, note=bool(self.note)))
+        self.tag = dspy.Predict(build_signature(instructions, note=bool(self.note)))
         self.tag.demos = list(demonstrations)
         self.nearest, self.retrieve, self.overflow, self.setting = nearest, retrieve, overflow, setting
         self.votes, self.temperature = votes, temperature
@@ -128,7 +105,10 @@ class Tagger(Calibrated):
         """DSPy's state without a model, and the settings. Of demonstrations only `DEMONSTRATION_KEYS` are kept."""
         state = super().dump_state(json_mode=json_mode)
         tag = {**state["tag"], "demos": plain_demos(self.tag.demos), "lm": None}
-        return {**state, "tag": tag, "settings": self.settings, **self.saved_map}
+        settings = dict(self.settings)
+        if self.nearest and "strategy" in settings:
+            settings["strategy"] = {**settings["strategy"], "shared": len(self.tag.demos)}
+        return {**state, "tag": tag, "settings": settings, **self.saved_map}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
         """Take over what `dump_state` gave: DSPy's state, the settings, and the map of confidences."""
@@ -137,15 +117,9 @@ class Tagger(Calibrated):
         self.load_map(state)
 
     def surroundings(self, tokens: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
-        """The demonstrations and the chunks that go with a sentence.
-
-        Raises:
-            InputError: The tagger looks up demonstrations, and fixed ones were added to it.
-        """
-        if self.nearest and self.tag.demos:
-            refuse_fixed()
+        """The demonstrations and the chunks that go with a sentence."""
         text = Words.as_given(tokens).text()
-        demos = list(self.nearest(text)) if self.nearest else list(self.tag.demos)
+        demos = [*self.tag.demos, *(self.nearest(text) if self.nearest else ())]
         return demos, list(self.retrieve(text)) if self.retrieve else []
 
     def forward(self, tokens: Sequence[str], id: str = "", position: Position | None = None) -> dspy.Prediction:
@@ -163,7 +137,6 @@ class Tagger(Calibrated):
 
         Raises:
             PromptTooLongError: The prompt does not fit, and nothing is left to drop or dropping is not allowed.
-            InputError: The tagger looks up demonstrations, and fixed ones were added to it.
         """
         with self.setting():
             return self._tagged(tokens, id, self.note.text(position))

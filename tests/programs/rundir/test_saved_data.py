@@ -228,13 +228,15 @@ def test_an_embedder_or_knowledge_base_of_a_program_needs_the_users_consent(
     assert program_settings(config, Overrides(chosen, keys))[1]["retriever"] == "minilm"
 
 
-def test_a_program_with_fixed_and_looked_up_demonstrations_is_refused(saved: dict[str, Any], tmp_path: Path) -> None:
+def test_a_program_with_other_shared_demonstrations_than_it_says_is_refused(saved: dict[str, Any], tmp_path: Path) -> None:
     content = put(saved["program.json"], ("settings", "strategy", "demonstrations"), "nearest")
     content = put(content, ("tag", "demos"), [{"id": "d:0", "tokens": ["fever"], "tags": ["O"]}])
     (tmp_path / "program.json").write_text(json.dumps(content))
-    message = r"program\.json: has fixed demonstrations, and its strategy looks up the nearest ones"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=r"program\.json: has 1 fixed demonstrations, and strategy\.shared=0"):
         read_program(tmp_path)
+    content = put(content, ("settings", "strategy", "shared"), 1)
+    (tmp_path / "program.json").write_text(json.dumps(content))
+    assert read_program(tmp_path)["settings"]["strategy"]["shared"] == 1
 
 
 @pytest.mark.parametrize("name", ["/etc", "..", "a/../../b", "", 5, None, "a\0b", "link"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clinspan.corpora import InputError, Label
 from clinspan.corpora.sources import RAREMINI
-from clinspan.programs.building.build_instructions import build_instructions, instruction_files
+from clinspan.programs.building.build_instructions import build_instructions, guidelines_file, instruction_files
 from clinspan.programs.config.composition import compose, load_corpus
 from clinspan.programs.tagging.guidelines import blocks, excerpt, with_guidelines
 
@@ -81,6 +81,15 @@ def test_the_guidelines_of_the_bundled_corpus_and_of_ones_own(tmp_path: Path) ->
     config = compose("run", ["prompt=guidelines", f"corpus.guidelines={tmp_path / 'own.md'}"])[0]
     assert list(instruction_files(config)) == ["corpus.guidelines"]
     assert not instruction_files(compose("run", [f"corpus.guidelines={tmp_path / 'own.md'}"])[0])
+
+
+def test_raredis_has_a_summary() -> None:
+    labels = [Label("RareDisease"), Label("SkinRareDisease"), Label("Disease"), Label("Sign"), Label("Symptom")]
+    file = guidelines_file(compose("run", ["corpus=raredis", "prompt=guidelines"])[0])
+    assert file is not None
+    quoted = with_guidelines(labels, file, words=400)
+    assert all(f"- {label.name}: " in quoted for label in labels) and "Abbreviations are 27 %" in quoted
+    assert len(with_guidelines(labels, file).split()) < 500
 
 
 def test_missing_guidelines_are_refused(tmp_path: Path) -> None:

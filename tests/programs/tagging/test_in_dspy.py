@@ -105,36 +105,34 @@ def test_saving_and_loading_keep_settings_and_nothing_of_what_an_optimizer_adds(
     assert (other.settings, plain_demos(other.tag.demos), other.tag.signature.instructions) == (settings, [DEMONSTRATION], "Tag.")
 
 
-NEVER_SENT = "this tagger looks up the nearest demonstrations of each sentence, so fixed ones would never be sent"
-
-
 def nearest() -> Tagger:
     return Tagger("Tag.", nearest=lambda text: [DEMONSTRATION])
+
+
+def sent_by(tagger: Tagger) -> list[str]:
+    """The texts of the prompt of one sentence."""
+    lm = scripted(lines)
+    with dspy.context(lm=lm, adapter=BioLines(labels=LABELS)):
+        tagger(tokens=TOKENS)
+    return [part.text for message in lm.engine.requests[0].messages for part in message.parts]
 
 
 @pytest.mark.parametrize(
     "optimizer", [dspy.LabeledFewShot(k=1), dspy.BootstrapFewShot(metric=lambda *_: True)], ids=["labeled", "bootstrap"]
 )
-def test_a_tagger_that_looks_up_demonstrations_is_not_compiled_to_fixed_ones(optimizer: Any) -> None:
-    trainset = [dspy.Example(**DEMONSTRATION).with_inputs("tokens")]
-    with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)), pytest.raises(InputError, match=NEVER_SENT):
-        optimizer.compile(nearest(), trainset=trainset)
-
-
-def test_a_tagger_that_looks_up_demonstrations_refuses_fixed_ones_however_they_are_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=NEVER_SENT):
-        Tagger("Tag.", nearest=lambda text: [], demonstrations=[DEMONSTRATION])
-    tagger = nearest()
-    with pytest.raises(InputError, match=NEVER_SENT):
-        tagger.tag.demos = [DEMONSTRATION]
-    Tagger("Tag.", demonstrations=[DEMONSTRATION]).save(str(tmp_path / "fixed.json"))
-    with pytest.raises(InputError, match=NEVER_SENT):
-        tagger.load(str(tmp_path / "fixed.json"))
+def test_compiled_demonstrations_are_sent_before_the_nearest_ones(optimizer: Any) -> None:
+    chosen = {**DEMONSTRATION, "tokens": ["low", "fever"]}
     with dspy.context(lm=scripted(lines), adapter=BioLines(labels=LABELS)):
-        assert tagger(tokens=TOKENS).tags == ["O", "B-Sign"]
-        tagger.tag.demos.append(DEMONSTRATION)
-        with pytest.raises(InputError, match=f"{NEVER_SENT}.*without nearest=, for example with strategy=few_shot"):
-            tagger(tokens=TOKENS)
+        compiled = optimizer.compile(nearest(), trainset=[dspy.Example(**chosen).with_inputs("tokens")])
+    texts = "\n".join(sent_by(compiled))
+    assert texts.index("low") < texts.index("high")
+
+
+def test_the_number_of_shared_demonstrations_is_saved(tmp_path: Path) -> None:
+    settings = {"strategy": {"choice": "knn", "demonstrations": "nearest", "k": 1}}
+    tagger = Tagger("Tag.", demonstrations=[DEMONSTRATION, DEMONSTRATION], nearest=lambda text: [], settings=settings)
+    assert tagger.dump_state()["settings"]["strategy"]["shared"] == 2
+    assert settings["strategy"].keys() == {"choice", "demonstrations", "k"}
 
 
 def test_a_tagger_that_looks_up_demonstrations_sends_them_copied_and_saved(tmp_path: Path) -> None:
