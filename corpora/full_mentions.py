@@ -7,7 +7,7 @@ applies to them. `partial` and `crossing` do, as pieces are ranges of whole toke
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import get_args, Literal
 
@@ -110,15 +110,12 @@ def _by_sentence(entity: Entity, places: Places, policies: Policies) -> list[_Pa
     return sorted(parts.items())
 
 
-def with_full_mentions(
-    corpus: Corpus, policies: Policies, *, names: Mapping[str, str | None] | None = None, closed: bool = False
-) -> Corpus:
+def with_full_mentions(corpus: Corpus, policies: Policies, *, closed: bool = False) -> Corpus:
     """The corpus with the full mentions of each sentence; where annotations have no offsets of their own, those of the tags.
 
     Args:
         corpus: The corpus.
         policies: As for its tags.
-        names: Labels of the corpus by the type of an annotation, None for annotations to leave out; None: the types are labels.
         closed: Whether the labels of the corpus are all; False: labels that only mentions without tags have are added.
 
     Raises:
@@ -127,7 +124,7 @@ def with_full_mentions(
     conversion = {split: Counter(counts) for split, counts in corpus.conversion.items()}
     splits: dict[str, tuple[Document, ...]] = {}
     for split, documents in corpus.splits.items():
-        done = [_with_full(document, policies, names) for document in documents]
+        done = [_with_full(document, policies) for document in documents]
         splits[split] = tuple(document for document, _ in done)
         for _, acts in done:
             conversion.setdefault(split, Counter()).update(acts)
@@ -144,12 +141,10 @@ def with_full_mentions(
     return replace(corpus, splits=splits, labels=labels, conversion=conversion, full=True)
 
 
-def _with_full(document: Document, policies: Policies, names: Mapping[str, str | None] | None) -> tuple[Document, Counter[str]]:
+def _with_full(document: Document, policies: Policies) -> tuple[Document, Counter[str]]:
     acts: Counter[str] = Counter()
     if has_offsets(document):
-        called = [(e, e.label if names is None else names[e.label]) for e in document.entities]
-        entities = [Entity(label, entity.fragments) for entity, label in called if label is not None]
-        rows, acts = full_rows([sentence.tokens for sentence in document.sentences], entities, policies)
+        rows, acts = full_rows([sentence.tokens for sentence in document.sentences], document.entities, policies)
     else:
         rows = [tuple(of_tags(sentence.tags)) for sentence in document.sentences]
     sentences = tuple(replace(sentence, full=row) for sentence, row in zip(document.sentences, rows, strict=True))

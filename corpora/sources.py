@@ -26,7 +26,7 @@ from clinspan.corpora.readers.i2b2 import load_i2b2
 from clinspan.corpora.readers.jsonl import load_jsonl
 from clinspan.corpora.readers.mentions import load_mentions
 from clinspan.corpora.readers.pubtator import load_pubtator
-from clinspan.corpora.readers.raredis import load_raredis, TYPES
+from clinspan.corpora.readers.raredis import load_raredis
 from clinspan.corpora.readers.spacy import load_spacy
 from clinspan.corpora.source_settings import data_folder, Described, Texts, Tokenized
 from clinspan.corpora.types import Corpus
@@ -81,7 +81,7 @@ class RareDis:
         labels = label_list(self.labels, self.definitions)
         check_labels([label.name for label in labels], "raredis")
         corpus = replace(load_raredis(data_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
-        return with_full_mentions(corpus, Policies(), names=TYPES, closed=True) if self.mentions == "full" else corpus
+        return with_full_mentions(corpus, Policies(), closed=True) if self.mentions == "full" else corpus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,8 +130,8 @@ REPLAY = ("model=replay", "model.path=outputs.jsonl", "limit=4", "strategy=zero_
     "words",
     [
         ("clinspan", "run", *REPLAY),
-        ("python", "-m", "clinspan", "run", *REPLAY),
-        ("clinspan", "run", "-m", "hydra/launcher=joblib", "errors.mentions=1,2", *REPLAY),
+        pytest.param(("python", "-m", "clinspan", "run", *REPLAY), marks=pytest.mark.long),
+        pytest.param(("clinspan", "run", "-m", "hydra/launcher=joblib", "errors.mentions=1,2", *REPLAY), marks=pytest.mark.long),
         pytest.param(("clinspan", "run", "-m", "hydra/launcher=submitit_local", "seed=1", *REPLAY), marks=pytest.mark.long),
     ],
     ids=["clinspan", "python -m clinspan", "joblib", "submitit"],

@@ -124,7 +124,10 @@ class _Piece:
 
     @property
     def document(self) -> Document:
-        return assemble(self.name, self.text, self.entities, self.cut, self.rows)
+        """The document, whose annotations have the names of the labels, without those of no label."""
+        named = [(TYPES[entity.label], entity.fragments) for entity in self.entities]
+        entities = [Entity(name, fragments) for name, fragments in named if name is not None]
+        return assemble(self.name, self.text, entities, self.cut, self.rows)
 
     @property
     def open(self) -> bool:

@@ -132,6 +132,7 @@ The end.
 """
 
 
+@pytest.mark.long
 def test_a_result_is_run_once_and_again_if_its_command_changes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store, page = Store(tmp_path / "results", {}), tmp_path / "page.md"
     page.write_text(PAGE_BEFORE, encoding="utf-8")

@@ -134,6 +134,7 @@ def test_cells_that_lack_their_model_do_not_stop_the_others_and_are_no_failure(
     assert not list(sweep.glob("*/.failed"))
 
 
+@pytest.mark.long
 def test_a_cell_without_its_embedder_is_unavailable_too(command: Command, server: ScriptedServer) -> None:
     done = command("run", "-m", "experiment=table3", "model=gpt4", *TRIAL, env=azure(server))
     assert done.returncode == 0, done.stderr

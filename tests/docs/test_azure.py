@@ -37,7 +37,10 @@ COMMANDS = list(commands())
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize(("place", "text"), COMMANDS, ids=[place for place, _ in COMMANDS])
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [pytest.param(*one, id=one[0], marks=[pytest.mark.long] if "clinspan optimize" in one[1] else []) for one in COMMANDS],
+)
 def test_a_command_that_uses_azure_works(place: str, text: str, command: Command, server: ScriptedServer, smollm2: object) -> None:
     server.key, server.reply = "k", Script(RareMini(labels=NAMES, definitions={}).load())
     words = shlex.split(text, comments=True)

@@ -29,6 +29,10 @@ LONG = (
     "scoring",
     "add-a-format",
     "reports",
+    "start-with-my-notes",
+    "export",
+    "models",
+    "track-and-trace",
 )
 _CHECKOUT = "<!-- here: a copy of the checkout -->"
 _AZURE = "<!-- stand-in: a scripted server for Azure OpenAI -->"

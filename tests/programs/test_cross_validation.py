@@ -191,6 +191,7 @@ def test_a_program_is_compiled_and_tested_in_each_fold(command: Command, notes: 
     assert folder_of(command("optimize", "resume=runs/compiled")) == Path("runs/compiled")
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_an_encoder_is_trained_and_tested_in_each_fold(command: Command, tmp_path: Path, notes: Path) -> None:
     words = ["corpus=brat", "corpus.path=notes", "corpus.folds=2", "tuning=encoder", "tuning.epochs=12", "tuning.patience=12"]

@@ -124,6 +124,7 @@ def test_an_ensemble_still_votes_after_loading(command: Command, server: Scripte
     assert {c for row in records(ran) for c in row["confidence"] or () if c is not None} <= {2 / 3, 1.0}
 
 
+@pytest.mark.long
 def test_a_hopeless_start_does_not_vote_though_it_was_scored_on_all_of_dev(
     command: Command, server: ScriptedServer, script: Script
 ) -> None:
@@ -157,6 +158,7 @@ def test_nearest_demonstrations_come_from_the_pool_that_the_user_named(
     assert (strategy["choice"], strategy["pool"], strategy["overflow"], strategy["k"]) == ("knn", 30, "error", 2)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_real_weights_are_compiled_and_their_program_runs(command: Command, smollm2: Any) -> None:
     small = ["optimizer.starts=2", "optimizer.rounds=1", "optimizer.proposals=2", "dev_limit=12", "train_limit=40"]

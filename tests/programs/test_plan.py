@@ -38,6 +38,7 @@ def test_a_plan_without_a_price_says_how_to_give_one(command: Command, server: S
     assert "cost: not known: add model.price_input=USD" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_the_plan_of_a_local_model_is_rendered_by_its_tokenizer(command: Command, smollm2: object, tmp_path: Path) -> None:
     words = ["strategy=few_shot", "limit=2", "draft=none"]

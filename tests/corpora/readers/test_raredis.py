@@ -11,6 +11,7 @@ import pytest
 from clinspan.corpora import InputError
 from clinspan.corpora.readers.brat import parse_annotations
 from clinspan.corpora.readers.raredis import load_raredis
+from clinspan.corpora.types import Entity
 from conftest import SHARED
 
 LABELS = ()
@@ -131,3 +132,14 @@ def test_the_parser_reads_every_real_annotation() -> None:
     assert len(names) == 1041
     assert types == {"SIGN": 5333, "RAREDISEASE": 4579, "DISEASE": 2348, "ANAPHOR": 1535, "SKINRAREDISEASE": 642, "SYMPTOM": 396}
     assert (pieces, acts["relations"]) == (945, 8955)
+
+
+def test_annotations_have_the_names_of_the_labels_so_that_offsets_can_be_scored(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "a.txt").write_text("Fabry disease hurts. It is rare.", encoding="utf-8")
+    ann = "T1\tRAREDISEASE 0 13\tFabry disease\nT2\tANAPHOR 21 23\tIt\nT3\tSIGN 14 19\thurts\n"
+    (tmp_path / "test" / "a.ann").write_text(ann, encoding="utf-8")
+    corpus = load_raredis(tmp_path, labels=LABELS, phi=False)
+    first, second = corpus.sentences("test")
+    assert first.mentions == (Entity("RareDisease", ((0, 13),)), Entity("Sign", ((14, 19),)))
+    assert second.mentions == ()

@@ -162,6 +162,7 @@ def test_prefixes_share_their_blocks_and_the_oldest_are_dropped() -> None:
     assert store.get(()).layers == ()
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_an_unused_engine_is_freed(smollm2: LocalModel) -> None:
     import gc

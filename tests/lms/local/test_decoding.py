@@ -47,6 +47,7 @@ def request(text: str, **extensions: Any) -> lm15.Request:
     return lm15.Request(model="m", system=SYSTEM, messages=(lm15.Message.user(text),), config=config)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_batch_says_what_each_prompt_alone_says_with_plain_generate(engine: TransformersEngine) -> None:
     prompts = [engine.prompt(request(text)) for text in PROMPTS]
@@ -67,6 +68,7 @@ def test_what_ran_before_changes_nothing(engine: TransformersEngine) -> None:
     assert engine.decoder.decode(prompts) == before
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_budget_stops_and_lines(engine: TransformersEngine) -> None:
     base = engine.prompt(request("Write a shopping list of ten fruits as a numbered list."))

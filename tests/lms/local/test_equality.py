@@ -55,7 +55,7 @@ def sentences_of(parts: RunComponents, cell: int, few: bool) -> list[Sentence]:
 @pytest.mark.parametrize(
     "cell",
     [
-        pytest.param(n, id="-".join(cell), marks=[pytest.mark.long] if cell[0] != "zero_shot" else [])
+        pytest.param(n, id="-".join(cell), marks=[] if cell == ("zero_shot", "entities") else [pytest.mark.long])
         for n, cell in enumerate(CELLS)
     ],
 )

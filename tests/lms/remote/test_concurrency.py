@@ -66,6 +66,7 @@ def test_sentences_are_asked_about_at_once(azure: Busy, server: ScriptedServer) 
     assert elapsed < SENTENCES * SECONDS / 3, f"{elapsed:.2f} s"
 
 
+@pytest.mark.long
 def test_one_request_at_a_time_can_be_asked_for(azure: Busy) -> None:
     elapsed = seconds(concurrency=1)
     assert azure.most == 1

@@ -127,6 +127,7 @@ def test_ray_retries_a_job_whose_process_died(tmp_path: Path, retries: int) -> N
     assert tries == {"tries0": "1", "tries1": str(1 + retries)}
 
 
+@pytest.mark.long
 def test_a_joblib_sweep_can_be_reported(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = [

@@ -139,6 +139,7 @@ def test_scores_of_a_metric_of_ones_own_are_kept_and_shown() -> None:
     assert "more" not in score_records([record], ["Sign"], Metric(), alignment="tokens")
 
 
+@pytest.mark.long
 def test_a_retriever_of_ones_own_gives_the_context_and_is_protected(
     command: Command, server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -144,7 +144,9 @@ def test_a_resumed_run_keeps_its_settings_when_the_file_changes(command: Command
     assert "holds a job with other settings" in refused(done)
 
 
-@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]])
+@pytest.mark.parametrize(
+    "launcher", [[], pytest.param(["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], marks=pytest.mark.long)]
+)
 def test_the_jobs_of_a_sweep_use_the_file_and_it_is_said_once(command: Command, folder: Path, launcher: list[str]) -> None:
     if launcher:
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")

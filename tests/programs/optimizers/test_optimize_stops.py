@@ -29,6 +29,7 @@ def test_a_resumed_compilation_repeats_no_measurement(command: Command, server: 
     assert (after["status"], after["best"]) == ("finished", record["best"])
 
 
+@pytest.mark.long
 def test_a_restarted_sweep_repeats_no_finished_job(command: Command, server: ScriptedServer, script: Script) -> None:
     words = ["-m", "optimizer=labeled", "seed=1,2", "hydra.sweep.dir=sweep", *local(server)]
     assert command("optimize", *words).returncode == 0

@@ -201,6 +201,7 @@ def test_each_strategy_shows_the_sentences_around(strategy: str) -> None:
     assert not any("Before: " in text for _, text in turns[:-1])
 
 
+@pytest.mark.long
 def test_a_saved_program_brings_it_and_the_command_line_takes_it_away(command: Callable[..., Any], tmp_path: Path) -> None:
     from conftest import folder_of, load
 
