@@ -39,7 +39,7 @@ _EXTRAS = {
 }
 """A module of each extra."""
 _NEEDED = {"corpus=hf": "datasets", "corpus=spacy": "spacy", "model=minilm": "rag", "strategy=knn": "rag", "strategy=rag": "rag"}
-_NEEDED |= {"strategy=rag_few_shot": "rag"}
+_NEEDED |= {"strategy=rag_few_shot": "rag", "strategy=knn_few_shot": "rag"}
 
 
 def main(config: DictConfig) -> None:

@@ -1,7 +1,7 @@
 """Tests that the engine answers as plain constrained greedy decoding by transformers does, with real weights and sentences.
 
 The tests use float32 and cover 15 cells: every strategy with every format. The regular tests take one short sentence of each cell.
-The long tests take 14 sentences of each cell, 210 in all; two of the 14 have any length. `CLINSPAN_EQUALITY=200` takes 200 of each.
+The long tests take 14 sentences of each cell, 252 in all; two of the 14 have any length. `CLINSPAN_EQUALITY=200` takes 200 of each.
 If the logits of two tokens differ by less than `TIE`, the order of additions may decide between them. Such a tie is no error, and
 each test allows one.
 """
@@ -26,7 +26,7 @@ from clinspan.programs.building.build_run import build_run, RunComponents
 from conftest import ROOT
 
 TIE = 1e-3
-STRATEGIES = ("zero_shot", "few_shot", "knn", "rag", "rag_few_shot")
+STRATEGIES = ("zero_shot", "few_shot", "knn", "knn_few_shot", "rag", "rag_few_shot")
 FORMATS = ("bio_lines", "inline", "entities")
 CELLS = [(s, f) for s in STRATEGIES for f in FORMATS]
 EACH = int(os.environ.get("CLINSPAN_EQUALITY", "14"))

@@ -25,7 +25,7 @@ SERVER = ["model=openai", "model.id=m", "model.api_base=http://localhost:1/v1"]
     [
         ("run", ["strategy=zero_shot"], []),
         ("run", ["strategy=knn"], []),
-        ("run", ["strategy=knn", "strategy.shared=2"], ["demonstrations"]),
+        ("run", ["strategy=knn_few_shot"], ["demonstrations"]),
         ("run", ["strategy=rag"], []),
         ("run", ["strategy=few_shot"], ["demonstrations"]),
         ("run", ["strategy=rag_few_shot"], ["demonstrations"]),

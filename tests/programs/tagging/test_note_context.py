@@ -188,7 +188,7 @@ def built(*words: str) -> tuple[Any, list[Sentence]]:
     return build_program(config, corpus, sentences, build(config.model), overrides=Overrides(choices, given), quiet=True), sentences
 
 
-@pytest.mark.parametrize("strategy", ["zero_shot", "few_shot", "knn", "rag", "rag_few_shot"])
+@pytest.mark.parametrize("strategy", ["zero_shot", "few_shot", "knn", "knn_few_shot", "rag", "rag_few_shot"])
 def test_each_strategy_shows_the_sentences_around(strategy: str) -> None:
     retrieves = strategy.startswith("rag")
     more = ["retriever.by=tfidf"] if strategy == "knn" else []

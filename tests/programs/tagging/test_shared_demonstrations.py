@@ -13,7 +13,7 @@ from clinspan.programs.config.composition import build, compose, load_corpus
 from clinspan.programs.tagging.saved_program import dump_program
 from clinspan.programs.tagging.strategy import Strategy
 
-WORDS = ["strategy=knn", "retriever.by=tfidf", "strategy.k=2", "strategy.shared=3"]
+WORDS = ["strategy=knn_few_shot", "retriever.by=tfidf", "strategy.k=2", "strategy.shared=3"]
 
 
 def built(*words: str, how: list[str] = WORDS) -> tuple[BuiltProgram, Corpus]:
