@@ -30,6 +30,10 @@ LOCK = ROOT / "constraints.txt"
 STAMP = VENV / "installed.json"
 UV = re.compile(r"^uv==\S+", re.M)
 
+IMPORTED = """
+import accelerate, seqeval.metrics, clinspan.programs.run, transformers.models.llama.modeling_llama
+from transformers import AutoModelForCausalLM, AutoTokenizer
+"""
 RUN_EXTRAS = ("rag",)
 TEST_EXTRAS = ("azure", "datasets", "dev", "docs", "fuzz", "hpo", "mlflow", "otel", "rag", "ray", "spacy", "sweep")
 
@@ -55,9 +59,7 @@ def main(words: list[str]) -> int:
     assert uv is not None
     try:
         step("installing uv", lambda: run([python(), "-m", "pip", "install", "--quiet", uv[0]], env))
-        # compiled here, where uv does it on all cores: a program that compiles what it imports starts 10 s later
-        uv_install = [str(BIN / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", python()]
-        step(f"installing {title}", lambda: run([*uv_install, *wanted], env))
+        step(f"installing {title}", lambda: run([str(BIN / "uv"), "pip", "install", "--quiet", "--python", python(), *wanted], env))
     except (OSError, subprocess.CalledProcessError):
         print("install.py: uv failed; installing with pip instead, which takes several minutes", file=sys.stderr)
         try:
@@ -67,6 +69,8 @@ def main(words: list[str]) -> int:
         except (OSError, subprocess.CalledProcessError):
             print("install.py: the packages could not be installed; see pip's output above", file=sys.stderr)
             return 1
+    if env.pop("PYTHONDONTWRITEBYTECODE", ""):  # then no command would keep what it compiles, and each would start 10 s later
+        step("compiling what a run imports", lambda: compile_imports(env))
     STAMP.write_text(json.dumps({"inputs": inputs, "extras": sorted(extras)}), encoding="utf-8")
     print(f"{sum(1 for _ in packages())} packages in {VENV.name}/")
     return 0
@@ -105,6 +109,12 @@ def run(command: list[str], env: Mapping[str, str]) -> None:
         subprocess.CalledProcessError: It failed.
     """
     subprocess.run(command, check=True, env=env, stdin=subprocess.DEVNULL)
+
+
+def compile_imports(env: Mapping[str, str]) -> None:
+    """Let Python compile and keep what a run imports. What fails here fails again where it is needed, with a message."""
+    silent = subprocess.DEVNULL
+    subprocess.run([python(), "-c", IMPORTED], check=False, cwd=ROOT, env=env, stdin=silent, stdout=silent, stderr=silent)
 
 
 def installer_environment() -> dict[str, str]:

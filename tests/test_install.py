@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -31,6 +32,13 @@ def test_a_run_has_what_the_first_commands_need_and_the_tests_have_it_too() -> N
     assert install.extras_of(["run"]) == {"rag"}  # README: make run ARGS="strategy=knn limit=60"
     assert install.extras_of(["run"]) <= install.extras_of(["test"])
     assert install.extras_of(["run", "mlflow"]) == {"rag", "mlflow"}
+
+
+def test_what_is_compiled_can_be_imported() -> None:
+    found = [node for node in ast.walk(ast.parse(install.IMPORTED)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [alias.name for node in found if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in found if isinstance(node, ast.ImportFrom) and node.module]
+    assert len(names) >= 5 and all(importlib.util.find_spec(name) for name in names)
 
 
 def test_all_extras_are_known_and_locked() -> None:
