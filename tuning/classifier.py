@@ -15,7 +15,7 @@ from clinspan.corpora.bio import bio_classes
 from clinspan.lms import ClassifierModel, LocalModel, ModelError
 from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
-from clinspan.lms.classifiers.token_classification import add_casing, is_decoder, load_head, longest_window, takes_casing
+from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
 from clinspan.lms.weights.find import find_weights
 from clinspan.lms.weights.lora import calm
 from clinspan.lms.weights.placement import device_of
@@ -86,10 +86,7 @@ def tune_classifier(
     set_seed(seed)
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
-    casing = options.casing and takes_casing(model, tokenizer)
-    if casing:
-        add_casing(model)
-    encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)), casing=casing)
+    encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     checkpoints = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
@@ -98,7 +95,6 @@ def tune_classifier(
     mapped = fit_map(trainer.judged_mentions())
     confidence = None if mapped is None else mapped.model_dump()
     note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin, "confidence": confidence}
-    note |= {"casing": True} if casing else {}
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=note)
     shutil.rmtree(checkpoints, ignore_errors=True)
     counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}

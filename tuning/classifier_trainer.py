@@ -22,7 +22,7 @@ from clinspan.tuning.trainer import EpochTrainer, Where
 
 def word_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """Negative log-likelihood of the words' classes, summed over a batch."""
-    logits = score_pieces(model, batch["input_ids"], batch["seen"], batch.get("casing"))
+    logits = score_pieces(model, batch["input_ids"], batch["seen"])
     rows, places = batch["places"].unbind(1)
     return functional.cross_entropy(logits[rows, places].float(), batch["labels"], reduction="sum")
 

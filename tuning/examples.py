@@ -36,7 +36,7 @@ def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, class
 
 
 def collate(batch: Sequence[Example], *, filler: int) -> dict[str, Tensor]:
-    """A batch: what `pad` gives, `places` (words, 2) with the row and the piece of each word, and `labels` (words,)."""
+    """A batch: `input_ids` and `seen` (windows, pieces), `places` (words, 2) with each word's row and piece, `labels` (words,)."""
     places = [(row, place) for row, example in enumerate(batch) for place in example.window.places]
     classes = [number for example in batch for number in example.classes]
     rows = pad([example.window for example in batch], filler)

@@ -95,7 +95,6 @@ class Encoder(Options):
 
     Attributes:
         members: Number of trainings, with seeds from `seed` on, whose probabilities are averaged.
-        casing: Whether an uncased encoder is told by further token types how its pieces are written.
     """
 
     name: str = "encoder"
@@ -107,7 +106,6 @@ class Encoder(Options):
     batch_size: int = 16
     max_length: int = 256
     members: int = 1
-    casing: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

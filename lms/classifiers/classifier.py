@@ -68,8 +68,7 @@ class TokenClassifier:
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
         self.confidence = note.get("confidence")  # a map fitted on dev, which `metrics.confidence_map` reads
-        window = min(int(note.get("window", WINDOW)), longest_window(self.model))
-        self.encoder = SubwordEncoder(tokenizer, window=window, casing=note.get("casing") is True)
+        self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
         """Classify sentences, given as words. Each is read independently; those of similar length share a batch."""

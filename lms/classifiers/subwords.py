@@ -21,29 +21,11 @@ class Window:
         ids: Ids of the pieces, special ones included.
         words: Indices of the words that are classified from this window; each word of a sentence belongs to exactly one window.
         places: For each of those words, the index in `ids` of its first piece.
-        casing: How each piece is written, see `casing_of`; empty where the model is not told.
     """
 
     ids: tuple[int, ...]
     words: tuple[int, ...]
     places: tuple[int, ...]
-    casing: tuple[int, ...] = ()
-
-
-def casing_of(text: str) -> int:
-    """How a text is written: 0 without capitals, 2 with a first capital alone, 3 in capitals alone, 4 otherwise.
-
-    These are token types of `add_casing`; 1 is the model's own second one.
-
-    >>> [casing_of(text) for text in ("at", "12", "Ataxia", "AT", "pH")]
-    [0, 0, 2, 3, 4]
-    """
-    letters = "".join(filter(str.isalpha, text))
-    if not letters or letters.islower():
-        return 0
-    if letters.isupper():
-        return 3
-    return 2 if letters[0].isupper() and letters[1:].islower() else 4
 
 
 class SubwordEncoder:
@@ -52,13 +34,12 @@ class SubwordEncoder:
     Args:
         tokenizer: The model's fast tokenizer.
         window: Maximum number of pieces in a window, special ones included.
-        casing: Whether windows say how each piece is written.
 
     Raises:
         ModelError: The tokenizer gives no character offsets, or the window is too small.
     """
 
-    def __init__(self, tokenizer: Any, *, window: int, casing: bool = False) -> None:
+    def __init__(self, tokenizer: Any, *, window: int) -> None:
         if not tokenizer.is_fast:
             raise ModelError("the tokenizer does not report the positions of its pieces: a fast one (tokenizer.json) is needed")
         if window < LEAST_WINDOW:
@@ -71,7 +52,6 @@ class SubwordEncoder:
         candidates = (tokenizer.unk_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, *bare)
         self.filler = next(int(token) for token in candidates if token is not None)
         self.room = window - len(self.before) - len(self.after)
-        self.casing = casing
 
     def windows(self, words: Sequence[str]) -> list[Window]:
         """The windows of a sentence, in order; empty for a sentence without words.
@@ -79,7 +59,7 @@ class SubwordEncoder:
         A sentence that does not fit is read in windows that overlap by at least a quarter. A word belongs to the window in which it
         is farthest from a cut.
         """
-        ids, firsts, casing = self.pieces(words)
+        ids, firsts = self.pieces(words)
         if not firsts:
             return []
         starts = [0]
@@ -90,37 +70,30 @@ class SubwordEncoder:
         for n, start in enumerate(starts):
             own_words = tuple(word for word, owner in enumerate(owners) if owner == n)
             window_ids = (*self.before, *ids[start : start + self.room], *self.after)
-            places = tuple(len(self.before) + firsts[word] - start for word in own_words)
-            written = (*[0] * len(self.before), *casing[start : start + self.room], *[0] * len(self.after)) if self.casing else ()
-            windows.append(Window(window_ids, own_words, places, written))
+            windows.append(Window(window_ids, own_words, tuple(len(self.before) + firsts[word] - start for word in own_words)))
         return [window for window in windows if window.words]
 
-    def pieces(self, words: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
-        """The pieces of a sentence, its words joined by blanks; for each word the index of its first piece; each piece's casing.
+    def pieces(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
+        """The pieces of a sentence, its words joined by blanks, and for each word the index of its first piece.
 
         Control tokens in the text are read as plain text. A word for which the tokenizer gives no piece gets the unknown piece.
         """
-        text = " ".join(words)
         encoding = self.tokenizer(
-            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, truncation=False
+            " ".join(words), add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, truncation=False
         )
         raw, offsets = encoding["input_ids"], encoding["offset_mapping"]
-        written = [casing_of(text[start:end]) for start, end in offsets] if self.casing else [0] * len(raw)
         ids: list[int] = []
-        casing: list[int] = []
         firsts: list[int] = []
         position, end = 0, -1
         for word in words:
             start, end = end + 1, end + 1 + len(word)
             while position < len(raw) and offsets[position][1] <= start:
                 ids.append(raw[position])
-                casing.append(written[position])
                 position += 1
             firsts.append(len(ids))
             if position == len(raw) or offsets[position][0] >= end:
                 ids.append(self.filler)
-                casing.append(0)
-        return ids + list(raw[position:]), firsts, casing + written[position:]
+        return ids + list(raw[position:]), firsts
 
     def _margin(self, place: int, start: int, length: int) -> float:
         """Number of pieces between a place and the nearest cut of its window; infinite without a cut, -1 outside the window."""

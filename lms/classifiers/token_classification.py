@@ -21,8 +21,6 @@ from clinspan.lms.local.oom import free_cached_memory, is_out_of_memory, OutOfMe
 from clinspan.lms.weights.load import unloadable
 
 LogProbs = NDArray[np.float32]
-_TYPES = 5
-"""Token types of a model that is told how pieces are written, see `subwords.casing_of`."""
 
 
 def load_head(folder: Path, device: str, classes: Sequence[str] | None = None) -> tuple[Any, Any]:
@@ -70,49 +68,17 @@ def longest_window(model: Any) -> int:
 
 
 def pad(windows: Sequence[Window], filler: int) -> dict[str, Tensor]:
-    """Pad windows to one batch: `input_ids`, `seen` (false on padding) and any `casing`, all of shape (windows, longest)."""
+    """Pad windows to one batch: `input_ids` and `seen` (false on padding), both of shape (windows, longest)."""
     longest = max(len(window.ids) for window in windows)
     ids = [[*window.ids, *[filler] * (longest - len(window.ids))] for window in windows]
     lengths = torch.tensor([[len(window.ids)] for window in windows])
-    batch = {"input_ids": torch.tensor(ids), "seen": torch.arange(longest)[None, :] < lengths}
-    if any(window.casing for window in windows):
-        batch["casing"] = torch.tensor([[*window.casing, *[0] * (longest - len(window.casing))] for window in windows])
-    return batch
+    return {"input_ids": torch.tensor(ids), "seen": torch.arange(longest)[None, :] < lengths}
 
 
-def takes_casing(model: Any, tokenizer: Any) -> bool:
-    """Whether a model can be told how pieces are written and does not see it: an uncased one with embeddings of token types."""
-    alike = tokenizer("Aa", add_special_tokens=False)["input_ids"] == tokenizer("aa", add_special_tokens=False)["input_ids"]
-    return alike and _token_types(model) is not None
-
-
-def add_casing(model: Any) -> None:
-    """Give a model embeddings for how pieces are written, as further token types that begin as its first one.
-
-    A model that has them already stays as it is.
-    """
-    types = _token_types(model)
-    assert types is not None
-    if types.num_embeddings >= _TYPES:
-        return
-    more = torch.nn.Embedding(_TYPES, types.embedding_dim, device=types.weight.device, dtype=types.weight.dtype)
-    with torch.no_grad():
-        more.weight[:] = types.weight[0]
-        more.weight[: types.num_embeddings] = types.weight
-    model.base_model.embeddings.token_type_embeddings = more
-    model.config.type_vocab_size = _TYPES
-
-
-def _token_types(model: Any) -> torch.nn.Embedding | None:
-    found = getattr(getattr(model.base_model, "embeddings", None), "token_type_embeddings", None)
-    return found if isinstance(found, torch.nn.Embedding) else None
-
-
-def score_pieces(model: Any, ids: Tensor, seen: Tensor, casing: Tensor | None = None) -> Tensor:
+def score_pieces(model: Any, ids: Tensor, seen: Tensor) -> Tensor:
     """Logits of shape (windows, pieces, classes); every piece attends to its whole window."""
     if not is_decoder(model.config):
-        written = {} if casing is None else {"token_type_ids": casing}
-        return model(input_ids=ids, attention_mask=seen.long(), **written).logits
+        return model(input_ids=ids, attention_mask=seen.long()).logits
     padding_bias = torch.zeros(seen.shape, device=ids.device).masked_fill(~seen, torch.finfo(torch.float32).min)
     mask = padding_bias[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
     return model(input_ids=ids, attention_mask=mask, use_cache=False).logits
@@ -157,9 +123,7 @@ def _read(model: Any, windows: Sequence[Window], filler: int) -> LogProbs | None
     """Log probabilities for a batch of windows, shape (windows, pieces, classes); None if memory does not hold it."""
     try:
         inputs = {key: value.to(model.device) for key, value in pad(windows, filler).items()}
-        log_probs: LogProbs = (
-            score_pieces(model, inputs["input_ids"], inputs["seen"], inputs.get("casing")).float().log_softmax(-1).cpu().numpy()
-        )
+        log_probs: LogProbs = score_pieces(model, inputs["input_ids"], inputs["seen"]).float().log_softmax(-1).cpu().numpy()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

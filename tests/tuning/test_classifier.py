@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelErr
 from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import load_head
 from clinspan.lms.weights.find import find_weights
-from clinspan.lms.weights.lora import NOTE
 from clinspan.metrics import count_sentence, Counts
 from clinspan.tuning import Encoder, LabelSupervised, tune_classifier
 from clinspan.tuning.classifier_trainer import word_loss
@@ -164,23 +162,6 @@ def test_a_sentence_longer_than_the_window_is_read_whole(bert: ClassifierModel, 
     assert reading.log_probs.shape == (96, 5)
     assert np.allclose(np.exp(reading.log_probs).sum(1), 1, atol=1e-5)
     assert reading.pieces > 96
-
-
-def test_an_uncased_encoder_learns_what_capitals_mean(tmp_path: Path) -> None:
-    spec = ClassifierModel(name="random-bert", path=str(random_bert(tmp_path / "base", cased=False)))
-    words = ("fever", "rash", "copper", "rare", "liver", "disorder")
-    train = [sentence(n, text) for n, text in enumerate(words)]
-    train += [replace(one, tokens=(replace(one.tokens[0], text=one.words[0].upper()),), tags=("B-Disease",)) for one in train]
-    train = [one if one.tags == ("B-Disease",) else replace(one, tags=("O",)) for one in train]
-    found = {}
-    for casing in (True, False):
-        options = replace(OPTIONS, epochs=12, casing=casing)
-        result = tune_classifier(spec, train, (), options, labels=LABELS, folder=tmp_path / str(casing), seed=1)
-        tables = build_classifier(result.model).classify([["fever"], ["FEVER"]])
-        found[casing] = [int(table.log_probs[0].argmax()) for table in tables]
-        assert ("casing" in json.loads((result.folder / NOTE).read_text())) is casing
-    assert found[True] == [bio_classes(LABELS).index("O"), bio_classes(LABELS).index("B-Disease")]
-    assert found[False][0] == found[False][1]
 
 
 def test_every_word_is_trained_on_once_in_all_batches_and_windows(bert: ClassifierModel) -> None:

@@ -14,17 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
-from clinspan.lms.classifiers.subwords import casing_of, SubwordEncoder, Window
-from clinspan.lms.classifiers.token_classification import (
-    add_casing,
-    is_decoder,
-    load_head,
-    longest_window,
-    pad,
-    read_windows,
-    score_pieces,
-    takes_casing,
-)
+from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
+from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window, pad, read_windows, score_pieces
 from clinspan.lms.weights.find import find_weights
 from support.tiny_models import random_bert, random_llama, word_piece
 
@@ -45,7 +36,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_piece_of_a_word_represents_it(tmp_path: Path) -> None:
     tokenizer = word_piece(tmp_path)
     words = ["Wilson", "diseases", "hepatic", ".", "[SEP]", "\u200d", "", "Rash"]
-    ids, firsts, _ = SubwordEncoder(tokenizer, window=64).pieces(words)
+    ids, firsts = SubwordEncoder(tokenizer, window=64).pieces(words)
     shown = [tokenizer.convert_ids_to_tokens(ids[at]) for at in firsts]
     assert shown == ["Wilson", "disease", "h", ".", "[", "[UNK]", "[UNK]", "R"]
     assert tokenizer.sep_token_id not in ids
@@ -64,7 +55,7 @@ def test_a_byte_level_tokenizer_gives_each_word_its_own_first_piece(llama: Path)
     _, tokenizer = load_head(llama, "cpu", CLASSES)
     encoder = SubwordEncoder(tokenizer, window=64)
     assert (encoder.before, encoder.after) == ((), ())
-    ids, firsts, _ = encoder.pieces(["ab", "<|end|>", "", "\u00e9\U0001f600", "z"])
+    ids, firsts = encoder.pieces(["ab", "<|end|>", "", "\u00e9\U0001f600", "z"])
     assert tokenizer.eos_token_id not in ids[: firsts[2]]
     shown = tokenizer.convert_ids_to_tokens(ids)
     assert [shown[at] for at in firsts[:2]] in (["a", "\u0120"], ["a", "<"])
@@ -75,7 +66,7 @@ def test_a_byte_level_tokenizer_gives_each_word_its_own_first_piece(llama: Path)
 @given(st.lists(st.text(st.characters(min_codepoint=1, max_codepoint=0x2FF, exclude_categories=["Cs"]), max_size=9), max_size=40))
 def test_each_word_is_read_in_exactly_one_window_at_its_first_piece(words: list[str]) -> None:
     encoder = _encoder()
-    ids, firsts, _ = encoder.pieces(words)
+    ids, firsts = encoder.pieces(words)
     windows = encoder.windows(words)
     assert sorted(word for window in windows for word in window.words) == list(range(len(words)))
     for window in windows:
@@ -151,49 +142,6 @@ def test_batches_and_padding_do_not_change_scores(kind: str, request: pytest.Fix
         assert single.shape == (len(words), 3)
         assert np.allclose(single, batched, atol=1e-5)
         assert np.allclose(np.exp(single).sum(1), 1, atol=1e-5)
-
-
-def test_an_uncased_model_is_told_which_pieces_have_capitals(tmp_path: Path) -> None:
-    random_bert(tmp_path / "uncased", cased=False)
-    model, tokenizer = load_head(tmp_path / "uncased", "cpu", CLASSES)
-    assert takes_casing(model, tokenizer)
-    before = {words: read_windows(model, [SubwordEncoder(tokenizer, window=32).windows(words.split())], batch_size=1, filler=0)[0]
-              for words in ("no RARE", "no rare")}  # fmt: skip
-    assert np.array_equal(before["no RARE"], before["no rare"])
-    add_casing(model)
-    encoder = SubwordEncoder(tokenizer, window=32, casing=True)
-    first, second = (encoder.windows(words.split()) for words in ("no RARE", "no rare"))
-    assert first[0].casing[0] == first[0].casing[-1] == 0 and set(first[0].casing) == {0, 3} and set(second[0].casing) == {0}
-    assert np.array_equal(read_windows(model, [first], batch_size=1, filler=0)[0], before["no rare"])  # until it is trained
-    with torch.no_grad():
-        model.base_model.embeddings.token_type_embeddings.weight[3] += 1
-    assert not np.allclose(read_windows(model, [first], batch_size=1, filler=0)[0], before["no rare"])
-    assert np.array_equal(read_windows(model, [second], batch_size=1, filler=0)[0], before["no rare"])
-    model.save_pretrained(tmp_path / "saved")
-    tokenizer.save_pretrained(tmp_path / "saved")
-    again, _ = load_head(tmp_path / "saved", "cpu")
-    for rows in (first, second):
-        args: dict[str, Any] = {"batch_size": 1, "filler": 0}
-        assert np.allclose(read_windows(again, [rows], **args)[0], read_windows(model, [rows], **args)[0], atol=1e-6)
-
-
-def test_a_cased_model_and_one_without_token_types_are_not_told(tmp_path: Path, llama: Path) -> None:
-    random_bert(tmp_path, cased=True)
-    for folder in (tmp_path, llama):
-        assert not takes_casing(*load_head(folder, "cpu", CLASSES))
-
-
-def test_casing_stays_with_its_pieces_in_windows_and_batches(tmp_path: Path) -> None:
-    random_bert(tmp_path, cased=False)
-    _, tokenizer = load_head(tmp_path, "cpu", CLASSES)
-    encoder = SubwordEncoder(tokenizer, window=16, casing=True)
-    words = ["rare", "RARE", "", "\u200d", "Rare", "rArE"] * 8
-    for window in (windows := encoder.windows(words)):
-        assert len(window.casing) == len(window.ids)
-        for word, place in zip(window.words, window.places, strict=True):
-            assert window.casing[place] in ({0, casing_of(words[word])} if len(words[word]) < 4 else {0, 2, 3, 4})
-    batch = pad(windows, 0)
-    assert batch["casing"].shape == batch["input_ids"].shape and not batch["casing"][~batch["seen"]].any()
 
 
 def test_padding_is_on_the_right_and_masked() -> None:
