@@ -99,6 +99,7 @@ def test_a_command_that_does_not_exist_is_refused(command: Command) -> None:
     assert done.returncode == 2 and "Did you mean clinspan run?" in done.stderr
 
 
+@pytest.mark.long
 def test_an_installed_run_equals_one_from_a_checkout(command: Command, tmp_path: Path) -> None:
     (tmp_path / "outputs.jsonl").write_text('{"output": "x : O"}\n' * 4, encoding="utf-8")
     done = command("clinspan", "run", "model=replay", "model.path=outputs.jsonl", "limit=4", "strategy=zero_shot")

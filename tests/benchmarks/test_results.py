@@ -176,6 +176,7 @@ def test_a_result_is_run_once_and_again_if_its_command_changes(tmp_path: Path, c
     assert load(kept[0] / "comparison.json")["micro"]["difference"] > 0
 
 
+@pytest.mark.long
 def test_a_missing_figure_names_file_and_key(tmp_path: Path) -> None:
     wrong = {"micro": {"file": "scores.json", "key": "micro.f9"}}
     results = listed(tmp_path, entry(tmp_path, figures=wrong, rows=["| bad | {bad.micro} | |"], steps=entry(tmp_path)["steps"][:1]))

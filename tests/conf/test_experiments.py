@@ -143,6 +143,7 @@ def test_a_cell_without_its_embedder_is_unavailable_too(command: Command, server
     assert "use retriever=minilm" in done.stdout
 
 
+@pytest.mark.long
 def test_a_real_failure_ends_the_sweep_with_2_and_is_listed_separately(command: Command, server: ScriptedServer) -> None:
     done = command("run", "-m", "experiment=table2", "model=medtuned,gpt4", *TRIAL, env=azure(server, "wrong"))
     assert done.returncode == 2

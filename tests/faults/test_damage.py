@@ -76,6 +76,7 @@ def test_an_empty_record_is_refused_and_the_predictions_are_reused(bench: Bench)
     bench.note("run", "run.json empty", "stops with 2 and says the way, goes on", bench.lost(folder, "remote"))
 
 
+@pytest.mark.long
 def test_a_resume_state_is_repaired_at_its_end_and_refused_with_the_line_elsewhere(bench: Bench) -> None:
     whole = bench.annotated_whole()
     folder = bench.fresh("hurt")

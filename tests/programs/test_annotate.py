@@ -158,6 +158,7 @@ def test_failed_documents_are_listed_and_the_others_finished(
     assert not (tmp_path / "out" / "failed.jsonl").exists()
 
 
+@pytest.mark.long
 def test_standard_input_is_saved_before_it_is_annotated(tmp_path: Path, words: list[str]) -> None:
     def pipe(content: bytes, output: str) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "clinspan.programs.annotate", "input=-", f"output={output}", "to=jsonl", *words]

@@ -73,6 +73,7 @@ def test_settings_and_prompts_are_compared(command: Command, tmp_path: Path) -> 
     assert "settings: format: bio_lines → inline; model.path: a.jsonl → c.jsonl\n" in text
 
 
+@pytest.mark.long
 def test_other_demonstrations_are_counted_by_sentence(command: Command, tmp_path: Path) -> None:
     """The programs have the same instructions; only what was sent shows that demonstrations are others."""
     words = ("strategy=few_shot", "strategy.k=2")
@@ -103,6 +104,7 @@ def _candidate(folder: Path, by: str) -> Path:
     return folder / "candidates" / keys[by] / "program.json"
 
 
+@pytest.mark.long
 def test_a_compiled_run_is_named_so(command: Command, server: ScriptedServer, script: Script) -> None:
     model = ["model=openai", "model.id=m", f"model.api_base={server.address}/v1"]
     small = ["train_limit=20", "dev_limit=6", "halving.rungs=1", "format=bio_lines"]
@@ -175,6 +177,7 @@ def test_which_arguments_count_as_settings_to_run(tmp_path: Path, monkeypatch: p
     assert gather(["runs/a", "limit=4 seed=1", "seed=1"], "runs", is_config) == ["seed=1", 'runs=["runs/a","limit=4 seed=1"]']
 
 
+@pytest.mark.long
 def test_settings_are_run_and_then_compared(command: Command, tmp_path: Path) -> None:
     bad = run(command, tmp_path, "bad", 40)
     outputs(tmp_path / "other file.jsonl", 40, 0)
@@ -201,6 +204,7 @@ def test_settings_that_fail_end_the_comparison(command: Command, tmp_path: Path)
     assert "running" not in refused.stderr
 
 
+@pytest.mark.long
 def test_sentences_of_both_runs_are_compared(command: Command, tmp_path: Path) -> None:
     whole, part = run(command, tmp_path, "whole", 5), run(command, tmp_path, "part", 0, limit=30)
     refused = command("compare", str(whole), str(part))

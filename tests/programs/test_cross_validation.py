@@ -84,6 +84,7 @@ def test_counts_are_summed_and_each_document_is_test_once(command: Command, note
     assert not (folder / "program.json").exists()
 
 
+@pytest.mark.long
 def test_the_folder_is_read_like_any_run(command: Command, tmp_path: Path, notes: Path) -> None:
     first, second = folder_of(validate(command, "strategy=zero_shot")), folder_of(validate(command, "strategy=zero_shot", name="b"))
     other = folder_of(validate(command, "strategy=zero_shot", "corpus.folds=2", name="other"))
@@ -174,6 +175,7 @@ def test_other_commands_read_one_fold(command: Command, notes: Path) -> None:
     assert command("stats", "corpus=brat", "corpus.path=notes", "corpus.folds=3", "corpus.fold=0").returncode == 0
 
 
+@pytest.mark.long
 def test_a_program_is_compiled_and_tested_in_each_fold(command: Command, notes: Path, server: ScriptedServer) -> None:
     server.reply = Script(Brat(path=str(notes)).load())
     words = ["corpus=brat", "corpus.path=notes", "corpus.folds=3", "optimizer=labeled", "optimizer.k=2", "format=bio_lines"]

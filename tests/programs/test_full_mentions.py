@@ -96,6 +96,7 @@ def test_votes_and_other_formats_have_full_scores(notes: Path, server: ScriptedS
     assert "pred_mentions" not in row and load(other / "scores.json")["full"]["micro"]["f1"] == 0
 
 
+@pytest.mark.long
 def test_other_commands_take_such_runs(notes: Path, server: ScriptedServer, tmp_path: Path, command: Command) -> None:
     one = a_run(tmp_path / "runs" / "one", notes, server)
     two = a_run(tmp_path / "runs" / "two", notes, server, "format=bio_lines")

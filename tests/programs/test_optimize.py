@@ -113,6 +113,7 @@ def test_a_compiled_program_runs_in_another_process_with_another_model(
     assert program(overridden)["tag"]["signature"]["instructions"].startswith("Tag the mentions of")
 
 
+@pytest.mark.long
 def test_an_ensemble_still_votes_after_loading(command: Command, server: ScriptedServer, script: Script) -> None:
     made = folder_of(command("optimize", "optimizer=ensemble", *SMALL["ensemble"], *local(server), "halving.rungs=1"))
     keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}

@@ -48,6 +48,7 @@ def test_decisions_are_fitted_kept_in_the_program_and_applied_by_it(command: Com
     assert "| " in rows[0]["raw"] and "Rare disease -" in rows[0]["raw"]
 
 
+@pytest.mark.long
 def test_train_sentences_are_fitted_to_without_their_own_document_among_the_nearest(command: Command, model: list[str]) -> None:
     nearest = ["format=phrases", "strategy=knn", "strategy.k=2", "retriever.by=tfidf"]
     made = folder_of(command("optimize", "optimizer=decisions", *nearest, *SMALL, *model))

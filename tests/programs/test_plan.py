@@ -61,6 +61,7 @@ QUICK = ("coverage", "knn", "simba")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in (*SMALL, "knn")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EVERY)
 def test_a_compilation_asks_as_much_as_its_plan_says(
     command: Command, server: ScriptedServer, script: Script, tmp_path: Path, name: str

@@ -88,6 +88,7 @@ def test_a_worse_candidate_does_not_replace_the_start(command: Command, server: 
     assert "measured on dev: " in done.stdout and "18 sentences, 3 documents" in done.stdout
 
 
+@pytest.mark.long
 def test_a_leaderboard_shows_what_compilations_started_from(
     command: Command, server: ScriptedServer, script: Script, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_leaderboard_shows_what_compilations_started_from(
     assert shown.count(f"{start:.4f}") >= 2
 
 
+@pytest.mark.long
 def test_a_trained_encoder_is_scored_by_the_printed_command(command: Command, tmp_path: Path, notes: list[str]) -> None:
     random_bert(tmp_path / "bert")
     words = ["tuning=encoder", "model=bioclinicalbert", "model.path=bert", "tuning.epochs=1"]
@@ -135,6 +137,7 @@ def test_a_trained_label_supervised_decoder_is_scored_by_the_printed_command(
     follow(command("finetune", *words, *notes), command)
 
 
+@pytest.mark.long
 def test_a_run_whose_server_fails_prints_the_command_that_continues_it(command: Command, server: ScriptedServer) -> None:
     server.always = status(500)
     words = ["model=openai", "model.id=x", f"model.api_base={server.address}/v1", "model.retries=0", "stop_after=2"]

@@ -396,6 +396,7 @@ def replayed(home: Path, command: Command, *words: str) -> Any:
     return command("run", *common, *words)
 
 
+@pytest.mark.long
 def test_runs_are_named_compared_and_resumed_by_their_own_words(command: Command, home: Path) -> None:
     first = folder_of(replayed(home, command, "name=base", "tags=[a,7]"))
     second = folder_of(replayed(home, command, "label_wording=upper"))

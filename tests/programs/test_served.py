@@ -46,6 +46,7 @@ def served(smollm2: LocalModel) -> Iterator[tuple[str, str]]:
             running.wait(30)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize(
     ("form", "servers"), [pytest.param("bio_lines", "{}", marks=pytest.mark.long), ("entities", "[http://127.0.0.1:9/v1,{}]")]

@@ -44,6 +44,7 @@ def test_numbers_of_rows_are_rounded_up_to_few_values() -> None:
     assert len({padded_rows(rows) for rows in range(1, 257)}) == 39
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_each_new_number_of_rows() -> None:
     done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True, timeout=300)
     assert int(done.stdout) < 200  # MiB; above 400 if the number of rows is not rounded up

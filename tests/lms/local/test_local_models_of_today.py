@@ -124,6 +124,7 @@ def test_one_setting_selects_any_model_of_the_hub_or_a_folder(command: Command, 
     assert done.returncode == 2 and "model=hf needs model.hub_id=ORG/NAME" in done.stderr
 
 
+@pytest.mark.long
 def test_a_gguf_file_is_converted_once_and_cached_by_its_content(command: Command, tmp_path: Path) -> None:
     file = random_gguf(tmp_path / "tiny.gguf")
     words = ("run", "model=hf", f"model.path={file}", "limit=2", "strategy=zero_shot")
@@ -151,6 +152,7 @@ def test_a_gguf_file_is_no_classifier(tmp_path: Path) -> None:
         find_weights(ClassifierModel(name="c", path=str(tmp_path / "a.gguf")))
 
 
+@pytest.mark.long
 def test_two_engines_in_two_threads_answer_as_each_does_alone(weights: dict[str, Path]) -> None:
     engines = [TransformersEngine(LocalModel(name=kind, path=str(weights[kind]))) for kind in ("qwen3", "llama31")]
 
@@ -173,6 +175,7 @@ def test_two_engines_in_two_threads_answer_as_each_does_alone(weights: dict[str,
     assert together == alone
 
 
+@pytest.mark.long
 def test_two_annotators_in_two_threads_annotate_as_each_does_alone(weights: dict[str, Path]) -> None:
     from clinspan.programs.annotation.annotator import Annotator
 

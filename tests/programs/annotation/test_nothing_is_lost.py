@@ -89,6 +89,7 @@ def test_a_note_that_changes_during_a_run_keeps_its_first_text_in_every_format(
     assert not (tmp_path / "out" / "texts.part").exists()
 
 
+@pytest.mark.long
 def test_a_kill_within_a_group_repeats_no_saved_answer(server: ScriptedServer, command: Command, tmp_path: Path) -> None:
     notes(tmp_path / "in", {"long": " ".join(f"Number {n} is fine." for n in range(40))})
     words = ["input=in", "output=out", *model(server), "model.concurrency=1", "model.retries=0"]

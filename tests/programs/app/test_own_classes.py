@@ -82,6 +82,7 @@ def run(folder: Path, env: dict[str, str], *words: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.long
 def test_an_installed_package_brings_options(tmp_path: Path) -> None:
     env = install(tmp_path, "package_of_ours.conf")
     done = run(tmp_path, env, "run", "strategy=three", "--cfg", "job", "--package", "strategy.k")

@@ -37,6 +37,7 @@ def test_the_page_has_the_keys_of_each_command() -> None:
     assert {name: tuple(re.findall(r"`(\w+)`", keys)) for name, keys in rows} == DOCUMENT_KEYS
 
 
+@pytest.mark.long
 def test_documents_of_commands_that_read_runs(command: Command, outputs: Path) -> None:
     run = document(command, *REPLAY, "hydra.run.dir=one")
     assert (run["folder"], run["sentences"], run["corpus"]) == (str(outputs / "one"), 3, "raremini")

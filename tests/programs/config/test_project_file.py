@@ -207,6 +207,7 @@ def test_mistakes_are_told_with_their_line(command: Command, folder: Path, text:
     assert not (folder / "runs").exists() or not any((folder / "runs" / "run").iterdir())
 
 
+@pytest.mark.long
 def test_unknown_keys_are_refused_by_every_command(command: Command, folder: Path) -> None:
     (folder / "clinspan.yaml").write_text("corpus: brat\ncorpus.pth: notes\n", encoding="utf-8")
     for name in ("runs", "compare", "report", "score"):

@@ -66,6 +66,7 @@ def test_every_setting_of_a_corpus_and_a_local_model_has_a_type() -> None:
     assert set(model) - {"_target_"} <= set(parameter_types(model._target_))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", ["optimizer", "reflection_model", "tuning"])
 def test_options_of_other_commands_have_values_of_their_own_types(group: str) -> None:
     command = "finetune" if group == "tuning" else "optimize"

@@ -229,6 +229,7 @@ def test_the_best_set_is_the_best_of_all_sets_without_overlap(items: list[tuple[
     assert sum(values[number] for number in chosen) == max(sum(values[n] for n in some) for some in sets if apart(some))
 
 
+@pytest.mark.long
 @pytest.mark.weights
 def test_a_run_has_sentences_without_candidates(command: Command, tmp_path: Path, smollm2: object) -> None:
     """The model then writes `None`, whose probability is that of no tag."""

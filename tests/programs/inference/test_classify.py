@@ -93,6 +93,7 @@ def test_a_classifier_run_writes_the_usual_files_and_records_no_strategy(tuned: 
     assert read_program(folder)["classifier"]["folder"] == str((tuned / "model").resolve())
 
 
+@pytest.mark.long
 def test_a_classifier_runs_the_same_from_its_path_and_from_a_run_folder(
     tuned: Path, ran: tuple[Path, str], command: Command
 ) -> None:

@@ -20,6 +20,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder_of(done), done.stdout
 
 
+@pytest.mark.long
 def test_a_training_of_members_says_what_each_reached_and_what_they_reach_together(tuned: tuple[Path, str]) -> None:
     folder, printed = tuned
     record = load(folder / "run.json")
@@ -30,6 +31,7 @@ def test_a_training_of_members_says_what_each_reached_and_what_they_reach_togeth
     assert load(folder / "model" / "tuning.json")["members"] == 2
 
 
+@pytest.mark.long
 def test_runs_and_annotation_use_all_members(tuned: tuple[Path, str], command: Command) -> None:
     run = folder_of(command("run", f"program={tuned[0]}", "split=dev", "limit=12", "report=false"))
     assert load(run / "scores.json")["micro"]["f1"] == pytest.approx(load(tuned[0] / "run.json")["members_f1"])

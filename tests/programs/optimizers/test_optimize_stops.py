@@ -104,6 +104,7 @@ def test_a_failed_optimizer_is_reported_without_the_text_of_its_error(
     assert "name a better one with reflection_model=" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mipro", "copro", "bootstrap"])
 def test_a_dead_server_ends_the_compilation_which_can_be_resumed(
     command: Command, server: ScriptedServer, script: Script, tmp_path: Path, name: str
@@ -162,6 +163,7 @@ def test_optimizers_that_choose_demonstrations_refuse_nearest_ones(command: Comm
     assert "this optimizer chooses demonstrations, and this program looks up the nearest ones. Use strategy=few_shot" in done.stderr
 
 
+@pytest.mark.long
 def test_optimizers_that_search_settings_refuse_a_start_program(command: Command, server: ScriptedServer, script: Script) -> None:
     made = folder_of(command("optimize", "optimizer=labeled", *local(server)))
     request_count = len(server.requests)

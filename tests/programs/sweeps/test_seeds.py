@@ -51,6 +51,7 @@ def test_what_a_seed_draws(command_name: str, words: list[str], expected: list[s
     assert drawn(config, given) == expected
 
 
+@pytest.mark.long
 def test_a_seed_without_effect_is_said_and_not_swept(command: Command, tmp_path: Path) -> None:
     sentences = list(RareMini(labels=NAMES, definitions={}).load().sentences("test"))[:4]
     lines = [{"id": one.id, "output": "\n".join(f"{word} : O" for word in one.words)} for one in sentences]
