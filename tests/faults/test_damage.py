@@ -32,6 +32,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "what", [name if n == 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REPAIRED)]
 )

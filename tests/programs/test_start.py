@@ -138,6 +138,7 @@ def test_each_corpus_is_warned_about_once(capsys: pytest.CaptureFixture[str], tm
     assert not capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_files_of_init_run_as_they_are(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes(tmp_path / "notes", 60)
     assert command("start", "notes", "corpus.map={Symptom: Sign}").returncode == 0

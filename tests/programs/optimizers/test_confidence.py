@@ -71,6 +71,7 @@ def scripted_votes(script: Script) -> Callable[[list[dict[str, str]]], str]:
     return reply
 
 
+@pytest.mark.long
 def test_optimizer_confidence_fits_a_map_that_later_runs_use(
     command: Command, server: ScriptedServer, script: Script, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_hostile_sentences_get_one_tag_per_token(form: Format, lm: dspy.LM, smol
         assert not repairs, (name, prediction.answers)
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.parametrize(
     "form",
