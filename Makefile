@@ -4,21 +4,22 @@ BIN := .venv/bin
 ARGS ?=
 JOBS ?= auto
 
-.PHONY: help setup setup-test run test test-long test-mutants check docs results golden image
+.PHONY: help packages setup setup-test run test test-long test-mutants check docs results golden image
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: ## a .venv with what running needs, and the default model's weights
+packages:
 	@$(PYTHON) install.py run
+
+setup: packages ## a .venv with what running needs, and the default model's weights
 	@$(BIN)/python -m clinspan.lms.weights
 
 setup-test: ## the same with what the tests need
 	@$(PYTHON) install.py test
 	@$(BIN)/python -m clinspan.lms.weights
 
-run: ## the main job; make run ARGS="model=... strategy=..." passes overrides
-	@$(PYTHON) install.py run
+run: packages ## the main job; make run ARGS="model=... strategy=..." passes overrides; it fetches missing weights itself
 	$(BIN)/python -m programs.run $(or $(ARGS),program=bundled)
 
 test: setup-test ## all tests but the long ones, in one process a core

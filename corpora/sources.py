@@ -32,8 +32,6 @@ from clinspan.corpora.source_settings import data_folder, Described, Texts, Toke
 from clinspan.corpora.types import Corpus
 
 RAREMINI = Path(__file__).parent / "raremini"
-GUIDELINES = {"raremini": RAREMINI / "GUIDELINES.md", "raredis": Path(__file__).parent / "raredis_guidelines.md"}
-"""Annotation guidelines by corpus: raremini's own, and a summary of how RareDis is annotated."""
 ARTICLES = RAREMINI / "articles"
 
 
@@ -82,6 +80,10 @@ class RareDis:
         check_labels([label.name for label in labels], "raredis")
         corpus = replace(load_raredis(data_folder(self.path, "raredis"), labels=labels, phi=self.phi), cut=PROTOCOL)
         return with_full_mentions(corpus, Policies(), closed=True) if self.mentions == "full" else corpus
+
+
+GUIDELINES = {RareMini: RAREMINI / "GUIDELINES.md", RareDis: Path(__file__).parent / "raredis_guidelines.md"}
+"""Annotation guidelines by corpus: raremini's own, and a summary of how RareDis is annotated."""
 
 
 @dataclass(frozen=True, kw_only=True)

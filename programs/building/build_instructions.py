@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from clinspan.corpora import Corpus, Label
-from clinspan.corpora.sources import GUIDELINES, RareDis, RareMini
+from clinspan.corpora.sources import GUIDELINES
 from clinspan.programs.config.composition import build, folder_path, object_of
 from clinspan.programs.config.setting_files import file_fact
 from clinspan.programs.rundir.run_record import FileRecord
@@ -45,8 +45,8 @@ def guidelines_file(config: DictConfig) -> str | None:
     """The file of annotation guidelines that the corpus of a config has; None if it has none."""
     named = config.corpus.get("guidelines")
     if named is None:
-        bundled = {RareMini: "raremini", RareDis: "raredis"}.get(object_of(config.corpus._target_))
-        return str(GUIDELINES[bundled]) if bundled else None
+        bundled = GUIDELINES.get(object_of(config.corpus._target_))
+        return None if bundled is None else str(bundled)
     return str(folder_path(named))
 
 

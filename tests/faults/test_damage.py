@@ -33,9 +33,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "what", [name if n == 1 else pytest.param(name, marks=pytest.mark.long) for n, name in enumerate(REPAIRED)]
-)
+@pytest.mark.parametrize("what", REPAIRED)
 def test_predictions_are_repaired(bench: Bench, what: str) -> None:
     folder = bench.copied("remote")
     file = folder / "predictions.jsonl"

@@ -48,9 +48,7 @@ def served(smollm2: LocalModel) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.long
 @pytest.mark.weights
-@pytest.mark.parametrize(
-    ("form", "servers"), [pytest.param("bio_lines", "{}", marks=pytest.mark.long), ("entities", "[http://127.0.0.1:9/v1,{}]")]
-)
+@pytest.mark.parametrize(("form", "servers"), [("bio_lines", "{}"), ("entities", "[http://127.0.0.1:9/v1,{}]")])
 def test_a_real_server_tags_real_sentences(command: Command, served: tuple[str, str], form: str, servers: str) -> None:
     """The server is used alone and together with an address at which no server listens."""
     address, name = served
