@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import get_args, Literal
 
-from clinspan.corpora.bio import Places, Policies, tag_spans
+from clinspan.corpora.bio import Places, Policies, span_tags, tag_spans, without_overlaps
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.fidelity import has_offsets
 from clinspan.corpora.types import Corpus, Document, Entity, FullMention, Label, Token
@@ -58,6 +58,19 @@ def of_tags(tags: Sequence[str]) -> list[FullMention]:
     [FullMention(label='Sign', fragments=((0, 2),))]
     """
     return in_order(FullMention(label, ((start, end),)) for start, end, label in tag_spans(tags))
+
+
+def flat_tags(mentions: Iterable[FullMention], length: int, labels: Sequence[str]) -> list[str]:
+    """Tags of full mentions by the default policies of corpora: the first piece of a mention; of two that share a token the longer
+    one, of equally long ones that of the earlier label.
+
+    >>> flat_tags([FullMention("Sign", ((0, 1), (3, 4))), FullMention("Sign", ((2, 4),))], 4, ["Sign"])
+    ['B-Sign', 'O', 'B-Sign', 'I-Sign']
+    """
+    order = {label: number for number, label in enumerate(labels)}
+    spans = {(*mention.fragments[0], mention.label) for mention in mentions}
+    by_label = sorted(spans, key=lambda span: (order[span[2]], span[0]))
+    return span_tags(length, without_overlaps(by_label, "longest", Counter()))
 
 
 def full_rows(

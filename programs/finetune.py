@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
+from clinspan.corpora.full_mentions import Mentions
 from clinspan.corpora.printable import plural
 from clinspan.lms.classifiers.classifier import with_base
 from clinspan.lms.weights.find import find_weights
@@ -106,6 +107,7 @@ def classifier(config: DictConfig, options: Options, run: OpenRun, log: logging.
     corpus = load_corpus(config)
     train, dev = note_sentences(config, corpus, spec, run)
     labels = [label.name for label in corpus.labels]
+    options = dataclasses.replace(options, mentions=mentions_of(options, corpus))
     log.info("training %s on %d sentences, judged by %d", spec.name, len(train), len(dev))
     with training_bar() as progress:
         origin = merged(filter(None, [origin_of(corpus), trained_on(spec)]))
@@ -122,6 +124,18 @@ def classifier(config: DictConfig, options: Options, run: OpenRun, log: logging.
         )
     run.folder.write("program.json", dump_classifier(result.model, corpus, folder=result.folder.name))
     return result
+
+
+def mentions_of(options: Encoder, corpus: Corpus) -> Mentions:
+    """Whether a word gets one tag or one of each label.
+
+    Raises:
+        InputError: It should get one of each label, and the corpus was read without its full mentions.
+    """
+    if options.mentions == "full" and not corpus.full:
+        problem = "tuning.mentions=full needs the full mentions of the corpus"
+        raise InputError(problem, remedy="Add corpus.mentions=full.")
+    return options.mentions or ("full" if corpus.full else "flat")
 
 
 def local_model(config: DictConfig) -> lms.LocalModel | lms.ClassifierModel:

@@ -12,6 +12,7 @@ from typing import Any, TYPE_CHECKING
 
 from clinspan.corpora import InputError, Sentence
 from clinspan.corpora.bio import bio_classes
+from clinspan.corpora.tag_layers import layer_classes, TagLayers
 from clinspan.lms import ClassifierModel, LocalModel, ModelError
 from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
@@ -55,7 +56,7 @@ def tune_classifier(
         spec: The model to start from.
         train: Training sentences. Each is read by itself, and none is cut.
         dev: Sentences for the evaluation after each epoch. If there are none, the last epoch's weights are kept.
-        options: `Encoder` or, for a decoder, `LabelSupervised`.
+        options: `Encoder` or, for a decoder, `LabelSupervised`; without `mentions`, tags are flat.
         labels: Entity types, in the order of the tags.
         folder: Where `model/` is written, and `checkpoints/` during training.
         seed: Seed of the head's initial weights, the sentence order and dropout. Results repeat on the same machine.
@@ -82,14 +83,16 @@ def tune_classifier(
     base = _base(spec, options)
     if not any(sentence.tokens for sentence in train):
         raise InputError(f"none of {len(train)} training sentences has a word", remedy="Give others.")
-    weights, classes = find_weights(base), bio_classes(labels)
+    weights, classes = find_weights(base), (layer_classes if options.mentions == "full" else bio_classes)(labels)
     set_seed(seed)
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
     encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     checkpoints = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
-    trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, classes=classes, **where)
+    trainer = ClassifierTrainer(
+        _prepared(model, options), options, train, dev, encoder=encoder, layers=TagLayers.of(classes), **where
+    )
     train_on(trainer)
     base_source = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
     mapped = fit_map(trainer.judged_mentions())

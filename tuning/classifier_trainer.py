@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from clinspan.corpora import Sentence
-from clinspan.corpora.viterbi import Lattice
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, read_windows, score_pieces
 from clinspan.metrics.calibration import Judged
@@ -21,10 +21,11 @@ from clinspan.tuning.trainer import EpochTrainer, Where
 
 
 def word_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Negative log-likelihood of the words' classes, summed over a batch."""
+    """Negative log-likelihood of the words' tags in all layers, summed over a batch."""
     logits = score_pieces(model, batch["input_ids"], batch["seen"])
     rows, places = batch["places"].unbind(1)
-    return functional.cross_entropy(logits[rows, places].float(), batch["labels"], reduction="sum")
+    by_layer = logits[rows, places].float().reshape(len(batch["labels"]), -1)
+    return functional.cross_entropy(by_layer, batch["labels"], reduction="sum")
 
 
 class ClassifierTrainer(EpochTrainer):
@@ -36,7 +37,7 @@ class ClassifierTrainer(EpochTrainer):
         train: Sentences to train on.
         dev: Sentences to evaluate on.
         encoder: Splits words into the model's sub-words.
-        classes: Names of the classes: BIO tags.
+        layers: The classes of the head.
         folder: Folder for checkpoints.
         seed: Seed of the sentence order and of dropout.
         progress: Called after each step.
@@ -50,14 +51,14 @@ class ClassifierTrainer(EpochTrainer):
         dev: Sequence[Sentence],
         *,
         encoder: SubwordEncoder,
-        classes: Sequence[str],
+        layers: TagLayers,
         **where: Unpack[Where],
     ) -> None:
-        examples = build_examples(train, encoder, classes)
+        examples = build_examples(train, encoder, layers)
         join = partial(collate, filler=encoder.filler)
         super().__init__(model, options, examples, judged=bool(dev), collate=join, best="f1", **where)
         self.order = LengthSampler([len(example.window.ids) for example in examples], options.batch_size, where["seed"])
-        self.dev, self.lattice = dev, Lattice.of(classes)
+        self.dev, self.layers = dev, layers
         self.windows, self.filler = encode_all(encoder, [sentence.words for sentence in dev]), encoder.filler
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
@@ -67,13 +68,13 @@ class ClassifierTrainer(EpochTrainer):
         return word_loss(model, batch)
 
     def judge(self) -> dict[str, float]:
-        """Mean loss per word, and micro F1 of the entities in the most probable legal tags, from counts over all of dev."""
-        return judge_tables(self.dev, self._tables(), self.lattice)
+        """Mean loss per tag, and micro F1 of the mentions in the most probable legal tags, from counts over all of dev."""
+        return judge_tables(self.dev, self._tables(), self.layers)
 
     def judged_mentions(self) -> list[Judged]:
         """The confidence in each mention that the model finds in dev, and whether it is right."""
         self.model.eval()
-        return judge_mentions(self.dev, self._tables(), self.lattice)
+        return judge_mentions(self.dev, self._tables(), self.layers)
 
     def _tables(self) -> list[Any]:
         """Log-probabilities of the words of each dev sentence."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from clinspan.corpora import Sentence
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
 from clinspan.lms.classifiers.token_classification import pad
 
@@ -19,26 +20,27 @@ _POOL = 50
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A window, and the class index of each word that it classifies."""
+    """A window, and for each word that it classifies the number of its tag in each layer."""
 
     window: Window
-    classes: tuple[int, ...]
+    classes: tuple[tuple[int, ...], ...]
 
 
-def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, classes: Sequence[str]) -> list[Example]:
+def build_examples(sentences: Sequence[Sentence], encoder: SubwordEncoder, layers: TagLayers) -> list[Example]:
     """The windows of all sentences as examples; each word is classified in exactly one of them."""
-    number = {name: n for n, name in enumerate(classes)}
-    return [
-        Example(window, tuple(number[sentence.tags[word]] for word in window.words))
-        for sentence in sentences
-        for window in encoder.windows(sentence.words)
-    ]
+    examples = []
+    for sentence in sentences:
+        targets = layers.targets(sentence)
+        windows = encoder.windows(sentence.words)
+        examples += [Example(window, tuple(targets[word] for word in window.words)) for window in windows]
+    return examples
 
 
 def collate(batch: Sequence[Example], *, filler: int) -> dict[str, Tensor]:
-    """A batch: `input_ids` and `seen` (windows, pieces), `places` (words, 2) with each word's row and piece, `labels` (words,)."""
+    """A batch: `input_ids` and `seen` (windows, pieces), `places` (words, 2) with each word's row and piece, and `labels`, those of
+    all layers of the first word, then of the second and so on."""
     places = [(row, place) for row, example in enumerate(batch) for place in example.window.places]
-    classes = [number for example in batch for number in example.classes]
+    classes = [number for example in batch for numbers in example.classes for number in numbers]
     rows = pad([example.window for example in batch], filler)
     return {**rows, "places": torch.tensor(places), "labels": torch.tensor(classes)}
 

@@ -8,29 +8,53 @@ from typing import Any
 import numpy as np
 
 from clinspan.corpora import Sentence
-from clinspan.corpora.viterbi import Lattice
+from clinspan.corpora.full_mentions import of_tags
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.metrics import count_sentence, Counts
 from clinspan.metrics.calibration import judge_entities, Judged
+from clinspan.metrics.full_scores import count_full
+from clinspan.metrics.layer_mentions import layer_mentions
 
 
-def judge_tables(dev: Sequence[Sentence], tables: Sequence[Any], lattice: Lattice) -> dict[str, float]:
-    """Mean `loss` per word, and micro `f1` of the entities in the most probable legal tags, from counts over all sentences."""
-    column = {tag: n for n, tag in enumerate(lattice.tags)}
-    labels = [tag[2:] for tag in lattice.tags if tag.startswith("B-")]
-    total, words, counts = 0.0, 0, Counts()
+def judge_tables(dev: Sequence[Sentence], tables: Sequence[Any], layers: TagLayers) -> dict[str, float]:
+    """Mean `loss` per tag, and micro `f1` of the mentions in the most probable legal tags, from counts over all sentences.
+
+    With a layer for each label, mentions are compared with the full mentions of the corpus.
+    """
+    total, number, counts = 0.0, 0, Counts()
     for sentence, table in zip(dev, tables, strict=True):
-        total -= float(table[np.arange(len(table)), [column[tag] for tag in sentence.tags]].sum())
-        words += len(table)
-        predicted = lattice.decode(table)
-        counts = sum(count_sentence(sentence.tags, predicted, labels, "conlleval").values(), counts)
-    return {"loss": total / max(1, words), "f1": counts.f1}
+        targets = np.array(layers.targets(sentence), dtype=int).reshape(len(table), len(layers.lattices))
+        for column, part in zip(targets.T, layers.parts(table), strict=True):
+            total -= float(part[np.arange(len(part)), column].sum())
+        number += targets.size
+        counts = sum(_counts(sentence, table, layers), counts)
+    return {"loss": total / max(1, number), "f1": counts.f1}
 
 
-def judge_mentions(dev: Sequence[Sentence], tables: Sequence[Any], lattice: Lattice) -> list[Judged]:
+def _counts(sentence: Sentence, table: Any, layers: TagLayers) -> list[Counts]:
+    if not layers.by_label:
+        predicted = layers.lattices[0].decode(table)
+        return list(count_sentence(sentence.tags, predicted, layers.labels, "conlleval").values())
+    found = {(one.label, one.fragments) for one, _ in layer_mentions(layers, table, sentence.words)}
+    return list(count_full(_gold(sentence), found, layers.labels).values())
+
+
+def judge_mentions(dev: Sequence[Sentence], tables: Sequence[Any], layers: TagLayers) -> list[Judged]:
     """The confidence in each mention that is found, and whether it is right."""
     judged: list[Judged] = []
     for sentence, table in zip(dev, tables, strict=True):
         scores = table.astype(np.float64)
+        if layers.by_label:
+            gold = _gold(sentence)
+            found = layer_mentions(layers, scores, sentence.words)
+            judged += [(confidence, (one.label, one.fragments) in gold) for one, confidence in found]
+            continue
+        (lattice,) = layers.lattices
         predicted = lattice.decode(scores)
         judged += judge_entities(sentence.tags, predicted, lattice.confidence(scores, predicted), "conlleval")
     return judged
+
+
+def _gold(sentence: Sentence) -> set[tuple[str, tuple[tuple[int, int], ...]]]:
+    full = of_tags(sentence.tags) if sentence.full is None else sentence.full
+    return {(one.label, one.fragments) for one in full}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from clinspan.corpora import Sentence
-from clinspan.corpora.viterbi import Lattice
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.lms import build_classifier, ClassifierModel
 from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.members import save_member
@@ -108,7 +108,7 @@ def _judged(spec: ClassifierModel, dev: Sequence[Sentence], folder: Path) -> flo
     classifier = build_classifier(spec)
     readings = classifier.classify([sentence.words for sentence in dev])
     tables: list[Any] = [reading.log_probs for reading in readings]
-    lattice = Lattice.of(classifier.classes)
-    mapped = fit_map(judge_mentions(dev, tables, lattice))
+    layers = TagLayers.of(classifier.classes)
+    mapped = fit_map(judge_mentions(dev, tables, layers))
     write_note(folder, {**read_note(folder), "confidence": None if mapped is None else mapped.model_dump()})
-    return judge_tables(dev, tables, lattice)["f1"]
+    return judge_tables(dev, tables, layers)["f1"]

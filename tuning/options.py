@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args, Literal
 
 from clinspan.corpora import InputError
+from clinspan.corpora.full_mentions import check_mentions, Mentions
 
 Schedule = Literal["constant", "linear", "cosine"]
 
@@ -95,6 +96,8 @@ class Encoder(Options):
 
     Attributes:
         members: Number of trainings, with seeds from `seed` on, whose probabilities are averaged.
+        mentions: `flat`: a word has one tag; `full`: one of each label, so that mentions of different labels may overlap.
+            None: `full` if the corpus was read with `corpus.mentions=full`.
     """
 
     name: str = "encoder"
@@ -106,10 +109,13 @@ class Encoder(Options):
     batch_size: int = 16
     max_length: int = 256
     members: int = 1
+    mentions: Mentions | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("members", self.members, 1)
+        if self.mentions is not None:
+            check_mentions("tuning.mentions", self.mentions)
 
 
 @dataclass(frozen=True, kw_only=True)

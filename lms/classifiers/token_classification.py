@@ -49,6 +49,12 @@ def load_head(folder: Path, device: str, classes: Sequence[str] | None = None) -
     return model.to(device).eval(), tokenizer
 
 
+def layer_width(config: Any) -> int:
+    """Number of classes that exclude each other: all, or those of a label if each has tags of its own, `O-Sign` and so on."""
+    first = str(config.id2label.get(0, ""))
+    return 3 if first.startswith("O-") and config.num_labels % 3 == 0 else int(config.num_labels)
+
+
 def is_decoder(config: Any) -> bool:
     """Whether a model of this configuration has a causal mask by default."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
@@ -123,7 +129,9 @@ def _read(model: Any, windows: Sequence[Window], filler: int) -> LogProbs | None
     """Log probabilities for a batch of windows, shape (windows, pieces, classes); None if memory does not hold it."""
     try:
         inputs = {key: value.to(model.device) for key, value in pad(windows, filler).items()}
-        log_probs: LogProbs = score_pieces(model, inputs["input_ids"], inputs["seen"]).float().log_softmax(-1).cpu().numpy()
+        logits = score_pieces(model, inputs["input_ids"], inputs["seen"]).float()
+        by_layer = logits.unflatten(-1, (-1, layer_width(model.config))).log_softmax(-1)
+        log_probs: LogProbs = by_layer.flatten(-2).cpu().numpy()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Label
-from clinspan.corpora.bio import split_tag
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.lms.specs import Loadable
 from clinspan.programs.annotation.annotator import Annotator, Facts
 from clinspan.programs.annotation.min_confidence import MinConfidence, refuse_unknown
@@ -124,11 +124,11 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segme
     if config.program is not None:
         classifier_program(config.program, spec)
     classifier = lms.build_classifier(spec)
-    parts = [split_tag(name) for name in classifier.classes]
-    if None in parts or "O" not in classifier.classes:
+    try:
+        labels = TagLayers.of(classifier.classes).labels
+    except ValueError:
         problem = f"the model's classes are {', '.join(classifier.classes)}, which are not BIO tags"
-        raise InputError(problem, remedy="Tune one with programs.finetune tuning=encoder.")
-    labels = tuple(dict.fromkeys(part[1] for part in parts if part is not None and part[1]))
+        raise InputError(problem, remedy="Tune one with programs.finetune tuning=encoder.") from None
     weights = classifier.weights
     model = ModelRecord(name=spec.name, id=weights.id, revision=weights.revision)
     facts = RunFacts(model=model)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.bio import bio_classes
+from clinspan.corpora.tag_layers import layer_classes
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.building.chosen_sentences import sentences_of
 from clinspan.programs.building.load_program import check_labels, read_program
@@ -100,12 +101,13 @@ def classifier_program(program: str, spec: lms.ClassifierModel) -> dict[str, Any
 
 
 def check_classes(classes: Sequence[str], corpus: Corpus) -> None:
-    """Refuse a model whose classes are not the tags of a corpus.
+    """Refuse a model whose classes are neither the tags of a corpus nor those of a layer for each of its labels.
 
     Raises:
         InputError: They differ; the message names both.
     """
-    if set(classes) != set(bio_classes(label.name for label in corpus.labels)):
-        labels = ", ".join(label.name for label in corpus.labels)
+    names = [label.name for label in corpus.labels]
+    if set(classes) not in (set(bio_classes(names)), set(layer_classes(names))):
+        labels = ", ".join(names)
         problem = f"the model's classes are {', '.join(classes)}; {corpus.name} has O, B- and I- of {labels}"
         raise InputError(problem, remedy="Tune one for this corpus with programs.finetune tuning=encoder.")

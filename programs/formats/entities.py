@@ -23,13 +23,13 @@ from typing import Any
 
 from clinspan.corpora import FullMention, Label
 from clinspan.corpora.bio import tag_spans
-from clinspan.corpora.full_mentions import check_mentions, in_order, Mentions, of_tags
+from clinspan.corpora.full_mentions import check_mentions, flat_tags, in_order, Mentions, of_tags
 from clinspan.corpora.words import Words
 from clinspan.lms import Grammar, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.answered import probability_of
 from clinspan.programs.formats.base import Format
-from clinspan.programs.formats.listed import find_places, flat_tags, full_lists, FullLists
+from clinspan.programs.formats.listed import find_places, full_lists, FullLists
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.replies import listed_lines, Pairs, read_json, without_thoughts
 from clinspan.programs.formats.tags import TagReader

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clinspan.corpora import FullMention
-from clinspan.corpora.bio import span_tags, without_overlaps
 from clinspan.corpora.full_mentions import in_order, merged
 from clinspan.corpora.words import Words
 from clinspan.lms import Rule
@@ -81,19 +80,6 @@ def _next_pieces(first: tuple[int, int], places: Sequence[Sequence[tuple[int, in
             return None
         ranges.append(after)
     return ranges
-
-
-def flat_tags(mentions: Iterable[FullMention], length: int, labels: Sequence[str]) -> list[str]:
-    """Tags of full mentions by the default policies of corpora: the first piece of a mention; of two that share a token the longer
-    one, of equally long ones that of the earlier label.
-
-    >>> flat_tags([FullMention("Sign", ((0, 1), (3, 4))), FullMention("Sign", ((2, 4),))], 4, ["Sign"])
-    ['B-Sign', 'O', 'B-Sign', 'I-Sign']
-    """
-    order = {label: number for number, label in enumerate(labels)}
-    spans = {(*mention.fragments[0], mention.label) for mention in mentions}
-    by_label = sorted(spans, key=lambda span: (order[span[2]], span[0]))
-    return span_tags(length, without_overlaps(by_label, "longest", Counter()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from clinspan.corpora import InputError
 from clinspan.corpora.sources import Brat, Jsonl
+from clinspan.programs.finetune import mentions_of
+from clinspan.tuning import Encoder
 from conftest import Command, folder_of, lines, load, records
 from support.runs_in_process import run_here
 from support.scripted_server import ScriptedServer
+from support.tiny_models import random_bert
 
 TRAIN = "Hepatic and renal failure were seen."
 TEST = "Pain in arms and legs, acute renal failure."
@@ -128,3 +132,40 @@ def test_annotations_have_nested_mentions_and_pieces(notes: Path, server: Script
     (sentence,) = Jsonl(path=str(file), mentions="full").load().sentences("test")
     (gold,) = Brat(path=str(notes), mentions="full").load().sentences("test")
     assert set(sentence.full or ()) & set(gold.full or ()) == {m for m in gold.full or () if m.fragments != ((6, 9),)}
+
+
+@pytest.mark.long
+def test_a_token_classifier_finds_nested_mentions_of_different_labels(notes: Path, tmp_path: Path, command: Command) -> None:
+    for n in range(12):
+        for kind in ("txt", "ann"):
+            (notes / "train" / f"b{n}.{kind}").write_text((notes / "test" / f"a.{kind}").read_text())
+    corpus = ["corpus=brat", f"corpus.path={notes}", "corpus.phi=false"]
+    encoder = [f"model.path={random_bert(tmp_path / 'bert')}", "model.package=null"]
+    trained = folder_of(
+        command(
+            "finetune", "tuning=encoder", *encoder, *corpus, "corpus.mentions=full", "tuning.epochs=30", "tuning.learning_rate=0.01"
+        )
+    )
+    assert load(trained / "model" / "tuning.json")["classes"] == ["O-Organ", "B-Organ", "I-Organ", "O-Sign", "B-Sign", "I-Sign"]
+    ran = folder_of(command("run", f"program={trained}", *corpus, "corpus.mentions=full"))
+    (row,) = records(ran)
+    pieces = [(one["label"], one["fragments"]) for one in row["pred_mentions"]]
+    assert pieces == [("Sign", [[0, 3]]), ("Organ", [[7, 8]]), ("Sign", [[6, 9]])]
+    scores = load(ran / "scores.json")
+    assert scores["full"]["flat"]["best"]["f1"] < scores["full"]["micro"]["f1"] == pytest.approx(6 / 7)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "n.txt").write_text(TEST)
+    done = command("annotate", f"program={trained}", "input=texts", "output=out", "to=brat", "phi=false")
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("out/**/n.ann")
+    assert "Sign 23 42\tacute renal failure\n" in path.read_text() and "Organ 29 34\trenal\n" in path.read_text()
+
+
+def test_tags_of_each_label_need_full_mentions(notes: Path) -> None:
+    corpus = Brat(path=str(notes)).load()
+    assert (
+        mentions_of(Encoder(), corpus) == "flat" and mentions_of(Encoder(), Brat(path=str(notes), mentions="full").load()) == "full"
+    )
+    assert mentions_of(Encoder(mentions="flat"), Brat(path=str(notes), mentions="full").load()) == "flat"
+    with pytest.raises(InputError, match=r"tuning.mentions=full needs the full mentions of the corpus. Add corpus.mentions=full"):
+        mentions_of(Encoder(mentions="full"), corpus)

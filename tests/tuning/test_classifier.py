@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from clinspan.corpora import InputError, Sentence, Token
 from clinspan.corpora.bio import bio_classes
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
 from clinspan.lms.classifiers.subwords import SubwordEncoder
@@ -168,7 +169,7 @@ def test_every_word_is_trained_on_once_in_all_batches_and_windows(bert: Classifi
     model, tokenizer = load_head(Path(str(bert.path)), "cpu", bio_classes(LABELS))
     sentences = [*TRAIN, sentence(50, " ".join(TEXTS))]
     encoder = SubwordEncoder(tokenizer, window=24)
-    examples = build_examples(sentences, encoder, bio_classes(LABELS))
+    examples = build_examples(sentences, encoder, TagLayers.of(bio_classes(LABELS)))
     assert len(examples) > len(sentences)
     with torch.no_grad():
         together = word_loss(model, collate(examples, filler=0))
