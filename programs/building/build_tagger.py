@@ -85,6 +85,8 @@ def build_tagger(
     drafter = build_drafter(config.get("draft", "none"), corpus, pays=object_of(config.format._target_).drafts_pay)
     options = {"alignment": config.alignment, "constrained": config.get("constrained", True), "drafter": drafter}
     options |= {"wire": getattr(spec, "wire", None), "called": called}
+    if config.format.get("train_counts"):
+        options["train"] = list(corpus.sentences("train"))
 
     def format_of(shown: Sequence[Label]) -> Format:
         form: Format = build(config.format, labels=shown, **options)

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clinspan.corpora import InputError, Label
+from clinspan.corpora import InputError, Label, Sentence
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.corpora.labels import folded_label
 from clinspan.corpora.words import Words
@@ -30,6 +30,7 @@ from clinspan.programs.formats.decisions import Decisions, NONE, Phrase, read_de
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.replies import without_thoughts
 from clinspan.programs.formats.tags import TagReader
+from clinspan.programs.formats.train_counts import TrainCounts
 from clinspan.programs.formats.types import Decoded
 
 _SEPARATOR = " :"
@@ -45,10 +46,12 @@ class Phrases(Format):
         words: Most words of a candidate phrase.
         contrasts: Number of phrases without a type that each demonstration shows, and of phrases that overlap a mention.
         decisions: How probabilities become mentions: parameters that `optimizer=decisions` fits; None: the default ones.
+        train_counts: Whether fitted decisions also weigh how often the train split annotates phrases like a phrase.
+        train: The sentences of the train split, for `train_counts`.
         options: See `Format`; `alignment` has no meaning here, since phrases are found by their words.
 
     Raises:
-        InputError: A label is called `None`, or `decisions` cannot be used.
+        InputError: A label is called `None`, `decisions` cannot be used, or `train_counts` lack a train split.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Phrases(Format):
         words: int = WORDS,
         contrasts: int = 2,
         decisions: Mapping[str, Any] | None = None,
+        train_counts: bool = False,
+        train: Sequence[Sentence] = (),
         **options: Any,
     ) -> None:
         super().__init__(labels=labels, **options)
@@ -65,7 +70,12 @@ class Phrases(Format):
         self._reader = TagReader(self.labels)
         if any(folded_label(label.name) == folded_label(NONE) for label in self.labels):
             raise InputError(f"a label is called {NONE}, as format=phrases calls a phrase without a type", remedy="Rename it.")
-        self.decisions: Decisions = read_decisions(decisions, [self._names.get(label.name, label.name) for label in labels])
+        if train_counts and not train:
+            problem = "format.train_counts=true counts the phrases of a train split, and there is none"
+            raise InputError(problem, remedy="Name the corpus that the program was made for, with corpus=.")
+        names = [self._names.get(label.name, label.name) for label in labels]
+        self.train_counts = TrainCounts(train, names, words) if train_counts else None
+        self.decisions: Decisions = read_decisions(decisions, names)
 
     def rules(self) -> str:
         return (
@@ -119,8 +129,14 @@ class Phrases(Format):
         scored = self.scored(text, words)
         return self._decided(scored, words) if scored else self._listed(text, words)
 
-    def scored(self, text: str, words: Words) -> list[Phrase]:
-        """The candidate phrases with the probabilities that an answer gives them; none if it gives no probabilities."""
+    def scored(self, text: str, words: Words, document: str | None = None) -> list[Phrase]:
+        """The candidate phrases with the probabilities that an answer gives them; none if it gives no probabilities.
+
+        Args:
+            text: The answer.
+            words: The tokens.
+            document: The document of train that the sentence is from, which then is left out of `train_counts`.
+        """
         rows: dict[str, tuple[dict[str, float], list[float]]] = {}
         for line in text.splitlines():
             if match := _SCORED.fullmatch(line):
@@ -131,7 +147,9 @@ class Phrases(Format):
         for start, end in candidates(words, self.words) if rows else ():
             if (row := rows.get(words.text(start, end) + _SEPARATOR)) is not None:
                 count = sum(number == start or number not in words.joined for number in range(start, end))
-                found.append(Phrase(start, end, count, row[0], *row[1]))
+                rates = self.train_counts.rates(words, (start, end), document) if self.train_counts else {}
+                phrase, ending, typed = row[1]
+                found.append(Phrase(start, end, count, row[0], phrase, ending, typed, rates))
         return found
 
     def _decided(self, phrases: Sequence[Phrase], words: Words) -> Decoded:

@@ -27,7 +27,8 @@ class FittedDecisions(Optimizer):
     """Fits the parameters by which probabilities become mentions, for the start program's prompt and model.
 
     There are two candidates: offsets on the model's own probabilities, or on those of a logistic regression. The latter needs more
-    data.
+    data. With `format.train_counts=true` it also weighs how often train annotates phrases like a phrase; those of a train
+    sentence's own document do not count.
 
     The model scores dev and `examples` train sentences once; the fit itself takes seconds. Dev is scored by parameters that were
     fitted to other documents, and the program gets those fitted to all of them.
@@ -132,7 +133,8 @@ def _scored(adapter: Phrases, sentences: Sequence[Sentence], records: Sequence[M
         if record["error"] is None:
             raw = record["raw"] if isinstance(record["raw"], str) else ""
             gold = list(tag_spans(sentence.tags))
-            found.append(ScoredSentence(sentence.id, sentence.document, gold, adapter.scored(raw, Words.of(sentence))))
+            phrases = adapter.scored(raw, Words.of(sentence), sentence.document)
+            found.append(ScoredSentence(sentence.id, sentence.document, gold, phrases))
     return found
 
 

@@ -26,6 +26,7 @@ def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> 
     demonstrations = [[list(demo["tokens"]), list(demo["tags"])] for demo in tagger.tag.demos]
     shown = [(label.name, adapter.called.get(label.name, label.name)) for label in adapter.labels]
     how: list[Any] = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []
+    how += ["train_counts"] if isinstance(adapter, Phrases) and adapter.train_counts else []
     how += tagger.note.identity
     return fingerprint([tagger.tag.signature.instructions, adapter.rules(), demonstrations, looked_up, shown, how, _weights(spec)])
 

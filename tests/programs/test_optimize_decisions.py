@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.bio import tag_spans
+from clinspan.programs.formats.train_counts import WAYS
 from clinspan.programs.rundir.prompt_log import read_prompts
 from conftest import Command, folder_of, load, records
 from support.current_models import random_current
@@ -61,6 +62,33 @@ def test_train_sentences_are_fitted_to_without_their_own_document_among_the_near
     for name in fitted:
         shown = sent.asked[name][0]["demonstrations"]
         assert len(shown) == 2 and not {one.rpartition(":")[0] for one in shown} & {name.rpartition(":")[0]}
+
+
+@pytest.mark.long
+def test_counts_of_the_train_split_are_weighed_wherever_the_program_runs(
+    command: Command, model: list[str], tmp_path: Path
+) -> None:
+    made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, "format.train_counts=true", *SMALL, *model))
+    keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
+    fitted = made / "candidates" / next(key for by, key in keys.items() if by.startswith("regression"))
+    saved = load(fitted / "program.json")["settings"]["format"]
+    assert saved["train_counts"] is True and any(saved["decisions"]["weights"]["Sign"][f"{way}:Sign"] for way in WAYS)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "n.txt").write_text("He has Wilson disease.")
+    for words in (["run", "split=dev", "limit=2"], ["annotate", "input=texts", "output=out", "phi=false"]):
+        done = command(words[0], f"program={fitted}", *words[1:], *model)
+        assert done.returncode == 0, done.stderr
+    labels = sorted(saved["decisions"]["offsets"])
+    entities = [{"start": 5 * n, "end": 5 * n + 4, "label": label} for n, label in enumerate(labels)]
+    other = {"id": "a", "text": "Rash gout pain itch acne .", "entities": entities}
+    (tmp_path / "test.jsonl").write_text(json.dumps(other) + "\n", encoding="utf-8")
+    done = command("run", f"program={fitted}", "corpus=jsonl", "corpus.path=test.jsonl", "corpus.phi=false", *model)
+    assert (done.returncode, "counts the phrases of a train split, and there is none" in done.stderr) == (2, True), done.stderr
+    program = load(fitted / "program.json")
+    program["settings"]["format"]["train_counts"] = False
+    (tmp_path / "program.json").write_text(json.dumps(program), encoding="utf-8")
+    done = command("run", f"program={tmp_path}", "limit=2", *model)
+    assert (done.returncode, "was fitted to another prompt or model" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.long

@@ -1,0 +1,92 @@
+"""How often the train split annotates phrases that are like a phrase: what decisions weigh beside a model's probabilities.
+
+Phrases are alike in one of the ways of `WAYS`, with small and capital letters taken as equal. For each way and label there is the
+logarithm of a ratio: how often like phrases of train have the label, over how often any candidate phrase has it. It is smoothed, so
+that it is 0 where train has no like phrase.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from clinspan.corpora import Sentence
+from clinspan.corpora.bio import tag_spans
+from clinspan.programs.formats.candidates import candidates
+
+_SMOOTHING = 2.0
+"""Like phrases that are added with the share of the label among all candidate phrases."""
+Key = tuple[str, ...]
+Like = Callable[[Sequence[str], int, int], Key]
+WAYS: Mapping[str, Like] = {
+    "same": lambda words, start, end: tuple(words[start:end]),
+    "first": lambda words, start, end: (words[start],),
+    "last": lambda words, start, end: (words[end - 1],),
+    "before": lambda words, start, end: tuple(words[max(0, start - 1) : start]),
+    "two before": lambda words, start, end: tuple(words[max(0, start - 2) : start]),
+    "behind": lambda words, start, end: tuple(words[end : end + 1]),
+}
+"""What two phrases have in common: all words, the first or the last one, or the words around them."""
+
+
+class TrainCounts:
+    """The counts of a train split.
+
+    Args:
+        sentences: Its sentences.
+        labels: Names of the labels.
+        words: Most words of a candidate phrase.
+    """
+
+    def __init__(self, sentences: Sequence[Sentence], labels: Sequence[str], words: int) -> None:
+        self.labels, self._words = tuple(labels), words
+        self._documents: dict[str, list[Sentence]] = defaultdict(list)
+        for sentence in sentences:
+            self._documents[sentence.document].append(sentence)
+        self._all = self._counted(sentences)
+        self._of_document = lru_cache(maxsize=1)(lambda document: self._counted(self._documents.get(document, ())))
+        phrases = sum(self._all[("same", None)].values())
+        found = {label: sum(self._all[("same", label)].values()) for label in self.labels}
+        self._shares = {label: max(1, number) / max(1, phrases) for label, number in found.items()}
+
+    def rates(self, tokens: Sequence[str], span: tuple[int, int], document: str | None = None) -> dict[str, float]:
+        """The logarithms of the ratios for a phrase, by way and label, `same:Sign`.
+
+        Args:
+            tokens: The tokens of its sentence.
+            span: Its tokens, half-open.
+            document: A document of train whose phrases do not count: the one that the sentence is from.
+        """
+        own = self._of_document(document) if document is not None and document in self._documents else {}
+        words = [token.casefold() for token in tokens]
+        rates: dict[str, float] = {}
+        for way, like in WAYS.items():
+            key = like(words, *span)
+            all_like = self._number(way, None, key, own)
+            for label in self.labels:
+                share = self._shares[label]
+                with_label = self._number(way, label, key, own)
+                rates[f"{way}:{label}"] = math.log((with_label + _SMOOTHING * share) / (all_like + _SMOOTHING) / share)
+        return rates
+
+    def _number(self, way: str, label: str | None, key: Key, own: Mapping[tuple[str, str | None], Counter[Key]]) -> int:
+        number = self._all[(way, label)][key]
+        return number - own[(way, label)][key] if own else number
+
+    def _counted(self, sentences: Sequence[Sentence]) -> dict[tuple[str, str | None], Counter[Key]]:
+        """By way and label (None: with any label or none), how many candidate phrases and mentions are alike."""
+        counts: dict[tuple[str, str | None], Counter[Key]] = {
+            (way, label): Counter() for way in WAYS for label in (None, *self.labels)
+        }
+        for sentence in sentences:
+            words = [word.casefold() for word in sentence.words]
+            gold = {(start, end): label for start, end, label in tag_spans(sentence.tags)}
+            for span in {*candidates(sentence.words, self._words), *gold}:
+                for way, like in WAYS.items():
+                    key = like(words, *span)
+                    counts[(way, None)][key] += 1
+                    if gold.get(span) in self.labels:
+                        counts[(way, gold[span])][key] += 1
+        return counts

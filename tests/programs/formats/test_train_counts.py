@@ -1,0 +1,86 @@
+"""Tests of how often a train split annotates phrases like a phrase."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from clinspan.corpora import InputError, Label, Sentence, Token
+from clinspan.corpora.words import Words
+from clinspan.programs.formats import Phrases
+from clinspan.programs.formats.train_counts import TrainCounts, WAYS
+
+LABELS = ("Sign", "Disease")
+
+
+def sentence(text: str, document: str, *spans: tuple[int, int, str]) -> Sentence:
+    words, tags = text.split(), ["O"] * len(text.split())
+    for start, end, label in spans:
+        tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+    tokens = tuple(Token(word, n * 20, n * 20 + len(word)) for n, word in enumerate(words))
+    return Sentence(f"{document}:{text}", document, tokens, tuple(tags))
+
+
+TRAIN = [
+    sentence("He has Wilson disease .", "a", (2, 4, "Disease")),
+    sentence("She has Crohn disease .", "b", (2, 4, "Disease")),
+    sentence("A rash was seen .", "b", (1, 2, "Sign")),
+    sentence("No rash .", "c"),
+]
+COUNTS = TrainCounts(TRAIN, LABELS, 6)
+
+
+def ratio(labelled: int, like: int, label: str, counts: TrainCounts = COUNTS) -> float:
+    share = counts._shares[label]
+    return math.log((labelled + 2 * share) / (like + 2) / share)
+
+
+def test_phrases_are_alike_by_their_words_and_those_around_them() -> None:
+    rates = COUNTS.rates(["Who", "has", "Gaucher", "Disease", "?"], (2, 4))
+    assert set(rates) == {f"{way}:{label}" for way in WAYS for label in LABELS}
+    assert rates["same:Disease"] == rates["first:Disease"] == rates["behind:Disease"] == 0  # train has no such phrase
+    assert rates["last:Disease"] == ratio(2, 4, "Disease") > 0.5  # `Crohn disease`, `disease`, and those of Wilson
+    assert rates["before:Disease"] == ratio(2, 4, "Disease")  # behind `has`: `Wilson`, `Wilson disease`, ...
+    assert rates["two before:Disease"] == 0 and rates["last:Sign"] == ratio(0, 4, "Sign") < 0
+    again = COUNTS.rates(["RASH"], (0, 1))
+    assert again["same:Sign"] == ratio(1, 2, "Sign") and again["before:Sign"] == again["two before:Sign"] == 0
+
+
+def test_a_documents_own_phrases_can_be_left_out() -> None:
+    words = list(TRAIN[1].words)
+    assert COUNTS.rates(words, (2, 4), "b")["same:Disease"] == 0
+    assert COUNTS.rates(words, (2, 4), "b")["last:Disease"] == ratio(1, 2, "Disease")
+    assert COUNTS.rates(["rash"], (0, 1), "b")["same:Sign"] == ratio(0, 1, "Sign")
+    for document in (None, "elsewhere"):
+        assert COUNTS.rates(words, (2, 4), document)["same:Disease"] == ratio(1, 1, "Disease")
+    without = TrainCounts([one for one in TRAIN if one.document != "b"], LABELS, 6)
+    without._shares.update(COUNTS._shares)
+    for span in [(2, 4), (2, 3), (0, 1)]:
+        assert COUNTS.rates(words, span, "b") == without.rates(words, span)
+
+
+def test_mentions_that_are_no_candidate_count_too() -> None:
+    counts = TrainCounts([sentence("loss of , and blood", "a", (0, 5, "Sign"))], LABELS, 6)
+    assert counts.rates(["loss", "of", ",", "and", "blood"], (0, 5))["same:Sign"] > 0
+
+
+def form(**options: Any) -> Phrases:
+    return Phrases(labels=tuple(Label(name) for name in LABELS), **options)
+
+
+def test_the_format_gives_decisions_the_counts() -> None:
+    text = "rash : Sign -2.0, Disease -2.0, None -0.3 | -3.0 -1.0 -1.0"
+    words = Words(["No", "rash", "."])
+    assert form().scored(text, words)[0].rates == {}
+    (phrase,) = form(train_counts=True, train=TRAIN).scored(text, words)
+    assert phrase.rates["same:Sign"] == pytest.approx(ratio(1, 2, "Sign")) == phrase.features()["same:Sign"]
+    weights = {"Sign": {"same:Sign": 5.0}, "Disease": {}, "None": {"bias": 1.0}}
+    decided = form(train_counts=True, train=TRAIN, decisions={"weights": weights, "offsets": {"Sign": 0.0}}).read({"": text}, words)
+    assert decided.tags == ["O", "B-Sign", "O"]
+
+
+def test_counts_need_a_train_split() -> None:
+    with pytest.raises(InputError, match="format.train_counts=true counts the phrases of a train split, and there is none. Name"):
+        form(train_counts=True)
