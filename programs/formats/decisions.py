@@ -48,6 +48,15 @@ class Phrase:
         return {**{f"type:{name}": value for name, value in self.types.items()}, **stem, **sizes, **self.rates}
 
 
+def of_model(feature: str) -> bool:
+    """Whether a feature of a phrase is a probability that the model gives.
+
+    >>> of_model("type:Sign"), of_model("ending"), of_model("words:2"), of_model("same:Sign")
+    (True, True, False, False)
+    """
+    return feature.startswith("type:") or feature in ("phrase", "ending", "typed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
     """How probabilities become mentions.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinspan.metrics.confidence_map import platt
-from clinspan.programs.formats.decisions import best_set, Decisions, NONE, Phrase
+from clinspan.programs.formats.decisions import best_set, Decisions, NONE, of_model, Phrase
 
 Floats = NDArray[np.float64]
 _STEPS = (1.0,) * 8 + (0.5,) * 8 + (0.25,) * 4
@@ -53,6 +53,7 @@ class FitSettings:
 
     Attributes:
         regression: Whether the model's probabilities are mapped by a logistic regression.
+        model: Whether the regression sees the model's probabilities; False: only number of words and counts of the train split.
         strength: Inverse of the regression's L2 regularization, on standardized features.
         rates: Values of the rate to choose from.
         lengths: Values of `Decisions.length` to choose from.
@@ -61,6 +62,7 @@ class FitSettings:
     """
 
     regression: bool = True
+    model: bool = True
     strength: float = 1.0
     rates: Sequence[float] = (0.7, 1.0, 1.4)
     lengths: Sequence[float] = (0.0, 0.25, 0.5)
@@ -91,7 +93,7 @@ def fit_decisions(sentences: Sequence[ScoredSentence], labels: Sequence[str], se
         labels: Names of the labels.
         settings: How to fit.
     """
-    table = _Table(sentences, labels)
+    table = _Table(sentences, labels, model=settings.model)
     folds = _folds([sentence.document for sentence in sentences], settings)
     logprobs = _held_out(table, folds, settings) if settings.regression else table.model_logprobs
     predictions: dict[str, list[Mention]] = {sentence.id: [] for sentence in sentences}
@@ -126,8 +128,8 @@ def _confident(predictions: Mapping[str, Sequence[Mention]], decisions: Decision
 class _Table:
     """The phrases of all sentences as arrays."""
 
-    def __init__(self, sentences: Sequence[ScoredSentence], labels: Sequence[str]) -> None:
-        self.sentences, self.labels = sentences, list(labels)
+    def __init__(self, sentences: Sequence[ScoredSentence], labels: Sequence[str], *, model: bool) -> None:
+        self.sentences, self.labels, self.model = sentences, list(labels), model
         self.classes = [*labels, NONE]
         self.phrases = [phrase for sentence in sentences for phrase in sentence.phrases]
         self.sentence_of = np.array([n for n, sentence in enumerate(sentences) for _ in sentence.phrases], dtype=int)
@@ -143,7 +145,8 @@ class _Table:
 
     @cached_property
     def feature_names(self) -> list[str]:
-        return list(self.phrases[0].features()) if self.phrases else []
+        names = list(self.phrases[0].features()) if self.phrases else []
+        return names if self.model else [name for name in names if not of_model(name)]
 
     @cached_property
     def features(self) -> Floats:

@@ -27,8 +27,8 @@ class FittedDecisions(Optimizer):
     """Fits the parameters by which probabilities become mentions, for the start program's prompt and model.
 
     There are two candidates: offsets on the model's own probabilities, or on those of a logistic regression. The latter needs more
-    data. With `format.train_counts=true` it also weighs how often train annotates phrases like a phrase; those of a train
-    sentence's own document do not count.
+    data. With `format.train_counts=true` it also weighs how often train annotates phrases like a phrase, where those of a train
+    sentence's own document do not count, and a third candidate has these counts alone, which shows what the model adds.
 
     The model scores dev and `examples` train sentences once; the fit itself takes seconds. Dev is scored by parameters that were
     fitted to other documents, and the program gets those fitted to all of them.
@@ -64,7 +64,7 @@ class FittedDecisions(Optimizer):
     def effort(self, extent: Extent) -> Effort:
         examples = min(self.examples, extent.train)
         least = 0 if extent.nearest else max(0, examples - extent.shown)  # none are asked where a saved program looks them up
-        return Effort(2 if self.regression else 1, Asked(least, examples))
+        return Effort(3 if self.regression else 1, Asked(least, examples))
 
     def compile(self, context: OptimizationContext) -> None:
         start, adapter = context.start, context.start.adapter
@@ -73,12 +73,17 @@ class FittedDecisions(Optimizer):
         answers = context.evaluator.records(context.evaluator.trial(start))
         sentences = _scored(adapter, context.evaluator.sentences, answers) + self._train(context)
         labels = [label.name for label in context.corpus.labels]
-        for regression in (True, False)[not self.regression :]:
-            settings = FitSettings(regression=regression, strength=self.strength, folds=self.folds, seed=context.seed)
+        for name in self._tried(adapter):
+            how: Any = {"regression": name != "offsets", "model": name != "train counts alone"}
+            settings = FitSettings(**how, strength=self.strength, folds=self.folds, seed=context.seed)
             fitted = fit_decisions(sentences, labels, settings)
-            by = f"{'regression' if regression else 'offsets'}, rate {fitted.rate:g}"
+            by = f"{name}, rate {fitted.rate:g}"
             records = [_decided(record, fitted.predictions.get(record["id"], ())) for record in answers]
             context.evaluator.derive(_with_decisions(context, fitted.decisions, by), records)
+
+    def _tried(self, adapter: Phrases) -> list[str]:
+        counts = ["train counts alone"] if adapter.train_counts else []
+        return ["regression", *counts, "offsets"] if self.regression else ["offsets"]
 
     def _train(self, context: OptimizationContext) -> list[ScoredSentence]:
         """Train sentences with the model's probabilities."""
