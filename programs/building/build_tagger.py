@@ -36,6 +36,7 @@ from clinspan.programs.telemetry.tracing import traced
 
 if TYPE_CHECKING:
     from clinspan.retrievers import Embedder, EmbedderSpec
+    from clinspan.retrievers.dictionaries import Dictionary
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,9 @@ def build_tagger(
     options |= {"wire": getattr(spec, "wire", None), "called": called}
     if config.format.get("train_counts"):
         options["train"] = list(corpus.sentences("train"))
+    dictionary = _dictionary(config)
+    if dictionary is not None:
+        options["names"] = dictionary.names
 
     def format_of(shown: Sequence[Label]) -> Format:
         form: Format = build(config.format, labels=shown, **options)
@@ -104,7 +108,17 @@ def build_tagger(
         tagger.load_state({"tag": {**tagger.tag.dump_state(), **_with_own_fields(state, tagger)}})
         facts = facts.plus(RunFacts(demonstrations=[demo.get("id") for demo in tagger.tag.demos]))
     check_decisions(tagger, adapter, spec)
+    facts = facts if dictionary is None else facts.plus(RunFacts(dictionary=dictionary.facts))
     return BuiltTagger(tagger, adapter, facts, format_of)
+
+
+def _dictionary(config: DictConfig) -> Dictionary | None:
+    """The dictionary by which `format=phrases` decides, if there is one."""
+    if (choice := config.format.get("dictionary")) is None:
+        return None
+    from clinspan.retrievers.dictionaries import load_dictionary
+
+    return load_dictionary(str(choice))
 
 
 def _with_own_fields(state: Mapping[str, Any], tagger: Tagger) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Phrase:
         phrase: That an answer begins with it.
         ending: That it ends where it does.
         typed: That one of the types follows.
-        rates: What `TrainCounts.rates` gives for it; empty where decisions do not weigh the train split.
+        further: What `TrainCounts` and `NameLookup` say about it; empty where decisions weigh the model's probabilities alone.
     """
 
     start: int
@@ -39,13 +39,13 @@ class Phrase:
     phrase: float
     ending: float
     typed: float
-    rates: Mapping[str, float] = field(default_factory=dict)
+    further: Mapping[str, float] = field(default_factory=dict)
 
     def features(self) -> dict[str, float]:
         """What `Decisions.weights` apply to."""
         sizes = {f"words:{size}": float(self.words == size) for size in (1, 2, 3)}
         stem = {"phrase": self.phrase, "ending": self.ending, "typed": self.typed, "bias": 1.0}
-        return {**{f"type:{name}": value for name, value in self.types.items()}, **stem, **sizes, **self.rates}
+        return {**{f"type:{name}": value for name, value in self.types.items()}, **stem, **sizes, **self.further}
 
 
 def of_model(feature: str) -> bool:

@@ -28,6 +28,7 @@ from clinspan.programs.formats.base import Format
 from clinspan.programs.formats.candidates import candidates, WORDS
 from clinspan.programs.formats.decisions import Decisions, NONE, Phrase, read_decisions
 from clinspan.programs.formats.matching import MentionFinder
+from clinspan.programs.formats.name_lookup import NameLookup
 from clinspan.programs.formats.replies import without_thoughts
 from clinspan.programs.formats.tags import TagReader
 from clinspan.programs.formats.train_counts import TrainCounts
@@ -47,7 +48,10 @@ class Phrases(Format):
         contrasts: Number of phrases without a type that each demonstration shows, and of phrases that overlap a mention.
         decisions: How probabilities become mentions: parameters that `optimizer=decisions` fits; None: the default ones.
         train_counts: Whether fitted decisions also weigh how often the train split annotates phrases like a phrase.
+        dictionary: Where the names come from by which fitted decisions also weigh phrases, see `retrievers.dictionaries`; None:
+            there are none.
         train: The sentences of the train split, for `train_counts`.
+        names: The names of `dictionary` by kind.
         options: See `Format`; `alignment` has no meaning here, since phrases are found by their words.
 
     Raises:
@@ -62,7 +66,9 @@ class Phrases(Format):
         contrasts: int = 2,
         decisions: Mapping[str, Any] | None = None,
         train_counts: bool = False,
+        dictionary: str | None = None,
         train: Sequence[Sentence] = (),
+        names: Mapping[str, Sequence[str]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(labels=labels, **options)
@@ -73,9 +79,10 @@ class Phrases(Format):
         if train_counts and not train:
             problem = "format.train_counts=true counts the phrases of a train split, and there is none"
             raise InputError(problem, remedy="Name the corpus that the program was made for, with corpus=.")
-        names = [self._names.get(label.name, label.name) for label in labels]
-        self.train_counts = TrainCounts(train, names, words) if train_counts else None
-        self.decisions: Decisions = read_decisions(decisions, names)
+        labelled = [self._names.get(label.name, label.name) for label in labels]
+        self.train_counts = TrainCounts(train, labelled, words) if train_counts else None
+        self.names = NameLookup(names) if dictionary is not None and names else None
+        self.decisions: Decisions = read_decisions(decisions, labelled)
 
     def rules(self) -> str:
         return (
@@ -147,9 +154,10 @@ class Phrases(Format):
         for start, end in candidates(words, self.words) if rows else ():
             if (row := rows.get(words.text(start, end) + _SEPARATOR)) is not None:
                 count = sum(number == start or number not in words.joined for number in range(start, end))
-                rates = self.train_counts.rates(words, (start, end), document) if self.train_counts else {}
+                further = self.train_counts.rates(words, (start, end), document) if self.train_counts else {}
+                further |= self.names.features(words[start:end]) if self.names else {}
                 phrase, ending, typed = row[1]
-                found.append(Phrase(start, end, count, row[0], phrase, ending, typed, rates))
+                found.append(Phrase(start, end, count, row[0], phrase, ending, typed, further))
         return found
 
     def _decided(self, phrases: Sequence[Phrase], words: Words) -> Decoded:

@@ -21,6 +21,8 @@ from clinspan.programs.optimizers.decision_fit import fit_decisions, FitSettings
 from clinspan.programs.optimizers.effort import Asked, Effort, Extent
 from clinspan.programs.tagging.prompt_fingerprint import prompt_fingerprint
 
+_WITHOUT = "without the model"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FittedDecisions(Optimizer):
@@ -28,7 +30,8 @@ class FittedDecisions(Optimizer):
 
     There are two candidates: offsets on the model's own probabilities, or on those of a logistic regression. The latter needs more
     data. With `format.train_counts=true` it also weighs how often train annotates phrases like a phrase, where those of a train
-    sentence's own document do not count, and a third candidate has these counts alone, which shows what the model adds.
+    sentence's own document do not count. With `format.dictionary` it also weighs whether a phrase is a name. Then a third candidate
+    has these alone, which shows what the model adds.
 
     The model scores dev and `examples` train sentences once; the fit itself takes seconds. Dev is scored by parameters that were
     fitted to other documents, and the program gets those fitted to all of them.
@@ -74,7 +77,7 @@ class FittedDecisions(Optimizer):
         sentences = _scored(adapter, context.evaluator.sentences, answers) + self._train(context)
         labels = [label.name for label in context.corpus.labels]
         for name in self._tried(adapter):
-            how: Any = {"regression": name != "offsets", "model": name != "train counts alone"}
+            how: Any = {"regression": name != "offsets", "model": name != _WITHOUT}
             settings = FitSettings(**how, strength=self.strength, folds=self.folds, seed=context.seed)
             fitted = fit_decisions(sentences, labels, settings)
             by = f"{name}, rate {fitted.rate:g}"
@@ -82,8 +85,8 @@ class FittedDecisions(Optimizer):
             context.evaluator.derive(_with_decisions(context, fitted.decisions, by), records)
 
     def _tried(self, adapter: Phrases) -> list[str]:
-        counts = ["train counts alone"] if adapter.train_counts else []
-        return ["regression", *counts, "offsets"] if self.regression else ["offsets"]
+        other = [_WITHOUT] if adapter.train_counts or adapter.names else []
+        return ["regression", *other, "offsets"] if self.regression else ["offsets"]
 
     def _train(self, context: OptimizationContext) -> list[ScoredSentence]:
         """Train sentences with the model's probabilities."""

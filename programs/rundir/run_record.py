@@ -192,6 +192,7 @@ class RunFacts(Record):
     embedder: str | None = None
     retrieval: dict[str, Any] | None = Field(default=None, description="the knowledge base")
     files: dict[str, FileRecord] | None = Field(default=None, description="files that prompts come from, by setting")
+    dictionary: dict[str, Any] | None = Field(default=None, description="source and number of the names that decisions weigh")
     reflection_model: str | None = None
     annotator: AnnotatorRecord | None = None
     error: str | None = Field(default=None, description="the class of the error that ended the run")

@@ -26,7 +26,9 @@ def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> 
     demonstrations = [[list(demo["tokens"]), list(demo["tags"])] for demo in tagger.tag.demos]
     shown = [(label.name, adapter.called.get(label.name, label.name)) for label in adapter.labels]
     how: list[Any] = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []
-    how += ["train_counts"] if isinstance(adapter, Phrases) and adapter.train_counts else []
+    if isinstance(adapter, Phrases):
+        how += ["train_counts"] * bool(adapter.train_counts)
+        how += ["dictionary", adapter.names.digest] if adapter.names else []
     how += tagger.note.identity
     return fingerprint([tagger.tag.signature.instructions, adapter.rules(), demonstrations, looked_up, shown, how, _weights(spec)])
 

@@ -71,7 +71,7 @@ def test_counts_of_the_train_split_are_weighed_wherever_the_program_runs(
     made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, "format.train_counts=true", *SMALL, *model))
     keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
     fitted = made / "candidates" / next(key for by, key in keys.items() if by.startswith("regression"))
-    alone = made / "candidates" / next(key for by, key in keys.items() if by.startswith("train counts alone"))
+    alone = made / "candidates" / next(key for by, key in keys.items() if by.startswith("without the model"))
     weights = load(alone / "program.json")["settings"]["format"]["decisions"]["weights"]["Sign"]
     assert {name.split(":")[0] for name in weights} == {"bias", "words", *WAYS}
     saved = load(fitted / "program.json")["settings"]["format"]

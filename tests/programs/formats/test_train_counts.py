@@ -73,9 +73,9 @@ def form(**options: Any) -> Phrases:
 def test_the_format_gives_decisions_the_counts() -> None:
     text = "rash : Sign -2.0, Disease -2.0, None -0.3 | -3.0 -1.0 -1.0"
     words = Words(["No", "rash", "."])
-    assert form().scored(text, words)[0].rates == {}
+    assert form().scored(text, words)[0].further == {}
     (phrase,) = form(train_counts=True, train=TRAIN).scored(text, words)
-    assert phrase.rates["same:Sign"] == pytest.approx(ratio(1, 2, "Sign")) == phrase.features()["same:Sign"]
+    assert phrase.further["same:Sign"] == pytest.approx(ratio(1, 2, "Sign")) == phrase.features()["same:Sign"]
     weights = {"Sign": {"same:Sign": 5.0}, "Disease": {}, "None": {"bias": 1.0}}
     decided = form(train_counts=True, train=TRAIN, decisions={"weights": weights, "offsets": {"Sign": 0.0}}).read({"": text}, words)
     assert decided.tags == ["O", "B-Sign", "O"]
