@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clinspan import Annotator
 from clinspan.lms import LocalModel
 from clinspan.programs.building.library import load_corpus
 from clinspan.programs.building.load_program import BUNDLED, read_program
@@ -32,6 +33,13 @@ def test_it_tags_the_bundled_corpus_by_its_fitted_decisions(command: Command, sm
     assert sum(tag.startswith("B-") for row in records(folder) for tag in row["pred"]) >= 4
     assert all(row["usage"]["passes"] == 1 for row in records(folder))
     assert load(folder / "scores.json")["micro"]["f1"] > 0.2
+
+
+@pytest.mark.long
+@pytest.mark.weights
+def test_it_annotates_notes_with_the_counts_of_its_train_split(smollm2: LocalModel) -> None:
+    found = Annotator.load("bundled", phi=False)("She has Wilson disease with tremor.")
+    assert [(mention.label, mention.text) for mention in found.mentions] == [("RareDisease", "Wilson disease"), ("Sign", "tremor")]
 
 
 def test_it_is_refused_for_another_corpus(command: Command, tmp_path: Path) -> None:
