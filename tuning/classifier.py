@@ -17,7 +17,7 @@ from clinspan.lms import ClassifierModel, LocalModel, ModelError
 from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
-from clinspan.lms.weights.find import find_weights
+from clinspan.lms.weights.find import find_weights, has_head
 from clinspan.lms.weights.lora import calm
 from clinspan.lms.weights.placement import device_of
 from clinspan.metrics.confidence_map import fit_map
@@ -87,6 +87,9 @@ def tune_classifier(
     set_seed(seed)
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
+    layers = TagLayers.of(classes)
+    if layers.by_label and not has_head(weights.folder):
+        _begin_with_shares(model, train, layers)
     encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     checkpoints = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
@@ -132,6 +135,26 @@ def _check_kind(model: Any, name: str, options: Encoder) -> None:
         raise ModelError(f"model={name} is a decoder: use tuning=label_supervised, or an encoder such as model=minilm")
     if isinstance(options, LabelSupervised) and not decoder:
         raise ModelError(f"model={name} is an encoder: use tuning=encoder, or a decoder such as model=smollm2")
+
+
+def _begin_with_shares(model: Any, train: Sequence[Sentence], layers: TagLayers) -> None:
+    """Give a new head with a layer for each label a bias such that at first each tag is as likely as it is frequent in train.
+
+    Nearly all words have `O` in nearly all layers. Without the bias the first steps teach this to the model below the head, which
+    then no longer tells words apart (Lin et al. 2017, "Focal loss for dense object detection", 4.1, begin likewise).
+    """
+    import torch
+
+    counts = torch.ones(len(layers.lattices), layers.width)
+    for sentence in train:
+        for numbers in layers.targets(sentence):
+            counts[range(len(numbers)), numbers] += 1
+    shares = (counts / counts.sum(1, keepdim=True)).log().flatten()
+    for name in _HEADS:
+        bias = getattr(getattr(model, name, None), "bias", None)
+        if bias is not None:
+            with torch.no_grad():
+                bias.copy_(shares)
 
 
 def _prepared(model: Any, options: Encoder) -> Any:

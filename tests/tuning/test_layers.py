@@ -70,6 +70,18 @@ def test_nested_mentions_are_learned_and_tagged(bert: ClassifierModel, tmp_path:
     assert all(0 <= value <= 1 for value in row["confidence"]) and rows[DEV[2].id]["pred_mentions"] == []
 
 
+def test_at_first_tags_are_as_likely_as_in_train_and_a_trained_head_keeps_its_bias(bert: ClassifierModel, tmp_path: Path) -> None:
+    still = {"learning_rate": 1e-9, "epochs": 1, "weight_decay": 0.0}
+    first = tune(bert, tmp_path / "first", **still)
+    (reading,) = build_classifier(first.model).classify([DEV[0].words])
+    rows = [row for sentence in TRAIN for row in TagLayers.of(layer_classes(LABELS)).targets(sentence)]
+    shares = [(1 + sum(row[layer] == tag for row in rows)) / (len(rows) + 3) for layer in range(2) for tag in range(3)]
+    assert np.allclose(np.exp(reading.log_probs).mean(0), shares, atol=0.05)
+    again = tune(first.model, tmp_path / "again", **still)
+    (same,) = build_classifier(again.model).classify([DEV[0].words])
+    assert np.allclose(reading.log_probs, same.log_probs, atol=1e-4)
+
+
 def test_the_loss_of_a_batch_is_that_of_its_sentences_and_of_their_layers(bert: ClassifierModel) -> None:
     layers = TagLayers.of(layer_classes(LABELS))
     model, tokenizer = load_head(Path(str(bert.path)), "cpu", layer_classes(LABELS))
