@@ -36,18 +36,18 @@ class NameLookup:
         """For each kind 1 or 0: the tokens are a name, their last word is the last one of a name, all words are in names.
 
         >>> NameLookup({"finding": ["Skin rash"]}).features(["rashes"])
-        {'name:finding': 0.0, 'last:finding': 0.0, 'words:finding': 0.0}
+        {'name:finding': 0.0, 'name last:finding': 0.0, 'name words:finding': 0.0}
         >>> NameLookup({"finding": ["Skin rash", "red spot"]}).features(["Red", "rash"])
-        {'name:finding': 0.0, 'last:finding': 1.0, 'words:finding': 1.0}
+        {'name:finding': 0.0, 'name last:finding': 1.0, 'name words:finding': 1.0}
         >>> NameLookup({"finding": ["red spot"]}).features(["red", "-", "spots"])
-        {'name:finding': 1.0, 'last:finding': 1.0, 'words:finding': 1.0}
+        {'name:finding': 1.0, 'name last:finding': 1.0, 'name words:finding': 1.0}
         """
         words = tuple(_words(tokens))
         found: dict[str, float] = {}
         for kind, whole in self._whole.items():
             found[f"name:{kind}"] = float(words in whole)
-            found[f"last:{kind}"] = float(bool(words) and words[-1] in self._last[kind])
-            found[f"words:{kind}"] = float(bool(words) and self._any[kind].issuperset(words))
+            found[f"name last:{kind}"] = float(bool(words) and words[-1] in self._last[kind])
+            found[f"name words:{kind}"] = float(bool(words) and self._any[kind].issuperset(words))
         return found
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 from clinspan.corpora import Sentence
 from clinspan.corpora.bio import tag_spans
+from clinspan.corpora.words import Words
 from clinspan.programs.formats.candidates import candidates
 
 _SMOOTHING = 2.0
 """Like phrases that are added with the share of the label among all candidate phrases."""
 Key = tuple[str, ...]
+Counts = dict[tuple[str, str | None], Counter[Key]]
+"""How many phrases there are by way and label (None: with any label or none), and by what they have in common."""
 Like = Callable[[Sequence[str], int, int], Key]
 WAYS: Mapping[str, Like] = {
     "same": lambda words, start, end: tuple(words[start:end]),
@@ -46,7 +48,7 @@ class TrainCounts:
         for sentence in sentences:
             self._documents[sentence.document].append(sentence)
         self._all = self._counted(sentences)
-        self._of_document = lru_cache(maxsize=1)(lambda document: self._counted(self._documents.get(document, ())))
+        self._last: tuple[str | None, Counts] = None, {}
         phrases = sum(self._all[("same", None)].values())
         found = {label: sum(self._all[("same", label)].values()) for label in self.labels}
         self._shares = {label: max(1, number) / max(1, phrases) for label, number in found.items()}
@@ -59,7 +61,7 @@ class TrainCounts:
             span: Its tokens, half-open.
             document: A document of train whose phrases do not count: the one that the sentence is from.
         """
-        own = self._of_document(document) if document is not None and document in self._documents else {}
+        own = self._of_document(document) if document in self._documents else {}
         words = [token.casefold() for token in tokens]
         rates: dict[str, float] = {}
         for way, like in WAYS.items():
@@ -71,19 +73,23 @@ class TrainCounts:
                 rates[f"{way}:{label}"] = math.log((with_label + _SMOOTHING * share) / (all_like + _SMOOTHING) / share)
         return rates
 
-    def _number(self, way: str, label: str | None, key: Key, own: Mapping[tuple[str, str | None], Counter[Key]]) -> int:
+    def _of_document(self, document: str | None) -> Counts:
+        """The counts of one document; those of the last one are kept, as its phrases come one after another."""
+        if self._last[0] != document:
+            self._last = document, self._counted(self._documents[document or ""])
+        return self._last[1]
+
+    def _number(self, way: str, label: str | None, key: Key, own: Counts) -> int:
         number = self._all[(way, label)][key]
         return number - own[(way, label)][key] if own else number
 
-    def _counted(self, sentences: Sequence[Sentence]) -> dict[tuple[str, str | None], Counter[Key]]:
-        """By way and label (None: with any label or none), how many candidate phrases and mentions are alike."""
-        counts: dict[tuple[str, str | None], Counter[Key]] = {
-            (way, label): Counter() for way in WAYS for label in (None, *self.labels)
-        }
+    def _counted(self, sentences: Sequence[Sentence]) -> Counts:
+        """The candidate phrases and mentions of some sentences."""
+        counts: Counts = {(way, label): Counter() for way in WAYS for label in (None, *self.labels)}
         for sentence in sentences:
             words = [word.casefold() for word in sentence.words]
             gold = {(start, end): label for start, end, label in tag_spans(sentence.tags)}
-            for span in {*candidates(sentence.words, self._words), *gold}:
+            for span in {*candidates(Words.of(sentence), self._words), *gold}:
                 for way, like in WAYS.items():
                     key = like(words, *span)
                     counts[(way, None)][key] += 1

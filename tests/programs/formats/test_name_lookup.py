@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from clinspan.corpora import Label
+from clinspan.corpora import Label, Sentence, Token
 from clinspan.corpora.words import Words
 from clinspan.programs.formats import Phrases
 from clinspan.programs.formats.name_lookup import NameLookup
+from clinspan.programs.formats.train_counts import WAYS
 
 NAMES = {"finding": ["Skin rash", "short stature"], "disease": ["Wilson disease", "X-linked gout", "..."]}
 
@@ -25,7 +26,16 @@ NAMES = {"finding": ["Skin rash", "short stature"], "disease": ["Wilson disease"
 def test_features_by_kind(tokens: list[str], finding: tuple[int, ...], disease: tuple[int, ...]) -> None:
     features = NameLookup(NAMES).features(tokens)
     for kind, expected in (("finding", finding), ("disease", disease)):
-        assert tuple(int(features[f"{part}:{kind}"]) for part in ("name", "last", "words")) == expected
+        assert tuple(int(features[f"{part}:{kind}"]) for part in ("name", "name last", "name words")) == expected
+
+
+def test_no_feature_has_the_name_of_another_one() -> None:
+    labels, words = (Label("1"), Label("Sign")), Words(["rash"])
+    train = [Sentence("d:0", "d", (Token("rash", 0, 4),), ("B-Sign",))]
+    kinds = {kind: ["rash"] for kind in ("1", "Sign")}
+    form = Phrases(labels=labels, train_counts=True, train=train, dictionary="x", names=kinds)
+    (phrase,) = form.scored("rash : 1 -2.0, Sign -2.0, None -0.3 | -3.0 -1.0 -1.0", words)
+    assert len(phrase.features()) == 3 + 4 + 3 + len(WAYS) * 2 + 3 * 2
 
 
 def test_the_digest_is_that_of_the_names_as_they_are_compared() -> None:
@@ -37,7 +47,7 @@ def test_the_format_gives_decisions_the_names() -> None:
     form = Phrases(labels=(Label("Sign"),), dictionary="names.tsv", names=NAMES)
     text = "Skin rash : Sign -2.0, None -0.3 | -3.0 -1.0 -1.0\nrash : Sign -2.0, None -0.3 | -3.0 -1.0 -1.0"
     whole, last = form.scored(text, Words(["Skin", "rash", "."]))
-    assert (whole.features()["name:finding"], last.features()["name:finding"], last.features()["last:finding"]) == (1, 0, 1)
+    assert (whole.features()["name:finding"], last.features()["name:finding"], last.features()["name last:finding"]) == (1, 0, 1)
     weights = {"Sign": {"name:finding": 5.0}, "None": {"bias": 1.0}}
     decided = Phrases(
         labels=(Label("Sign"),), dictionary="x", names=NAMES, decisions={"weights": weights, "offsets": {"Sign": 0.0}}

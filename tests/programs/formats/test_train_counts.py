@@ -66,6 +66,13 @@ def test_mentions_that_are_no_candidate_count_too() -> None:
     assert counts.rates(["loss", "of", ",", "and", "blood"], (0, 5))["same:Sign"] > 0
 
 
+def test_candidates_of_train_are_those_of_prompts_where_tokens_stand_within_words() -> None:
+    tokens = tuple(Token(word, start, start + len(word)) for word, start in (("X", 0), ("-", 1), ("linked", 2), ("gout", 9)))
+    within = Sentence("a:0", "a", tokens, ("B-Sign", "I-Sign", "I-Sign", "I-Sign"), spaced=False)
+    counts = TrainCounts([within], LABELS, 6)
+    assert counts._all[("same", None)][("x", "-", "linked")] == 1  # a mark between two blanks would end a phrase
+
+
 def form(**options: Any) -> Phrases:
     return Phrases(labels=tuple(Label(name) for name in LABELS), **options)
 
