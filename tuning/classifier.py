@@ -17,7 +17,7 @@ from clinspan.lms import ClassifierModel, LocalModel, ModelError
 from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.subwords import LEAST_WINDOW, SubwordEncoder
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window
-from clinspan.lms.weights.find import find_weights, has_head
+from clinspan.lms.weights.find import find_weights, own_classes
 from clinspan.lms.weights.lora import calm
 from clinspan.lms.weights.placement import device_of
 from clinspan.metrics.confidence_map import fit_map
@@ -88,7 +88,7 @@ def tune_classifier(
     model, tokenizer = load_head(weights.folder, device_of(base), classes)
     _check_kind(model, spec.name, options)
     layers = TagLayers.of(classes)
-    if layers.by_label and not has_head(weights.folder):
+    if layers.by_label and own_classes(weights.folder) != classes:
         _begin_with_shares(model, train, layers)
     encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     checkpoints = (folder / CHECKPOINTS).resolve()

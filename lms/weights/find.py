@@ -134,6 +134,14 @@ def has_head(folder: Path) -> bool:
         return False
 
 
+def own_classes(folder: Path) -> tuple[str, ...]:
+    """The classes of the token-classification head in a folder, in order; none if it has no such head."""
+    if not has_head(folder):
+        return ()
+    named = json.loads((folder / _CONFIG).read_text(encoding="utf-8")).get("id2label") or {}
+    return tuple(str(named[key]) for key in sorted(named, key=int))
+
+
 def _from_gguf(file: Path, spec: Loadable) -> Weights:
     """The weights of a GGUF file, converted once and cached under the file's digest.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 from clinspan.corpora import Entity, Sentence
@@ -44,12 +43,33 @@ def _joined(parts: Sequence[Tagged]) -> Tagged:
         first, last = record["pred"][0], pred[-1] if pred else "O"
         pred += [f"I{last[1:]}" if last != "O" and first == f"B{last[1:]}" else first, *record["pred"][1:]]
     confidence = [value for _, record in parts for value in record["confidence"] or [None] * len(record["pred"])]
-    sizes = accumulate((len(sentence.tokens) for sentence, _ in parts), initial=0)
-    listed = [_shifted(one, by) for by, (_, record) in zip(sizes, parts, strict=False) for one in record.get("pred_mentions") or ()]
-    full = {} if any(record.get("pred_mentions") is None for _, record in parts) else {"pred_mentions": listed}
+    full = {} if any(record.get("pred_mentions") is None for _, record in parts) else {"pred_mentions": _joined_mentions(parts)}
     tokens = tuple(token for sentence, _ in parts for token in sentence.tokens)
     sentence = replace(parts[0][0], tokens=tokens, tags=("O",) * len(tokens))
     return sentence, {**parts[0][1], "pred": pred, "confidence": confidence, **full}
+
+
+def _joined_mentions(parts: Sequence[Tagged]) -> list[dict[str, Any]]:
+    """The listed mentions of the parts of a sentence; one that ends at a cut and one of its label that begins there are one."""
+    listed: list[dict[str, Any]] = []
+    cut = 0
+    for sentence, record in parts:
+        for one in record["pred_mentions"]:
+            mention = _shifted(one, cut)
+            rest = next((earlier for earlier in listed if cut and _meet(earlier, mention, cut)), None)
+            if rest is None:
+                listed.append(mention)
+                continue
+            known = [value for value in (rest["confidence"], mention["confidence"]) if value is not None]
+            rest["confidence"] = min(known) if len(known) == 2 else None
+            rest["fragments"] = [[rest["fragments"][0][0], mention["fragments"][0][1]]]
+        cut += len(sentence.tokens)
+    return listed
+
+
+def _meet(one: Mapping[str, Any], other: Mapping[str, Any], cut: int) -> bool:
+    whole = len(one["fragments"]) == len(other["fragments"]) == 1 and one["label"] == other["label"]
+    return whole and one["fragments"][0][1] == other["fragments"][0][0] == cut
 
 
 def _shifted(mention: Mapping[str, Any], by: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from clinspan import lms
 from clinspan.corpora import Corpus, InputError, Sentence
 from clinspan.corpora.bio import bio_classes
-from clinspan.corpora.tag_layers import layer_classes
+from clinspan.corpora.tag_layers import TagLayers
 from clinspan.metrics.scoring import Metric
 from clinspan.programs.building.chosen_sentences import sentences_of
 from clinspan.programs.building.load_program import check_labels, read_program
@@ -107,7 +107,15 @@ def check_classes(classes: Sequence[str], corpus: Corpus) -> None:
         InputError: They differ; the message names both.
     """
     names = [label.name for label in corpus.labels]
-    if set(classes) not in (set(bio_classes(names)), set(layer_classes(names))):
+    if not _fits(classes, set(names)):
         labels = ", ".join(names)
         problem = f"the model's classes are {', '.join(classes)}; {corpus.name} has O, B- and I- of {labels}"
         raise InputError(problem, remedy="Tune one for this corpus with programs.finetune tuning=encoder.")
+
+
+def _fits(classes: Sequence[str], names: set[str]) -> bool:
+    try:
+        layers = TagLayers.of(classes)
+    except ValueError:
+        return False
+    return set(layers.labels) == names if layers.by_label else set(classes) == set(bio_classes(names))

@@ -87,10 +87,10 @@ def build_tagger(
     options = {"alignment": config.alignment, "constrained": config.get("constrained", True), "drafter": drafter}
     options |= {"wire": getattr(spec, "wire", None), "called": called}
     if config.format.get("train_counts"):
-        options["train"] = list(corpus.sentences("train"))
+        options["counted"] = list(corpus.sentences("train"))[: config.strategy.get("pool")]
     dictionary = _dictionary(config)
     if dictionary is not None:
-        options["names"] = dictionary.names
+        options["looked_up"] = dictionary.names
 
     def format_of(shown: Sequence[Label]) -> Format:
         form: Format = build(config.format, labels=shown, **options)
@@ -114,11 +114,11 @@ def build_tagger(
 
 def _dictionary(config: DictConfig) -> Dictionary | None:
     """The dictionary by which `format=phrases` decides, if there is one."""
-    if (choice := config.format.get("dictionary")) is None:
+    if config.format.get("dictionary") is None:
         return None
-    from clinspan.retrievers.dictionaries import load_dictionary
+    from clinspan.retrievers.dictionaries import load_hpo_names
 
-    return load_dictionary(str(choice))
+    return load_hpo_names()
 
 
 def _with_own_fields(state: Mapping[str, Any], tagger: Tagger) -> dict[str, Any]:

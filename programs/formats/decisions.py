@@ -19,7 +19,7 @@ _REMEDY = "Use what optimizer=decisions wrote, or leave it out."
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """What a model says about a candidate phrase. All numbers are logarithms of probabilities.
+    """A candidate phrase, and what a model says about it as logarithms of probabilities.
 
     Attributes:
         start: Its first token.

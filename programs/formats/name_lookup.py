@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 _NO_WORD = re.compile(r"[\W_]+")
 _SHORT = 4
@@ -26,7 +27,7 @@ class NameLookup:
         self._last = {kind: {name[-1] for name in whole} for kind, whole in self._whole.items()}
         self._any = {kind: {word for name in whole for word in name} for kind, whole in self._whole.items()}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of the names as they are compared."""
         rows = [f"{kind}\t{' '.join(name)}" for kind, whole in sorted(self._whole.items()) for name in sorted(whole)]

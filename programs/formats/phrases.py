@@ -16,7 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from clinspan.corpora import InputError, Label, Sentence
 from clinspan.corpora.bio import span_tags, tag_spans
@@ -48,10 +48,9 @@ class Phrases(Format):
         contrasts: Number of phrases without a type that each demonstration shows, and of phrases that overlap a mention.
         decisions: How probabilities become mentions: parameters that `optimizer=decisions` fits; None: the default ones.
         train_counts: Whether fitted decisions also weigh how often the train split annotates phrases like a phrase.
-        dictionary: Where the names come from by which fitted decisions also weigh phrases, see `retrievers.dictionaries`; None:
-            there are none.
-        train: The sentences of the train split, for `train_counts`.
-        names: The names of `dictionary` by kind.
+        dictionary: `hpo`: fitted decisions also weigh whether a phrase is a name of the Human Phenotype Ontology.
+        counted: The sentences of the train split, for `train_counts`.
+        looked_up: The names of `dictionary` by kind.
         options: See `Format`; `alignment` has no meaning here, since phrases are found by their words.
 
     Raises:
@@ -66,9 +65,9 @@ class Phrases(Format):
         contrasts: int = 2,
         decisions: Mapping[str, Any] | None = None,
         train_counts: bool = False,
-        dictionary: str | None = None,
-        train: Sequence[Sentence] = (),
-        names: Mapping[str, Sequence[str]] | None = None,
+        dictionary: Literal["hpo"] | None = None,
+        counted: Sequence[Sentence] = (),
+        looked_up: Mapping[str, Sequence[str]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(labels=labels, **options)
@@ -76,12 +75,12 @@ class Phrases(Format):
         self._reader = TagReader(self.labels)
         if any(folded_label(label.name) == folded_label(NONE) for label in self.labels):
             raise InputError(f"a label is called {NONE}, as format=phrases calls a phrase without a type", remedy="Rename it.")
-        if train_counts and not train:
-            problem = "format.train_counts=true counts the phrases of a train split, and there is none"
-            raise InputError(problem, remedy="Name the corpus that the program was made for, with corpus=.")
+        if train_counts and not counted:
+            problem = "format.train_counts=true counts the phrases of a train split, and the corpus has none"
+            raise InputError(problem, remedy="Use the corpus that the program was made for, or a program without these counts.")
         labelled = [self._names.get(label.name, label.name) for label in labels]
-        self.train_counts = TrainCounts(train, labelled, words) if train_counts else None
-        self.names = NameLookup(names) if dictionary is not None and names else None
+        self.train_counts = TrainCounts(counted, labelled, words) if train_counts else None
+        self.dictionary = NameLookup(looked_up) if dictionary is not None and looked_up else None
         self.decisions: Decisions = read_decisions(decisions, labelled)
 
     def rules(self) -> str:
@@ -142,7 +141,7 @@ class Phrases(Format):
         Args:
             text: The answer.
             words: The tokens.
-            document: The document of train that the sentence is from, which then is left out of `train_counts`.
+            document: The document that a train sentence is from, which then is left out of `train_counts`.
         """
         rows: dict[str, tuple[dict[str, float], list[float]]] = {}
         for line in text.splitlines():
@@ -150,12 +149,12 @@ class Phrases(Format):
                 pairs = [part.rpartition(" ") for part in match["types"].split(", ")]
                 types = {self._names.get(name, name): float(value) for name, _, value in pairs}
                 rows[match["stem"]] = types, [float(value) for value in match["scores"].split()]
-        found = []
+        found, folded = [], [word.casefold() for word in words]
         for start, end in candidates(words, self.words) if rows else ():
             if (row := rows.get(words.text(start, end) + _SEPARATOR)) is not None:
                 count = sum(number == start or number not in words.joined for number in range(start, end))
-                further = self.train_counts.rates(words, (start, end), document) if self.train_counts else {}
-                further |= self.names.features(words[start:end]) if self.names else {}
+                further = self.train_counts.rates(folded, (start, end), document) if self.train_counts else {}
+                further |= self.dictionary.features(words[start:end]) if self.dictionary else {}
                 phrase, ending, typed = row[1]
                 found.append(Phrase(start, end, count, row[0], phrase, ending, typed, further))
         return found

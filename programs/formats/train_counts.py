@@ -7,6 +7,8 @@ that it is 0 where train has no like phrase.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -53,16 +55,15 @@ class TrainCounts:
         found = {label: sum(self._all[("same", label)].values()) for label in self.labels}
         self._shares = {label: max(1, number) / max(1, phrases) for label, number in found.items()}
 
-    def rates(self, tokens: Sequence[str], span: tuple[int, int], document: str | None = None) -> dict[str, float]:
+    def rates(self, words: Sequence[str], span: tuple[int, int], document: str | None = None) -> dict[str, float]:
         """The logarithms of the ratios for a phrase, by way and label, `same:Sign`.
 
         Args:
-            tokens: The tokens of its sentence.
+            words: The words of its sentence, case folded.
             span: Its tokens, half-open.
             document: A document of train whose phrases do not count: the one that the sentence is from.
         """
-        own = self._of_document(document) if document in self._documents else {}
-        words = [token.casefold() for token in tokens]
+        own = self._of_document(document) if document is not None and document in self._documents else {}
         rates: dict[str, float] = {}
         for way, like in WAYS.items():
             key = like(words, *span)
@@ -73,10 +74,16 @@ class TrainCounts:
                 rates[f"{way}:{label}"] = math.log((with_label + _SMOOTHING * share) / (all_like + _SMOOTHING) / share)
         return rates
 
-    def _of_document(self, document: str | None) -> Counts:
+    @property
+    def digest(self) -> str:
+        """A hash of the words and tags that were counted."""
+        rows = [[list(sentence.words), list(sentence.tags)] for some in self._documents.values() for sentence in some]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def _of_document(self, document: str) -> Counts:
         """The counts of one document; those of the last one are kept, as its phrases come one after another."""
         if self._last[0] != document:
-            self._last = document, self._counted(self._documents[document or ""])
+            self._last = document, self._counted(self._documents[document])
         return self._last[1]
 
     def _number(self, way: str, label: str | None, key: Key, own: Counts) -> int:

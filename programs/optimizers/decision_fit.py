@@ -53,7 +53,7 @@ class FitSettings:
 
     Attributes:
         regression: Whether the model's probabilities are mapped by a logistic regression.
-        model: Whether the regression sees the model's probabilities; False: only number of words and counts of the train split.
+        model: Whether the regression sees the model's probabilities; False: only the number of words, counts of train and names.
         strength: Inverse of the regression's L2 regularization, on standardized features.
         rates: Values of the rate to choose from.
         lengths: Values of `Decisions.length` to choose from.

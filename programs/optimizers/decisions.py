@@ -74,7 +74,7 @@ class FittedDecisions(Optimizer):
         assert isinstance(adapter, Phrases)
         context.evaluator.score(start, whole=True)
         answers = context.evaluator.records(context.evaluator.trial(start))
-        sentences = _scored(adapter, context.evaluator.sentences, answers) + self._train(context)
+        sentences = _scored(adapter, context.evaluator.sentences, answers, in_train=False) + self._train(context)
         labels = [label.name for label in context.corpus.labels]
         for name in self._tried(adapter):
             how: Any = {"regression": name != "offsets", "model": name != _WITHOUT}
@@ -85,18 +85,18 @@ class FittedDecisions(Optimizer):
             context.evaluator.derive(_with_decisions(context, fitted.decisions, by), records)
 
     def _tried(self, adapter: Phrases) -> list[str]:
-        other = [_WITHOUT] if adapter.train_counts or adapter.names else []
+        other = [_WITHOUT] if adapter.train_counts or adapter.dictionary else []
         return ["regression", *other, "offsets"] if self.regression else ["offsets"]
 
     def _train(self, context: OptimizationContext) -> list[ScoredSentence]:
         """Train sentences with the model's probabilities."""
         start, adapter = context.start, context.start.adapter
         assert isinstance(adapter, Phrases)
-        shown = {demo.get("id") for demo in start.single.tag.demos}
+        shown = {demo.get("id") for demo in start.single.tag.demos} | {sentence.id for sentence in context.evaluator.sentences}
         pool = [sentence for sentence in context.spoken if sentence.id not in shown]
         chosen = random.Random(context.seed).sample(pool, min(self.examples, len(pool)))
         asked = start if start.single.nearest is None else _without_own(context)
-        return [] if asked is None else _scored(adapter, chosen, context.evaluator.answers(asked, chosen))
+        return [] if asked is None else _scored(adapter, chosen, context.evaluator.answers(asked, chosen), in_train=True)
 
 
 def _without_own(context: OptimizationContext) -> Candidate | None:
@@ -127,12 +127,19 @@ def _with_decisions(context: OptimizationContext, decisions: Decisions, by: str)
     tagger = context.start.single.deepcopy()
     adapter = copy.copy(context.start.adapter)
     assert isinstance(adapter, Phrases)
+    own: dict[str, Any] = {}
+    if not decisions.weights:  # nothing weighs counts and names
+        adapter.train_counts = adapter.dictionary = None
+        own = {key: value for key, value in (("train_counts", False), ("dictionary", None)) if key in tagger.settings["format"]}
     adapter.decisions = replace(decisions, fingerprint=prompt_fingerprint(tagger, adapter, context.spec))
-    tagger.settings = {**tagger.settings, "format": {**tagger.settings["format"], "decisions": adapter.decisions.as_dict()}}
+    own["decisions"] = adapter.decisions.as_dict()
+    tagger.settings = {**tagger.settings, "format": {**tagger.settings["format"], **own}}
     return Candidate(tagger.on(context.lm, adapter, disable_history=True), adapter, context.corpus, by)
 
 
-def _scored(adapter: Phrases, sentences: Sequence[Sentence], records: Sequence[Mapping[str, Any]]) -> list[ScoredSentence]:
+def _scored(
+    adapter: Phrases, sentences: Sequence[Sentence], records: Sequence[Mapping[str, Any]], *, in_train: bool
+) -> list[ScoredSentence]:
     """The sentences with the probabilities of their recorded answers; those that failed are left out."""
     known = {sentence.id: sentence for sentence in sentences}
     found = []
@@ -141,7 +148,7 @@ def _scored(adapter: Phrases, sentences: Sequence[Sentence], records: Sequence[M
         if record["error"] is None:
             raw = record["raw"] if isinstance(record["raw"], str) else ""
             gold = list(tag_spans(sentence.tags))
-            phrases = adapter.scored(raw, Words.of(sentence), sentence.document)
+            phrases = adapter.scored(raw, Words.of(sentence), sentence.document if in_train else None)
             found.append(ScoredSentence(sentence.id, sentence.document, gold, phrases))
     return found
 

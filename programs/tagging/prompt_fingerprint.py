@@ -17,7 +17,7 @@ _RANKED = (("strategy", "diversity", 0.0), ("retriever", "by", "dense"))
 
 
 def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> str:
-    """A hash of the instructions, the demonstrations or how they are looked up, what is shown, and the model's weights."""
+    """A hash of the prompt, what its demonstrations are looked up by, what else decisions weigh, and the model's weights."""
     strategy = tagger.settings.get("strategy", {})
     looked_up = [strategy.get(key) for key in (_LOOKED_UP if tagger.nearest or tagger.retrieve else ())]
     if looked_up:
@@ -27,8 +27,8 @@ def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> 
     shown = [(label.name, adapter.called.get(label.name, label.name)) for label in adapter.labels]
     how: list[Any] = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []
     if isinstance(adapter, Phrases):
-        how += ["train_counts"] * bool(adapter.train_counts)
-        how += ["dictionary", adapter.names.digest] if adapter.names else []
+        how += ["train_counts", adapter.train_counts.digest] if adapter.train_counts else []
+        how += ["dictionary", adapter.dictionary.digest] if adapter.dictionary else []
     how += tagger.note.identity
     return fingerprint([tagger.tag.signature.instructions, adapter.rules(), demonstrations, looked_up, shown, how, _weights(spec)])
 
@@ -41,9 +41,10 @@ def check_decisions(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> Non
     """
     fitted = adapter.decisions.fingerprint if isinstance(adapter, Phrases) else ""
     if fitted and fitted != prompt_fingerprint(tagger, adapter, spec):
-        problem = "format.decisions was fitted to another prompt or model, whose probabilities differ"
+        problem = "format.decisions was fitted to another prompt, model or train split"
         remedy = (
-            "Fit again with optimizer=decisions, keep the program's prompt and model, or add format=phrases format.decisions=null."
+            "Fit again with optimizer=decisions, keep the program's prompt, model and corpus, "
+            "or add format=phrases format.decisions=null."
         )
         raise InputError(problem, remedy=remedy)
 

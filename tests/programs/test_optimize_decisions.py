@@ -86,12 +86,14 @@ def test_counts_of_the_train_split_are_weighed_wherever_the_program_runs(
     other = {"id": "a", "text": "Rash gout pain itch acne .", "entities": entities}
     (tmp_path / "test.jsonl").write_text(json.dumps(other) + "\n", encoding="utf-8")
     done = command("run", f"program={fitted}", "corpus=jsonl", "corpus.path=test.jsonl", "corpus.phi=false", *model)
-    assert (done.returncode, "counts the phrases of a train split, and there is none" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "counts the phrases of a train split, and the corpus has none" in done.stderr) == (2, True), (
+        done.stderr
+    )
     program = load(fitted / "program.json")
     program["settings"]["format"]["train_counts"] = False
     (tmp_path / "program.json").write_text(json.dumps(program), encoding="utf-8")
     done = command("run", f"program={tmp_path}", "limit=2", *model)
-    assert (done.returncode, "was fitted to another prompt or model" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "was fitted to another prompt, model or train split" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.long
@@ -102,7 +104,7 @@ def test_decisions_of_another_prompt_or_model_are_refused(command: Command, mode
     for change in ("prompt=bare", "label_wording=corpus"):
         done = command("run", f"program={fitted}", "limit=2", change, *model)
         assert done.returncode == 2
-        assert "format.decisions was fitted to another prompt or model" in done.stderr
+        assert "format.decisions was fitted to another prompt, model or train split" in done.stderr
         assert "Traceback" not in done.stderr
     program = load(fitted / "program.json")
     program["tag"]["demos"] = program["tag"]["demos"][:0]

@@ -17,6 +17,7 @@ from clinspan.corpora.tag_layers import layer_classes, TagLayers
 from clinspan.lms import build_classifier, ClassifierModel
 from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import load_head
+from clinspan.lms.weights.find import own_classes
 from clinspan.programs.inference.token_classifier import ClassifierTagger
 from clinspan.tuning import Encoder, tune_classifier
 from clinspan.tuning.classifier_trainer import word_loss
@@ -77,9 +78,14 @@ def test_at_first_tags_are_as_likely_as_in_train_and_a_trained_head_keeps_its_bi
     rows = [row for sentence in TRAIN for row in TagLayers.of(layer_classes(LABELS)).targets(sentence)]
     shares = [(1 + sum(row[layer] == tag for row in rows)) / (len(rows) + 3) for layer in range(2) for tag in range(3)]
     assert np.allclose(np.exp(reading.log_probs).mean(0), shares, atol=0.05)
+    assert own_classes(Path(str(first.model.path))) == layer_classes(LABELS) and own_classes(Path(str(bert.path))) == ()
     again = tune(first.model, tmp_path / "again", **still)
     (same,) = build_classifier(again.model).classify([DEV[0].words])
     assert np.allclose(reading.log_probs, same.log_probs, atol=1e-4)
+    flat = tune(bert, tmp_path / "flat", mentions="flat", **still)
+    other = tune(flat.model, tmp_path / "other", **still)  # its head is new too
+    (begun,) = build_classifier(other.model).classify([DEV[0].words])
+    assert np.allclose(np.exp(begun.log_probs).mean(0), shares, atol=0.05)
 
 
 def test_the_loss_of_a_batch_is_that_of_its_sentences_and_of_their_layers(bert: ClassifierModel) -> None:

@@ -33,7 +33,7 @@ def test_no_feature_has_the_name_of_another_one() -> None:
     labels, words = (Label("1"), Label("Sign")), Words(["rash"])
     train = [Sentence("d:0", "d", (Token("rash", 0, 4),), ("B-Sign",))]
     kinds = {kind: ["rash"] for kind in ("1", "Sign")}
-    form = Phrases(labels=labels, train_counts=True, train=train, dictionary="x", names=kinds)
+    form = Phrases(labels=labels, train_counts=True, counted=train, dictionary="hpo", looked_up=kinds)
     (phrase,) = form.scored("rash : 1 -2.0, Sign -2.0, None -0.3 | -3.0 -1.0 -1.0", words)
     assert len(phrase.features()) == 3 + 4 + 3 + len(WAYS) * 2 + 3 * 2
 
@@ -44,12 +44,12 @@ def test_the_digest_is_that_of_the_names_as_they_are_compared() -> None:
 
 
 def test_the_format_gives_decisions_the_names() -> None:
-    form = Phrases(labels=(Label("Sign"),), dictionary="names.tsv", names=NAMES)
+    form = Phrases(labels=(Label("Sign"),), dictionary="hpo", looked_up=NAMES)
     text = "Skin rash : Sign -2.0, None -0.3 | -3.0 -1.0 -1.0\nrash : Sign -2.0, None -0.3 | -3.0 -1.0 -1.0"
     whole, last = form.scored(text, Words(["Skin", "rash", "."]))
     assert (whole.features()["name:finding"], last.features()["name:finding"], last.features()["name last:finding"]) == (1, 0, 1)
     weights = {"Sign": {"name:finding": 5.0}, "None": {"bias": 1.0}}
     decided = Phrases(
-        labels=(Label("Sign"),), dictionary="x", names=NAMES, decisions={"weights": weights, "offsets": {"Sign": 0.0}}
+        labels=(Label("Sign"),), dictionary="hpo", looked_up=NAMES, decisions={"weights": weights, "offsets": {"Sign": 0.0}}
     )
     assert decided.read({"": text}, Words(["Skin", "rash", "."])).tags == ["B-Sign", "I-Sign", "O"]

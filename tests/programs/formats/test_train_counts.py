@@ -38,18 +38,18 @@ def ratio(labelled: int, like: int, label: str, counts: TrainCounts = COUNTS) ->
 
 
 def test_phrases_are_alike_by_their_words_and_those_around_them() -> None:
-    rates = COUNTS.rates(["Who", "has", "Gaucher", "Disease", "?"], (2, 4))
+    rates = COUNTS.rates(["who", "has", "gaucher", "disease", "?"], (2, 4))
     assert set(rates) == {f"{way}:{label}" for way in WAYS for label in LABELS}
     assert rates["same:Disease"] == rates["first:Disease"] == rates["behind:Disease"] == 0  # train has no such phrase
     assert rates["last:Disease"] == ratio(2, 4, "Disease") > 0.5  # `Crohn disease`, `disease`, and those of Wilson
     assert rates["before:Disease"] == ratio(2, 4, "Disease")  # behind `has`: `Wilson`, `Wilson disease`, ...
     assert rates["two before:Disease"] == 0 and rates["last:Sign"] == ratio(0, 4, "Sign") < 0
-    again = COUNTS.rates(["RASH"], (0, 1))
+    again = COUNTS.rates(["rash"], (0, 1))
     assert again["same:Sign"] == ratio(1, 2, "Sign") and again["before:Sign"] == again["two before:Sign"] == 0
 
 
 def test_a_documents_own_phrases_can_be_left_out() -> None:
-    words = list(TRAIN[1].words)
+    words = [word.casefold() for word in TRAIN[1].words]
     assert COUNTS.rates(words, (2, 4), "b")["same:Disease"] == 0
     assert COUNTS.rates(words, (2, 4), "b")["last:Disease"] == ratio(1, 2, "Disease")
     assert COUNTS.rates(["rash"], (0, 1), "b")["same:Sign"] == ratio(0, 1, "Sign")
@@ -81,13 +81,22 @@ def test_the_format_gives_decisions_the_counts() -> None:
     text = "rash : Sign -2.0, Disease -2.0, None -0.3 | -3.0 -1.0 -1.0"
     words = Words(["No", "rash", "."])
     assert form().scored(text, words)[0].further == {}
-    (phrase,) = form(train_counts=True, train=TRAIN).scored(text, words)
+    (phrase,) = form(train_counts=True, counted=TRAIN).scored(text.replace("rash", "Rash"), Words(["No", "Rash", "."]))
     assert phrase.further["same:Sign"] == pytest.approx(ratio(1, 2, "Sign")) == phrase.features()["same:Sign"]
     weights = {"Sign": {"same:Sign": 5.0}, "Disease": {}, "None": {"bias": 1.0}}
-    decided = form(train_counts=True, train=TRAIN, decisions={"weights": weights, "offsets": {"Sign": 0.0}}).read({"": text}, words)
+    decided = form(train_counts=True, counted=TRAIN, decisions={"weights": weights, "offsets": {"Sign": 0.0}}).read(
+        {"": text}, words
+    )
     assert decided.tags == ["O", "B-Sign", "O"]
 
 
+def test_the_digest_is_that_of_the_words_and_tags() -> None:
+    other = [*TRAIN[:3], sentence("No rash .", "c", (1, 2, "Sign"))]
+    assert TrainCounts(TRAIN, LABELS, 6).digest == COUNTS.digest != TrainCounts(other, LABELS, 6).digest
+
+
 def test_counts_need_a_train_split() -> None:
-    with pytest.raises(InputError, match="format.train_counts=true counts the phrases of a train split, and there is none. Name"):
+    with pytest.raises(
+        InputError, match="format.train_counts=true counts the phrases of a train split, and the corpus has none. Use"
+    ):
         form(train_counts=True)

@@ -15,6 +15,7 @@ from clinspan import lms
 from clinspan.corpora import InputError
 from clinspan.corpora.bio import bio_classes
 from clinspan.corpora.sources import RareMini
+from clinspan.corpora.tag_layers import layer_classes
 from clinspan.corpora.viterbi import Lattice
 from clinspan.lms.classifiers.classifier import Reading
 from clinspan.programs.building.build_classifier import check_classes
@@ -152,6 +153,10 @@ def test_a_model_for_other_labels_is_refused() -> None:
     check_classes(tuple(reversed(bio_classes(LABELS))), corpus())
     with pytest.raises(InputError, match="the model's classes are O, B-Drug, I-Drug; raremini has O, B- and I- of Disease"):
         check_classes(("O", "B-Drug", "I-Drug"), corpus())
+    layers = layer_classes(LABELS)
+    check_classes(layers, corpus())
+    with pytest.raises(InputError, match="the model's classes are I-Symptom"):
+        check_classes(layers[::-1], corpus())
 
 
 def test_prompt_settings_are_dropped_or_refused() -> None:
