@@ -212,7 +212,7 @@ def build_program(
         options = {**overrides.choices, **chosen}
         origin = read_origin(content) if saved else None
         trained = state["settings"].get("adapter")
-        trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"]))}
+        trained = trained and {**trained, "folder": str(adapter_folder(path, state["settings"], _own_weights(config, overrides)))}
         members.append(build_tagger(own, corpus, sentences, spec, chosen=options, state=saved, origin=origin, trained=trained))
         tell([] if quiet or "demos" in saved else members[-1].tagger.tag.demos, corpus)
         check_demonstrations(members[-1], corpus, sentences, saved="demos" in saved, quiet=quiet)
@@ -263,16 +263,20 @@ def program_settings(config: DictConfig, overrides: Overrides | None = None) -> 
     trained = settings.get("adapter", {})
     use = "path" if trained.get("use") == "path" else "adapter"
     if trained.get("model") == own.model.name and own.model.get(use, "") is None:
-        own.model[use] = str(adapter_folder(path, settings))
+        own.model[use] = str(adapter_folder(path, settings, {}))
     return own, chosen
+
+
+def _own_weights(config: DictConfig, overrides: Overrides) -> dict[str, str | None]:
+    """The `path` and `adapter` of the model that the user has set."""
+    return {use: config.model.get(use) if f"model.{use}" in overrides.keys else None for use in ("path", "adapter")}
 
 
 def with_classifier(
     config: DictConfig, path: Path, content: Mapping[str, Any], overrides: Overrides
 ) -> tuple[DictConfig, dict[str, str]]:
     """The config with the token classifier of a program, and its `model` option. A model that the user has set takes precedence."""
-    allowed = {use: config.model.get(use) if f"model.{use}" in overrides.keys else None for use in ("path", "adapter")}
-    name, keys = classifier_model(path, content, allowed)
+    name, keys = classifier_model(path, content, _own_weights(config, overrides))
     if "model" in overrides.keys and overrides.choices.get("model") != name:
         return config, {}
     own = config.copy()

@@ -125,7 +125,8 @@ def _check_weights(about: Any, file: Path) -> None:
     keys = {"folder", "model", "id", "use"}
     if not isinstance(about, dict) or set(about) != keys or about["use"] not in ("path", "adapter"):
         raise InputError("has an invalid `adapter` setting", path=file, remedy=_REMEDY)
-    inside(file.parent, about["folder"], path=file, key="adapter.folder")
+    if not Path(str(about["folder"])).is_absolute():  # otherwise `adapter_folder` asks whether the user trusts the place
+        inside(file.parent, about["folder"], path=file, key="adapter.folder")
 
 
 def classifier_model(path: Path, content: Mapping[str, Any], allowed: Mapping[str, str | None]) -> tuple[str, dict[str, str]]:
@@ -143,9 +144,7 @@ def classifier_model(path: Path, content: Mapping[str, Any], allowed: Mapping[st
     about = content[CLASSIFIER]
     keys = {"path": _named_weights(path, str(about["base"]), "path", allowed)} if "base" in about else {}
     if about["folder"] is not None:
-        use, folder = str(about["use"]), str(about["folder"])
-        outside = Path(folder).is_absolute()
-        keys[use] = _named_weights(path, folder, use, allowed) if outside else str(adapter_folder(path, {"adapter": about}))
+        keys[str(about["use"])] = str(adapter_folder(path, {"adapter": about}, allowed))
     return str(about["model"]), keys
 
 
@@ -163,13 +162,22 @@ def _named_weights(program: Path, place: str, use: str, allowed: Mapping[str, st
     return own or place
 
 
-def adapter_folder(path: Path, settings: Mapping[str, Any]) -> Path:
+def adapter_folder(path: Path, settings: Mapping[str, Any], allowed: Mapping[str, str | None]) -> Path:
     """The folder of a program's weights: beside the program or, for a candidate, beside the folder of candidates.
 
+    A program that was made with the weights of another one names their folder from the root; see `_named_weights`.
+
+    Args:
+        path: The program.
+        settings: Its settings.
+        allowed: The `path` and `adapter` of the model that the user has set.
+
     Raises:
-        InputError: The weights are missing, or the program names a place outside of its folder.
+        InputError: The weights are missing, or the program names a place outside of its folder that the user has not named.
     """
     folder, name = path if path.is_dir() else path.parent, str(settings["adapter"]["folder"])
+    if Path(name).is_absolute():
+        return Path(_named_weights(path, name, str(settings["adapter"]["use"]), allowed))
     for place in (folder, folder.parent.parent):
         weights = inside(place, name, path=path, key="adapter.folder")
         if weights.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from clinspan.corpora import InputError
 from clinspan.lms import ModelError
 from clinspan.programs.app.start_run import saved_config
 from clinspan.programs.building.build_run import Overrides, program_settings
-from clinspan.programs.building.load_program import read_program
+from clinspan.programs.building.load_program import adapter_folder, read_program
 from clinspan.programs.config.composition import build, compose
 from clinspan.programs.config.saved_data import inside
 from clinspan.programs.rundir.errors import RunError
@@ -265,3 +266,19 @@ def test_a_users_own_options_are_composed_again_when_the_program_is_loaded(comma
     without = command("run", *common, f"program={folder}")
     assert without.returncode == 2
     assert "mine" in without.stderr and "Traceback" not in without.stderr
+
+
+def test_weights_outside_of_a_program_need_the_users_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of a run with another program's adapter names the folder of that adapter from the root."""
+    elsewhere = tmp_path / "elsewhere" / "model"
+    about = {"adapter": {"folder": str(elsewhere), "use": "adapter", "model": "smollm2", "id": "x"}}
+    program = tmp_path / "program.json"
+    remedy = re.escape(f"names weights outside of its folder, {elsewhere}. If you trust them, set model.adapter={elsewhere}")
+    refused: list[dict[str, str | None]] = [{}, {"adapter": None}, {"path": str(elsewhere)}]
+    for allowed in refused:
+        with pytest.raises(InputError, match=remedy):
+            adapter_folder(program, about, allowed)
+    assert adapter_folder(program, about, {"adapter": str(elsewhere)}) == elsewhere
+    monkeypatch.chdir(tmp_path)
+    own = {"adapter": {**about["adapter"], "folder": str(tmp_path / "runs" / "finetune" / "one" / "model")}}
+    assert adapter_folder(program, own, {}) == tmp_path / "runs" / "finetune" / "one" / "model"
