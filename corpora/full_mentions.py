@@ -14,7 +14,7 @@ from typing import get_args, Literal
 from clinspan.corpora.bio import Places, Policies, span_tags, tag_spans, without_overlaps
 from clinspan.corpora.errors import InputError
 from clinspan.corpora.fidelity import has_offsets
-from clinspan.corpora.types import Corpus, Document, Entity, FullMention, Label, Token
+from clinspan.corpora.types import Corpus, Document, Entity, FullMention, Label, Sentence, Token
 
 Mentions = Literal["flat", "full"]
 
@@ -58,6 +58,11 @@ def of_tags(tags: Sequence[str]) -> list[FullMention]:
     [FullMention(label='Sign', fragments=((0, 2),))]
     """
     return in_order(FullMention(label, ((start, end),)) for start, end, label in tag_spans(tags))
+
+
+def gold_mentions(sentence: Sentence) -> Sequence[FullMention]:
+    """The gold mentions of a sentence: its full ones, or those of its tags if it was read without."""
+    return of_tags(sentence.tags) if sentence.full is None else sentence.full
 
 
 def flat_tags(mentions: Iterable[FullMention], length: int, labels: Sequence[str]) -> list[str]:

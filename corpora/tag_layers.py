@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clinspan.corpora.bio import bio_classes
-from clinspan.corpora.full_mentions import flat_tags, of_tags
+from clinspan.corpora.full_mentions import flat_tags, gold_mentions
 from clinspan.corpora.types import Sentence
 from clinspan.corpora.viterbi import Floats, Lattice
 
@@ -59,8 +59,7 @@ class TagLayers:
         """The gold tags of a sentence in each layer."""
         if not self.by_label:
             return [sentence.tags]
-        full = of_tags(sentence.tags) if sentence.full is None else sentence.full
-        rows = ([one for one in full if one.label == label] for label in self.labels)
+        rows = ([one for one in gold_mentions(sentence) if one.label == label] for label in self.labels)
         return [flat_tags(row, len(sentence.tokens), [label]) for row, label in zip(rows, self.labels, strict=True)]
 
     def targets(self, sentence: Sentence) -> list[tuple[int, ...]]:

@@ -93,9 +93,7 @@ def tune_classifier(
     encoder = SubwordEncoder(tokenizer, window=min(options.max_length, longest_window(model)))
     checkpoints = (folder / CHECKPOINTS).resolve()
     where: Any = {"folder": checkpoints, "seed": seed, "progress": progress}
-    trainer = ClassifierTrainer(
-        _prepared(model, options), options, train, dev, encoder=encoder, layers=TagLayers.of(classes), **where
-    )
+    trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, layers=layers, **where)
     train_on(trainer)
     base_source = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
     mapped = fit_map(trainer.judged_mentions())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clinspan.corpora import Sentence
-from clinspan.corpora.full_mentions import of_tags
+from clinspan.corpora.full_mentions import gold_mentions
 from clinspan.corpora.tag_layers import TagLayers
 from clinspan.metrics import count_sentence, Counts
 from clinspan.metrics.calibration import judge_entities, Judged
@@ -56,5 +56,4 @@ def judge_mentions(dev: Sequence[Sentence], tables: Sequence[Any], layers: TagLa
 
 
 def _gold(sentence: Sentence) -> set[tuple[str, tuple[tuple[int, int], ...]]]:
-    full = of_tags(sentence.tags) if sentence.full is None else sentence.full
-    return {(one.label, one.fragments) for one in full}
+    return {(one.label, one.fragments) for one in gold_mentions(sentence)}

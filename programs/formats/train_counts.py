@@ -12,6 +12,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 from clinspan.corpora import Sentence
 from clinspan.corpora.bio import tag_spans
@@ -74,7 +75,7 @@ class TrainCounts:
                 rates[f"{way}:{label}"] = math.log((with_label + _SMOOTHING * share) / (all_like + _SMOOTHING) / share)
         return rates
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of the words and tags that were counted."""
         rows = [[list(sentence.words), list(sentence.tags)] for some in self._documents.values() for sentence in some]

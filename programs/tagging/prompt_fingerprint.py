@@ -25,8 +25,9 @@ def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> 
         looked_up += [[key, ranked[key]] for _, key, usual in _RANKED if ranked[key] != usual]
     demonstrations = [[list(demo["tokens"]), list(demo["tags"])] for demo in tagger.tag.demos]
     shown = [(label.name, adapter.called.get(label.name, label.name)) for label in adapter.labels]
-    how: list[Any] = [adapter.words, adapter.contrasts] if isinstance(adapter, Phrases) else []
+    how: list[Any] = []
     if isinstance(adapter, Phrases):
+        how += [adapter.words, adapter.contrasts]
         how += ["train_counts", adapter.train_counts.digest] if adapter.train_counts else []
         how += ["dictionary", adapter.dictionary.digest] if adapter.dictionary else []
     how += tagger.note.identity
