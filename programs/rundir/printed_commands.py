@@ -179,7 +179,7 @@ def scoring_command(record: Mapping[str, Any], folder: Path, weights: Mapping[st
         record: The record of the compilation or training.
         folder: Its folder.
         weights: The folder of weights that were trained for the program, by its key (`model.path` or `model.adapter`). The program
-            brings them if it knows the name of their model.
+            brings them if it knows the name of their model, and they are in its folder or below `runs/`.
         classifier: Whether the program is a token classifier, which brings its model too.
     """
     words = [word for word in given_settings(record, [*_SCORING, *_SOURCES]) if word.partition("=")[0] not in weights]
@@ -187,5 +187,13 @@ def scoring_command(record: Mapping[str, Any], folder: Path, weights: Mapping[st
         words = [word for word in words if not word.startswith("model=")]
     trained = (record.get("model") or {}).get("name")
     named = _at(record.get("config") or {}, "model.name") in (trained, _ABSENT)
-    brought = [] if named or classifier else [setting(key, shown_path(path)) for key, path in weights.items()]
+    places = folder.resolve(), Path("runs").resolve()
+    brought = [
+        setting(key, shown_path(path)) for key, path in weights.items() if not _brought(path, places, named=named or classifier)
+    ]
     return command("run", setting("program", shown_path(folder)), *words, *brought)
+
+
+def _brought(weights: Path, folders: Sequence[Path], *, named: bool) -> bool:
+    """Whether a program brings its weights: it names their model, and they are in one of the folders that need no permission."""
+    return named and any(weights.resolve().is_relative_to(folder) for folder in folders)

@@ -15,7 +15,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from clinspan.programs.rundir import printed_commands
-from clinspan.programs.rundir.printed_commands import setting
+from clinspan.programs.rundir.printed_commands import scoring_command, setting
 from conftest import Command, fork_server, load
 from support.compiling import local
 from support.fork_server import Ended, until
@@ -67,6 +67,16 @@ def notes(tmp_path: Path) -> list[str]:
     for split in ("train", "devel", "test"):
         (folder / f"{split}.tsv").write_text(4 * document)
     return ["corpus=conll", setting("corpus.path", "my notes, 2nd"), "corpus.name=visits", "corpus.phi=false"]
+
+
+def test_weights_are_named_where_a_program_may_not_bring_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = {"config": {"model": {"name": "smollm2"}}, "model": {"name": "smollm2"}}
+    folder = tmp_path / "compiled"
+    for place in (folder / "model", tmp_path / "runs" / "tuned" / "model"):
+        assert "model." not in scoring_command(record, folder, {"model.adapter": place})
+    outside = scoring_command(record, folder, {"model.adapter": tmp_path / "tuned" / "model"})
+    assert outside.endswith("run program=compiled model.adapter=tuned/model")
 
 
 def test_a_compilation_prints_the_command_that_scores_its_program(
