@@ -93,15 +93,56 @@ class Lattice:
         scores = self._checked(log_probs)
         if not len(scores):
             return np.zeros(scores.shape)
+        forward, backward = self._sums(scores)
+        total = forward + backward
+        weights = np.exp(total - total.max(1, keepdims=True))
+        return np.asarray(weights / weights.sum(1, keepdims=True))
+
+    def mentions(self, log_probs: Floats, least: float) -> dict[tuple[int, int], dict[str, float]]:
+        """The posterior probabilities of mentions: that a legal sequence has this mention, with these two ends.
+
+        Args:
+            log_probs: As for `decode`.
+            least: Mentions that are less probable are left out.
+
+        Returns:
+            Probabilities by token range, half-open, and label.
+
+        Raises:
+            ValueError: As `decode`.
+        """
+        scores = self._checked(log_probs)
+        found: dict[tuple[int, int], dict[str, float]] = {}
+        if not len(scores):
+            return found
+        forward, backward = self._sums(scores)
+        total = np.logaddexp.reduce(forward[-1])
+        enter = np.concatenate([[0.0], np.logaddexp.reduce(forward[:-1], axis=1)]) - total
+        ends_before = np.append(np.logaddexp.reduce((scores + backward)[:, self.begins == 0], axis=1), 0.0)
+        """Sums over the sequences from a token on that do not continue a mention there; behind the last token nothing is left."""
+        begin = np.exp(np.minimum(forward + backward - total, 0.0))
+        for column, tag in enumerate(self.tags):
+            if not tag.startswith("B-"):
+                continue
+            label = tag.removeprefix("B-")
+            going_on = scores[:, self.tags.index(f"I-{label}")] if f"I-{label}" in self.tags else np.full(len(scores), _LEAST)
+            inside = np.concatenate([[0.0], np.cumsum(going_on)])
+            for start in np.flatnonzero(begin[:, column] >= least).tolist():
+                logs = enter[start] + scores[start, column] + inside[start + 1 :] - inside[start + 1] + ends_before[start + 1 :]
+                probable = np.exp(np.minimum(logs, 0.0))
+                for place in np.flatnonzero(probable >= least).tolist():
+                    found.setdefault((start, start + 1 + place), {})[label] = float(probable[place])
+        return found
+
+    def _sums(self, scores: Floats) -> tuple[Floats, Floats]:
+        """Logarithms of the sums over legal sequences up to each token with a tag there, and from the next token on."""
         forward, backward = scores.copy(), np.zeros(scores.shape)
         forward[0] += self.begins
         for t in range(1, len(scores)):
             forward[t] += np.logaddexp.reduce(forward[t - 1][:, None] + self.follows, axis=0)
         for t in range(len(scores) - 2, -1, -1):
             backward[t] = np.logaddexp.reduce(self.follows + (scores[t + 1] + backward[t + 1])[None, :], axis=1)
-        total = forward + backward
-        weights = np.exp(total - total.max(1, keepdims=True))
-        return np.asarray(weights / weights.sum(1, keepdims=True))
+        return forward, backward
 
     def confidence(self, log_probs: Floats, tags: Sequence[str]) -> list[float]:
         """The posterior probability of each of these tags; `log_probs` as for `decode`, one tag per token."""

@@ -211,6 +211,7 @@ def about(result: Result) -> RunFacts:
         epochs=[EpochRecord.model_validate(dataclasses.asdict(epoch)) for epoch in result.epochs],
         best_epoch=result.best,
         members_f1=result.members_f1,
+        decisions_f1=None if result.decisions_f1 is None else dict(result.decisions_f1),
         steps=result.steps,
         parameters=result.parameters,
         use=setting_of(result),

@@ -68,7 +68,7 @@ def command(installed: Path, tmp_path: Path) -> Command:
 def test_the_wheel_has_the_packages_their_data_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    parts = ("conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
+    parts = ("conf", "corpora", "decisions", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
     tracked = subprocess.run(["git", "ls-files", *parts], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
     placed = {name if name.startswith("hydra_plugins/") else f"clinspan/{name}" for name in tracked if name}
     assert not placed - names

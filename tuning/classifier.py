@@ -20,8 +20,8 @@ from clinspan.lms.classifiers.token_classification import is_decoder, load_head,
 from clinspan.lms.weights.find import find_weights, own_classes
 from clinspan.lms.weights.lora import calm
 from clinspan.lms.weights.placement import device_of
-from clinspan.metrics.confidence_map import fit_map
 from clinspan.tuning.causal import check_trainable
+from clinspan.tuning.deciding import fit_on_dev
 from clinspan.tuning.members import tune_members
 from clinspan.tuning.options import Encoder, LabelSupervised
 from clinspan.tuning.results import result_of, TuningResult
@@ -48,7 +48,8 @@ def tune_classifier(
 ) -> TuningResult[ClassifierModel]:
     """Train a model to give each word of a sentence its BIO tag, and keep the epoch with the highest F1 on the dev sentences.
 
-    Confidences in mentions are mapped to how often such mentions are right on dev; the map is in the note beside the weights.
+    Confidences in mentions are mapped to how often such mentions are right on dev, and decisions are fitted there: which possible
+    mentions count. Both are in the note beside the weights.
 
     An interrupted call resumes from its last checkpoint when it is repeated with the same arguments.
 
@@ -71,9 +72,10 @@ def tune_classifier(
 
         def one(place: Path, member_seed: int, shown: Progress | None) -> TuningResult[ClassifierModel]:
             how: Any = {"labels": labels, "seed": member_seed, "progress": shown, "origin": origin}
-            return tune_classifier(spec, train, dev, replace(options, members=1), folder=place, **how)
+            single = replace(options, members=1, decisions="tags")
+            return tune_classifier(spec, train, dev, single, folder=place, **how)
 
-        return tune_members(one, dev, members=options.members, folder=folder, seed=seed, progress=progress)
+        return tune_members(one, train, dev, options, folder=folder, seed=seed, progress=progress)
     from transformers import set_seed
 
     from clinspan.tuning.classifier_trainer import ClassifierTrainer
@@ -96,12 +98,11 @@ def tune_classifier(
     trainer = ClassifierTrainer(_prepared(model, options), options, train, dev, encoder=encoder, layers=layers, **where)
     train_on(trainer)
     base_source = {key: getattr(base, key) for key in ("hub_id", "revision", "package")}
-    mapped = fit_map(trainer.judged_mentions())
-    confidence = None if mapped is None else mapped.model_dump()
-    note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin, "confidence": confidence}
+    fitted = fit_on_dev(train, dev, trainer.dev_tables(), layers, options, seed=seed)
+    note = {"classes": classes, "window": options.max_length, "base": base_source, "origin": origin, **fitted.note}
     save_model(trainer.model, tokenizer, folder / MODEL, name=spec.name, weights=weights, more=note)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": ()}
+    counts: Any = {"records": len(train), "dev_records": len(dev), "left_out": (), "decisions_f1": fitted.f1}
     return result_of(trainer, folder / MODEL, classifier_spec(base, options, folder / MODEL), **counts, began=began)
 
 

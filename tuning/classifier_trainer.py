@@ -13,9 +13,8 @@ from clinspan.corpora import Sentence
 from clinspan.corpora.tag_layers import TagLayers
 from clinspan.lms.classifiers.subwords import SubwordEncoder
 from clinspan.lms.classifiers.token_classification import encode_all, read_windows, score_pieces
-from clinspan.metrics.calibration import Judged
 from clinspan.tuning.examples import build_examples, collate, LengthSampler
-from clinspan.tuning.judging import judge_mentions, judge_tables
+from clinspan.tuning.judging import judge_tables
 from clinspan.tuning.options import Options
 from clinspan.tuning.trainer import EpochTrainer, Where
 
@@ -69,14 +68,10 @@ class ClassifierTrainer(EpochTrainer):
 
     def judge(self) -> dict[str, float]:
         """Mean loss per tag, and micro F1 of the mentions in the most probable legal tags, from counts over all of dev."""
-        return judge_tables(self.dev, self._tables(), self.layers)
+        return judge_tables(self.dev, self.dev_tables(), self.layers)
 
-    def judged_mentions(self) -> list[Judged]:
-        """The confidence in each mention that the model finds in dev, and whether it is right."""
-        self.model.eval()
-        return judge_mentions(self.dev, self._tables(), self.layers)
-
-    def _tables(self) -> list[Any]:
+    def dev_tables(self) -> list[Any]:
         """Log-probabilities of the words of each dev sentence."""
+        self.model.eval()
         size = int(self.args.per_device_eval_batch_size)
         return list(read_windows(self.model, self.windows, batch_size=size, filler=self.filler))

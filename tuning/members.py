@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -17,8 +17,9 @@ from clinspan.lms import build_classifier, ClassifierModel
 from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.members import save_member
 from clinspan.lms.classifiers.token_classification import load_head
-from clinspan.metrics.confidence_map import fit_map
-from clinspan.tuning.judging import judge_mentions, judge_tables
+from clinspan.tuning.deciding import fit_on_dev
+from clinspan.tuning.judging import judge_tables
+from clinspan.tuning.options import Encoder
 from clinspan.tuning.results import Epoch, TuningResult
 from clinspan.tuning.saving import CHECKPOINTS, MODEL, write_note
 
@@ -32,7 +33,14 @@ TrainOne = Callable[[Path, int, "Progress | None"], Result]
 
 
 def tune_members(
-    one: TrainOne, dev: Sequence[Sentence], *, members: int, folder: Path, seed: int, progress: Progress | None
+    one: TrainOne,
+    train: Sequence[Sentence],
+    dev: Sequence[Sentence],
+    options: Encoder,
+    *,
+    folder: Path,
+    seed: int,
+    progress: Progress | None,
 ) -> Result:
     """Train members one after another, and save them as one model.
 
@@ -40,18 +48,19 @@ def tune_members(
 
     Args:
         one: Trains a member.
-        dev: Sentences on which confidences are mapped.
-        members: Number of members.
+        train: The sentences that members are trained on.
+        dev: Sentences on which confidences are mapped, and decisions fitted.
+        options: The options, with the number of members.
         folder: Where `model/` is written.
         seed: Seed of the first member; each further one has the next number.
         progress: Called after each step, with numbers over all members.
     """
-    began = time.monotonic()
+    began, members = time.monotonic(), options.members
     places = [folder / CHECKPOINTS / f"member-{n + 1}" for n in range(members)]
     results = [_finished(one, place, seed + n, _part(progress, n, members)) for n, place in enumerate(places)]
     scratch = _joined([result.folder for result in results], folder)
     spec = replace(results[0].model, path=str(folder / MODEL))
-    f1 = _judged(replace(spec, path=str(scratch)), dev, scratch)
+    f1, decided = _judged(replace(spec, path=str(scratch)), train, dev, scratch, options=options, seed=seed)
     shutil.rmtree(folder / MODEL, ignore_errors=True)
     scratch.rename(folder / MODEL)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -64,6 +73,7 @@ def tune_members(
         parameters=sum(result.parameters for result in results),
         seconds=time.monotonic() - began,
         members_f1=f1,
+        decisions_f1=decided,
     )
 
 
@@ -101,14 +111,16 @@ def _joined(places: Sequence[Path], folder: Path) -> Path:
     return scratch
 
 
-def _judged(spec: ClassifierModel, dev: Sequence[Sentence], folder: Path) -> float | None:
-    """Write the map of confidences into the folder's note, and return the micro F1 on dev; None without dev sentences."""
+def _judged(
+    spec: ClassifierModel, train: Sequence[Sentence], dev: Sequence[Sentence], folder: Path, *, options: Encoder, seed: int
+) -> tuple[float | None, Mapping[str, float] | None]:
+    """Write what is fitted on dev into the folder's note. Returns micro F1 on dev, of the tags and by kind of decisions."""
     if not dev:
-        return None
+        return None, None
     classifier = build_classifier(spec)
     readings = classifier.classify([sentence.words for sentence in dev])
     tables: list[Any] = [reading.log_probs for reading in readings]
     layers = TagLayers.of(classifier.classes)
-    mapped = fit_map(judge_mentions(dev, tables, layers))
-    write_note(folder, {**read_note(folder), "confidence": None if mapped is None else mapped.model_dump()})
-    return judge_tables(dev, tables, layers)["f1"]
+    fitted = fit_on_dev(train, dev, tables, layers, options, seed=seed)
+    write_note(folder, {**read_note(folder), **fitted.note})
+    return judge_tables(dev, tables, layers)["f1"], fitted.f1

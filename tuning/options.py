@@ -9,6 +9,7 @@ from clinspan.corpora import InputError
 from clinspan.corpora.full_mentions import check_mentions, Mentions
 
 Schedule = Literal["constant", "linear", "cosine"]
+Deciding = Literal["tags", "fitted", "counted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,9 @@ class Encoder(Options):
         members: Number of trainings, with seeds from `seed` on, whose probabilities are averaged.
         mentions: `flat`: a word has one tag; `full`: one of each label, so that mentions of different labels may overlap.
             None: `full` if the corpus was read with `corpus.mentions=full`.
+        decisions: Which possible mentions count. `tags`: those in the most probable legal tags. `fitted`: those that decisions
+            choose which are fitted on dev, if their F1 there is higher. `counted`: decisions may also weigh how often train
+            annotates phrases like a phrase; then the train split is needed wherever the classifier runs. Layers have `tags`.
     """
 
     name: str = "encoder"
@@ -110,10 +114,14 @@ class Encoder(Options):
     max_length: int = 256
     members: int = 1
     mentions: Mentions | None = None
+    decisions: Deciding = "fitted"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("members", self.members, 1)
+        if self.decisions not in get_args(Deciding):
+            remedy = f"Use one of {', '.join(get_args(Deciding))}."
+            raise InputError(f"tuning.decisions={self.decisions} is not known", remedy=remedy)
         if self.mentions is not None:
             check_mentions("tuning.mentions", self.mentions)
 

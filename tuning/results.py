@@ -51,6 +51,7 @@ class TuningResult(Generic[Model]):
         parameters: Number of trained parameters.
         seconds: Duration of this call; a call that resumes from a checkpoint does not include earlier ones.
         members_f1: For several trainings, micro F1 of the dev sentences' entities by the averaged probabilities.
+        decisions_f1: For token classifiers, the same by how mentions are chosen, see `decisions.ClassifierFit.f1`.
     """
 
     folder: Path
@@ -64,10 +65,19 @@ class TuningResult(Generic[Model]):
     parameters: int
     seconds: float
     members_f1: float | None = None
+    decisions_f1: Mapping[str, float] | None = None
 
 
 def result_of(
-    trainer: EpochTrainer, folder: Path, model: Model, *, records: int, dev_records: int, left_out: tuple[str, ...], began: float
+    trainer: EpochTrainer,
+    folder: Path,
+    model: Model,
+    *,
+    records: int,
+    dev_records: int,
+    left_out: tuple[str, ...],
+    began: float,
+    decisions_f1: Mapping[str, float] | None = None,
 ) -> TuningResult[Model]:
     """The result of a finished trainer.
 
@@ -79,6 +89,7 @@ def result_of(
         dev_records: Number of dev records or sentences.
         left_out: Ids of records that were too long.
         began: Start time by `time.monotonic`.
+        decisions_f1: Micro F1 on dev by how mentions are chosen.
     """
     epochs = epochs_of(trainer.state.log_history)
     return TuningResult(
@@ -92,6 +103,7 @@ def result_of(
         left_out=left_out,
         parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         seconds=time.monotonic() - began,
+        decisions_f1=decisions_f1,
     )
 
 

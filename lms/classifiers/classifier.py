@@ -42,7 +42,7 @@ class TokenClassifier:
         spec: The specification of the model.
 
     Attributes:
-        confidence: What the note beside the weights says about confidences; None: nothing.
+        note: The note that training wrote beside the weights; empty for other weights.
         members: The models whose probabilities are averaged.
 
     Raises:
@@ -52,7 +52,7 @@ class TokenClassifier:
     def __init__(self, spec: ClassifierModel) -> None:
         self.spec = with_base(spec)
         self.weights: Weights = find_weights(self.spec)
-        note = read_note(self.weights.adapter or self.weights.folder)
+        self.note = note = read_note(self.weights.adapter or self.weights.folder)
         device = device_of(spec)
         if self.weights.adapter is not None:
             base, tokenizer = load_head(self.weights.folder, device, note.get("classes") or ())
@@ -67,7 +67,6 @@ class TokenClassifier:
         self.members = [self.model, *load_members(self.weights.folder, self.model, int(note.get("members", 1)))]
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
-        self.confidence = note.get("confidence")  # a map fitted on dev, which `metrics.confidence_map` reads
         self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:

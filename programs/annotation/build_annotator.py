@@ -16,7 +16,7 @@ from clinspan.lms.specs import Loadable
 from clinspan.programs.annotation.annotator import Annotator, Facts
 from clinspan.programs.annotation.min_confidence import MinConfidence, refuse_unknown
 from clinspan.programs.annotation.segmenter import Segmenter
-from clinspan.programs.building.build_classifier import classifier_program
+from clinspan.programs.building.build_classifier import classifier_program, classifier_tagger
 from clinspan.programs.building.build_run import build_program, model_record, Overrides, program_settings
 from clinspan.programs.building.load_program import program_path, read_program
 from clinspan.programs.building.protected_texts import protected_texts
@@ -27,7 +27,7 @@ from clinspan.programs.config.setting_types import check_types
 from clinspan.programs.config.system_text import check_system_text
 from clinspan.programs.inference.predictor import PromptTagger
 from clinspan.programs.inference.spending import check_budget, Spending
-from clinspan.programs.inference.token_classifier import ClassifierTagger
+from clinspan.programs.inference.token_classifier import counted_sentences
 from clinspan.programs.rundir.run_record import ModelRecord, RunFacts
 from clinspan.programs.tagging.saved_program import dump_classifier, dump_program, fingerprint
 from clinspan.programs.tagging.tagger import Ensemble, Tagger
@@ -133,10 +133,10 @@ def _classifying(config: DictConfig, spec: lms.ClassifierModel, segmenter: Segme
     model = ModelRecord(name=spec.name, id=weights.id, revision=weights.revision)
     facts = RunFacts(model=model)
     content = dump_classifier(spec, Corpus("", {}, tuple(map(Label, labels))))
-    program = fingerprint([weights.revision, classifier.classes])
+    program = fingerprint([weights.revision, classifier.classes, classifier.note.get("decisions")])
     least = MinConfidence.of(_plain(config.min_confidence), labels)
     by = fingerprint([facts.content(), program, repr(segmenter), *least.identity()])
-    tagger = ClassifierTagger(classifier, spec.batch_size)
+    tagger = classifier_tagger(classifier, spec, load_corpus(config) if counted_sentences(classifier) else None)
     return Annotator(tagger, Facts(labels, _model_id(model), program, by, facts, content), segmenter, least)
 
 

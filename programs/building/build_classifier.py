@@ -18,7 +18,7 @@ from clinspan.programs.building.chosen_sentences import sentences_of
 from clinspan.programs.building.load_program import check_labels, read_program
 from clinspan.programs.building.text_cut import note_other_cut
 from clinspan.programs.config.composition import build, load_corpus
-from clinspan.programs.inference.token_classifier import ClassifierTagger
+from clinspan.programs.inference.token_classifier import ClassifierTagger, counted_sentences
 from clinspan.programs.rundir.run_record import ModelRecord, ProgramRecord, RunFacts
 from clinspan.programs.tagging.saved_program import CLASSIFIER, dump_classifier
 
@@ -38,6 +38,7 @@ class ClassifierComponents:
         metric: How tags are read.
         classifier: The loaded model.
         program: The content of `program.json`.
+        asker: The tagger of the sentences.
         facts: Facts for the run's record.
     """
 
@@ -48,13 +49,9 @@ class ClassifierComponents:
     metric: Metric
     classifier: TokenClassifier
     program: dict[str, Any]
+    asker: ClassifierTagger
     facts: RunFacts
     alignment: ClassVar[str] = "tokens"
-
-    @property
-    def asker(self) -> ClassifierTagger:
-        """The tagger of the sentences."""
-        return ClassifierTagger(self.classifier, self.spec.batch_size)
 
 
 def build_classifier_run(
@@ -84,7 +81,16 @@ def build_classifier_run(
     facts = RunFacts(model=ModelRecord(name=spec.name, id=classifier.weights.id, revision=classifier.weights.revision))
     if config.program is not None:
         facts = facts.plus(RunFacts(program=ProgramRecord(path=str(config.program))))
-    return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, dump_classifier(spec, corpus), facts)
+    content = dump_classifier(spec, corpus)
+    tagger = classifier_tagger(classifier, spec, corpus)
+    return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, content, tagger, facts)
+
+
+def classifier_tagger(classifier: TokenClassifier, spec: lms.ClassifierModel, corpus: Corpus | None) -> ClassifierTagger:
+    """The tagger of a token classifier, with the train split of a corpus if its decisions weigh counts of it."""
+    number = counted_sentences(classifier)
+    train = [] if number is None or corpus is None else list(corpus.sentences("train"))
+    return ClassifierTagger(classifier, spec.batch_size, train)
 
 
 def classifier_program(program: str, spec: lms.ClassifierModel) -> dict[str, Any]:

@@ -12,7 +12,6 @@ it. Other models answer with lines `phrase : type`; a phrase without a line is n
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,20 +21,21 @@ from clinspan.corpora import InputError, Label, Sentence
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.corpora.labels import folded_label
 from clinspan.corpora.words import Words
+from clinspan.decisions.candidates import candidates, WORDS
+from clinspan.decisions.name_lookup import NameLookup
+from clinspan.decisions.rule import decide, Decisions, NONE, Phrase, read_decisions
+from clinspan.decisions.train_counts import TrainCounts
 from clinspan.lms import Grammar, lm15, Rule
 from clinspan.lms.grammars import Alternatives
 from clinspan.programs.formats.base import Format
-from clinspan.programs.formats.candidates import candidates, WORDS
-from clinspan.programs.formats.decisions import Decisions, NONE, Phrase, read_decisions
 from clinspan.programs.formats.matching import MentionFinder
-from clinspan.programs.formats.name_lookup import NameLookup
 from clinspan.programs.formats.replies import without_thoughts
 from clinspan.programs.formats.tags import TagReader
-from clinspan.programs.formats.train_counts import TrainCounts
 from clinspan.programs.formats.types import Decoded
 
 _SEPARATOR = " :"
 _SCORED = re.compile(r"(?P<stem>.+ :) (?P<types>[^:|]+ -?[\d.]+(?:, [^:|]+ -?[\d.]+)+) \| (?P<scores>-?[\d.]+ -?[\d.]+ -?[\d.]+)")
+_STEMS = ("phrase", "ending", "typed")
 _MARKS = " \t`*\"'-"
 
 
@@ -155,22 +155,13 @@ class Phrases(Format):
                 count = sum(number == start or number not in words.joined for number in range(start, end))
                 further = self.train_counts.rates(folded, (start, end), document) if self.train_counts else {}
                 further |= self.dictionary.features(words[start:end]) if self.dictionary else {}
-                phrase, ending, typed = row[1]
-                found.append(Phrase(start, end, count, row[0], phrase, ending, typed, further))
+                model = dict(zip(_STEMS, row[1], strict=True))
+                found.append(Phrase(start, end, count, row[0], model, further))
         return found
 
     def _decided(self, phrases: Sequence[Phrase], words: Words) -> Decoded:
-        """Tags from probabilities. The confidence of O is the lowest probability that a phrase with the token is no mention."""
-        confidence: list[float | None] = [None] * len(words)
-        scored = [self.decisions.logprobs(phrase) for phrase in phrases]
-        for phrase, logprobs in zip(phrases, scored, strict=True):
-            none = math.exp(logprobs[NONE])
-            for number in range(phrase.start, phrase.end):
-                confidence[number] = min(none, confidence[number] or 1.0)
-        spans = []
-        for phrase, name, probability in self.decisions.choose(phrases, scored):
-            spans.append((phrase.start, phrase.end, self.called.get(name, name)))
-            confidence[phrase.start : phrase.end] = [probability] * (phrase.end - phrase.start)
+        found, confidence = decide(self.decisions, phrases, len(words))
+        spans = [(start, end, self.called.get(name, name)) for start, end, name in found]
         return Decoded(span_tags(len(words), spans), confidence=confidence)
 
     def _listed(self, text: str, words: Words) -> Decoded:

@@ -8,12 +8,15 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from clinspan.corpora import FullMention, Sentence
+from clinspan.corpora import FullMention, InputError, Sentence
 from clinspan.corpora.bio import tag_spans, without_marks
 from clinspan.corpora.full_mentions import flat_tags, in_order
 from clinspan.corpora.tag_layers import TagLayers
 from clinspan.corpora.viterbi import Lattice
+from clinspan.corpora.words import Words
+from clinspan.decisions import read_decisions, SpanDecider, TrainCounts
 from clinspan.lms.local.oom import OutOfMemoryError
+from clinspan.lms.weights.lora import NOTE
 from clinspan.metrics.confidence_map import ConfidenceMap
 from clinspan.metrics.layer_mentions import layer_mentions
 from clinspan.programs.inference.predictor import blank_record, failed_record
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from clinspan.lms.classifiers.classifier import Reading, TokenClassifier
 
 _TOGETHER = 8
+_AGAIN = "Train the model again."
 
 
 class ClassifierTagger:
@@ -31,12 +35,17 @@ class ClassifierTagger:
     Args:
         classifier: The model.
         batch_size: Number of sentences per batch.
+        train: The train split, if decisions weigh counts of it (`counted_sentences`).
+
+    Raises:
+        InputError: The note beside the weights has decisions that cannot be read, or they weigh counts of another train split.
     """
 
-    def __init__(self, classifier: TokenClassifier, batch_size: int) -> None:
+    def __init__(self, classifier: TokenClassifier, batch_size: int, train: Sequence[Sentence] = ()) -> None:
         self.classifier, self._size = classifier, batch_size * _TOGETHER
         self._layers = TagLayers.of(classifier.classes)
-        self._map = ConfidenceMap.saved(classifier.confidence)
+        self._map = ConfidenceMap.saved(classifier.note.get("confidence"))
+        self._decider = _decider(classifier, self._layers, train)
         self._turn = threading.Lock()
 
     def tag_all(self, sentences: Sequence[Sentence]) -> Generator[tuple[Sentence, dict[str, Any]]]:
@@ -49,6 +58,8 @@ class ClassifierTagger:
             for sentence, reading in zip(group, readings, strict=True):
                 if reading is None:
                     yield sentence, failed_record(sentence, "out_of_memory")
+                elif self._decider is not None:
+                    yield sentence, decided(sentence, reading, self._decider)
                 elif self._layers.by_label:
                     yield sentence, tagged_by_label(sentence, reading, self._layers, self._map)
                 else:
@@ -61,6 +72,41 @@ class ClassifierTagger:
         except OutOfMemoryError:
             middle = len(group) // 2
             return [None] if len(group) == 1 else [*self._readings(group[:middle]), *self._readings(group[middle:])]
+
+
+def counted_sentences(classifier: TokenClassifier) -> int | None:
+    """The number of train sentences whose counts the decisions of a classifier weigh; None: they weigh none.
+
+    Raises:
+        InputError: The note beside its weights does not say it as training writes it.
+    """
+    counted = classifier.note.get("counted")
+    if counted is None:
+        return None
+    if isinstance(counted, dict) and isinstance(number := counted.get("sentences"), int):
+        return number
+    raise InputError(f"{NOTE} beside the weights has an entry counted that cannot be read", remedy=_AGAIN)
+
+
+def _decider(classifier: TokenClassifier, layers: TagLayers, train: Sequence[Sentence]) -> SpanDecider | None:
+    """What chooses among possible mentions; None: the most probable legal tags are taken."""
+    if not classifier.note.get("decisions"):
+        return None
+    counts = None
+    if (number := counted_sentences(classifier)) is not None:
+        counts = TrainCounts(train[:number], layers.labels)
+        if counts.digest != classifier.note["counted"].get("sha256"):
+            problem = "the model's decisions weigh how often its train split annotates a phrase, and this is another train split"
+            raise InputError(problem, remedy="Add the corpus= settings of its training, or train with tuning.decisions=fitted.")
+    named = {"name": f"the entry decisions of {NOTE} beside the weights", "remedy": _AGAIN}
+    decisions = read_decisions(classifier.note["decisions"], layers.labels, **named)
+    return SpanDecider(layers.lattices[0], layers.labels, decisions, counts)
+
+
+def decided(sentence: Sentence, reading: Reading, decider: SpanDecider) -> dict[str, Any]:
+    """A sentence's record for `predictions.jsonl`: the mentions that decisions choose, and a confidence for each tag."""
+    pred, confidence = decider.tags(reading.log_probs.astype(np.float64), Words.of(sentence))
+    return _record(sentence, reading, {"pred": pred, "confidence": confidence})
 
 
 def tagged(sentence: Sentence, reading: Reading, lattice: Lattice, mapped: ConfidenceMap | None = None) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 from clinspan.corpora import InputError, Sentence
 from clinspan.corpora.bio import span_tags, tag_spans
 from clinspan.corpora.words import Words
+from clinspan.decisions.fit import fit_decisions, FitSettings, Mention, ScoredSentence
+from clinspan.decisions.rule import Decisions
 from clinspan.lms.protocols import LocalEngine
 from clinspan.programs.formats import Phrases
-from clinspan.programs.formats.decisions import Decisions
 from clinspan.programs.optimizers.candidate import Candidate
 from clinspan.programs.optimizers.context import OptimizationContext, Optimizer
-from clinspan.programs.optimizers.decision_fit import fit_decisions, FitSettings, Mention, ScoredSentence
 from clinspan.programs.optimizers.effort import Asked, Effort, Extent
 from clinspan.programs.tagging.prompt_fingerprint import prompt_fingerprint
 

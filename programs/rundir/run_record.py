@@ -209,6 +209,9 @@ class RunFacts(Record):
     epochs: list[EpochRecord] | None = None
     best_epoch: int | None = None
     members_f1: float | None = Field(default=None, description="micro F1 on dev by the averaged probabilities of several trainings")
+    decisions_f1: dict[str, float] | None = Field(
+        default=None, description="micro F1 on dev by how a token classifier chooses mentions, each document by a fit to others"
+    )
     steps: int | None = None
     parameters: int | None = None
     use: str | None = Field(default=None, description="the setting that takes the trained weights")

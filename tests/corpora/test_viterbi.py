@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clinspan.corpora.bio import tag_spans
 from clinspan.corpora.viterbi import Lattice
 
 TAGS = ("O", "B-A", "I-A", "B-B", "I-B")
@@ -54,6 +55,31 @@ def test_decoding_and_posteriors_are_those_of_all_sequences(problem: tuple[NDArr
     confidence = lattice.confidence(scores, tags)
     assert confidence == pytest.approx([marginals[t, order.index(tag)] for t, tag in enumerate(tags)], abs=1e-9)
     assert all(0 <= value <= 1 for value in confidence)
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_probabilities_of_mentions_are_those_of_all_sequences(problem: tuple[NDArray[np.float64], tuple[str, ...]]) -> None:
+    scores, order = problem
+    sums: dict[tuple[int, int, str], float] = {}
+    total = 0.0
+    for choice in itertools.product(range(len(order)), repeat=len(scores)):
+        tags = tuple(order[i] for i in choice)
+        if legal(tags):
+            weight = math.exp(sum(scores[t, i] for t, i in enumerate(choice)))
+            total += weight
+            for span in tag_spans(tags):
+                sums[span] = sums.get(span, 0.0) + weight
+    found = Lattice.of(order).mentions(scores, 0.0)
+    flat = {(*span, label): value for span, row in found.items() for label, value in row.items()}
+    assert flat == pytest.approx({span: weight / total for span, weight in sums.items()}, abs=1e-9)
+    likely = Lattice.of(order).mentions(scores, 0.2)
+    assert {(*span, label) for span, row in likely.items() for label in row} == {key for key, value in flat.items() if value >= 0.2}
+
+
+def test_a_sentence_without_tokens_has_no_mention() -> None:
+    assert Lattice.of(TAGS).mentions(np.zeros((0, 5)), 0.1) == {}
+    assert Lattice.of(["O", "B-A"]).mentions(np.log([[0.4, 0.6]] * 2), 0.1).keys() == {(0, 1), (1, 2)}
 
 
 def test_without_i_tags_the_best_tag_of_each_token_is_chosen() -> None:

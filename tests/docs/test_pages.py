@@ -36,7 +36,8 @@ LONG = (
 )
 _CHECKOUT = "<!-- here: a copy of the checkout -->"
 _AZURE = "<!-- stand-in: a scripted server for Azure OpenAI -->"
-PARTS = ("clinspan", "conf", "corpora", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
+ROOMS = ("conf", "corpora", "decisions", "hydra_plugins", "lms", "metrics", "programs", "reports", "retrievers", "tuning")
+PARTS = ("clinspan", *ROOMS)
 
 
 class Teacher(Script):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinspan.corpora.bio import tag_spans
-from clinspan.programs.formats.train_counts import WAYS
+from clinspan.decisions.train_counts import WAYS
 from clinspan.programs.rundir.prompt_log import read_prompts
 from conftest import Command, folder_of, load, records
 from support.current_models import random_current

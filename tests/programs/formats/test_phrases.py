@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from clinspan.corpora import InputError, Label
 from clinspan.corpora.words import Words
+from clinspan.decisions.candidates import candidates
+from clinspan.decisions.rule import best_set, Decisions, NONE, Phrase, read_decisions
 from clinspan.lms import lm15
 from clinspan.programs.building.library import load_corpus
 from clinspan.programs.formats import Phrases
-from clinspan.programs.formats.candidates import candidates
-from clinspan.programs.formats.decisions import best_set, Decisions, NONE, Phrase, read_decisions
 from conftest import Command, folder_of, load
 
 LABELS = (Label("Disease", "an illness"), Label("RareDisease", "a rare illness"), Label("Sign", "what is observed"))
@@ -197,7 +197,7 @@ def test_decisions_are_saved_and_read_back() -> None:
 
 
 def test_weights_give_probabilities_of_a_regression() -> None:
-    phrase = Phrase(0, 1, 1, {"Sign": -1.0, NONE: -0.5}, phrase=-2.0, ending=-0.5, typed=-0.1)
+    phrase = Phrase(0, 1, 1, {"Sign": -1.0, NONE: -0.5}, {"phrase": -2.0, "ending": -0.5, "typed": -0.1})
     decisions = Decisions(weights={"Sign": {"type:Sign": 2.0, "words:1": 1.0}, NONE: {"bias": 0.5, "phrase": -0.5}})
     scores = {"Sign": 2.0 * -1.0 + 1.0, NONE: 0.5 + 1.0}
     norm = math.log(sum(math.exp(value) for value in scores.values()))

@@ -33,6 +33,7 @@ SHORT = [
     "tuning.epochs=4",
     "tuning.batch_size=8",
     "tuning.learning_rate=0.001",
+    "tuning.decisions=tags",
 ]
 PART = ["split=dev", "limit=40"]
 

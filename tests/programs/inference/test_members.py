@@ -11,6 +11,7 @@ from clinspan.programs.annotation.annotator import Annotator
 from conftest import Command, command_in, folder_of, load, records
 
 SHORT = ["tuning=encoder", "limit=48", "dev_limit=12", "tuning.epochs=1", "tuning.batch_size=8", "tuning.learning_rate=0.002"]
+SHORT += ["tuning.decisions=tags"]
 
 
 @pytest.fixture(scope="module")

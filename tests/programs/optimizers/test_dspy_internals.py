@@ -14,7 +14,7 @@ from clinspan.lms.remote.request_settings import is_reasoning_model
 from clinspan.programs.optimizers import evaluate
 from conftest import ROOT
 
-OWN = ("lms", "programs", "metrics", "retrievers", "reports", "tuning", "benchmarks")
+OWN = ("decisions", "lms", "programs", "metrics", "retrievers", "reports", "tuning", "benchmarks")
 DOCUMENTED = {
     "dspy",
     "dspy.evaluate.evaluate",

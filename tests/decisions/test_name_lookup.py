@@ -6,9 +6,9 @@ import pytest
 
 from clinspan.corpora import Label, Sentence, Token
 from clinspan.corpora.words import Words
+from clinspan.decisions.name_lookup import NameLookup
+from clinspan.decisions.train_counts import WAYS
 from clinspan.programs.formats import Phrases
-from clinspan.programs.formats.name_lookup import NameLookup
-from clinspan.programs.formats.train_counts import WAYS
 
 NAMES = {"finding": ["Skin rash", "short stature"], "disease": ["Wilson disease", "X-linked gout", "..."]}
 

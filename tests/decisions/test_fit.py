@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from clinspan.programs.formats.decisions import Decisions, NONE, Phrase
-from clinspan.programs.optimizers.decision_fit import fit_decisions, FitSettings, Fitted, ScoredSentence
+from clinspan.decisions.fit import fit_decisions, FitSettings, Fitted, ScoredSentence
+from clinspan.decisions.rule import Decisions, NONE, Phrase
 
 LABELS = ("Disease", "Sign")
 OFFSETS = FitSettings(regression=False)
@@ -31,7 +31,7 @@ def made_up(count: int, *, shift: float = 3.0, signal: float = 2.0, seed: int = 
             scores = {name: value + (0 if name == NONE else shift) for name, value in scores.items()}
             norm = math.log(sum(map(math.exp, scores.values())))
             types = {name: value - norm for name, value in scores.items()}
-            phrases.append(Phrase(place, place + 1, 1, types, phrase=-1.0, ending=-0.5, typed=-0.1))
+            phrases.append(Phrase(place, place + 1, 1, types, {"phrase": -1.0, "ending": -0.5, "typed": -0.1}))
             gold += [(place, place + 1, right)] if right != NONE else []
         sentences.append(ScoredSentence(f"d{number // 5}:{number % 5}", f"d{number // 5}", gold, phrases))
     return sentences
@@ -96,7 +96,7 @@ def test_a_label_without_mentions_and_sentences_without_phrases_do_no_harm(setti
             s.id,
             s.document,
             s.gold,
-            [Phrase(p.start, p.end, 1, {**p.types, "Ghost": types["Ghost"]}, -1, -1, -1) for p in s.phrases],
+            [Phrase(p.start, p.end, 1, {**p.types, "Ghost": types["Ghost"]}, p.model) for p in s.phrases],
         )
         for s in sentences
     ]

@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from clinspan.decisions.rule import best_set, Decisions, NONE, Phrase
 from clinspan.metrics.confidence_map import platt
-from clinspan.programs.formats.decisions import best_set, Decisions, NONE, of_model, Phrase
 
 Floats = NDArray[np.float64]
 _STEPS = (1.0,) * 8 + (0.5,) * 8 + (0.25,) * 4
@@ -145,13 +145,12 @@ class _Table:
 
     @cached_property
     def feature_names(self) -> list[str]:
-        names = list(self.phrases[0].features()) if self.phrases else []
-        return names if self.model else [name for name in names if not of_model(name)]
+        return list(self.phrases[0].features(model=self.model)) if self.phrases else []
 
     @cached_property
     def features(self) -> Floats:
         """Shape (phrases, features)."""
-        rows = [phrase.features() for phrase in self.phrases]
+        rows = [phrase.features(model=self.model) for phrase in self.phrases]
         return np.array([[row[name] for name in self.feature_names] for row in rows]).reshape(-1, len(self.feature_names))
 
     def rows_of(self, numbers: Sequence[int] | range) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ from functools import cached_property
 from clinspan.corpora import Sentence
 from clinspan.corpora.bio import tag_spans
 from clinspan.corpora.words import Words
-from clinspan.programs.formats.candidates import candidates
+from clinspan.decisions.candidates import candidates, WORDS
 
 _SMOOTHING = 2.0
 """Like phrases that are added with the share of the label among all candidate phrases."""
@@ -45,7 +45,7 @@ class TrainCounts:
         words: Most words of a candidate phrase.
     """
 
-    def __init__(self, sentences: Sequence[Sentence], labels: Sequence[str], words: int) -> None:
+    def __init__(self, sentences: Sequence[Sentence], labels: Sequence[str], words: int = WORDS) -> None:
         self.labels, self._words = tuple(labels), words
         self._documents: dict[str, list[Sentence]] = defaultdict(list)
         for sentence in sentences:

@@ -26,9 +26,7 @@ class Phrase:
         end: The token behind its last one.
         words: Number of its words.
         types: For each type, and `None`, that it is one, if it is one of them.
-        phrase: That an answer begins with it.
-        ending: That it ends where it does.
-        typed: That one of the types follows.
+        model: What else the model says, by a name for each.
         further: What `TrainCounts` and `NameLookup` say about it; empty where decisions weigh the model's probabilities alone.
     """
 
@@ -36,25 +34,14 @@ class Phrase:
     end: int
     words: int
     types: Mapping[str, float]
-    phrase: float
-    ending: float
-    typed: float
+    model: Mapping[str, float]
     further: Mapping[str, float] = field(default_factory=dict)
 
-    def features(self) -> dict[str, float]:
-        """What `Decisions.weights` apply to."""
+    def features(self, *, model: bool = True) -> dict[str, float]:
+        """What `Decisions.weights` apply to; without `model`, only the number of words and what is not the model's."""
         sizes = {f"words:{size}": float(self.words == size) for size in (1, 2, 3)}
-        stem = {"phrase": self.phrase, "ending": self.ending, "typed": self.typed, "bias": 1.0}
-        return {**{f"type:{name}": value for name, value in self.types.items()}, **stem, **sizes, **self.further}
-
-
-def of_model(feature: str) -> bool:
-    """Whether a feature of a phrase is a probability that the model gives.
-
-    >>> of_model("type:Sign"), of_model("ending"), of_model("words:2"), of_model("same:Sign")
-    (True, True, False, False)
-    """
-    return feature.startswith("type:") or feature in ("phrase", "ending", "typed")
+        own = {**{f"type:{name}": value for name, value in self.types.items()}, **self.model} if model else {}
+        return {**own, "bias": 1.0, **sizes, **self.further}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +126,33 @@ class Decisions:
         return asdict(self)
 
 
+def decide(decisions: Decisions, phrases: Sequence[Phrase], count: int) -> tuple[list[tuple[int, int, str]], list[float | None]]:
+    """The mentions of a sentence, and the confidence in the decision at each of its tokens.
+
+    The confidence at a token outside of mentions is the lowest probability that a phrase with the token is no mention.
+
+    Args:
+        decisions: The parameters.
+        phrases: The candidate phrases of the sentence.
+        count: Number of its tokens.
+
+    Returns:
+        The mentions as first token, the token behind the last one, and label; a confidence for each token, None in no phrase.
+    """
+    confidence: list[float | None] = [None] * count
+    scored = [decisions.logprobs(phrase) for phrase in phrases]
+    for phrase, logprobs in zip(phrases, scored, strict=True):
+        none = math.exp(logprobs[NONE])
+        for number in range(phrase.start, phrase.end):
+            known = confidence[number]
+            confidence[number] = none if known is None else min(none, known)
+    spans = []
+    for phrase, name, probability in decisions.choose(phrases, scored):
+        spans.append((phrase.start, phrase.end, name))
+        confidence[phrase.start : phrase.end] = [probability] * (phrase.end - phrase.start)
+    return spans, confidence
+
+
 def best_set(spans: Mapping[int, tuple[int, int]], values: Mapping[int, float]) -> list[int]:
     """The set of spans without overlap that has the highest sum of values, by weighted interval scheduling.
 
@@ -174,39 +188,56 @@ def best_set(spans: Mapping[int, tuple[int, int]], values: Mapping[int, float]) 
     return chosen[::-1]
 
 
-def read_decisions(saved: Mapping[str, Any] | None, labels: Sequence[str]) -> Decisions:
-    """Decisions from a setting.
+def read_decisions(
+    saved: Mapping[str, Any] | None, labels: Sequence[str], *, name: str = "format.decisions", remedy: str = _REMEDY
+) -> Decisions:
+    """Decisions from a setting, or from the note beside a classifier's weights.
 
     Args:
-        saved: The setting; None: the default parameters.
+        saved: What was saved; None: the default parameters.
         labels: Names of the corpus' labels.
+        name: What messages call it.
+        remedy: What messages say to do.
 
     Raises:
         InputError: It has an unknown key, a label that the corpus lacks, or a value that is no number.
     """
-    given = {str(key): value for key, value in (saved or {}).items()}
+    try:
+        return _read(saved, labels, name)
+    except ValueError as error:
+        raise InputError(str(error), remedy=remedy) from None
+
+
+def _read(saved: object, labels: Sequence[str], name: str) -> Decisions:
+    """Decisions from what was saved.
+
+    Raises:
+        ValueError: It cannot be used.
+    """
+    given = _mapping(saved, name)
     if unknown := sorted(set(given) - set(Decisions.__dataclass_fields__)):
-        raise InputError(f"format.decisions has {unknown[0]}, which is not a parameter", remedy=_REMEDY)
-    own: dict[str, Any] = {key: _number(given[key], key) for key in _SCALARS if key in given}
-    own["offsets"] = _numbers(given.get("offsets"), "offsets")
-    own["weights"] = {name: _numbers(row, f"weights.{name}") for name, row in _mapping(given.get("weights"), "weights").items()}
+        raise ValueError(f"{name} has {unknown[0]}, which is not a parameter")
+    own: dict[str, Any] = {key: _number(given[key], f"{name}.{key}") for key in _SCALARS if key in given}
+    own["offsets"] = _numbers(given.get("offsets"), f"{name}.offsets")
+    rows = _mapping(given.get("weights"), f"{name}.weights")
+    own["weights"] = {label: _numbers(row, f"{name}.weights.{label}") for label, row in rows.items()}
     for key, names in (("offsets", own["offsets"]), ("weights", own["weights"])):
         if stray := sorted(set(names) - {*labels, NONE}):
-            raise InputError(f"format.decisions.{key} names {stray[0]}, which is not a label of the corpus", remedy=_REMEDY)
+            raise ValueError(f"{name}.{key} names {stray[0]}, which is not a label of the corpus")
     return Decisions(**own, fingerprint=str(given.get("fingerprint") or ""))
 
 
-def _mapping(value: Any, key: str) -> dict[str, Any]:
+def _mapping(value: object, name: str) -> dict[str, Any]:
     if value is None or isinstance(value, Mapping):
-        return {str(name): inner for name, inner in (value or {}).items()}
-    raise InputError(f"format.decisions.{key} is not a mapping", remedy=_REMEDY)
+        return {str(key): inner for key, inner in (value or {}).items()}
+    raise ValueError(f"{name} is not a mapping")
 
 
-def _numbers(value: Any, key: str) -> dict[str, float]:
-    return {name: _number(inner, f"{key}.{name}") for name, inner in _mapping(value, key).items()}
+def _numbers(value: object, name: str) -> dict[str, float]:
+    return {key: _number(inner, f"{name}.{key}") for key, inner in _mapping(value, name).items()}
 
 
-def _number(value: Any, key: str) -> float:
+def _number(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"format.decisions.{key} is not a number", remedy=_REMEDY)
+        raise ValueError(f"{name} is not a number")
     return float(value)

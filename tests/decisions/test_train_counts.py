@@ -9,8 +9,8 @@ import pytest
 
 from clinspan.corpora import InputError, Label, Sentence, Token
 from clinspan.corpora.words import Words
+from clinspan.decisions.train_counts import TrainCounts, WAYS
 from clinspan.programs.formats import Phrases
-from clinspan.programs.formats.train_counts import TrainCounts, WAYS
 
 LABELS = ("Sign", "Disease")
 
