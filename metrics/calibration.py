@@ -7,9 +7,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from clinspan.metrics.counts import entities, Mode
 
 BINS = 10
+_EXACT = 1000
 Judged = tuple[float, bool]
 
 
@@ -47,29 +50,49 @@ def calibration(judged: Iterable[Judged]) -> dict[str, Any] | None:
     """Expected calibration error over ten bins of equal width (Guo et al. 2017), and the bins; None without confidences.
 
     Returns:
-        `ece`, the mean of |accuracy - confidence| weighted by the bins' sizes; `brier`, the mean squared difference of
+        `ece`, the mean of |accuracy - confidence| weighted by the bins' sizes; `ece_by_chance`, what it would be on average if each
+        mention were right with exactly the probability that its confidence says; `brier`, the mean squared difference of
         confidence and being right (Brier 1950); `auroc`, how often a right mention has a higher confidence than a wrong one,
         None if all are right or all wrong; `entities`; `bins`, each with `low`, `high`, `entities`, `confidence` and `accuracy`
         (both None where a bin is empty).
 
-    >>> calibration([(0.75, True), (0.75, False), (0.25, True)])["ece"]
-    0.41666666666666663
+    >>> found = calibration([(0.75, True), (0.75, False), (0.25, True)])
+    >>> round(found["ece"], 3), round(found["ece_by_chance"], 3)
+    (0.417, 0.312)
     """
     rows = list(judged)
     if not rows:
         return None
     bins: list[dict[str, Any]] = []
-    error = 0.0
+    error = by_chance = 0.0
     for number in range(BINS):
         inside = [row for row in rows if min(int(row[0] * BINS), BINS - 1) == number]
         mean = sum(value for value, _ in inside) / len(inside) if inside else None
         accuracy = sum(hit for _, hit in inside) / len(inside) if inside else None
         if mean is not None and accuracy is not None:
             error += len(inside) / len(rows) * abs(accuracy - mean)
+            by_chance += sum_deviation([value for value, _ in inside]) / len(rows)
         edges = {"low": number / BINS, "high": (number + 1) / BINS}
         bins.append({**edges, "entities": len(inside), "confidence": mean, "accuracy": accuracy})
     brier = sum((value - hit) ** 2 for value, hit in rows) / len(rows)
-    return {"ece": error, "brier": brier, "auroc": auroc(rows), "entities": len(rows), "bins": bins}
+    about = {"ece": error, "ece_by_chance": by_chance, "brier": brier}
+    return {**about, "auroc": auroc(rows), "entities": len(rows), "bins": bins}
+
+
+def sum_deviation(probabilities: Sequence[float]) -> float:
+    """The mean of |number that happen - sum of the probabilities| for independent events.
+
+    It is exact for up to `_EXACT` events, and that of a normal distribution with the same variance beyond.
+
+    >>> sum_deviation([0.5, 0.5]), sum_deviation([1.0])
+    (0.5, 0.0)
+    """
+    if len(probabilities) > _EXACT:
+        return math.sqrt(2 / math.pi * sum(value * (1 - value) for value in probabilities))
+    spread = np.ones(1)  # probabilities of 0, 1, ... events (Poisson binomial distribution)
+    for value in probabilities:
+        spread = np.append(spread * (1 - value), 0.0) + np.append(0.0, spread * value)
+    return float(np.abs(np.arange(len(spread)) - sum(probabilities)) @ spread)
 
 
 def auroc(judged: Sequence[Judged]) -> float | None:

@@ -247,16 +247,18 @@ def calibration_words(calibration: Mapping[str, Any]) -> str:
 
     >>> calibration_words({"ece": 0.425, "entities": 12})
     'confidences of 12 predicted mentions are off by .42 on average: do not use them yet'
-    >>> calibration_words({"ece": 0.05, "entities": 90, "auroc": 0.8})
-    'confidences of 90 predicted mentions are off by .05 on average, and order 80 % of right and wrong ones'
+    >>> calibration_words({"ece": 0.05, "entities": 90, "ece_by_chance": 0.04, "auroc": 0.8})
+    'confidences of 90 predicted mentions are off by .05 on average (by chance: .04), and order 80 % of right and wrong ones'
     """
     error, number = float(calibration["ece"]), int(calibration["entities"])
-    off = f"{error:.2f}".removeprefix("0")
+    off = f"{error:.2f}".removeprefix("0") + " on average"
+    if calibration.get("ece_by_chance") is not None:
+        off += f" (by chance: {calibration['ece_by_chance']:.2f})".replace("0.", ".", 1)
     advice = ": do not use them yet" if error > _BAD_CALIBRATION else ""
     order = (
         f", and order {100 * calibration['auroc']:.0f} % of right and wrong ones" if calibration.get("auroc") is not None else ""
     )
-    return f"confidences of {number:,} {plural(number, 'predicted mention')} are off by {off} on average{order}{advice}"
+    return f"confidences of {number:,} {plural(number, 'predicted mention')} are off by {off}{order}{advice}"
 
 
 def confidence_words(confidence: float) -> str:

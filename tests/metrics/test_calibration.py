@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clinspan.metrics.calibration import calibration, entity_confidence, judge_entities
+from clinspan.metrics.calibration import calibration, entity_confidence, judge_entities, sum_deviation
 
 PROBABILITY = st.floats(0.001, 1)
 JUDGED = st.lists(
@@ -70,3 +71,22 @@ def test_entities_are_judged_in_their_order_by_type_and_both_bounds() -> None:
     assert judge_entities(["B-Sign", "B-A"], ["B-Sign", "I-A"], [0.5, 0.75], "conlleval") == [(0.5, True), (0.75, True)]
     assert judge_entities(["B-Sign", "B-A"], ["B-Sign", "I-A"], [0.5, 0.75], "strict") == [(0.5, True)]
     assert judge_entities(["B-Z", "B-A"], ["B-Z", "B-A"], [0.5, 0.75], "strict") == [(0.5, True), (0.75, True)]
+
+
+@pytest.mark.parametrize("number", [40, 400, 1500])
+def test_the_error_by_chance_is_the_mean_error_of_exact_confidences(number: int) -> None:
+    rng = random.Random(number)
+    values = [rng.uniform(0.3, 1.0) for _ in range(number)]
+    errors, by_chance = [], set()
+    for _ in range(300):
+        result = calibration([(value, rng.random() < value) for value in values])
+        assert result is not None
+        errors.append(result["ece"])
+        by_chance.add(result["ece_by_chance"])
+    (expected,) = by_chance
+    assert expected == pytest.approx(sum(errors) / len(errors), rel=0.06)
+
+
+def test_many_and_few_events_deviate_alike() -> None:
+    values = [0.6, 0.75, 0.9] * 333
+    assert sum_deviation(values) == pytest.approx(sum_deviation([*values, 1.0, 1.0]), rel=0.001)

@@ -224,3 +224,28 @@ def test_a_cased_bert_on_disk_is_trained_and_run(command: Command, tmp_path: Pat
     record = load(folder_of(command("run", f"program={folder}", "limit=5")) / "run.json")
     assert record["choices"]["model"] == "bioclinicalbert"
     assert record["counts"] == {"sentences": 5, "failed": 0, "repairs": {"read_in_windows": 5}}
+
+
+def test_decisions_that_weigh_counts_need_the_train_split(command: Command, tmp_path: Path) -> None:
+    """Hardly trained random weights, so that the most probable tags are bad, and counts of train know all mentions."""
+    for split, number in (("train", 6), ("devel", 12), ("test", 2)):
+        sentences = ["No\tO\nfever\tB-Sign\n", "a\tO\nrash\tB-Sign\nof\tO\ncopper\tO\n", "Wilson\tB-Disease\nis\tO\nrare\tO\n"]
+        text = "".join("-DOCSTART-\tO\n\n" + "\n".join(sentences) + "\n" for _ in range(number))
+        (tmp_path / f"{split}.tsv").write_text(text, encoding="utf-8")
+    corpus = ["corpus=conll", f"corpus.path={tmp_path}", "corpus.phi=false"]
+    base = random_bert(tmp_path / "random-bert")
+    words = ["tuning=encoder", f"model.path={base}", "tuning.epochs=1", "tuning.learning_rate=0.00001", "tuning.decisions=counted"]
+    done = command("finetune", *words, *corpus)
+    folder, tried = folder_of(done), load(folder_of(done) / "run.json")["decisions_f1"]
+    assert "mentions are chosen by regression with counts of train, dev F1" in done.stdout
+    ran = folder_of(command("run", f"program={folder}", *corpus))
+    assert load(ran / "scores.json")["micro"]["f1"] > tried["tags"] + 0.2
+    note = tmp_path / "note.txt"
+    note.write_text("No fever. Wilson is rare.", encoding="utf-8")
+    tagged = ["annotate", f"program={folder}", f"input={note}"]
+    refused = command(*tagged, "output=without")
+    assert refused.returncode == 2
+    assert "is another train split. Add the corpus= settings of its training" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    annotated = command(*tagged, "output=with", *corpus)
+    assert annotated.returncode == 0, annotated.stderr
