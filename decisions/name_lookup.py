@@ -33,6 +33,11 @@ class NameLookup:
         rows = [f"{kind}\t{' '.join(name)}" for kind, whole in sorted(self._whole.items()) for name in sorted(whole)]
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
+    def has(self, tokens: Sequence[str]) -> bool:
+        """Whether the tokens are a name of any kind."""
+        words = tuple(_words(tokens))
+        return any(words in whole for whole in self._whole.values())
+
     def features(self, tokens: Sequence[str]) -> dict[str, float]:
         """For each kind 1 or 0: the tokens are a name, their last word is the last one of a name, all words are in names.
 

@@ -50,6 +50,7 @@ class TrainCounts:
         self._documents: dict[str, list[Sentence]] = defaultdict(list)
         for sentence in sentences:
             self._documents[sentence.document].append(sentence)
+        self._of_words = {sentence.words: sentence.document for sentence in sentences}
         self._all = self._counted(sentences)
         self._last: tuple[str | None, Counts] = None, {}
         phrases = sum(self._all[("same", None)].values())
@@ -74,6 +75,18 @@ class TrainCounts:
                 with_label = self._number(way, label, key, own)
                 rates[f"{way}:{label}"] = math.log((with_label + _SMOOTHING * share) / (all_like + _SMOOTHING) / share)
         return rates
+
+    def support(self, words: Sequence[str], span: tuple[int, int]) -> float:
+        """The sum of the ratios' logarithms over all ways, for the label with the highest one.
+
+        Phrases of a document with a sentence of these words do not count, so a sentence of train has no advantage.
+
+        Args:
+            words: The words of the sentence as they are.
+            span: Its tokens, half-open.
+        """
+        rates = self.rates([word.casefold() for word in words], span, self._of_words.get(tuple(words)))
+        return max(math.fsum(rates[f"{way}:{label}"] for way in WAYS) for label in self.labels)
 
     @cached_property
     def digest(self) -> str:

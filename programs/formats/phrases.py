@@ -48,6 +48,8 @@ class Phrases(Format):
         contrasts: Number of phrases without a type that each demonstration shows, and of phrases that overlap a mention.
         decisions: How probabilities become mentions: parameters that `optimizer=decisions` fits; None: the default ones.
         train_counts: Whether fitted decisions also weigh how often the train split annotates phrases like a phrase.
+        prune_below: With `train_counts`: the model is not asked about phrases whose `TrainCounts.support` is lower, unless they are
+            names of the dictionary; None: it is asked about all.
         dictionary: `hpo`: fitted decisions also weigh whether a phrase is a name of the Human Phenotype Ontology.
         counted: The sentences of the train split, for `train_counts`.
         looked_up: The names of `dictionary` by kind.
@@ -65,6 +67,7 @@ class Phrases(Format):
         contrasts: int = 2,
         decisions: Mapping[str, Any] | None = None,
         train_counts: bool = False,
+        prune_below: float | None = None,
         dictionary: Literal["hpo"] | None = None,
         counted: Sequence[Sentence] = (),
         looked_up: Mapping[str, Sequence[str]] | None = None,
@@ -80,6 +83,7 @@ class Phrases(Format):
             raise InputError(problem, remedy="Use the corpus that the program was made for, or a program without these counts.")
         labelled = [self._names.get(label.name, label.name) for label in labels]
         self.train_counts = TrainCounts(counted, labelled, words) if train_counts else None
+        self.prune_below = prune_below if train_counts else None
         self.dictionary = NameLookup(looked_up) if dictionary is not None and looked_up else None
         self.decisions: Decisions = read_decisions(decisions, labelled)
 
@@ -199,7 +203,18 @@ class Phrases(Format):
 
     def _stems(self, words: Words) -> list[str]:
         """The beginnings of the lines: each phrase once, however often the sentence has it."""
-        return list(dict.fromkeys(words.text(*span) + _SEPARATOR for span in candidates(words, self.words)))
+        return list(dict.fromkeys(words.text(*span) + _SEPARATOR for span in self._asked(words)))
+
+    def _asked(self, words: Words) -> list[tuple[int, int]]:
+        """The candidate phrases that the model is asked about."""
+        spans = candidates(words, self.words)
+        counts, least = self.train_counts, self.prune_below
+        if counts is None or least is None:
+            return spans
+        return [span for span in spans if counts.support(words, span) >= least or self._is_name(words[span[0] : span[1]])]
+
+    def _is_name(self, phrase: Sequence[str]) -> bool:
+        return self.dictionary is not None and self.dictionary.has(phrase)
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -100,3 +100,29 @@ def test_counts_need_a_train_split() -> None:
         InputError, match="format.train_counts=true counts the phrases of a train split, and the corpus has none. Use"
     ):
         form(train_counts=True)
+
+
+MANY = [sentence(f"He has Wilson disease {n} .", f"a{n}", (2, 4, "Disease")) for n in range(9)]
+MANY += [sentence(f"Report {n} says rash today .", f"b{n}", (3, 4, "Sign")) for n in range(9)]
+
+
+def test_phrases_that_train_never_annotates_are_not_asked_about() -> None:
+    words = Words("He has Wilson disease Report says rash . unheard".split())
+    asked = form(train_counts=True, counted=MANY, prune_below=-1.0).choices(words)
+    everything = form(train_counts=True, counted=MANY).choices(words)
+    assert asked is not None and everything is not None
+    assert set(asked["stems"]) < set(everything["stems"])
+    assert {"Wilson disease :", "rash :", "unheard :"} <= set(asked["stems"]), "mentions, and what train does not know"
+    assert not {"says :", "Report says :"} & set(asked["stems"])
+    assert form(counted=MANY, prune_below=-1.0).choices(words) == everything, "without counts nothing is left out"
+    lost = form(train_counts=True, counted=MANY, prune_below=99.0)
+    assert lost.choices(words) is None
+    named = form(train_counts=True, counted=MANY, prune_below=99.0, dictionary="hpo", looked_up={"finding": ["Reports"]})
+    assert (named.choices(words) or {})["stems"] == ["Report :"], "names are asked about"
+
+
+def test_a_sentence_of_train_has_no_support_by_its_own_document() -> None:
+    own = MANY[0]
+    alone = TrainCounts([own, *MANY[9:]], LABELS)
+    assert alone.support(own.words, (2, 4)) < alone.support([*own.words, "again"], (2, 4))
+    assert alone.support(own.words, (2, 4)) == pytest.approx(0, abs=0.5)
