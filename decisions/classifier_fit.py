@@ -14,9 +14,10 @@ from clinspan.decisions.fit import fit_decisions, FitSettings, Fitted, ScoredSen
 from clinspan.decisions.rule import Decisions
 from clinspan.decisions.train_counts import TrainCounts
 from clinspan.metrics import count_sentence, Counts
-from clinspan.metrics.confidence_map import LEAST
 
 _FOLDS = 6
+_LEAST = 100
+"""Mentions on dev, in at least `_FOLDS` documents, below which a lead of some decisions says nothing."""
 _STRENGTH = 0.03
 """Inverse of the regularization, chosen on dev of ncbi-disease and raremini among .01 to 3."""
 _TAGS, _COUNTS = "tags", "regression with counts of train"
@@ -61,11 +62,11 @@ def fit_classifier_decisions(
         seed: Seed of the division into folds of documents.
 
     Returns:
-        None if dev has mentions in fewer than two documents, or fewer than `metrics.confidence_map.LEAST`.
+        None if dev has fewer than 100 mentions, or mentions in fewer than six documents.
     """
     gold = [tag_spans(sentence.tags) for sentence in dev]
-    folds = min(_FOLDS, len({sentence.document for sentence, spans in zip(dev, gold, strict=True) if spans}))
-    if folds < 2 or sum(map(len, gold)) < LEAST:
+    documents = {sentence.document for sentence, spans in zip(dev, gold, strict=True) if spans}
+    if len(documents) < _FOLDS or sum(map(len, gold)) < _LEAST:
         return None
 
     def scored(weighed: TrainCounts | None) -> list[ScoredSentence]:
@@ -80,7 +81,7 @@ def fit_classifier_decisions(
     f1 = {_TAGS: _f1(dev, [without_marks(lattice.decode(t), one.words)[0] for one, t in zip(dev, tables, strict=True)], labels)}
     for name, (sentences, regression) in kinds.items():
         fits[name] = fitted = fit_decisions(
-            sentences, labels, FitSettings(regression=regression, strength=_STRENGTH, folds=folds, seed=seed)
+            sentences, labels, FitSettings(regression=regression, strength=_STRENGTH, folds=_FOLDS, seed=seed)
         )
         predicted = [span_tags(len(one.tokens), [found[:3] for found in fitted.predictions[one.id]]) for one in dev]
         f1[name] = _f1(dev, predicted, labels)

@@ -95,17 +95,22 @@ def fit_decisions(sentences: Sequence[ScoredSentence], labels: Sequence[str], se
     """
     table = _Table(sentences, labels, model=settings.model)
     folds = _folds([sentence.document for sentence in sentences], settings)
-    logprobs = _held_out(table, folds, settings) if settings.regression else table.model_logprobs
+    held_out = table.model_logprobs.copy()
     predictions: dict[str, list[Mention]] = {sentence.id: [] for sentence in sentences}
     for held in folds:
-        seen = _others(len(sentences), held)
+        others = [fold for fold in folds if fold is not held]
+        seen = [number for fold in others for number in fold]
+        logprobs = _held_out(table, others, settings) if settings.regression else table.model_logprobs.copy()
+        _put(table, logprobs, held, seen, settings)
         offsets, length, _ = _fit_offsets(table, logprobs, seen, settings)
         for number, row, label in _mentions(table, logprobs, held, offsets, length):
             phrase = table.phrases[row]
             mention = phrase.start, phrase.end, labels[label], math.exp(logprobs[row, label])
             predictions[sentences[number].id].append(mention)
+        rows = table.rows_of(held)
+        held_out[rows] = logprobs[rows]
     everything = range(len(sentences))
-    offsets, length, rate = _fit_offsets(table, logprobs, everything, settings)
+    offsets, length, rate = _fit_offsets(table, held_out, everything, settings)
     weights = _regression(table, everything, settings) if settings.regression else {}
     named = {label: round(float(value), 4) for label, value in zip(labels, offsets, strict=True)}
     slope, intercept = _calibration(sentences, predictions)
@@ -172,24 +177,29 @@ def _folds(documents: Sequence[str], settings: FitSettings) -> list[list[int]]:
     return [fold for fold in folds if fold]
 
 
-def _others(count: int, held: Sequence[int]) -> list[int]:
-    """The numbers below `count` that are not held out."""
-    left_out = set(held)
-    return [number for number in range(count) if number not in left_out]
-
-
 def _held_out(table: _Table, folds: Sequence[Sequence[int]], settings: FitSettings) -> Floats:
-    """Logarithms of probabilities of the regression, each phrase by a fit to other documents."""
+    """Logarithms of probabilities of the regression for the sentences of these folds, each by a fit to the other ones of them."""
     logprobs = table.model_logprobs.copy()
+    if len(folds) == 1:  # divided by document, so that there are other ones
+        documents = [table.sentences[number].document for number in folds[0]]
+        folds = [[folds[0][place] for place in fold] for fold in _folds(documents, settings)]
     for held in folds:
-        seen = _others(len(table.sentences), held)
-        if not seen:
-            continue
-        decisions = Decisions(weights=_regression(table, seen, settings))
-        for row in table.rows_of(held):
-            scored = decisions.logprobs(table.phrases[row])
-            logprobs[row] = [scored[name] for name in table.classes]
+        seen = [number for fold in folds if fold is not held for number in fold]
+        _put(table, logprobs, held, seen, settings)
     return logprobs
+
+
+def _put(table: _Table, logprobs: Floats, held: Sequence[int], seen: Sequence[int], settings: FitSettings) -> None:
+    """Replace the rows of some sentences by the logarithms of probabilities of the regression that is fitted to others."""
+    if not settings.regression or not seen:
+        return
+    weights = _regression(table, seen, settings)
+    if not weights:
+        return
+    rows = table.rows_of(held)
+    by_class = np.array([[weights[name].get(feature, 0.0) for feature in table.feature_names] for name in table.classes])
+    sums = table.features[rows] @ by_class.T
+    logprobs[rows] = sums - np.logaddexp.reduce(sums, axis=1, keepdims=True)
 
 
 def _regression(table: _Table, numbers: Sequence[int] | range, settings: FitSettings) -> dict[str, dict[str, float]]:

@@ -14,6 +14,7 @@ from clinspan.metrics.confidence_map import scaled
 NONE = "None"
 """What prompts, answers and parameters call a phrase without a type."""
 _SCALARS = ("length", "threshold", "slope", "intercept")
+_LARGEST = 1e6
 _REMEDY = "Use what optimizer=decisions wrote, or leave it out."
 
 
@@ -238,6 +239,6 @@ def _numbers(value: object, name: str) -> dict[str, float]:
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} is not a number")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_LARGEST <= value <= _LARGEST:
+        raise ValueError(f"{name} is not a number from {-_LARGEST:,.0f} to {_LARGEST:,.0f}")
     return float(value)

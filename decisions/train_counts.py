@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 from clinspan.corpora import Sentence
@@ -50,22 +50,24 @@ class TrainCounts:
         self._documents: dict[str, list[Sentence]] = defaultdict(list)
         for sentence in sentences:
             self._documents[sentence.document].append(sentence)
-        self._of_words = {sentence.words: sentence.document for sentence in sentences}
+        self._of_words: dict[Key, set[str]] = defaultdict(set)
+        for sentence in sentences:
+            self._of_words[sentence.words].add(sentence.document)
         self._all = self._counted(sentences)
-        self._last: tuple[str | None, Counts] = None, {}
+        self._last: tuple[frozenset[str], Counts] = frozenset(), {}
         phrases = sum(self._all[("same", None)].values())
         found = {label: sum(self._all[("same", label)].values()) for label in self.labels}
         self._shares = {label: max(1, number) / max(1, phrases) for label, number in found.items()}
 
-    def rates(self, words: Sequence[str], span: tuple[int, int], document: str | None = None) -> dict[str, float]:
+    def rates(self, words: Sequence[str], span: tuple[int, int], without: Collection[str] = ()) -> dict[str, float]:
         """The logarithms of the ratios for a phrase, by way and label, `same:Sign`.
 
         Args:
             words: The words of its sentence, case folded.
             span: Its tokens, half-open.
-            document: A document of train whose phrases do not count: the one that the sentence is from.
+            without: Documents of train whose phrases do not count, above all the one that the sentence is from.
         """
-        own = self._of_document(document) if document is not None and document in self._documents else {}
+        own = self._of_documents(frozenset(without) & self._documents.keys())
         rates: dict[str, float] = {}
         for way, like in WAYS.items():
             key = like(words, *span)
@@ -79,13 +81,13 @@ class TrainCounts:
     def support(self, words: Sequence[str], span: tuple[int, int]) -> float:
         """The sum of the ratios' logarithms over all ways, for the label with the highest one.
 
-        Phrases of a document with a sentence of these words do not count, so a sentence of train has no advantage.
+        Phrases of documents with a sentence of these words do not count, so a sentence of train has no advantage.
 
         Args:
             words: The words of the sentence as they are.
             span: Its tokens, half-open.
         """
-        rates = self.rates([word.casefold() for word in words], span, self._of_words.get(tuple(words)))
+        rates = self.rates([word.casefold() for word in words], span, self._of_words.get(tuple(words), ()))
         return max(math.fsum(rates[f"{way}:{label}"] for way in WAYS) for label in self.labels)
 
     @cached_property
@@ -94,11 +96,14 @@ class TrainCounts:
         rows = [[list(sentence.words), list(sentence.tags)] for some in self._documents.values() for sentence in some]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
-    def _of_document(self, document: str) -> Counts:
-        """The counts of one document; those of the last one are kept, as its phrases come one after another."""
-        if self._last[0] != document:
-            self._last = document, self._counted(self._documents[document])
-        return self._last[1]
+    def _of_documents(self, names: frozenset[str]) -> Counts:
+        """The counts of some documents; the last ones are kept, as phrases of a document come one after another."""
+        if not names:
+            return {}
+        last = self._last
+        if last[0] != names:
+            self._last = last = names, self._counted([sentence for name in sorted(names) for sentence in self._documents[name]])
+        return last[1]
 
     def _number(self, way: str, label: str | None, key: Key, own: Counts) -> int:
         number = self._all[(way, label)][key]

@@ -15,6 +15,8 @@ LEAST = 20
 """Mentions that a map is fitted to at least; fewer say too little about two parameters."""
 _STRENGTH = 10.0
 _EDGE = 1e-6
+_HIGHEST = 700.0
+"""The most log-odds whose exponential is a number."""
 
 
 class ConfidenceMap(BaseModel):
@@ -30,7 +32,7 @@ class ConfidenceMap(BaseModel):
     0.7
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     slope: float
     intercept: float
@@ -88,7 +90,8 @@ def platt(judged: Sequence[Judged]) -> tuple[float, float]:
 
 def scaled(probability: float, slope: float, intercept: float) -> float:
     """The probability on the logistic curve with this slope and intercept over the log-odds of another one."""
-    return 1 / (1 + math.exp(-slope * log_odds(probability) - intercept))
+    height = slope * log_odds(probability) + intercept
+    return 1 / (1 + math.exp(-max(-_HIGHEST, min(height, _HIGHEST))))
 
 
 def log_odds(probability: float) -> float:

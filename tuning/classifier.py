@@ -81,6 +81,9 @@ def tune_classifier(
     from clinspan.tuning.classifier_trainer import ClassifierTrainer
     from clinspan.tuning.trainer import train_on
 
+    if options.decisions == "counted" and options.mentions == "full":
+        problem = "tuning.decisions=counted chooses among tags of one layer, and tuning.mentions=full has a layer for each type"
+        raise InputError(problem, remedy="Leave it out, or set tuning.mentions=flat.")
     began = time.monotonic()
     base = _base(spec, options)
     if not any(sentence.tokens for sentence in train):

@@ -9,7 +9,7 @@ from typing import Any
 from clinspan.corpora import Sentence
 from clinspan.corpora.tag_layers import TagLayers
 from clinspan.corpora.viterbi import Floats
-from clinspan.decisions import fit_classifier_decisions, TrainCounts
+from clinspan.decisions import fit_classifier_decisions, NONE, TrainCounts
 from clinspan.metrics.confidence_map import fit_map
 from clinspan.tuning.judging import judge_mentions
 from clinspan.tuning.options import Encoder
@@ -50,7 +50,7 @@ def fit_on_dev(
     scores: list[Floats] = [table.astype(float) for table in tables]
     mapped = fit_map(judge_mentions(dev, scores, layers))
     note: dict[str, Any] = {"confidence": None if mapped is None else mapped.model_dump(), "decisions": None, "counted": None}
-    if options.decisions == "tags" or layers.by_label:
+    if options.decisions == "tags" or layers.by_label or NONE in layers.labels:
         return DevFit(note, None)
     counts = TrainCounts(train, layers.labels) if options.decisions == "counted" else None
     fitted = fit_classifier_decisions(layers.lattices[0], layers.labels, dev, scores, counts=counts, seed=seed)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clinspan.corpora import Sentence
+from clinspan.corpora.bio import without_marks
 from clinspan.corpora.full_mentions import gold_mentions
 from clinspan.corpora.tag_layers import TagLayers
 from clinspan.metrics import count_sentence, Counts
@@ -33,7 +34,7 @@ def judge_tables(dev: Sequence[Sentence], tables: Sequence[Any], layers: TagLaye
 
 def _counts(sentence: Sentence, table: Any, layers: TagLayers) -> list[Counts]:
     if not layers.by_label:
-        predicted = layers.lattices[0].decode(table)
+        predicted, _ = without_marks(layers.lattices[0].decode(table), sentence.words)
         return list(count_sentence(sentence.tags, predicted, layers.labels, "conlleval").values())
     found = {(one.label, one.fragments) for one, _ in layer_mentions(layers, table, sentence.words)}
     return list(count_full(_gold(sentence), found, layers.labels).values())
@@ -50,7 +51,7 @@ def judge_mentions(dev: Sequence[Sentence], tables: Sequence[Any], layers: TagLa
             judged += [(confidence, (one.label, one.fragments) in gold) for one, confidence in found]
             continue
         (lattice,) = layers.lattices
-        predicted = lattice.decode(scores)
+        predicted, _ = without_marks(lattice.decode(scores), sentence.words)
         judged += judge_entities(sentence.tags, predicted, lattice.confidence(scores, predicted), "conlleval")
     return judged
 

@@ -18,6 +18,8 @@ from clinspan.lms.weights.lora import apply_adapter, NOTE
 from clinspan.lms.weights.placement import device_of
 
 WINDOW = 512
+_ENTRIES = {"classes": list, "members": int, "window": int, "base": dict, "name": str, "id": str}
+"""Entries of the note that are read here, and their types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,10 @@ class TokenClassifier:
                 f"model={spec.name} is a base model without a head that was tuned: finetune it with tuning=encoder "
                 f"model={spec.name}, and run with program=FOLDER of that training"
             )
-        self.members = [self.model, *load_members(self.weights.folder, self.model, int(note.get("members", 1)))]
+        self.members = [self.model, *load_members(self.weights.folder, self.model, note.get("members") or 1)]
         class_names = self.model.config.id2label
         self.classes = tuple(str(class_names[n]) for n in range(self.model.config.num_labels))
-        self.encoder = SubwordEncoder(tokenizer, window=min(int(note.get("window", WINDOW)), longest_window(self.model)))
+        self.encoder = SubwordEncoder(tokenizer, window=min(note.get("window") or WINDOW, longest_window(self.model)))
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[Reading]:
         """Classify sentences, given as words. Each is read independently; those of similar length share a batch."""
@@ -93,7 +95,7 @@ def with_base(spec: ClassifierModel) -> ClassifierModel:
     if spec.adapter is None:
         return spec
     note = read_note(Path(spec.adapter).expanduser())
-    named_spec = replace(spec, name=str(note.get("name", spec.name)))
+    named_spec = replace(spec, name=note.get("name") or spec.name)
     if spec.path or spec.hub_id or spec.package:
         return named_spec
     base = note.get("base") or {}
@@ -101,9 +103,19 @@ def with_base(spec: ClassifierModel) -> ClassifierModel:
 
 
 def read_note(folder: Path) -> dict[str, Any]:
-    """The tuning note that training wrote beside its weights; empty for other weights."""
+    """The tuning note that training wrote beside its weights; empty for other weights.
+
+    Raises:
+        ModelError: An entry is of another type than training writes.
+    """
     try:
         content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    for key, kind in _ENTRIES.items():
+        value = content.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ModelError(f"the entry {key} of {folder / NOTE} is not what training writes there: train the model again")
+    return content

@@ -36,7 +36,6 @@ class ClassifierComponents:
         split_ids: The sentence ids of the whole split.
         spec: The model's spec.
         metric: How tags are read.
-        classifier: The loaded model.
         program: The content of `program.json`.
         asker: The tagger of the sentences.
         facts: Facts for the run's record.
@@ -47,7 +46,6 @@ class ClassifierComponents:
     split_ids: list[str]
     spec: lms.ClassifierModel
     metric: Metric
-    classifier: TokenClassifier
     program: dict[str, Any]
     asker: ClassifierTagger
     facts: RunFacts
@@ -83,7 +81,7 @@ def build_classifier_run(
         facts = facts.plus(RunFacts(program=ProgramRecord(path=str(config.program))))
     content = dump_classifier(spec, corpus)
     tagger = classifier_tagger(classifier, spec, corpus)
-    return ClassifierComponents(corpus, sentences, split_ids, spec, metric, classifier, content, tagger, facts)
+    return ClassifierComponents(corpus, sentences, split_ids, spec, metric, content, tagger, facts)
 
 
 def classifier_tagger(classifier: TokenClassifier, spec: lms.ClassifierModel, corpus: Corpus | None) -> ClassifierTagger:

@@ -56,7 +56,8 @@ class Phrases(Format):
         options: See `Format`; `alignment` has no meaning here, since phrases are found by their words.
 
     Raises:
-        InputError: A label is called `None`, `decisions` cannot be used, or `train_counts` lack a train split.
+        InputError: A label is called `None`, `decisions` cannot be used, `train_counts` lack a train split, or `prune_below` lacks
+            `train_counts`.
     """
 
     def __init__(
@@ -83,7 +84,10 @@ class Phrases(Format):
             raise InputError(problem, remedy="Use the corpus that the program was made for, or a program without these counts.")
         labelled = [self._names.get(label.name, label.name) for label in labels]
         self.train_counts = TrainCounts(counted, labelled, words) if train_counts else None
-        self.prune_below = prune_below if train_counts else None
+        if prune_below is not None and not train_counts:
+            problem = "format.prune_below leaves out phrases by counts of the train split, which format.train_counts=false has not"
+            raise InputError(problem, remedy="Add format.train_counts=true, or leave format.prune_below out.")
+        self.prune_below = prune_below
         self.dictionary = NameLookup(looked_up) if dictionary is not None and looked_up else None
         self.decisions: Decisions = read_decisions(decisions, labelled)
 
@@ -154,10 +158,11 @@ class Phrases(Format):
                 types = {self._names.get(name, name): float(value) for name, _, value in pairs}
                 rows[match["stem"]] = types, [float(value) for value in match["scores"].split()]
         found, folded = [], [word.casefold() for word in words]
+        own = () if document is None else (document,)
         for start, end in candidates(words, self.words) if rows else ():
             if (row := rows.get(words.text(start, end) + _SEPARATOR)) is not None:
                 count = sum(number == start or number not in words.joined for number in range(start, end))
-                further = self.train_counts.rates(folded, (start, end), document) if self.train_counts else {}
+                further = self.train_counts.rates(folded, (start, end), own) if self.train_counts else {}
                 further |= self.dictionary.features(words[start:end]) if self.dictionary else {}
                 model = dict(zip(_STEMS, row[1], strict=True))
                 found.append(Phrase(start, end, count, row[0], model, further))

@@ -14,7 +14,7 @@ from clinspan.corpora.full_mentions import flat_tags, in_order
 from clinspan.corpora.tag_layers import TagLayers
 from clinspan.corpora.viterbi import Lattice
 from clinspan.corpora.words import Words
-from clinspan.decisions import read_decisions, SpanDecider, TrainCounts
+from clinspan.decisions import NONE, read_decisions, SpanDecider, TrainCounts
 from clinspan.lms.local.oom import OutOfMemoryError
 from clinspan.lms.weights.lora import NOTE
 from clinspan.metrics.confidence_map import ConfidenceMap
@@ -92,12 +92,16 @@ def _decider(classifier: TokenClassifier, layers: TagLayers, train: Sequence[Sen
     """What chooses among possible mentions; None: the most probable legal tags are taken."""
     if not classifier.note.get("decisions"):
         return None
+    if layers.by_label or NONE in layers.labels:
+        problem = f"{NOTE} beside the weights has decisions, which a head like this one cannot have"
+        raise InputError(problem, remedy=_AGAIN)
     counts = None
     if (number := counted_sentences(classifier)) is not None:
         counts = TrainCounts(train[:number], layers.labels)
         if counts.digest != classifier.note["counted"].get("sha256"):
             problem = "the model's decisions weigh how often its train split annotates a phrase, and this is another train split"
-            raise InputError(problem, remedy="Add the corpus= settings of its training, or train with tuning.decisions=fitted.")
+            remedy = "Use the corpus= settings of its training; a model for other corpora needs tuning.decisions=fitted."
+            raise InputError(problem, remedy=remedy)
     named = {"name": f"the entry decisions of {NOTE} beside the weights", "remedy": _AGAIN}
     decisions = read_decisions(classifier.note["decisions"], layers.labels, **named)
     return SpanDecider(layers.lattices[0], layers.labels, decisions, counts)

@@ -128,7 +128,7 @@ def _with_decisions(context: OptimizationContext, decisions: Decisions, by: str)
     adapter = copy.copy(context.start.adapter)
     assert isinstance(adapter, Phrases)
     own: dict[str, Any] = {}
-    if not decisions.weights and adapter.prune_below is None:  # nothing weighs counts and names
+    if not decisions.weights and adapter.prune_below is None:  # nothing weighs counts and names, or chooses phrases by them
         adapter.train_counts = adapter.dictionary = None
         own = {key: value for key, value in (("train_counts", False), ("dictionary", None)) if key in tagger.settings["format"]}
     adapter.decisions = replace(decisions, fingerprint=prompt_fingerprint(tagger, adapter, context.spec))

@@ -28,7 +28,8 @@ def prompt_fingerprint(tagger: Tagger, adapter: Format, spec: lms.ModelSpec) -> 
     how: list[Any] = []
     if isinstance(adapter, Phrases):
         how += [adapter.words, adapter.contrasts]
-        how += ["train_counts", adapter.train_counts.digest, adapter.prune_below] if adapter.train_counts else []
+        how += ["train_counts", adapter.train_counts.digest] if adapter.train_counts else []
+        how += ["prune_below", adapter.prune_below] if adapter.prune_below is not None else []
         how += ["dictionary", adapter.dictionary.digest] if adapter.dictionary else []
     how += tagger.note.identity
     return fingerprint([tagger.tag.signature.instructions, adapter.rules(), demonstrations, looked_up, shown, how, _weights(spec)])

@@ -62,6 +62,9 @@ def print_training(record: Mapping[str, Any], scoring: str) -> None:
         console.print(f"dev F1 of the averaged probabilities: {record['members_f1']:.4f}")
     if record.get("decisions_f1"):
         console.print(_decided(record["decisions_f1"]), soft_wrap=True)
+    elif record["config"].get("tuning", {}).get("decisions", "tags") != "tags":
+        need = "one tag a word, and at least 100 mentions in 6 documents of dev"
+        console.print(f"mentions are those of the most probable tags: fitted decisions need {need}", soft_wrap=True)
     if left_out := sum(records["left_out"].values()):
         console.print(f"{left_out} {plural(left_out, 'record was', 'records were')} longer than tuning.max_length and left out")
     if record.get("test_sentences") == 0:

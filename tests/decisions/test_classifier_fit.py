@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,19 +99,20 @@ def test_decisions_mend_a_classifier_that_finds_too_few_mentions() -> None:
 
 
 def test_the_most_probable_tags_stay_where_decisions_are_no_better() -> None:
-    dev, tables = made_up(60, outside=0.0)
+    dev, tables = made_up(160, outside=0.0)
     sure = [np.where(np.array([[name == tag for name in CLASSES] for tag in one.tags]), -1e-3, -9.0) for one in dev]
     fitted = fit_classifier_decisions(LATTICE, LABELS, dev, [row - np.logaddexp.reduce(row, 1, keepdims=True) for row in sure])
     assert fitted is not None
     assert (fitted.decisions, fitted.counted, fitted.f1["tags"]) == (None, False, 1.0)
-    assert fit_classifier_decisions(LATTICE, LABELS, dev[:5], tables[:5]) is None, "one document"
-    assert fit_classifier_decisions(LATTICE, LABELS, dev[:10], tables[:10]) is None, "few mentions"
+    assert fit_classifier_decisions(LATTICE, LABELS, dev[:60], tables[:60]) is None, "few mentions"
+    one = [replace(sentence, document="d") for sentence in dev]
+    assert fit_classifier_decisions(LATTICE, LABELS, one, tables) is None, "one document"
     assert fit_classifier_decisions(LATTICE, LABELS, [], []) is None
 
 
 def test_counts_of_train_are_weighed_if_they_help() -> None:
-    train, _ = made_up(100, outside=0.0, words=True)
-    dev, tables = made_up(100, outside=0.0, signal=1.0, seed=1, words=True)
+    train, _ = made_up(160, outside=0.0, words=True)
+    dev, tables = made_up(160, outside=0.0, signal=1.0, seed=1, words=True)
     counts = TrainCounts(train, LABELS)
     how: dict[str, Any] = {"counts": counts, "seed": 3}
     fitted = fit_classifier_decisions(LATTICE, LABELS, dev, tables, **how)

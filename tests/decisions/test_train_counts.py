@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,15 +51,15 @@ def test_phrases_are_alike_by_their_words_and_those_around_them() -> None:
 
 def test_a_documents_own_phrases_can_be_left_out() -> None:
     words = [word.casefold() for word in TRAIN[1].words]
-    assert COUNTS.rates(words, (2, 4), "b")["same:Disease"] == 0
-    assert COUNTS.rates(words, (2, 4), "b")["last:Disease"] == ratio(1, 2, "Disease")
-    assert COUNTS.rates(["rash"], (0, 1), "b")["same:Sign"] == ratio(0, 1, "Sign")
-    for document in (None, "elsewhere"):
-        assert COUNTS.rates(words, (2, 4), document)["same:Disease"] == ratio(1, 1, "Disease")
+    assert COUNTS.rates(words, (2, 4), {"b"})["same:Disease"] == 0
+    assert COUNTS.rates(words, (2, 4), {"b"})["last:Disease"] == ratio(1, 2, "Disease")
+    assert COUNTS.rates(["rash"], (0, 1), {"b"})["same:Sign"] == ratio(0, 1, "Sign")
+    for without in ((), {"elsewhere"}):
+        assert COUNTS.rates(words, (2, 4), without)["same:Disease"] == ratio(1, 1, "Disease")
     without = TrainCounts([one for one in TRAIN if one.document != "b"], LABELS, 6)
     without._shares.update(COUNTS._shares)
     for span in [(2, 4), (2, 3), (0, 1)]:
-        assert COUNTS.rates(words, span, "b") == without.rates(words, span)
+        assert COUNTS.rates(words, span, {"b"}) == without.rates(words, span)
 
 
 def test_mentions_that_are_no_candidate_count_too() -> None:
@@ -114,7 +115,8 @@ def test_phrases_that_train_never_annotates_are_not_asked_about() -> None:
     assert set(asked["stems"]) < set(everything["stems"])
     assert {"Wilson disease :", "rash :", "unheard :"} <= set(asked["stems"]), "mentions, and what train does not know"
     assert not {"says :", "Report says :"} & set(asked["stems"])
-    assert form(counted=MANY, prune_below=-1.0).choices(words) == everything, "without counts nothing is left out"
+    with pytest.raises(InputError, match=r"format.prune_below leaves out phrases by counts.+Add format.train_counts=true"):
+        form(counted=MANY, prune_below=-1.0)
     lost = form(train_counts=True, counted=MANY, prune_below=99.0)
     assert lost.choices(words) is None
     named = form(train_counts=True, counted=MANY, prune_below=99.0, dictionary="hpo", looked_up={"finding": ["Reports"]})
@@ -126,3 +128,5 @@ def test_a_sentence_of_train_has_no_support_by_its_own_document() -> None:
     alone = TrainCounts([own, *MANY[9:]], LABELS)
     assert alone.support(own.words, (2, 4)) < alone.support([*own.words, "again"], (2, 4))
     assert alone.support(own.words, (2, 4)) == pytest.approx(0, abs=0.5)
+    repeated = TrainCounts([own, *MANY[9:], replace(own, document="z"), sentence("No rash .", "z")], LABELS)
+    assert repeated.support(own.words, (2, 4)) == pytest.approx(0, abs=0.5), "each document that has the sentence is left out"

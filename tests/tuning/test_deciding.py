@@ -29,7 +29,7 @@ def sentence(number: int, split: str) -> Sentence:
     return Sentence(f"{document}:{number % 3}", document, tokens, tuple(TAGS.get(token.text, "O") for token in tokens))
 
 
-TRAIN, DEV = [sentence(n, "t") for n in range(24)], [sentence(n, "d") for n in range(48)]
+TRAIN, DEV = [sentence(n, "t") for n in range(24)], [sentence(n, "d") for n in range(150)]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,8 @@ def test_members_are_decided_together(bert: ClassifierModel, tmp_path: Path) -> 
         ({"decisions": {"offsets": {"Ghost": 1.0}}}, "Ghost, which is not a label"),
         ({"decisions": [1]}, "the entry decisions of tuning.json beside the weights is not a mapping. Train the model again."),
         ({"decisions": {"offsets": {"Sign": "1"}}}, "offsets.Sign is not a number"),
+        ({"decisions": {"length": 10**400}}, "length is not a number from -1,000,000 to 1,000,000"),
+        ({"decisions": {"slope": float("nan")}}, "slope is not a number"),
     ],
 )
 def test_a_note_that_cannot_be_read_is_refused(counted: Any, entry: dict[str, Any], message: str) -> None:
@@ -107,6 +109,40 @@ def test_a_note_that_cannot_be_read_is_refused(counted: Any, entry: dict[str, An
     classifier.note = {**classifier.note, **entry}
     with pytest.raises(InputError, match=re.escape(message)):
         ClassifierTagger(classifier, 4, TRAIN)
+
+
+def test_the_largest_numbers_of_a_note_give_tags(counted: Any) -> None:
+    classifier = build_classifier(counted.model)
+    weights = {"Sign": {"bias": 1e6, "type:Sign": -1e6}, "None": {"bias": -1e6}}
+    decisions = {"weights": weights, "slope": -1e6, "intercept": 1e6, "offsets": {"Disease": 1e6}, "length": -1e6}
+    classifier.note = {**classifier.note, "counted": None, "decisions": decisions, "confidence": {"slope": 1e300}}
+    records = [record for _, record in ClassifierTagger(classifier, 4).tag_all(DEV[:6])]
+    assert all(0 <= value <= 1 for record in records for value in record["confidence"])
+
+
+@pytest.mark.parametrize("labels", [("None", "Sign"), ("None",)])
+def test_a_label_called_none_has_no_decisions(bert: ClassifierModel, tmp_path: Path, labels: tuple[str, ...]) -> None:
+    named = [
+        replace(one, tags=tuple(f"{tag[:2]}None" if tag == "B-Disease" else tag for tag in one.tags)) for one in [*TRAIN, *DEV]
+    ]
+    sentences = [one for one in named if {tag[2:] for tag in one.tags} - {""} <= {*labels}]
+    train, dev = sentences[:20], sentences[20:]
+    result = tune_classifier(bert, train, dev, UNTRAINED, labels=labels, folder=tmp_path, seed=1)
+    assert (result.decisions_f1, note_of(result)["decisions"]) == (None, None)
+    classifier = build_classifier(result.model)
+    classifier.note = {**classifier.note, "decisions": {"length": 1.0}}
+    with pytest.raises(InputError, match="which a head like this one cannot have. Train the model again"):
+        ClassifierTagger(classifier, 4)
+
+
+def test_decisions_beside_layers_are_refused(bert: ClassifierModel, tmp_path: Path) -> None:
+    result = tune(bert, tmp_path, mentions="full")
+    classifier = build_classifier(result.model)
+    classifier.note = {**classifier.note, "decisions": {"length": 1.0}}
+    with pytest.raises(InputError, match="which a head like this one cannot have"):
+        ClassifierTagger(classifier, 4)
+    with pytest.raises(InputError, match=r"counted chooses among tags of one layer.+or set tuning.mentions=flat"):
+        tune(bert, tmp_path, mentions="full", decisions="counted")
 
 
 def test_a_kind_of_decisions_that_is_not_known_is_refused() -> None:
