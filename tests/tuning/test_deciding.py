@@ -66,7 +66,7 @@ def test_counts_of_train_choose_what_the_tags_do_not_know(counted: Any) -> None:
 
 @pytest.mark.parametrize("train", [[], TRAIN[:-1], [*TRAIN[:-1], sentence(0, "other")]])
 def test_counts_of_another_train_split_are_refused(counted: Any, train: list[Sentence]) -> None:
-    with pytest.raises(InputError, match=r"is another train split.+Add the corpus= settings of its training"):
+    with pytest.raises(InputError, match=r"is another train split.+Use the corpus= settings of its training"):
         ClassifierTagger(build_classifier(counted.model), 4, train)
 
 

@@ -245,7 +245,7 @@ def test_decisions_that_weigh_counts_need_the_train_split(command: Command, tmp_
     tagged = ["annotate", f"program={folder}", f"input={note}"]
     refused = command(*tagged, "output=without")
     assert refused.returncode == 2
-    assert "is another train split. Add the corpus= settings of its training" in refused.stderr
+    assert "is another train split. Use the corpus= settings of its training" in refused.stderr
     assert "Traceback" not in refused.stderr
     annotated = command(*tagged, "output=with", *corpus)
     assert annotated.returncode == 0, annotated.stderr
