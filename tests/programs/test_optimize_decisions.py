@@ -96,6 +96,26 @@ def test_counts_of_the_train_split_are_weighed_wherever_the_program_runs(
     assert (done.returncode, "was fitted to another prompt, model or train split" in done.stderr) == (2, True), done.stderr
 
 
+def test_phrases_that_were_left_out_of_the_fit_are_left_out_of_runs(command: Command, model: list[str], tmp_path: Path) -> None:
+    pruned = ["format.train_counts=true", "format.prune_below=-1", "optimizer.regression=false"]
+    made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, *pruned, *SMALL, *model))
+    keys = {trial["by"]: trial["key"] for trial in load(made / "candidates.json")["trials"]}
+    fitted = made / "candidates" / next(key for by, key in keys.items() if by.startswith("offsets"))
+    program = load(fitted / "program.json")
+    saved = program["settings"]["format"]
+    assert (saved["prune_below"], saved["train_counts"], saved["decisions"]["weights"]) == (-1, True, {})
+    asked = {row["id"]: row["raw"].count("\n") for row in records(made / "candidates" / keys["start"])}
+    ran = folder_of(command("run", f"program={fitted}", "split=dev", "limit=6", *model))
+    assert all(row["raw"].count("\n") == asked[row["id"]] for row in records(ran))
+    everything = folder_of(command("run", *PROMPT, "split=dev", "limit=6", *model))
+    assert sum(row["raw"].count("\n") for row in records(everything)) > 1.2 * sum(row["raw"].count("\n") for row in records(ran))
+    for other in (None, -2):
+        saved["prune_below"] = other
+        (tmp_path / "program.json").write_text(json.dumps(program), encoding="utf-8")
+        done = command("run", f"program={tmp_path}", "limit=2", *model)
+        assert (done.returncode, "was fitted to another prompt, model or train split" in done.stderr) == (2, True), done.stderr
+
+
 @pytest.mark.long
 def test_decisions_of_another_prompt_or_model_are_refused(command: Command, model: list[str], tmp_path: Path) -> None:
     made = folder_of(command("optimize", "optimizer=decisions", *PROMPT, *SMALL, "optimizer.regression=false", *model))
