@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 
 from clinspan.corpora import InputError
 from clinspan.lms import LocalModel, ModelError
-from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.local.encoding import Encoder, PlainTokens
 from clinspan.lms.specs import Loadable
 from clinspan.lms.templates import template_of
 from clinspan.lms.weights.find import find_weights
@@ -62,7 +62,7 @@ def tune(
     weights = find_weights(spec)
     model, tokenizer = load_model(_trainable(spec, options), weights)
     template = template_of(spec.template, tokenizer)
-    encoder = Encoder(tokenizer, template, plain=plain_tokens(tokenizer), options=spec.chat_options)
+    encoder = Encoder(tokenizer, template, plain=PlainTokens(tokenizer), options=spec.chat_options)
     limit = min(options.max_length, getattr(model.config.get_text_config(), "max_position_embeddings", options.max_length))
     train, long_train_ids = encode_records(records, encoder, max_length=limit)
     encoded_dev, long_dev_ids = encode_records(dev, encoder, max_length=limit)

@@ -23,7 +23,7 @@ from torch.nn import functional
 from clinspan.lms.errors import GrammarError, ModelError
 from clinspan.lms.local.attention import Chunk, CURRENT, install
 from clinspan.lms.local.choices import compare_choices, TokenTree
-from clinspan.lms.local.encoding import end_ids, plain_tokens, spelt_controls
+from clinspan.lms.local.encoding import end_ids, PlainTokens, spelt_controls
 from clinspan.lms.local.kv_cache import BatchKVCache, EMPTY, Ids, LayerStates, Prefix, PrefixStore
 from clinspan.lms.local.oom import token_bytes
 from clinspan.lms.local.probe import PROBE, require_attention_interface, rounding, same_logits
@@ -53,7 +53,7 @@ class Decoder:
         self._head = _Head(model)
         install(model)
         self.ends = end_ids(model, tokenizer)
-        self.plain = plain_tokens(tokenizer)
+        self.plain = PlainTokens(tokenizer)
         self._special = spelt_controls(tokenizer, self.plain)
         self.overhead = _OVERHEAD.get(self.model.device.type, _OVERHEAD["cuda"])
         self.vocabulary = int(model.config.get_text_config().vocab_size)

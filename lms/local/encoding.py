@@ -13,6 +13,7 @@ from tokenizers import AddedToken
 from clinspan.lms.templates import LEADS, Message, TEMPLATES, writes_system
 
 Plain = Callable[[str], tuple[int, ...]]
+"""Makes a text into tokens."""
 _MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 _OPEN, _CLOSE = "\ue000", "\ue001"
 
@@ -27,18 +28,28 @@ def control_marks(tokenizer: Any) -> frozenset[str]:
     return frozenset({str(t) for t in added if t.special or _MARK.fullmatch(str(t))} | set(tokenizer.all_special_tokens))
 
 
-def plain_tokens(tokenizer: Any) -> Plain:
-    """What makes text into tokens none of which is a control token, whatever the text looks like."""
-    own = copy.deepcopy(tokenizer)  # the switch is kept in the object, which threads share
-    added = getattr(own, "added_tokens_decoder", {}).values()
-    marks = control_marks(own).intersection(str(token) for token in added if not token.special)
-    if marks and (backend := getattr(own, "backend_tokenizer", None)) is not None:
-        backend.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in sorted(marks)])
+class PlainTokens:
+    """Makes texts into tokens none of which is a control token, whatever the texts look like.
 
-    def plain(text: str) -> tuple[int, ...]:
-        return tuple(own(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    Args:
+        tokenizer: The model's.
+    """
 
-    return plain
+    def __init__(self, tokenizer: Any) -> None:
+        self._own = copy.deepcopy(tokenizer)  # the switch is kept in the object, which threads share
+        added = getattr(self._own, "added_tokens_decoder", {}).values()
+        marks = control_marks(self._own).intersection(str(token) for token in added if not token.special)
+        if marks and (backend := getattr(self._own, "backend_tokenizer", None)) is not None:
+            backend.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in sorted(marks)])
+
+    def __call__(self, text: str) -> tuple[int, ...]:
+        return tuple(self._own(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def each(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """The tokens of each text, by one call of the tokenizer; a call costs more than a short text."""
+        if not texts:
+            return []
+        return list(map(tuple, self._own(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]))
 
 
 def spelt_controls(tokenizer: Any, plain: Plain) -> dict[int, tuple[int, ...]]:
@@ -46,7 +57,7 @@ def spelt_controls(tokenizer: Any, plain: Plain) -> dict[int, tuple[int, ...]]:
 
     Args:
         tokenizer: The model's.
-        plain: Its `plain_tokens`.
+        plain: Its `PlainTokens`.
     """
     known = frozenset(getattr(tokenizer, "all_special_ids", ())) | frozenset(getattr(tokenizer, "added_tokens_decoder", ()))
     return {token: plain(tokenizer.convert_ids_to_tokens(token)) for token in known}
@@ -65,7 +76,7 @@ class Encoder:
     Args:
         tokenizer: The model's.
         template: One of `TEMPLATES`.
-        plain: The tokenizer's `plain_tokens`.
+        plain: The tokenizer's `PlainTokens`.
         options: What a chat template knows beside messages.
     """
 

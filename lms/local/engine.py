@@ -181,8 +181,9 @@ class TransformersEngine:
         """Token ids by stem and option."""
         if not isinstance(asked, Mapping):
             return None
-        lead = self.encoder.lead
-        return tuple(tuple(self.decoder.plain(lead + stem + option) for option in asked["options"]) for stem in asked["stems"])
+        stems, options = asked["stems"], asked["options"]
+        ids = iter(self.decoder.plain.each([self.encoder.lead + stem + option for stem in stems for option in options]))
+        return tuple(tuple(next(ids) for _ in options) for _ in stems)
 
     def _sampling(self, config: lm15.Config, ids: tuple[int, ...]) -> Sampling | None:
         """How the answer is drawn; None if the temperature is 0 or is not given."""

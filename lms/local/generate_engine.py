@@ -16,7 +16,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from clinspan.lms.errors import GrammarError
 from clinspan.lms.local.choices import compared, TokenTree, trees
-from clinspan.lms.local.encoding import end_ids, plain_tokens, spelt_controls
+from clinspan.lms.local.encoding import end_ids, PlainTokens, spelt_controls
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.oom import token_bytes
 from clinspan.lms.local.probe import PROBE, rounding, same_logits
@@ -50,7 +50,7 @@ class GenerateDecoder:
     def __init__(self, model: Any, tokenizer: Any, *, context: int) -> None:
         self.model, self.tokenizer, self.context = model, tokenizer, context
         self.ends = end_ids(model, tokenizer)
-        self.plain = plain_tokens(tokenizer)
+        self.plain = PlainTokens(tokenizer)
         self._special = spelt_controls(tokenizer, self.plain)
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         self.token_bytes = token_bytes(model)

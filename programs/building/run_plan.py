@@ -153,12 +153,12 @@ def _encoder(spec: Any) -> Any:
         return None
     from transformers import AutoTokenizer
 
-    from clinspan.lms.local.encoding import Encoder, plain_tokens
+    from clinspan.lms.local.encoding import Encoder, PlainTokens
     from clinspan.lms.templates import template_of
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     template = template_of(spec.template, tokenizer)
-    return Encoder(tokenizer, template, plain=plain_tokens(tokenizer), options=spec.chat_options)
+    return Encoder(tokenizer, template, plain=PlainTokens(tokenizer), options=spec.chat_options)
 
 
 def _written(turns: Turns, encoder: Any) -> str:

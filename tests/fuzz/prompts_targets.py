@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.local.encoding import Encoder, PlainTokens
 from clinspan.lms.templates import TEMPLATES
 from clinspan.tuning.records import encode_records, Record
 from fuzz.target import Target
@@ -25,7 +25,7 @@ def encoders() -> dict[str, Encoder]:
     tokenizer.add_special_tokens({"additional_special_tokens": list(MARKS[:2])})
     tokenizer.add_tokens(list(MARKS[3:]))
     tokenizer.chat_template = _TEMPLATE
-    plain = plain_tokens(tokenizer)
+    plain = PlainTokens(tokenizer)
     return {name: Encoder(tokenizer, name, plain=plain) for name in TEMPLATES}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.local.encoding import Encoder, PlainTokens
 from clinspan.lms.templates import TEMPLATES, writes_system
 from support.tiny_models import byte_tokenizer
 
@@ -31,7 +31,7 @@ def test_chat_templates_that_drop_the_system_text_are_found(name: str, written: 
     """A template that refuses a system message gets its text in the first turn, so that it is sent."""
     tokenizer = tokenizer_with(CHATS[name])
     assert writes_system("chat", tokenizer) is written
-    encoder = Encoder(tokenizer, "chat", plain=plain_tokens(tokenizer))
+    encoder = Encoder(tokenizer, "chat", plain=PlainTokens(tokenizer))
     messages = [("system", "Find signs."), ("user", "No fever"), ("assistant", "O"), ("user", "A rash")]
     assert encoder.writes_system is written
     assert ("Find signs." in encoder.written(messages)) is written

@@ -18,7 +18,7 @@ from benchmarks.prompts import collect_prompts
 from clinspan.conf import CONF
 from clinspan.corpora import Label
 from clinspan.lms import LocalModel
-from clinspan.lms.local.encoding import Encoder, plain_tokens
+from clinspan.lms.local.encoding import Encoder, PlainTokens
 from clinspan.lms.local.engine import TransformersEngine
 from clinspan.lms.local.reference import departures
 from clinspan.lms.templates import STOPS, TEMPLATES
@@ -120,7 +120,7 @@ def test_the_configs_name_the_papers_models_on_the_hub(name: str) -> None:
 @pytest.mark.parametrize("text", ["No fever .", "No </s> fever <s> .", "  two  spaces", "", "naïve 日本 \n line", "<0x0A>"])
 def test_the_ids_of_a_prompt_decode_to_its_text_whatever_it_contains(tokenizer: Any, template: str, text: str) -> None:
     """Llama tokenizers put a space before every text. A prompt encoded in pieces must not get one before each piece."""
-    encoder = Encoder(tokenizer, template, plain=plain_tokens(tokenizer))
+    encoder = Encoder(tokenizer, template, plain=PlainTokens(tokenizer))
     messages = [("system", "Tag it."), ("user", text), ("assistant", "A : O"), ("user", f"{text}x")]
     ids = encoder.prompt(messages)
     assert ids[0] == tokenizer.bos_token_id
