@@ -63,4 +63,7 @@ def test_a_saved_map_that_is_not_valid_is_none() -> None:
     content = {"slope": 1.0, "intercept": 0.0, "mentions": 20}
     assert ConfidenceMap.saved(content) == ConfidenceMap(slope=1, intercept=0, mentions=20)
     assert ConfidenceMap.saved({**content, "slope": "steep"}) is None and ConfidenceMap.saved([]) is None
+    assert ConfidenceMap.saved({**content, "slope": float("nan")}) is None
+    steep = ConfidenceMap(slope=1e300, intercept=0, mentions=20)
+    assert steep(0.2) == pytest.approx(0) and steep(0.8) == 1.0
     assert ConfidenceMap.saved(None) is None

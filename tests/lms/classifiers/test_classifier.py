@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinspan.lms import build_classifier, ClassifierModel, LocalModel, ModelError
+from clinspan.lms.classifiers.classifier import read_note
 from clinspan.lms.classifiers.subwords import SubwordEncoder, Window
 from clinspan.lms.classifiers.token_classification import is_decoder, load_head, longest_window, pad, read_windows, score_pieces
 from clinspan.lms.weights.find import find_weights
+from clinspan.lms.weights.lora import NOTE
 from support.tiny_models import random_bert, random_llama, word_piece
 
 CLASSES = ("O", "B-Sign", "I-Sign")
@@ -167,6 +169,24 @@ def test_a_classifier_trained_elsewhere_keeps_its_own_classes(tmp_path: Path) ->
     assert classifier.classes == ("LABEL_0", "LABEL_1")
     readings = classifier.classify([["fever"], ["no", "rash"]])
     assert [(reading.log_probs.shape, reading.pieces) for reading in readings] == [((1, 2), 3), ((2, 2), 4)]
+
+
+@pytest.mark.parametrize(
+    "entry", [{"members": "2"}, {"members": True}, {"window": [1]}, {"classes": 5}, {"base": []}, {"name": {}}]
+)
+def test_a_note_with_other_types_is_refused(tmp_path: Path, entry: dict[str, Any]) -> None:
+    random_bert(tmp_path, head=True)
+    (tmp_path / NOTE).write_text(json.dumps(entry), encoding="utf-8")
+    with pytest.raises(
+        ModelError, match=rf"the entry {next(iter(entry))} of .+ is not what training writes there: train the model"
+    ):
+        build_classifier(ClassifierModel(name="some", path=str(tmp_path)))
+
+
+def test_a_note_that_is_no_json_object_counts_as_none(tmp_path: Path) -> None:
+    for text in ("[" * 100_000, "{", "[]", '{"members": null, "window": null}'):
+        (tmp_path / NOTE).write_text(text, encoding="utf-8")
+        assert not any(read_note(tmp_path).values())
 
 
 def test_a_base_model_is_no_classifier(bert: Path) -> None:
