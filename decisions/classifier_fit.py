@@ -16,8 +16,8 @@ from clinspan.decisions.train_counts import TrainCounts
 from clinspan.metrics import count_sentence, Counts
 
 _FOLDS = 6
-_LEAST = 100
-"""Mentions on dev, in at least `_FOLDS` documents, below which a lead of some decisions says nothing."""
+LEAST = 500
+"""Mentions on dev, in at least `_FOLDS` documents, below which the division into folds decides what is fitted (docs/results.md)."""
 _STRENGTH = 0.03
 """Inverse of the regularization, chosen on dev of ncbi-disease and raremini among .01 to 3."""
 _TAGS, _COUNTS = "tags", "regression with counts of train"
@@ -46,6 +46,7 @@ def fit_classifier_decisions(
     tables: Sequence[Floats],
     *,
     counts: TrainCounts | None = None,
+    least: int = LEAST,
     seed: int = 0,
 ) -> ClassifierFit | None:
     """Fit decisions, and keep the kind with the highest F1 on dev if it is higher than that of the most probable legal tags.
@@ -59,14 +60,15 @@ def fit_classifier_decisions(
         dev: Sentences that the classifier was not trained on.
         tables: For each of them the logarithms of the tags' probabilities, shape (words, tags).
         counts: How often train annotates phrases like a phrase; None: the third kind is not tried.
+        least: Mentions that dev must have.
         seed: Seed of the division into folds of documents.
 
     Returns:
-        None if dev has fewer than 100 mentions, or mentions in fewer than six documents.
+        None if dev has fewer than `least` mentions, or mentions in fewer than six documents.
     """
     gold = [tag_spans(sentence.tags) for sentence in dev]
     documents = {sentence.document for sentence, spans in zip(dev, gold, strict=True) if spans}
-    if len(documents) < _FOLDS or sum(map(len, gold)) < _LEAST:
+    if len(documents) < _FOLDS or sum(map(len, gold)) < least:
         return None
 
     def scored(weighed: TrainCounts | None) -> list[ScoredSentence]:

@@ -63,7 +63,7 @@ def print_training(record: Mapping[str, Any], scoring: str) -> None:
     if record.get("decisions_f1"):
         console.print(_decided(record["decisions_f1"]), soft_wrap=True)
     elif record["config"].get("tuning", {}).get("decisions", "tags") != "tags":
-        need = "one tag a word, and at least 100 mentions in 6 documents of dev"
+        need = "one tag a word, and at least 500 mentions in 6 documents of dev"
         console.print(f"mentions are those of the most probable tags: fitted decisions need {need}", soft_wrap=True)
     if left_out := sum(records["left_out"].values()):
         console.print(f"{left_out} {plural(left_out, 'record was', 'records were')} longer than tuning.max_length and left out")

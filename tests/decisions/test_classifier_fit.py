@@ -30,6 +30,12 @@ def table(rows: list[dict[str, float]]) -> Floats:
     return np.array(found)
 
 
+def _normal(scores: Floats) -> Floats:
+    """Logarithms of probabilities from scores."""
+    normal: Floats = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    return normal
+
+
 def made_up(
     count: int, *, outside: float, signal: float = 2.0, seed: int = 0, words: bool = False
 ) -> tuple[list[Sentence], list[Floats]]:
@@ -45,7 +51,7 @@ def made_up(
         logs = np.array(
             [[rng.gauss(0, 0.6) + signal * (name == tag) + outside * (name == "O") for name in CLASSES] for tag in tags]
         )
-        tables.append(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+        tables.append(_normal(logs))
         named = [f"{tag}{rng.randrange(3)}" if words else "word" for tag in tags]
         tokens = tuple(Token(word, 20 * n, 20 * n + len(word)) for n, word in enumerate(named))
         sentences.append(Sentence(f"d{number // 5}:{number % 5}", f"d{number // 5}", tokens, tuple(tags)))
@@ -84,13 +90,13 @@ def test_lower_offsets_give_fewer_mentions_and_each_token_a_confidence() -> None
 
 
 def test_decisions_mend_a_classifier_that_finds_too_few_mentions() -> None:
-    dev, tables = made_up(120, outside=3.0)
-    fitted = fit_classifier_decisions(LATTICE, LABELS, dev, tables)
+    dev, tables = made_up(160, outside=3.0)
+    fitted = fit_classifier_decisions(LATTICE, LABELS, dev, tables, least=60)
     assert fitted is not None
     assert fitted.decisions is not None
     assert max(fitted.f1["offsets"], fitted.f1["regression"]) > fitted.f1["tags"] + 0.1
     assert not fitted.counted
-    test, of_test = made_up(120, outside=3.0, seed=1)
+    test, of_test = made_up(160, outside=3.0, seed=1)
     decider = SpanDecider(LATTICE, LABELS, fitted.decisions)
     found = [decider.tags(scores, Words.of(one))[0] for one, scores in zip(test, of_test)]
     right = sum(len({*tag_spans(one.tags)} & {*tag_spans(tags)}) for one, tags in zip(test, found))
@@ -101,12 +107,12 @@ def test_decisions_mend_a_classifier_that_finds_too_few_mentions() -> None:
 def test_the_most_probable_tags_stay_where_decisions_are_no_better() -> None:
     dev, tables = made_up(160, outside=0.0)
     sure = [np.where(np.array([[name == tag for name in CLASSES] for tag in one.tags]), -1e-3, -9.0) for one in dev]
-    fitted = fit_classifier_decisions(LATTICE, LABELS, dev, [row - np.logaddexp.reduce(row, 1, keepdims=True) for row in sure])
+    fitted = fit_classifier_decisions(LATTICE, LABELS, dev, [_normal(row) for row in sure], least=60)
     assert fitted is not None
     assert (fitted.decisions, fitted.counted, fitted.f1["tags"]) == (None, False, 1.0)
-    assert fit_classifier_decisions(LATTICE, LABELS, dev[:60], tables[:60]) is None, "few mentions"
+    assert fit_classifier_decisions(LATTICE, LABELS, dev, tables) is None, "few mentions"
     one = [replace(sentence, document="d") for sentence in dev]
-    assert fit_classifier_decisions(LATTICE, LABELS, one, tables) is None, "one document"
+    assert fit_classifier_decisions(LATTICE, LABELS, one, tables, least=60) is None, "one document"
     assert fit_classifier_decisions(LATTICE, LABELS, [], []) is None
 
 
@@ -114,7 +120,7 @@ def test_counts_of_train_are_weighed_if_they_help() -> None:
     train, _ = made_up(160, outside=0.0, words=True)
     dev, tables = made_up(160, outside=0.0, signal=1.0, seed=1, words=True)
     counts = TrainCounts(train, LABELS)
-    how: dict[str, Any] = {"counts": counts, "seed": 3}
+    how: dict[str, Any] = {"counts": counts, "least": 60, "seed": 3}
     fitted = fit_classifier_decisions(LATTICE, LABELS, dev, tables, **how)
     assert fitted is not None
     assert fitted.decisions is not None

@@ -29,7 +29,7 @@ def sentence(number: int, split: str) -> Sentence:
     return Sentence(f"{document}:{number % 3}", document, tokens, tuple(TAGS.get(token.text, "O") for token in tokens))
 
 
-TRAIN, DEV = [sentence(n, "t") for n in range(24)], [sentence(n, "d") for n in range(150)]
+TRAIN, DEV = [sentence(n, "t") for n in range(24)], [sentence(n, "d") for n in range(660)]
 
 
 @pytest.fixture(scope="module")

@@ -228,7 +228,7 @@ def test_a_cased_bert_on_disk_is_trained_and_run(command: Command, tmp_path: Pat
 
 def test_decisions_that_weigh_counts_need_the_train_split(command: Command, tmp_path: Path) -> None:
     """Hardly trained random weights, so that the most probable tags are bad, and counts of train know all mentions."""
-    for split, number in (("train", 6), ("devel", 36), ("test", 2)):
+    for split, number in (("train", 6), ("devel", 180), ("test", 2)):
         sentences = ["No\tO\nfever\tB-Sign\n", "a\tO\nrash\tB-Sign\nof\tO\ncopper\tO\n", "Wilson\tB-Disease\nis\tO\nrare\tO\n"]
         text = "".join("-DOCSTART-\tO\n\n" + "\n".join(sentences) + "\n" for _ in range(number))
         (tmp_path / f"{split}.tsv").write_text(text, encoding="utf-8")
