@@ -213,6 +213,15 @@ def span_tags(length: int, spans: Sequence[tuple[int, int, str]]) -> list[str]:
     return tags
 
 
+def has_letter(words: Iterable[str]) -> bool:
+    """Whether one of the words has a letter or digit.
+
+    >>> has_letter(["-", "2"]), has_letter([".", "("])
+    (True, False)
+    """
+    return any(mark.isalnum() for word in words for mark in word)
+
+
 def without_marks(tags: Sequence[str], words: Sequence[str]) -> tuple[list[str], int]:
     """The tags without mentions that have no letter and no digit, and the number of these mentions.
 
@@ -221,7 +230,7 @@ def without_marks(tags: Sequence[str], words: Sequence[str]) -> tuple[list[str],
     """
     cleared, dropped = list(tags), 0
     for start, end, _ in tag_spans(tags):
-        if not any(mark.isalnum() for word in words[start:end] for mark in word):
+        if not has_letter(words[start:end]):
             cleared[start:end] = ["O"] * (end - start)
             dropped += 1
     return cleared, dropped

@@ -31,6 +31,14 @@ class Words(list[str]):
         """The text of the tokens from `start` to `end`, half-open."""
         return "".join(word if n == start else self.gap(n) + word for n, word in enumerate(self[start:end], start))
 
+    def number(self, start: int, end: int) -> int:
+        """Number of words among the tokens from `start` to `end`, half-open; tokens without a blank between them are one.
+
+        >>> Words(["HTN", "/", "HLD", "today"], joined=[1, 2]).number(0, 4)
+        2
+        """
+        return sum(place == start or place not in self.joined for place in range(start, end))
+
     @classmethod
     def of(cls, sentence: Sentence) -> Words:
         """The tokens of a sentence of a corpus or a note."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from clinspan.corpora.bio import has_letter
 from clinspan.corpora.words import Words
 
 WORDS = 6
@@ -60,16 +61,12 @@ def candidates(tokens: Sequence[str], words: int = WORDS) -> list[tuple[int, int
 
 
 def _is_content(token: str) -> bool:
-    return token.lower() not in FUNCTION_WORDS and _has_letter(token)
-
-
-def _has_letter(token: str) -> bool:
-    return any(character.isalnum() for character in token)
+    return token.lower() not in FUNCTION_WORDS and has_letter([token])
 
 
 def _may_stand_inside(given: Words, at: int) -> bool:
     """Whether a phrase may go on with the token at `at`."""
     token = given[at]
-    if _has_letter(token):
+    if has_letter([token]):
         return _is_content(token) or token.lower() in INNER
     return token in MARKS and {at, at + 1} <= given.joined

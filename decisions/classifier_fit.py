@@ -13,7 +13,7 @@ from clinspan.decisions.classifier_spans import SpanDecider
 from clinspan.decisions.fit import fit_decisions, FitSettings, Fitted, ScoredSentence
 from clinspan.decisions.rule import Decisions
 from clinspan.decisions.train_counts import TrainCounts
-from clinspan.metrics import count_sentence, Counts
+from clinspan.metrics import add_counts, count_sentence, Counts
 
 _FOLDS = 6
 LEAST = 500
@@ -92,7 +92,5 @@ def fit_classifier_decisions(
 
 
 def _f1(dev: Sequence[Sentence], predicted: Sequence[Sequence[str]], labels: Sequence[str]) -> float:
-    total = Counts()
-    for sentence, tags in zip(dev, predicted, strict=True):
-        total = sum(count_sentence(sentence.tags, tags, labels, "conlleval").values(), total)
-    return total.f1
+    tables = (count_sentence(one.tags, tags, labels, "conlleval") for one, tags in zip(dev, predicted, strict=True))
+    return sum(add_counts(tables, labels).values(), Counts()).f1

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clinspan.corpora.bio import span_tags
+from clinspan.corpora.bio import has_letter, span_tags
 from clinspan.corpora.viterbi import Floats, Lattice
 from clinspan.corpora.words import Words
 from clinspan.decisions.rule import decide, Decisions, NONE, Phrase
@@ -51,7 +51,7 @@ class SpanDecider:
         found = []
         for (start, end), row in sorted(self._lattice.mentions(log_probs, _EDGE).items()):
             total = min(sum(row.values()), 1 - _EDGE)
-            if total < LEAST or not any(mark.isalnum() for word in words[start:end] for mark in word):
+            if total < LEAST or not has_letter(words[start:end]):
                 continue
             none = math.log1p(-total)
             types = {label: math.log(max(row.get(label, 0.0), _EDGE)) for label in self.labels} | {NONE: none}
@@ -61,9 +61,8 @@ class SpanDecider:
                 "before": within[start - 1] if start else math.log(_EDGE),
                 "behind": within[end] if end < len(words) else math.log(_EDGE),
             }
-            count = sum(number == start or number not in words.joined for number in range(start, end))
             further = self.counts.rates(folded, (start, end)) if self.counts else {}
-            found.append(Phrase(start, end, count, types, model, further))
+            found.append(Phrase(start, end, words.number(start, end), types, model, further))
         return found
 
     def tags(self, log_probs: Floats, words: Words) -> tuple[list[str], list[float]]:

@@ -100,7 +100,7 @@ def fit_decisions(sentences: Sequence[ScoredSentence], labels: Sequence[str], se
     for held in folds:
         others = [fold for fold in folds if fold is not held]
         seen = [number for fold in others for number in fold]
-        logprobs = _held_out(table, others, settings) if settings.regression else table.model_logprobs.copy()
+        logprobs = _held_out(table, others, settings)
         _put(table, logprobs, held, seen, settings)
         offsets, length, _ = _fit_offsets(table, logprobs, seen, settings)
         for number, row, label in _mentions(table, logprobs, held, offsets, length):
@@ -178,7 +178,10 @@ def _folds(documents: Sequence[str], settings: FitSettings) -> list[list[int]]:
 
 
 def _held_out(table: _Table, folds: Sequence[Sequence[int]], settings: FitSettings) -> Floats:
-    """Logarithms of probabilities of the regression for the sentences of these folds, each by a fit to the other ones of them."""
+    """Logarithms of probabilities of the regression for the sentences of these folds, each by a fit to the other ones of them.
+
+    Without a regression they are the model's own.
+    """
     logprobs = table.model_logprobs.copy()
     if len(folds) == 1:  # divided by document, so that there are other ones
         documents = [table.sentences[number].document for number in folds[0]]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from clinspan.corpora import Sentence
@@ -48,10 +48,9 @@ class TrainCounts:
     def __init__(self, sentences: Sequence[Sentence], labels: Sequence[str], words: int = WORDS) -> None:
         self.labels, self._words = tuple(labels), words
         self._documents: dict[str, list[Sentence]] = defaultdict(list)
-        for sentence in sentences:
-            self._documents[sentence.document].append(sentence)
         self._of_words: dict[Key, set[str]] = defaultdict(set)
         for sentence in sentences:
+            self._documents[sentence.document].append(sentence)
             self._of_words[sentence.words].add(sentence.document)
         self._all = self._counted(sentences)
         self._last: tuple[frozenset[str], Counts] = frozenset(), {}
@@ -78,17 +77,18 @@ class TrainCounts:
                 rates[f"{way}:{label}"] = math.log((with_label + _SMOOTHING * share) / (all_like + _SMOOTHING) / share)
         return rates
 
-    def support(self, words: Sequence[str], span: tuple[int, int]) -> float:
-        """The sum of the ratios' logarithms over all ways, for the label with the highest one.
+    def supports(self, words: Sequence[str], spans: Iterable[tuple[int, int]]) -> list[float]:
+        """For each phrase the sum of the ratios' logarithms over all ways, for the label with the highest one.
 
         Phrases of documents with a sentence of these words do not count, so a sentence of train has no advantage.
 
         Args:
             words: The words of the sentence as they are.
-            span: Its tokens, half-open.
+            spans: Tokens of each phrase, half-open.
         """
-        rates = self.rates([word.casefold() for word in words], span, self._of_words.get(tuple(words), ()))
-        return max(math.fsum(rates[f"{way}:{label}"] for way in WAYS) for label in self.labels)
+        folded, own = [word.casefold() for word in words], self._of_words.get(tuple(words), ())
+        rows = (self.rates(folded, span, own) for span in spans)
+        return [max(math.fsum(rates[f"{way}:{label}"] for way in WAYS) for label in self.labels) for rates in rows]
 
     @cached_property
     def digest(self) -> str:

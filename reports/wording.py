@@ -251,9 +251,9 @@ def calibration_words(calibration: Mapping[str, Any]) -> str:
     'confidences of 90 predicted mentions are off by .05 on average (by chance: .04), and order 80 % of right and wrong ones'
     """
     error, number = float(calibration["ece"]), int(calibration["entities"])
-    off = f"{error:.2f}".removeprefix("0") + " on average"
+    off = f"{_two_decimals(error)} on average"
     if calibration.get("ece_by_chance") is not None:
-        off += f" (by chance: {calibration['ece_by_chance']:.2f})".replace("0.", ".", 1)
+        off += f" (by chance: {_two_decimals(calibration['ece_by_chance'])})"
     advice = ": do not use them yet" if error > _BAD_CALIBRATION else ""
     order = (
         f", and order {100 * calibration['auroc']:.0f} % of right and wrong ones" if calibration.get("auroc") is not None else ""
@@ -269,7 +269,15 @@ def confidence_words(confidence: float) -> str:
     """
     if confidence >= 0.995:
         return ">.99"
-    return "<.01" if confidence < 0.005 else f"{confidence:.2f}".removeprefix("0")
+    return "<.01" if confidence < 0.005 else _two_decimals(confidence)
+
+
+def _two_decimals(value: float) -> str:
+    """
+    >>> _two_decimals(0.125), _two_decimals(1.0)
+    ('.12', '1.00')
+    """
+    return f"{value:.2f}".removeprefix("0")
 
 
 def p_words(p_value: float | None) -> str:

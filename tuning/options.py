@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args, Literal
 
@@ -43,9 +44,7 @@ class Options:
     checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.schedule not in get_args(Schedule):
-            remedy = f"Use one of {', '.join(get_args(Schedule))}."
-            raise InputError(f"tuning.schedule={self.schedule} is not known", remedy=remedy)
+        _one_of("schedule", self.schedule, get_args(Schedule))
         for key in ("learning_rate", "epochs", "patience", "batch_size", "accumulation", "max_length", "checkpoint_minutes"):
             _at_least(key, getattr(self, key), 0 if isinstance(getattr(self, key), float) else 1)
         if not 0 <= self.warmup < 1 or self.weight_decay < 0:
@@ -119,9 +118,7 @@ class Encoder(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("members", self.members, 1)
-        if self.decisions not in get_args(Deciding):
-            remedy = f"Use one of {', '.join(get_args(Deciding))}."
-            raise InputError(f"tuning.decisions={self.decisions} is not known", remedy=remedy)
+        _one_of("decisions", self.decisions, get_args(Deciding))
         if self.mentions is not None:
             check_mentions("tuning.mentions", self.mentions)
 
@@ -153,6 +150,11 @@ def _check_matrices(rank: int, alpha: int, dropout: float) -> None:
     _at_least("alpha", alpha, 1)
     if not 0 <= dropout < 1:
         raise InputError(f"tuning.dropout={dropout} is not a fraction", remedy="Use a number from 0 to below 1.")
+
+
+def _one_of(key: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"tuning.{key}={value} is not known", remedy=f"Use one of {', '.join(known)}.")
 
 
 def _at_least(key: str, value: float, least: int) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clinspan.corpora import FullMention
+from clinspan.corpora.bio import has_letter
 from clinspan.corpora.tokens import clinical_tokens
 from clinspan.programs.formats.matching import MentionFinder
 from clinspan.programs.formats.responses import confidence_of, Piece, probability
@@ -95,5 +96,4 @@ def mention_fields(
 
 
 def _has_letter(mention: FullMention, tokens: Sequence[str]) -> bool:
-    words = [word for start, end in mention.fragments for word in tokens[start:end]]
-    return any(mark.isalnum() for word in words for mark in word)
+    return has_letter(word for start, end in mention.fragments for word in tokens[start:end])

@@ -48,8 +48,8 @@ class Phrases(Format):
         contrasts: Number of phrases without a type that each demonstration shows, and of phrases that overlap a mention.
         decisions: How probabilities become mentions: parameters that `optimizer=decisions` fits; None: the default ones.
         train_counts: Whether fitted decisions also weigh how often the train split annotates phrases like a phrase.
-        prune_below: With `train_counts`: the model is not asked about phrases whose `TrainCounts.support` is lower, unless they are
-            names of the dictionary; None: it is asked about all.
+        prune_below: With `train_counts`: the model is not asked about phrases with less support (`TrainCounts.supports`), unless
+            they are names of the dictionary; None: it is asked about all.
         dictionary: `hpo`: fitted decisions also weigh whether a phrase is a name of the Human Phenotype Ontology.
         counted: The sentences of the train split, for `train_counts`.
         looked_up: The names of `dictionary` by kind.
@@ -161,11 +161,10 @@ class Phrases(Format):
         own = () if document is None else (document,)
         for start, end in candidates(words, self.words) if rows else ():
             if (row := rows.get(words.text(start, end) + _SEPARATOR)) is not None:
-                count = sum(number == start or number not in words.joined for number in range(start, end))
                 further = self.train_counts.rates(folded, (start, end), own) if self.train_counts else {}
                 further |= self.dictionary.features(words[start:end]) if self.dictionary else {}
                 model = dict(zip(_STEMS, row[1], strict=True))
-                found.append(Phrase(start, end, count, row[0], model, further))
+                found.append(Phrase(start, end, words.number(start, end), row[0], model, further))
         return found
 
     def _decided(self, phrases: Sequence[Phrase], words: Words) -> Decoded:
@@ -216,7 +215,8 @@ class Phrases(Format):
         counts, least = self.train_counts, self.prune_below
         if counts is None or least is None:
             return spans
-        return [span for span in spans if counts.support(words, span) >= least or self._is_name(words[span[0] : span[1]])]
+        supports = zip(spans, counts.supports(words, spans), strict=True)
+        return [span for span, support in supports if support >= least or self._is_name(words[span[0] : span[1]])]
 
     def _is_name(self, phrase: Sequence[str]) -> bool:
         return self.dictionary is not None and self.dictionary.has(phrase)

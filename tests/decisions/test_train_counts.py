@@ -126,7 +126,7 @@ def test_phrases_that_train_never_annotates_are_not_asked_about() -> None:
 def test_a_sentence_of_train_has_no_support_by_its_own_document() -> None:
     own = MANY[0]
     alone = TrainCounts([own, *MANY[9:]], LABELS)
-    assert alone.support(own.words, (2, 4)) < alone.support([*own.words, "again"], (2, 4))
-    assert alone.support(own.words, (2, 4)) == pytest.approx(0, abs=0.5)
+    assert alone.supports(own.words, [(2, 4)])[0] < alone.supports([*own.words, "again"], [(2, 4)])[0]
+    assert alone.supports(own.words, [(2, 4)])[0] == pytest.approx(0, abs=0.5)
     repeated = TrainCounts([own, *MANY[9:], replace(own, document="z"), sentence("No rash .", "z")], LABELS)
-    assert repeated.support(own.words, (2, 4)) == pytest.approx(0, abs=0.5), "each document that has the sentence is left out"
+    assert repeated.supports(own.words, [(2, 4)])[0] == pytest.approx(0, abs=0.5), "each document that has the sentence is left out"
